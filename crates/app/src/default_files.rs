@@ -1,0 +1,147 @@
+//! The files that are there when nobody brought any: the same bytes, sizes and dates on every machine.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Names and sizes in bytes.
+const FILES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20), ("10m", 10 << 20)];
+
+/// Their Last-Modified, in seconds after the epoch: the first of January 2024.
+const MODIFIED: u64 = 1_704_067_200;
+
+/// The directory of the default files: under the temporary directory, one for each user, closed to all others.
+///
+/// Creates it. Fails if something else has its name, or another user owns it, or others may enter it.
+pub fn default_files_dir() -> io::Result<PathBuf> {
+    let uid = nix::unistd::geteuid().as_raw();
+    private_dir(std::env::temp_dir().join(format!("io-models-{uid}")), uid)
+}
+
+fn private_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
+    match DirBuilder::new().mode(0o700).create(&dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(io::Error::new(e.kind(), format!("cannot create {}: {e}", dir.display())));
+        }
+        _ => {}
+    }
+    let meta = dir.symlink_metadata()?; // of a symlink itself: it could have been planted
+    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
+        let why = format!("{} is not a directory that is yours alone; remove it, or choose another", dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(dir)
+}
+
+/// Creates the default files, `1k 64k 1m 10m`, in `dir`, and `dir` too; those that are there already are kept.
+///
+/// Services that start at the same time may do so side by side: a file appears whole or not at all.
+pub fn make_files(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for (name, size) in FILES {
+        let path = dir.join(name);
+        let there = path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size as u64);
+        if !there {
+            make_file(dir, &path, size)?;
+        }
+    }
+    Ok(())
+}
+
+fn make_file(dir: &Path, path: &Path, size: usize) -> io::Result<()> {
+    // In two containers over one volume, two services may have the same pid.
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let unfinished = dir.join(format!(".{}-{nanos}", std::process::id()));
+    let made = write_file(&unfinished, size).and_then(|()| std::fs::rename(&unfinished, path));
+    if made.is_err() {
+        let _ = std::fs::remove_file(&unfinished);
+    }
+    made
+}
+
+fn write_file(path: &Path, size: usize) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create_new(path)?);
+    let mut left = size;
+    for line in lines() {
+        let piece = &line[..left.min(line.len())];
+        out.write_all(piece)?;
+        left -= piece.len();
+        if left == 0 {
+            break;
+        }
+    }
+    let file = out.into_inner()?;
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED))
+}
+
+/// Endless lines of 63 letters and digits from xorshift64: text for the eye, random for a compressor.
+fn lines() -> impl Iterator<Item = [u8; 64]> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut x = 0x2545_f491_4f6c_dd1d_u64;
+    std::iter::from_fn(move || {
+        let mut line = [b'\n'; 64];
+        for letter in &mut line[..63] {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            *letter = LETTERS[(x >> 58) as usize];
+        }
+        Some(line)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::TempDir;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_are_made_side_by_side_and_once() {
+        let dir = TempDir::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| make_files(dir.path()).unwrap());
+            }
+        });
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["10m", "1k", "1m", "64k"], "and nothing unfinished");
+        let inode = || std::fs::metadata(dir.path().join("1k")).unwrap().ino();
+        let before = inode();
+        make_files(dir.path()).unwrap();
+        assert_eq!(inode(), before);
+        for (name, size) in FILES {
+            let meta = std::fs::metadata(dir.path().join(name)).unwrap();
+            assert_eq!((meta.len(), meta.mtime()), (size as u64, MODIFIED as i64), "{name}");
+        }
+        let large = std::fs::read(dir.path().join("64k")).unwrap();
+        assert!(large.starts_with(&std::fs::read(dir.path().join("1k")).unwrap()));
+        assert!(large.is_ascii());
+    }
+
+    #[test]
+    fn a_file_of_the_wrong_size_is_made_again() {
+        let dir = TempDir::new();
+        std::fs::write(dir.path().join("1k"), "half").unwrap();
+        make_files(dir.path()).unwrap();
+        assert_eq!(std::fs::metadata(dir.path().join("1k")).unwrap().len(), 1024);
+    }
+
+    #[test]
+    fn a_directory_that_others_can_enter_is_refused() {
+        let dir = TempDir::new();
+        let uid = nix::unistd::geteuid().as_raw();
+        let path = private_dir(dir.path().join("files"), uid).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        private_dir(path.clone(), uid).expect("a second time");
+        private_dir(path.clone(), uid + 1).expect_err("another's");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
+        private_dir(path.clone(), uid).expect_err("open to the group");
+        std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
+        private_dir(dir.path().join("link"), uid).expect_err("a symlink");
+    }
+}

@@ -1,0 +1,44 @@
+//! The files that the transcripts ask for, beside the default ones of `app`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use nix::sys::stat::Mode;
+
+/// The entity tag of `ten.txt`.
+pub const TEN_ETAG: &str = "\"a-ae1b981bc490a00\"";
+/// The Last-Modified of the fixture's files, and the second before and after it.
+pub const MODIFIED: [&str; 3] =
+    ["Sun, 06 Nov 1994 08:49:36 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"];
+
+/// Makes the directory that is to be served, within `dir`, anew.
+pub fn make(dir: &Path) -> io::Result<PathBuf> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => fs::create_dir_all(dir)?,
+    }
+    let root = dir.join("files");
+    app::make_files(&root)?;
+    fs::create_dir(root.join("sub"))?;
+    for (name, text) in [
+        ("ten.txt", "0123456789"),
+        ("empty", ""),
+        ("page.html", "<p>Hello</p>\n"),
+        ("a b.txt", "a space\n"),
+        ("é", "not ASCII\n"),
+        ("sub/inner", "inner\n"),
+        ("../outside", "nobody may see this\n"),
+    ] {
+        fs::write(root.join(name), text)?;
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        File::options().write(true).open(root.join(name))?.set_modified(date)?;
+    }
+    symlink("ten.txt", root.join("link"))?;
+    symlink("../outside", root.join("way-out"))?;
+    symlink("sub", root.join("sublink"))?;
+    nix::unistd::mkfifo(&root.join("fifo"), Mode::S_IRWXU)?;
+    Ok(root)
+}

@@ -1,0 +1,215 @@
+//! What the `framework` service, which speaks HTTP through hyper, does otherwise than the others: each by its name.
+//!
+//! Three things it says differently throughout, and they are [translated](translated): HTTP/1.0 is answered in kind,
+//! what hyper refuses by itself has no Server field and no content, and fields come in another order.
+
+use std::collections::HashMap;
+
+use crate::response::Response;
+use crate::transcript::{Content, End, Expected, Step, Transcript};
+
+/// What hyper does instead.
+enum Instead {
+    /// Answers with this status, and closes.
+    Closes(u16),
+    /// Takes it: these are the answers.
+    Takes(&'static [u16]),
+    /// Waits for more; if the peer says that there is no more, it refuses with this status.
+    WaitsThenRefuses(u16),
+    /// Waits for more; with this, it takes it.
+    WaitsFor(&'static str),
+    /// Does the same, or waits for more first: that depends on how the bytes arrive.
+    MayWait,
+}
+use Instead::{Closes, MayWait, Takes, WaitsFor, WaitsThenRefuses};
+
+const BARE_LF: &str = "hyper takes a bare LF for the end of a line, as RFC 9112, 2.2 allows";
+const CODINGS: &str = "hyper refuses with 400 whatever does not end in chunked";
+const ROUTES: &str = "axum matches a path as it is written, and no parameter is empty";
+const LATE: &str = "hyper hands on a chunk when the first of its content is here, not its size";
+const OWN_LIMITS: &str = "hyper's own limit is 16 KiB, for all of a content's extensions or trailers";
+const UNSEEN: &str = "hyper looks at what came in pieces when the end of a head is there";
+const LENGTH: &str = "hyper lets chunked override a length and then closes, as RFC 9112, 6.3 allows";
+
+/// The transcripts that hyper does not pass, why, and what it does instead.
+const DIFFERENCES: &[(&str, &str, Instead)] = &[
+    ("an empty line that is a bare LF is refused", BARE_LF, Takes(&[200])),
+    ("a request line that ends in a bare LF is refused", BARE_LF, Takes(&[200])),
+    ("a field that ends in a bare LF is refused", BARE_LF, Takes(&[200])),
+    ("a bare LF that ends the head is refused", BARE_LF, Takes(&[200])),
+    ("chunked behind a bare LF is refused", BARE_LF, Takes(&[200, 404])),
+    ("a major version that we lack is named so", "hyper knows no 505", Closes(400)),
+    ("the preface of HTTP/2 is refused", "hyper knows no 505", Closes(400)),
+    ("HTTP/0.9 with a version is no version of ours", "hyper knows no 505", Closes(400)),
+    ("a TLS greeting is refused once a line has ended", UNSEEN, MayWait),
+    ("an SSH greeting is refused", UNSEEN, MayWait),
+    ("a fragment is no part of a target", "the http crate's Uri cuts it off", Takes(&[200])),
+    ("percent-encoding of what needs none changes nothing", ROUTES, Takes(&[404])),
+    ("a sleep without a time is refused", ROUTES, Takes(&[404])),
+    ("a length that no machine can hold is too large", "hyper refuses it as no number", Closes(400)),
+    ("the same length on two lines is refused", "hyper merges equal lengths, as RFC 9112, 6.3 allows", Takes(&[200])),
+    ("a length and chunks are refused", LENGTH, Closes(200)),
+    ("chunks and a length are refused", LENGTH, Closes(200)),
+    ("gzip is a coding that we lack", CODINGS, Closes(400)),
+    ("identity is a coding no more", CODINGS, Closes(400)),
+    ("what only ends like chunked is not chunked", CODINGS, Closes(400)),
+    ("chunked takes no parameter", CODINGS, Closes(400)),
+    ("quoted chunked is not chunked", CODINGS, Closes(400)),
+    ("a misspelt coding is not guessed at", CODINGS, Closes(400)),
+    ("a space behind a size is refused", "hyper skips white space there", Takes(&[200])),
+    ("a NUL in an extension is refused", "hyper looks for line ends alone there", Takes(&[200])),
+    ("a size that no machine can hold is too large", "to hyper it is no number", Closes(400)),
+    ("a size above the limit is too large", LATE, WaitsThenRefuses(400)),
+    ("chunks that are too large together are too large", LATE, WaitsThenRefuses(400)),
+    ("a chunk line above 256 bytes is refused", OWN_LIMITS, Takes(&[200])),
+    ("a chunk line is too long before it ends", OWN_LIMITS, WaitsFor("\r\nhello\r\n0\r\n\r\n")),
+    ("trailers above 8 KiB are too large", OWN_LIMITS, Takes(&[200])),
+    ("a hundred and one trailers are too many", "to hyper it is a bad content", Closes(400)),
+    ("a trailer that ends in a bare LF is refused", BARE_LF, WaitsFor("\r\n")),
+    ("a bare LF that ends the trailers is refused", BARE_LF, WaitsFor("\r\n")),
+    ("a request line is too long before it ends", "hyper bounds the whole head, not its line", WaitsThenRefuses(400)),
+    ("a request line that is too long is refused while it is sent", "hyper bounds the whole head", Closes(431)),
+];
+
+/// All transcripts, as hyper passes them.
+pub fn table() -> Vec<Transcript> {
+    let mut differences: HashMap<_, _> = DIFFERENCES.iter().map(|(name, _, instead)| (*name, instead)).collect();
+    let mut table = crate::table();
+    for transcript in &mut table {
+        transcript.for_hyper = true;
+        if let Some(instead) = differences.remove(transcript.name) {
+            instead.apply(transcript);
+        }
+    }
+    assert!(differences.is_empty(), "no such transcripts: {:?}", differences.keys());
+    table
+}
+
+/// Is it one that hyper does not pass as it is?
+pub fn differs(transcript: &Transcript) -> bool {
+    transcript.for_hyper && DIFFERENCES.iter().any(|(name, ..)| *name == transcript.name)
+}
+
+impl Instead {
+    fn apply(&self, transcript: &mut Transcript) {
+        match self {
+            Closes(status) => last(transcript).status = *status,
+            Takes(statuses) => {
+                let any = |&status| Expected {
+                    status,
+                    with: Vec::new(),
+                    without: Vec::new(),
+                    content: Content::Any,
+                    to_head: false,
+                };
+                transcript.replies = statuses.iter().map(any).collect();
+                transcript.end = End::Open;
+            }
+            WaitsFor(more) => {
+                transcript.steps.push(Step::Send(more.as_bytes().to_vec()));
+                Takes(&[200]).apply(transcript);
+            }
+            MayWait => transcript.steps.push(Step::HalfClose),
+            WaitsThenRefuses(status) => {
+                last(transcript).status = *status;
+                transcript.steps.push(Step::HalfClose);
+            }
+        }
+    }
+}
+
+fn last(transcript: &mut Transcript) -> &mut Expected {
+    transcript.replies.last_mut().expect("a refusal is a reply")
+}
+
+/// What hyper has sent, in our words: HTTP/1.1 where it says HTTP/1.0, and with a Server where it refused by itself.
+pub fn translated(transcript: &Transcript, bytes: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    let mut rest = bytes;
+    let mut nth = 0;
+    while let Some(end) = rest.windows(4).position(|w| w == b"\r\n\r\n") {
+        let (head, behind) = rest.split_at(end);
+        let head = String::from_utf8_lossy(head);
+        let head = head.replacen("HTTP/1.0 ", "HTTP/1.1 ", 1);
+        said.extend_from_slice(head.as_bytes());
+        let lower = head.to_ascii_lowercase();
+        if !lower.contains("\r\nserver: ") && !head.starts_with("HTTP/1.1 100 ") {
+            said.extend_from_slice(b"\r\nServer: ");
+            said.extend_from_slice(HYPER);
+        }
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+        let to_head = transcript.replies.get(nth).is_some_and(|reply| reply.to_head);
+        let content = 4 + if to_head { 0 } else { length };
+        let (content, next) = behind.split_at(content.min(behind.len()));
+        said.extend_from_slice(content);
+        rest = next;
+        nth += 1;
+    }
+    said.extend_from_slice(rest);
+    said
+}
+
+/// Who refused where no Server is said.
+const HYPER: &[u8] = b"hyper";
+
+/// Does hyper say what the bare connection says? Fields may come in any order and case, and hyper's own refusals are
+/// a status and no more.
+pub fn says_the_same(transcript: &Transcript, bare: &[u8], hypers: &[u8]) -> bool {
+    let hypers = translated(transcript, hypers);
+    let (mut bare, mut hypers) = (bare, &hypers[..]);
+    for nth in 0.. {
+        let to_head = transcript.replies.get(nth).is_some_and(|reply| reply.to_head);
+        let (ours, theirs) = match (Response::parse(bare, to_head), Response::parse(hypers, to_head)) {
+            (Ok(Some((ours, n))), Ok(Some((theirs, m)))) => {
+                (bare, hypers) = (&bare[n..], &hypers[m..]);
+                (ours, theirs)
+            }
+            _ => break,
+        };
+        let is_own = theirs.field("Server") == Some(HYPER);
+        let same = match is_own {
+            true => ours.status == theirs.status && theirs.closes(),
+            false => ours.status == theirs.status && ours.body == theirs.body && fields(&ours) == fields(&theirs),
+        };
+        if !same {
+            return false;
+        }
+    }
+    bare.is_empty() && hypers.is_empty()
+}
+
+fn fields(response: &Response) -> Vec<(String, &[u8])> {
+    let mut fields: Vec<_> =
+        response.fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), &value[..])).collect();
+    fields.retain(|(name, _)| name != "date");
+    fields.sort();
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So whoever passes the one fails the other, and a difference that is one no more is noticed.
+    #[test]
+    fn what_hyper_does_is_never_what_the_others_do() {
+        let mut differences = 0;
+        let may_wait = DIFFERENCES.iter().filter(|(.., instead)| matches!(instead, MayWait));
+        let transcripts_that_may_wait: Vec<_> = may_wait.map(|(name, ..)| *name).collect();
+        for (ours, hypers) in crate::table().iter().zip(table()) {
+            let statuses = |t: &Transcript| t.replies.iter().map(|reply| reply.status).collect::<Vec<_>>();
+            let may_be_the_same = transcripts_that_may_wait.contains(&ours.name);
+            assert_eq!(statuses(ours) != statuses(&hypers), differs(&hypers) && !may_be_the_same, "{}", ours.name);
+            differences += usize::from(differs(&hypers));
+        }
+        assert_eq!(differences, DIFFERENCES.len());
+    }
+
+    #[test]
+    fn what_hyper_says_is_translated() {
+        let transcript = &crate::table()[0];
+        let bytes = b"HTTP/1.0 200 OK\r\nserver: s\r\ncontent-length: 2\r\n\r\nabHTTP/1.1 400 Bad\r\n\r\nHTTP/1.1";
+        let said = b"HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: 2\r\n\r\nabHTTP/1.1 400 Bad\r\nServer: hyper\r\n\r\nHTTP/1.1";
+        assert_eq!(translated(transcript, bytes).escape_ascii().to_string(), said.escape_ascii().to_string());
+    }
+}

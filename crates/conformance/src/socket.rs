@@ -1,0 +1,119 @@
+//! A transcript against whatever answers at an address.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::check::{PROBE, Record, check, count_replies};
+use crate::transcript::{Cut, End, Step, Transcript};
+
+/// How long a server may be silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What lets a server see two pieces where two were sent: a read usually comes in between.
+const PAUSE: Duration = Duration::from_micros(50);
+/// Connections at a time.
+const CONNECTIONS: usize = 16;
+
+/// Plays transcripts to a server, many at a time, and says what went wrong; `files` is the fixture's directory.
+pub fn run_over_socket(server: SocketAddr, transcripts: &[(&Transcript, Cut)], files: &Path) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..CONNECTIONS.min(transcripts.len()) {
+            scope.spawn(|| {
+                while let Some((transcript, cut)) = transcripts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let record = play(server, transcript, *cut);
+                    if let Err(why) = record.and_then(|record| check(transcript, &record, files)) {
+                        let failure = format!("{} ({}), {cut:?}:\n    {why}", transcript.name, transcript.source);
+                        failures.lock().expect("no check panics").push(failure);
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().expect("no check panics")
+}
+
+/// Plays one transcript on a connection of its own.
+///
+/// An error says that there was no connection, that the server was silent, or that it reset the connection.
+pub fn play(server: SocketAddr, transcript: &Transcript, cut: Cut) -> Result<Record, String> {
+    let mut player = Player { stream: connect(server).map_err(|e| format!("connecting: {e}"))?, received: Vec::new() };
+    let played = player.play(transcript, cut);
+    match played {
+        Ok(()) => {}
+        // What follows a request with close may meet a socket that is gone; but an error's answer must not.
+        Err(e) if is_reset(&e) && transcript.replies.last().is_some_and(|reply| reply.status < 400) => {
+            player.read_to_end(true).map_err(|e| format!("reading: {e}"))?;
+        }
+        Err(e) => return Err(format!("{e}, after \"{}\"", player.received.escape_ascii())),
+    }
+    Ok(Record { bytes: player.received })
+}
+
+fn connect(server: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+struct Player {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Player {
+    fn play(&mut self, transcript: &Transcript, cut: Cut) -> io::Result<()> {
+        for (nth, step) in transcript.cut(cut).iter().enumerate() {
+            match step {
+                Step::Send(bytes) => {
+                    if nth > 0 {
+                        thread::sleep(PAUSE);
+                    }
+                    self.stream.write_all(bytes)?;
+                }
+                Step::HalfClose => self.stream.shutdown(Shutdown::Write)?,
+                Step::Await(replies) => {
+                    while count_replies(transcript, &self.received) < *replies && self.read()? > 0 {}
+                }
+                Step::Wait(time) => thread::sleep(*time),
+            }
+        }
+        if transcript.end == End::Open {
+            self.stream.write_all(PROBE)?;
+        }
+        self.read_to_end(false)
+    }
+
+    /// A reset is an end where it `may_reset`.
+    fn read_to_end(&mut self, may_reset: bool) -> io::Result<()> {
+        loop {
+            match self.read() {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(e) if may_reset && is_reset(&e) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<usize> {
+        let mut buffer = [0; 64 << 10];
+        let n = match self.stream.read(&mut buffer) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Err(io::Error::new(ErrorKind::TimedOut, "it is silent")),
+            other => other,
+        }?;
+        self.received.extend_from_slice(&buffer[..n]);
+        Ok(n)
+    }
+}
+
+fn is_reset(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::NotConnected)
+}

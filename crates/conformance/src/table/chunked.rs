@@ -1,0 +1,78 @@
+use super::{get, post, post_chunked, request};
+use crate::transcript::{Transcript, on};
+
+pub fn table() -> Vec<Transcript> {
+    let mut table = Vec::new();
+    for (name, source, content) in [
+        ("one chunk is taken", "RFC 9112, 7.1", "5\r\nhello\r\n0\r\n\r\n"),
+        ("several chunks are taken", "RFC 9112, 7.1", "5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n"),
+        ("no chunk is no content", "RFC 9112, 7.1", "0\r\n\r\n"),
+        ("a size may have upper-case digits", "RFC 9112, 7.1", "A\r\n0123456789\r\n0\r\n\r\n"),
+        ("a size may have lower-case digits", "RFC 9112, 7.1", "a\r\n0123456789\r\n0\r\n\r\n"),
+        ("a size may have leading zeros", "RFC 9112, 7.1", "0005\r\nhello\r\n0000\r\n\r\n"),
+        ("a chunk may contain line ends", "RFC 9112, 7.1", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
+        ("an extension is ignored", "RFC 9112, 7.1.1", "5;a\r\nhello\r\n0;b=c\r\n\r\n"),
+        ("an extension may be quoted", "RFC 9112, 7.1.1", "5;a=\"b;\\\"c\"\r\nhello\r\n0\r\n\r\n"),
+        ("white space around an extension is tolerated", "RFC 9112, 7.1.1", "5 ; a = b\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        table.push(on(name, source).send(post_chunked(content)).reply(200).number());
+    }
+    for (name, source, content) in [
+        ("a chunk without a size is refused", "RFC 9112, 7.1", "\r\nhello\r\n0\r\n\r\n"),
+        ("a size that is no number is refused", "RFC 9112, 7.1", "five\r\nhello\r\n0\r\n\r\n"),
+        ("a size with 0x is refused", "RFC 9112, 7.1", "0x5\r\nhello\r\n0\r\n\r\n"),
+        ("a negative size is refused", "RFC 9112, 7.1", "-5\r\nhello\r\n0\r\n\r\n"),
+        ("a size with a plus is refused", "RFC 9112, 7.1", "+5\r\nhello\r\n0\r\n\r\n"),
+        ("a size with an underscore is refused", "RFC 9112, 7.1", "0_5\r\nhello\r\n0\r\n\r\n"),
+        ("a space before a size is refused", "RFC 9112, 7.1", " 5\r\nhello\r\n0\r\n\r\n"),
+        ("a space behind a size is refused", "RFC 9112, 7.1", "5 \r\nhello\r\n0\r\n\r\n"),
+        ("a size line that ends in a bare LF is refused", "RFC 9112, 7.1", "5\nhello\r\n0\r\n\r\n"),
+        ("a size line with a bare CR is refused", "RFC 9112, 7.1", "5;\r\r\nhello\r\n0\r\n\r\n"),
+        ("a NUL in an extension is refused", "RFC 9112, 7.1.1", "5;\0\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk that ends in a bare LF is refused", "RFC 9112, 7.1", "5\r\nhello\n0\r\n\r\n"),
+        ("a chunk that is longer than its size is refused", "RFC 9112, 7.1", "4\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk that is shorter than its size is refused", "RFC 9112, 7.1", "6\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        table.push(on(name, source).send(post_chunked(content)).refused(400));
+    }
+    for (name, fields, status) in [
+        ("gzip is a coding that we lack", "gzip", 501),
+        ("gzip before chunked is a coding that we lack", "gzip, chunked", 501),
+        ("chunked before another coding is refused", "chunked, gzip", 400),
+        ("chunked twice is refused", "chunked, chunked", 400),
+        ("identity is a coding no more", "identity", 501),
+        ("what only ends like chunked is not chunked", "xchunked", 501),
+        ("chunked takes no parameter", "chunked;q=1", 501),
+        ("an empty transfer coding is refused", "", 400),
+        ("quoted chunked is not chunked", "\"chunked\"", 501),
+    ] {
+        let fields = format!("Transfer-Encoding: {fields}\r\n");
+        table.push(on(name, "RFC 9112, 6.1").send(post(&fields, "0\r\n\r\n")).refused(status));
+    }
+    table.extend([
+        on("the name of a coding is case-insensitive", "RFC 9112, 7")
+            .send(post("Transfer-Encoding: cHuNkEd\r\n", "0\r\n\r\n"))
+            .reply(200)
+            .number(),
+        on("chunked on two lines is refused", "RFC 9112, 6.1")
+            .send(post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"))
+            .refused(400),
+        on("HTTP/1.0 has no chunks", "RFC 9112, 6.1")
+            .send("POST /counter HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+            .refused(400),
+        on("a chunked GET is taken, and the next request answered", "RFC 9110, 9.3.1")
+            .send(request("GET", "/", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n" + &get("/nowhere"))
+            .hello()
+            .reply(404),
+        on("a size above the limit is too large", "limit: body 1 MiB").send(post_chunked("100001\r\n")).refused(413),
+        on("a size that no machine can hold is too large", "RFC 9112, 7.1")
+            .send(post_chunked("fffffffffffffffffffff\r\nhello"))
+            .refused(413),
+        on("chunks that are too large together are too large", "limit: body 1 MiB")
+            .send(post_chunked("fffff\r\n").into_bytes())
+            .send(vec![b'x'; 0xfffff])
+            .send("\r\n2\r\n")
+            .refused(413),
+    ]);
+    table
+}

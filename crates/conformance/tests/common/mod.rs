@@ -1,0 +1,44 @@
+//! What several tests need.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::path::{Path, PathBuf};
+
+use app::{App, Settings};
+use conformance::check::{Record, check};
+use conformance::{Transcript, fixture};
+use scoreboard::Scoreboard;
+
+/// The files to serve, made anew for that test.
+pub fn files(test: &str) -> PathBuf {
+    fixture::make(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).expect("a place for files")
+}
+
+/// The application that serves them.
+pub fn app(files: &Path) -> App {
+    let store = files.with_file_name("nods.db"); // made anew with the files
+    app::prepare_store(&store).expect("a store");
+    let settings = Settings::with_files(files, store);
+    App::new(settings, Scoreboard::map().expect("shared memory")).expect("an application")
+}
+
+/// Gathers what went wrong, and fails with all of it.
+#[derive(Default)]
+pub struct Failures(Vec<String>);
+
+impl Failures {
+    pub fn add(&mut self, transcript: &Transcript, how: &str, why: &str) {
+        self.0.push(format!("{} ({}), {how}:\n    {why}", transcript.name, transcript.source));
+    }
+
+    pub fn check(&mut self, transcript: &Transcript, how: &str, record: Result<Record, String>, files: &Path) {
+        if let Err(why) = record.and_then(|record| check(transcript, &record, files)) {
+            self.add(transcript, how, &why);
+        }
+    }
+
+    #[track_caller]
+    pub fn report(self) {
+        let shown: Vec<_> = self.0.iter().take(20).map(String::as_str).collect();
+        assert!(self.0.is_empty(), "{} failed:\n{}\n", self.0.len(), shown.join("\n"));
+    }
+}

@@ -1,0 +1,202 @@
+//! A model as a service, and questions to it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::client::{Client, get};
+use crate::proc::children;
+
+/// Everything that is waited for comes within that time, or never.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A supervisor with its model; killed at the end.
+pub struct Service {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    pub model: &'static str,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// How a service ended.
+pub struct Ended {
+    pub code: Option<i32>,
+    pub said: String,
+}
+
+/// Starts a model and waits until it answers; `None`, and a word about it, where the machine does not permit it.
+pub fn start(model: &'static str, flags: &[&str]) -> Option<Service> {
+    ready(spawn(model, command(model, flags)))
+}
+
+/// The same with one that was spawned.
+pub fn ready(service: Service) -> Option<Service> {
+    let model = service.model;
+    wait_for("the first answer", || {
+        get(service.listen, "/").is_ok() || service.admin_page("/healthz") == "unsupported\n"
+    });
+    if service.admin_page("/healthz") == "unsupported\n" {
+        println!("skipped: this machine does not permit {model}");
+        return None;
+    }
+    wait_for("its end", || service.metric("http_server_active_connections") == 0.0);
+    Some(service)
+}
+
+/// The command that starts a model on free ports, with two event loops where it has them and unless a flag says so.
+pub fn command(model: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_serve-model"));
+    command.arg(model).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--files"]);
+    // Who is killed leaves the store behind that it has made there.
+    command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
+    command.env("THREADS", "2").arg(files()).args(flags).stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts it; it has bound when this returns.
+pub fn spawn(model: &'static str, mut command: Command) -> Service {
+    let mut child = command.spawn().expect("serve-model starts");
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("it speaks");
+    // `MODEL: listening on http://ADDRESS, admin on http://ADDRESS`
+    let addresses = line.trim_end().split_once("listening on http://").and_then(|(_, rest)| {
+        let (listen, admin) = rest.split_once(", admin on http://")?;
+        Some((listen.parse().ok()?, admin.parse().ok()?))
+    });
+    let (listen, admin) = addresses.unwrap_or_else(|| panic!("it did not start: {line}"));
+    Service { child, stderr, model, listen, admin }
+}
+
+/// The directory that is served.
+pub fn files() -> &'static Path {
+    static FILES: OnceLock<PathBuf> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults");
+        app::make_files(&dir).expect("a place for files");
+        dir
+    })
+}
+
+impl Service {
+    /// The supervisor.
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// The model's process, if there is one now.
+    pub fn model_pid(&self) -> Option<Pid> {
+        let info = self.admin_page("/info");
+        let pid = info.lines().find_map(|line| line.trim().strip_prefix("\"model_pid\": ")?.strip_suffix(','))?;
+        pid.parse().ok().map(Pid::from_raw)
+    }
+
+    /// A page of the admin endpoint.
+    pub fn admin_page(&self, path: &str) -> String {
+        let answer = get(self.admin, path).unwrap_or_else(|error| panic!("{path} of the admin endpoint: {error}"));
+        String::from_utf8(answer.body).expect("UTF-8")
+    }
+
+    /// The value of that series; 0 if there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        self.metrics(series).next().unwrap_or(0.0)
+    }
+
+    /// The values of all series of that name added up.
+    pub fn total(&self, name: &str) -> f64 {
+        self.metrics(name).sum()
+    }
+
+    fn metrics(&self, name: &str) -> impl Iterator<Item = f64> {
+        let page = self.admin_page("/metrics");
+        let lines =
+            page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        let values: Vec<f64> = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
+        values.into_iter()
+    }
+
+    /// Connections open now.
+    pub fn active(&self) -> f64 {
+        self.metric("http_server_active_connections")
+    }
+
+    /// CPU time of the model's processes since the start.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_secs_f64(self.metric("process_tree_cpu_seconds_total"))
+    }
+
+    /// The CPU time that the model uses while nothing is asked of it for so long.
+    pub fn cpu_of_waiting(&self, time: Duration) -> Duration {
+        let before = self.cpu();
+        std::thread::sleep(time);
+        self.cpu() - before
+    }
+
+    /// Asserts that it still answers, by the process that it had, and that all connections are closed.
+    pub fn is_well(&self, model: Pid) {
+        wait_for("all connections to be closed", || self.active() == 0.0);
+        assert_eq!(Client::connect(self.listen).and_then(|mut client| client.get("/")).expect("an answer").status, 200);
+        assert_eq!(self.model_pid(), Some(model), "it was restarted");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it is there until we have waited for it");
+    }
+
+    /// Waits for its end.
+    pub fn ended(mut self) -> Ended {
+        wait_for("its end", || self.child.try_wait().expect("a child").is_some());
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).expect("UTF-8");
+        Ended { code: self.child.wait().expect("a child").code(), said }
+    }
+
+    /// SIGTERM, and how long it takes until its end, which must be a good one.
+    #[track_caller]
+    pub fn stopped(self) -> Duration {
+        let begun = Instant::now();
+        self.signal(Signal::SIGTERM);
+        let Ended { code, said } = self.ended();
+        assert_eq!(code, Some(0), "{said}");
+        begun.elapsed()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let models = children(self.pid());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // A failed test may have left it in no state to end by itself.
+        for model in models {
+            let _ = kill(model, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Ends the clients of a test that ends, well or not: their threads would be waited for.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Looks again and again until it is so.
+#[track_caller]
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,256 @@
+//! SIGTERM: nothing that was begun is lost, and who has nothing to finish ends at once.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::client::{Client, last_request, request};
+use crate::service::{Service, start, wait_for};
+
+/// It is a race, so it is run more than once.
+const ROUNDS: usize = 20;
+/// A server that stops lets a connection that was quiet for that long go, whatever may be on its way.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+pub fn under_load_loses_nothing(model: &'static str) {
+    let mut longest = Duration::ZERO;
+    for round in 0..ROUNDS {
+        let Some(service) = start(model, &[]) else { return };
+        longest = longest.max(stop_under_load(service, round));
+    }
+    println!("{model}: stops under load within {longest:?}");
+}
+
+/// What the clients of a round share.
+struct Load {
+    server: SocketAddr,
+    /// Clients that are in the middle of what they do.
+    begun: AtomicUsize,
+    stopping: AtomicBool,
+}
+
+/// Counts what was answered, or says what was lost.
+type Outcome = Result<usize, String>;
+
+fn stop_under_load(service: Service, round: usize) -> Duration {
+    let clients: Vec<fn(&Load) -> Outcome> = [
+        (3, keep_alive as fn(&Load) -> Outcome),
+        (3, one_request_a_connection),
+        (3, asleep),
+        (2, slow_download),
+        (2, half_an_upload),
+        (2, half_a_head),
+    ]
+    .into_iter()
+    .flat_map(|(times, client)| std::iter::repeat_n(client, times))
+    .collect();
+    let load = Load { server: service.listen, begun: AtomicUsize::new(0), stopping: AtomicBool::new(false) };
+    let (took, lost) = thread::scope(|scope| {
+        let running: Vec<_> = clients.iter().map(|client| scope.spawn(|| client(&load))).collect();
+        let is_over = || running.iter().any(|client| client.is_finished());
+        wait_for("the load", || load.begun.load(SeqCst) == clients.len() || is_over());
+        load.stopping.store(true, SeqCst);
+        let took = service.stopped();
+        (took, running.into_iter().filter_map(|client| client.join().expect("no panic").err()).collect::<Vec<_>>())
+    });
+    assert!(lost.is_empty(), "lost in round {round}: {lost:#?}");
+    took
+}
+
+impl Load {
+    /// A connection; none once the server stops.
+    fn connect(&self) -> Result<Option<Client>, String> {
+        loop {
+            let stopping = self.stopping.load(SeqCst);
+            match Client::connect_within(self.server, Duration::from_millis(100)) {
+                Ok(client) => return Ok(Some(client)),
+                Err(error) => match error.kind() {
+                    ErrorKind::ConnectionRefused | ErrorKind::TimedOut if stopping => return Ok(None),
+                    ErrorKind::ConnectionRefused if self.stopping.load(SeqCst) => return Ok(None),
+                    ErrorKind::TimedOut => {} // the machine is busy, or the server has begun to stop
+                    _ => return Err(format!("connecting: {error}")),
+                },
+            }
+        }
+    }
+
+    /// The one connection of a client that comes before SIGTERM.
+    fn connected(&self) -> Result<Client, String> {
+        self.connect()?.ok_or_else(|| "no connection".to_owned())
+    }
+
+    fn begun(&self) {
+        self.begun.fetch_add(1, SeqCst);
+    }
+}
+
+fn keep_alive(load: &Load) -> Outcome {
+    let mut answers = 0;
+    while let Some(mut client) = { load.connect()? } {
+        let mut last = Instant::now();
+        loop {
+            let sent = client.send(&request("/"));
+            let quiet = last.elapsed();
+            last = Instant::now();
+            match sent.and_then(|()| client.answer()) {
+                Ok(answer) => {
+                    answers += 1;
+                    if answers == 10 {
+                        load.begun();
+                    }
+                    if answer.close {
+                        break;
+                    }
+                }
+                Err(_) if quiet >= FAREWELL && load.stopping.load(SeqCst) => break, // too late, by our own fault
+                Err(error) => return Err(format!("keep-alive, {quiet:?} after the answer before: {error}")),
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn one_request_a_connection(load: &Load) -> Outcome {
+    let mut answers = 0;
+    loop {
+        let begun = Instant::now();
+        let Some(mut client) = load.connect()? else { return Ok(answers) };
+        let sent = client.send(&last_request("/"));
+        let quiet = begun.elapsed();
+        match sent.and_then(|()| client.answer()) {
+            Ok(_) => {
+                answers += 1;
+                if answers == 10 {
+                    load.begun();
+                }
+            }
+            Err(_) if quiet >= FAREWELL && load.stopping.load(SeqCst) => {}
+            Err(error) => return Err(format!("one request a connection, {quiet:?} after connecting: {error}")),
+        }
+    }
+}
+
+fn asleep(load: &Load) -> Outcome {
+    let mut client = load.connected()?;
+    for answers in 1.. {
+        let sent = client.send(&request("/sleep/300"));
+        if answers == 1 {
+            load.begun();
+        }
+        let answer = sent.and_then(|()| client.answer()).map_err(|error| format!("asleep: {error}"))?;
+        if answer.body != b"slept 300 ms\n" {
+            return Err(format!("asleep: {answer:?}"));
+        }
+        if answer.close {
+            return Ok(answers);
+        }
+    }
+    Err("never told to go".to_owned())
+}
+
+fn slow_download(load: &Load) -> Outcome {
+    let mut client = load.connected()?;
+    let download = |client: &mut Client| -> io::Result<()> {
+        client.send(&last_request("/files/10m"))?;
+        let mut left = client.head()?.length;
+        load.begun();
+        let mut piece = vec![0; 64 << 10];
+        while left > 0 {
+            let n = left.min(piece.len());
+            client.0.read_exact(&mut piece[..n])?;
+            left -= n;
+            thread::sleep(Duration::from_millis(2)); // which is what makes it slow
+        }
+        Ok(())
+    };
+    download(&mut client).map_err(|error| format!("a slow download: {error}")).map(|()| 1)
+}
+
+fn half_an_upload(load: &Load) -> Outcome {
+    in_two_pieces(load, b"POST /counter HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234", b"56789")
+}
+
+fn half_a_head(load: &Load) -> Outcome {
+    in_two_pieces(load, b"GET / HTTP/1.1\r\nHo", b"st: a\r\n\r\n")
+}
+
+/// A request of which the second half comes when the server is stopping.
+fn in_two_pieces(load: &Load, first: &[u8], second: &[u8]) -> Outcome {
+    let mut client = load.connected()?;
+    let sent = client.send(first);
+    load.begun();
+    wait_for("SIGTERM", || load.stopping.load(SeqCst));
+    thread::sleep(Duration::from_millis(50)); // the later, the harder
+    let answer = sent.and_then(|()| client.send(second)).and_then(|()| client.answer());
+    let answer = answer.map_err(|error| format!("{:?}: {error}", first.escape_ascii().to_string()))?;
+    if answer.status == 200 { Ok(1) } else { Err(format!("{answer:?}")) }
+}
+
+/// Connections that were idle for long bring a request just before SIGTERM.
+pub fn answers_what_came_before_it(model: &'static str) {
+    for _ in 0..3 {
+        let Some(service) = start(model, &[]) else { return };
+        let mut clients = idle_for_long(&service, 50);
+        clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
+        service.stopped();
+        for mut client in clients {
+            assert_eq!(client.answer().expect("an answer").status, 200);
+        }
+    }
+}
+
+pub fn serves_who_waits_in_the_queue(model: &'static str) {
+    stop_with_a_queue(model, &[], true);
+    stop_with_a_queue(model, &["--max-connections", "2"], false);
+}
+
+/// The model does not run when they connect, and has SIGTERM when it runs again. Then they stay, or leave when answered.
+fn stop_with_a_queue(model: &'static str, flags: &[&str], they_stay: bool) {
+    let Some(service) = start(model, flags) else { return };
+    let pid = service.model_pid().expect("a model");
+    kill(pid, Signal::SIGSTOP).expect("it lives");
+    let mut clients: Vec<_> = (0..50).map(|_| Client::connect(service.listen).expect("a place in the queue")).collect();
+    let (early, late) = clients.split_at_mut(25);
+    early.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
+    service.signal(Signal::SIGTERM);
+    wait_for("the supervisor to stop", || service.admin_page("/healthz") == "stopping\n");
+    late.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
+    let begun = Instant::now();
+    kill(pid, Signal::SIGCONT).expect("it lives");
+    let mut staying = Vec::new();
+    for mut client in clients {
+        assert_eq!(client.answer().expect("an answer").status, 200);
+        staying.extend(they_stay.then_some(client));
+    }
+    let ended = service.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+pub fn ends_an_idle_server_at_once(model: &'static str) {
+    for connections in [0, 50] {
+        let Some(service) = start(model, &[]) else { return };
+        let clients = idle_for_long(&service, connections);
+        let took = service.stopped();
+        println!("{model}: stops within {took:?} with {connections} idle connections");
+        assert!(took < Duration::from_millis(900), "{took:?} with {connections} idle connections");
+        for client in clients {
+            assert_eq!(client.stream().peek(&mut [0]).expect("a clean end, no reset"), 0);
+        }
+    }
+}
+
+/// That many connections that have had an answer, and were quiet for longer than the farewell.
+fn idle_for_long(service: &Service, connections: usize) -> Vec<Client> {
+    let mut clients: Vec<_> =
+        (0..connections).map(|_| Client::connect(service.listen).expect("a connection")).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").expect("an answer").status, 200);
+    }
+    thread::sleep(FAREWELL + Duration::from_millis(100));
+    clients
+}

@@ -1,0 +1,76 @@
+//! The house: which crate may use which. ARCHITECTURE.md draws the same arrows.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+/// What each crate may use of ours; `*` stands for every service. An arrow that is not here fails.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("http", &[]),
+    ("scoreboard", &[]),
+    ("process-tree", &[]),
+    ("app", &["http", "scoreboard"]),
+    ("driver", &["http", "scoreboard"]),
+    ("supervisor", &["app", "http", "driver", "scoreboard", "process-tree"]),
+    ("*", &["supervisor", "app", "http", "driver", "scoreboard"]),
+    // It brings HTTP and a driver of its own, so ours would be a mistake there.
+    ("framework", &["supervisor", "app", "scoreboard"]),
+    ("loadtest", &["process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "process-tree"]),
+];
+
+#[test]
+fn every_arrow_is_one_that_was_agreed() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let name = |package: &serde_json::Value| package["name"].as_str().expect("a name").to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let services: BTreeSet<String> = packages
+        .iter()
+        .filter(|package| package["manifest_path"].as_str().is_some_and(|path| path.contains("/services/")))
+        .map(name)
+        .collect();
+    assert!(services.contains("epoll"), "services/ was not found in {ours:?}");
+
+    let mut wrong = Vec::new();
+    for package in packages {
+        let from = name(package);
+        if from == "conformance" {
+            continue; // it tests everything, so it may use everything
+        }
+        let named = ARROWS.iter().find(|(name, _)| *name == from);
+        let any_service = || ARROWS.iter().find(|(name, _)| *name == "*" && services.contains(&from));
+        let Some((_, allowed)) = named.or_else(any_service) else {
+            wrong.push(format!("{from} is a room that nobody agreed on"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            let to = name(dependency);
+            // What its tests use is its own affair.
+            if !ours.contains(&to) || dependency["kind"] == "dev" {
+                continue;
+            }
+            let room = if services.contains(&to) { "*" } else { &to };
+            if !allowed.contains(&room) {
+                wrong.push(format!("{from} -> {to}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that were not agreed: {wrong:?}");
+}
+
+#[test]
+fn every_model_is_in_the_lab() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let lab = std::fs::read_to_string(format!("{root}/lab/src/lib.rs")).expect("lab/src/lib.rs");
+    for folder in std::fs::read_dir(format!("{root}/services")).expect("services/") {
+        let name = folder.expect("an entry").file_name().into_string().expect("a name");
+        let constant = format!("{}::MODEL", name.replace('-', "_"));
+        assert!(lab.contains(&constant), "lab/src/lib.rs lacks {constant}");
+    }
+}

@@ -1,0 +1,192 @@
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use http::{Conn, Handler, Limits, Want};
+use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeVal;
+
+use crate::syscalls::Calls;
+
+/// Bytes of the read buffer, on the worker's stack. Each page of it that a forked child touches is a page fault.
+const BUFFER: usize = 4 << 10;
+
+/// Serves a whole connection with blocking calls. The error, if any, was the peer's.
+///
+/// It must come from a listener of [`inherit_timeouts`], and whoever stops the server must interrupt this thread: with
+/// SIGTERM, which a child of [`fork`](crate::fork) heeds, or with [`INTERRUPT`].
+pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: Calls) -> io::Result<()> {
+    let mut buffer = [0; BUFFER];
+    let mut now = Instant::now();
+    let patience =
+        |conn: &Conn<H>, now| conn.deadline().map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(now));
+    let mut socket = Interruptible::new(socket, patience(&conn, now));
+    loop {
+        socket.pass_on_sigterm(&mut conn, now);
+        conn.expired(now); // here too: a peer that keeps sending never lets a read time out
+        let patience = patience(&conn, now);
+        let done = match conn.want() {
+            Want::Read => {
+                let read = socket.wait_at_most(patience).and_then(|()| calls.read(&socket.stream, &mut buffer));
+                // It was too late, or woken: what came in time is read all the same.
+                let read = read.or_else(|error| match is_again(&error) {
+                    true => calls.read_now(&socket.stream, &mut buffer),
+                    false => Err(error),
+                });
+                read.map(|n| {
+                    now = Instant::now();
+                    conn.received(&buffer[..n], now);
+                })
+            }
+            Want::Write { bytes, more } => calls.write(&socket.stream, bytes, more).map(|n| {
+                now = Instant::now();
+                conn.sent(n, now);
+            }),
+            Want::SendFile(range) => calls.sendfile(&socket.stream, range).map(|n| {
+                now = Instant::now();
+                conn.sent(n, now);
+            }),
+            Want::Sleep(until) => {
+                thread::sleep(until.saturating_duration_since(now)); // which SIGTERM does not end
+                now = Instant::now();
+                socket.pass_on_sigterm(&mut conn, now);
+                conn.woke(now);
+                Ok(())
+            }
+            Want::Block(job) => {
+                let reply = job.run();
+                now = Instant::now();
+                socket.pass_on_sigterm(&mut conn, now);
+                conn.done(reply, now);
+                Ok(())
+            }
+            Want::Shut => socket.stream.shutdown(Shutdown::Write).map(|()| conn.shut(now)),
+            Want::Close | Want::Pending => return Ok(()),
+        };
+        match done {
+            Ok(()) => {}
+            Err(error) if is_again(&error) => now = Instant::now(),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Sets on the listener what every accepted socket then has: time-outs for a blocked read and write.
+///
+/// Linux copies them with the socket (`sk_clone_lock`), which saves two system calls a connection.
+pub fn inherit_timeouts(listener: &impl AsFd, limits: &Limits) -> io::Result<()> {
+    setsockopt(listener, sockopt::ReceiveTimeout, &timeval(limits.idle_time))?;
+    setsockopt(listener, sockopt::SendTimeout, &timeval(limits.write_time))?;
+    Ok(())
+}
+
+pub(crate) static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Has SIGTERM come to a worker of this process?
+pub fn is_stopping() -> bool {
+    STOPPING.load(SeqCst)
+}
+
+thread_local! {
+    /// The socket that this thread may be blocked on; -1 for none.
+    static BLOCKED_ON: Cell<RawFd> = const { Cell::new(-1) };
+}
+
+/// What interrupts a call that blocks, and says nothing else: for one thread among others, or a worker that is not needed
+/// any more. Were SIGTERM not blocked in all of them, the kernel would give it to any,
+/// and not to the one that waits for it.
+pub const INTERRUPT: Signal = Signal::SIGUSR1;
+
+/// Installs what lets SIGTERM interrupt a worker: once in a process, before its first worker.
+///
+/// # Errors
+/// None in practice: sigaction(2) with valid arguments.
+pub fn prepare_for_sigterm() -> io::Result<()> {
+    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGTERM, INTERRUPT] {
+        // SAFETY: the handler stores to an atomic and makes one system call, and leaves errno as it was.
+        unsafe { sigaction(signal, &action)? };
+    }
+    Ok(())
+}
+
+/// Lets SIGTERM interrupt this process. Whoever stops the server sends it to each worker.
+pub(crate) fn heed_sigterm() -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    Ok(signals.thread_unblock()?)
+}
+
+/// Ends a blocked read, and keeps one from blocking that was just about to: the old race between a flag and a
+/// call. The read that has begun ends with EINTR; the one that has not finds a short time-out on its socket.
+extern "C" fn on_signal(signal: libc::c_int) {
+    if signal == libc::SIGTERM {
+        STOPPING.store(true, SeqCst);
+    }
+    let fd = BLOCKED_ON.get();
+    if fd >= 0 && STOPPING.load(SeqCst) {
+        let errno = Errno::last_raw();
+        // SAFETY: the descriptor is open as long as it stands in BLOCKED_ON.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let _ = setsockopt(&fd, sockopt::ReceiveTimeout, &timeval(Duration::from_millis(1)));
+        Errno::set_raw(errno);
+    }
+}
+
+/// A socket whose blocking reads end at a time-out, and at SIGTERM.
+struct Interruptible {
+    stream: TcpStream,
+    /// The time-out that is set on the socket.
+    timeout: Duration,
+    /// Has the connection been told of SIGTERM?
+    told: bool,
+}
+
+impl Interruptible {
+    fn new(stream: TcpStream, timeout: Duration) -> Interruptible {
+        BLOCKED_ON.set(stream.as_raw_fd());
+        Interruptible { stream, timeout, told: false }
+    }
+
+    /// Tells the connection of SIGTERM, if that has come.
+    fn pass_on_sigterm<H: Handler>(&mut self, conn: &mut Conn<H>, now: Instant) {
+        if STOPPING.load(SeqCst) {
+            self.told = true;
+            conn.stop(now);
+        }
+    }
+
+    /// Sets the time-out for a read, unless the one that is set is near enough: most reads need no system call here.
+    fn wait_at_most(&mut self, patience: Duration) -> io::Result<()> {
+        if self.timeout.abs_diff(patience) > Duration::from_millis(20) || self.told {
+            setsockopt(&self.stream, sockopt::ReceiveTimeout, &timeval(patience))?;
+            self.timeout = patience;
+        }
+        if STOPPING.load(SeqCst) && !self.told {
+            return Err(ErrorKind::Interrupted.into()); // what we set may have undone what the handler had set
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        BLOCKED_ON.set(-1); // before the descriptor is closed
+    }
+}
+
+/// At least a millisecond, since zero would mean forever: socket(7), SO_RCVTIMEO.
+fn timeval(time: Duration) -> TimeVal {
+    let time = time.clamp(Duration::from_millis(1), Duration::from_secs(1 << 20));
+    TimeVal::new(time.as_secs() as i64, time.subsec_micros().into())
+}

@@ -1,0 +1,48 @@
+//! Throws bytes at a connection, in arbitrary pieces, at arbitrary moments:
+//! `cargo +nightly fuzz run conn -- -dict=http.dict -max_len=2048`.
+//!
+//! The input is a length, that many bytes of a script, and what the peer sends. It is played three times: whole; cut
+//! as the script says, which must change nothing but the moment of a `100 Continue`; and with time-outs, stops and
+//! half-written replies, after which what came out must still be HTTP.
+#![no_main]
+
+mod chaos;
+mod handler;
+mod output;
+
+use std::time::Instant;
+
+use conformance::bare::Peer;
+use http::Conn;
+use libfuzzer_sys::fuzz_target;
+
+use handler::{LIMITS, Log, Ways};
+use output::Output;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&len, rest)) = input.split_first() else { return };
+    let (script, bytes) = rest.split_at(usize::from(len).min(rest.len()));
+
+    let whole = play(bytes, &mut std::iter::once((bytes.len(), usize::MAX)));
+    let mut steps = script.iter().cycle().map(|&byte| (usize::from(byte & 31), 1 + usize::from(byte >> 5) * 40));
+    let pieces = play(bytes, &mut steps);
+    whole.assert_same(&pieces);
+
+    chaos::play(script, bytes);
+});
+
+/// Sends the bytes in pieces of such lengths to a peer of such appetites, then the end of the stream.
+fn play(mut bytes: &[u8], steps: &mut dyn Iterator<Item = (usize, usize)>) -> Output {
+    let log = Log::default();
+    let now = Instant::now();
+    let mut peer = Peer::new(Conn::new(Ways(log.clone()), &LIMITS, now), now);
+    while !bytes.is_empty() {
+        let (len, appetite) = steps.next().unwrap_or((bytes.len(), usize::MAX));
+        let piece = bytes.split_off(..len.clamp(1, bytes.len())).unwrap_or_default();
+        peer.appetite = appetite;
+        peer.send(piece);
+    }
+    peer.send(b"");
+    assert!(peer.closed, "the stream has ended both ways");
+    Output::of(&peer.received, &log, true)
+}

@@ -1,0 +1,242 @@
+use std::mem::MaybeUninit;
+
+use httparse::{Error, Header, ParserConfig, Status};
+
+use crate::limits::Limits;
+use crate::request::{Request, Version};
+
+/// Room for the fields of one head, on the stack.
+pub type Fields<'a> = [MaybeUninit<Header<'a>>; Limits::FIELDS];
+
+/// An empty table of fields.
+pub const fn no_fields<'a>() -> Fields<'a> {
+    [const { MaybeUninit::uninit() }; Limits::FIELDS]
+}
+
+/// A status that ends the connection: what follows cannot be framed, or must not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal(pub u16);
+
+const BAD_REQUEST: Refusal = Refusal(400);
+
+/// How the content of a request is delimited (RFC 9112, 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Content-Length, or no content.
+    Length(usize),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+/// A valid head.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// The request; its body is still empty.
+    pub request: Request<'a>,
+    /// Bytes that the head took.
+    pub len: usize,
+    pub framing: Framing,
+    /// May the connection stay open after the reply?
+    pub keep_alive: bool,
+    /// Does the peer wait for `100 Continue`?
+    pub expects_continue: bool,
+}
+
+/// Reads a head from the start of `bytes`; `None` while it is incomplete.
+///
+/// The first `seen` bytes were looked at before and found incomplete.
+pub fn parse<'a>(
+    bytes: &'a [u8],
+    seen: usize,
+    limits: &Limits,
+    fields: &'a mut Fields<'a>,
+) -> Result<Option<Head<'a>>, Refusal> {
+    // A head can only have ended, or gone wrong, where a new line has: no need to look at it byte by byte.
+    if memchr::memchr(b'\n', &bytes[seen..]).is_none() {
+        return too_long(bytes, limits).map_or(Ok(None), Err);
+    }
+    let mut raw = httparse::Request::new(&mut []);
+    let parsed = ParserConfig::default().parse_request_with_uninit_headers(&mut raw, bytes, fields);
+    let len = match parsed {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => {
+            only_crlf(bytes)?;
+            return too_long(bytes, limits).map_or(Ok(None), Err);
+        }
+        Err(Error::TooManyHeaders) => return Err(Refusal(431)),
+        Err(Error::Version) => return Err(bad_version(bytes)),
+        Err(_) => return Err(too_long(bytes, limits).unwrap_or(BAD_REQUEST)),
+    };
+    let bytes = &bytes[..len];
+    only_crlf(bytes)?;
+    if let Some(refusal) = too_long(bytes, limits) {
+        return Err(refusal);
+    }
+    validate(raw, len).map(Some)
+}
+
+/// httparse takes a bare LF for a line's end; RFC 9112, 2.2 lets us refuse it, and smugglers like it.
+fn only_crlf(bytes: &[u8]) -> Result<(), Refusal> {
+    memchr::memchr_iter(b'\n', bytes).all(|at| at > 0 && bytes[at - 1] == b'\r').then_some(()).ok_or(BAD_REQUEST)
+}
+
+fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
+    if bytes.len() <= limits.request_line {
+        return None; // nothing in it can be too long
+    }
+    let start = bytes.iter().position(|&b| b != b'\r' && b != b'\n').unwrap_or(0);
+    let line = bytes[start..].split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.len() > limits.request_line {
+        Some(Refusal(414))
+    } else if bytes.len() > limits.head {
+        Some(Refusal(431))
+    } else {
+        None
+    }
+}
+
+/// `HTTP/2.0` is a version that we lack; `HTTP/x` and `FTP/1.1` are no versions at all.
+fn bad_version(bytes: &[u8]) -> Refusal {
+    let line = bytes.trim_ascii_start();
+    let line = &line[..memchr::memchr(b'\r', line).unwrap_or(line.len())];
+    let mut parts = line.split(|&b| b == b' ').skip(2);
+    match (parts.next(), parts.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Refusal(505)
+        }
+        _ => BAD_REQUEST,
+    }
+}
+
+fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, Refusal> {
+    let fields: &'a [Header<'a>] = raw.headers;
+    let (Some(method), Some(target), Some(version)) = (raw.method, raw.path, raw.version) else {
+        return Err(BAD_REQUEST);
+    };
+    let version = if version == 0 { Version::Http10 } else { Version::Http11 };
+    let (path, query) = split_target(method, target)?;
+
+    let mut hosts = 0;
+    let mut length = None;
+    let mut chunked = false;
+    let (mut close, mut keep_alive) = (false, false);
+    let mut expects_continue = false;
+    for Header { name, value } in fields {
+        // One comparison of lengths rules most fields out; the names are compared only where it does not.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => {
+                hosts += 1;
+                valid_host(value)?;
+            }
+            6 if name.eq_ignore_ascii_case("expect") => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal(417));
+                }
+                expects_continue = version == Version::Http11; // RFC 9110, 10.1.1: 1.0 gets none
+            }
+            10 if name.eq_ignore_ascii_case("connection") => {
+                for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                    close |= option.eq_ignore_ascii_case(b"close");
+                    keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => match length {
+                None => length = Some(content_length(value)?),
+                Some(_) => return Err(BAD_REQUEST), // even the same value twice: RFC 9112, 6.3 lets us
+            },
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                if chunked || version == Version::Http10 {
+                    return Err(BAD_REQUEST); // RFC 9112, 6.1: in 1.0 its framing is faulty
+                }
+                only_chunked(value)?;
+                chunked = true;
+            }
+            _ => {}
+        }
+    }
+    if hosts > 1 || (hosts == 0 && version == Version::Http11) {
+        return Err(BAD_REQUEST);
+    }
+    let framing = match (chunked, length) {
+        (true, Some(_)) => return Err(BAD_REQUEST), // request smuggling: RFC 9112, 6.1
+        (true, None) => Framing::Chunked,
+        (false, length) => Framing::Length(length.unwrap_or(0)),
+    };
+    let keep_alive = !close && (keep_alive || version == Version::Http11);
+    let request = Request { method, path, query, version, body: &[], fields };
+    Ok(Head { request, len, framing, keep_alive, expects_continue })
+}
+
+/// Path and query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
+fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
+    if !target.bytes().all(|b| matches!(b, b'!'..=b'~')) || target.contains('#') {
+        return Err(BAD_REQUEST);
+    }
+    if method == "CONNECT" {
+        return Err(Refusal(501)); // its target is an authority, and what follows is no HTTP
+    }
+    let origin = if target.starts_with('/') {
+        target
+    } else if target == "*" && method == "OPTIONS" {
+        return Ok((target, None));
+    } else {
+        let scheme = ["http://", "https://"]
+            .into_iter()
+            .find(|s| target.get(..s.len()).is_some_and(|t| t.eq_ignore_ascii_case(s)))
+            .ok_or(BAD_REQUEST)?;
+        let rest = &target[scheme.len()..];
+        let authority = rest.find(['/', '?']).unwrap_or(rest.len());
+        valid_host(&rest.as_bytes()[..authority])?;
+        &rest[authority..]
+    };
+    let (path, query) = match origin.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (origin, None),
+    };
+    Ok((if path.is_empty() { "/" } else { path }, query))
+}
+
+/// `uri-host [":" port]` by its characters (RFC 9110, 7.2; RFC 3986, 3.2.2).
+fn valid_host(value: &[u8]) -> Result<(), Refusal> {
+    let (host, port) = if value.first() == Some(&b'[') {
+        let end = memchr::memchr(b']', value).ok_or(BAD_REQUEST)?;
+        (&value[1..end], &value[end + 1..])
+    } else {
+        value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()))
+    };
+    let literal = value.first() == Some(&b'[');
+    let host_ok = !host.is_empty()
+        && host.iter().all(|&b| match b {
+            b':' => literal,
+            b'%' => !literal,
+            _ => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b),
+        });
+    let port_ok = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    (host_ok && port_ok).then_some(()).ok_or(BAD_REQUEST)
+}
+
+/// Digits and nothing else: no sign, no list (RFC 9110, 8.6).
+fn content_length(value: &[u8]) -> Result<usize, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(BAD_REQUEST);
+    }
+    let digits = std::str::from_utf8(value).map_err(|_| BAD_REQUEST)?;
+    digits.parse().map_err(|_| Refusal(413)) // too long for a usize is too long for us
+}
+
+/// `chunked`, once, and no other coding (RFC 9112, 6.1).
+fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
+    let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
+    match (codings.next(), codings.next()) {
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(coding), _) if coding.is_empty() || coding.eq_ignore_ascii_case(b"chunked") => Err(BAD_REQUEST),
+        _ => Err(Refusal(501)),
+    }
+}

@@ -1,0 +1,18 @@
+//! A sans-I/O HTTP/1.1 server connection: bytes in, bytes out, one [`Want`] at a time.
+//!
+//! [`Conn`] owns no socket and reads no clock. An I/O model asks it what it wants, does that in the
+//! model's own way, and answers; what is served is the [`Handler`]'s business. RFC 9110 gives the
+//! meaning of messages, RFC 9112 their framing; where the RFCs leave room, we take the strict side.
+#![forbid(unsafe_code)]
+
+mod body;
+mod conn;
+mod head;
+mod limits;
+mod reply;
+mod request;
+
+pub use conn::{Conn, FileRange, Handler, Served, Want};
+pub use limits::Limits;
+pub use reply::{Answer, Body, Job, Reply, reason};
+pub use request::{Request, Version};

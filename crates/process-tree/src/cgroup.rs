@@ -1,0 +1,205 @@
+//! Control groups, version 2 and version 1. cgroups(7)
+
+mod find;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::files::Files;
+use crate::members::{Members, descends_from};
+
+/// The control group of a process: one directory in version 2, one for each controller in version 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cgroup {
+    pub(crate) cpu: Option<Directory>,
+    pub(crate) memory: Option<Directory>,
+    pids: Option<Directory>,
+    unified: Option<PathBuf>,
+}
+
+/// One controller's directory; never that of the whole machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Directory {
+    V1(PathBuf),
+    V2(PathBuf),
+}
+
+/// For how long tasks have been stalled for want of a resource, in all. Documentation/accounting/psi.rst
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressure {
+    /// Waiting for a CPU.
+    pub cpu: Option<Stall>,
+    /// Waiting for memory.
+    pub memory: Option<Stall>,
+    /// Waiting for I/O.
+    pub io: Option<Stall>,
+    /// `"cgroup"`, or `"machine"` where the control group has no such figures of its own.
+    pub scope: &'static str,
+}
+
+/// Time lost to one resource since boot or since the control group was made, to the microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stall {
+    /// At least one task was stalled.
+    pub some: Duration,
+    /// All tasks that had something to do were stalled; `None` for the CPU on kernels before 5.13.
+    pub full: Option<Duration>,
+}
+
+/// The control group that this process lives in: in a container, the container's.
+///
+/// `None` if that is the whole machine's, or none can be read. Figures of the group include every process in it, this
+/// one as well; whether that is what a tree costs is for the caller to know.
+pub fn own_cgroup() -> Option<Cgroup> {
+    Cgroup::found(&find::Hierarchies::of_self()?)
+}
+
+impl Cgroup {
+    pub(crate) fn of(pid: i32) -> Option<Cgroup> {
+        Cgroup::found(&find::Hierarchies::of(pid)?)
+    }
+
+    fn found(hierarchies: &find::Hierarchies) -> Option<Cgroup> {
+        let cgroup = Cgroup {
+            cpu: hierarchies.directory("cpuacct"),
+            memory: hierarchies.directory("memory"),
+            pids: hierarchies.directory("pids"),
+            unified: hierarchies.unified(),
+        };
+        let nothing = Cgroup { cpu: None, memory: None, pids: None, unified: None };
+        (cgroup != nothing).then_some(cgroup)
+    }
+
+    /// The CPU that all processes, living and gone, have used in the group: to the microsecond in version 2, to the
+    /// nanosecond in version 1.
+    pub fn cpu(&self) -> Option<Duration> {
+        match self.cpu.as_ref()? {
+            Directory::V1(path) => Some(Duration::from_nanos(value(&path.join("cpuacct.usage"))?)),
+            Directory::V2(path) => {
+                let stat = std::fs::read_to_string(path.join("cpu.stat")).ok()?;
+                let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+                Some(Duration::from_micros(usage.parse().ok()?))
+            }
+        }
+    }
+
+    /// The memory charged to the group now, in bytes: its processes' own, the page cache that they filled, and the
+    /// kernel's for them.
+    pub fn memory_current(&self) -> Option<u64> {
+        match self.memory.as_ref()? {
+            Directory::V1(path) => value(&path.join("memory.usage_in_bytes")),
+            Directory::V2(path) => value(&path.join("memory.current")),
+        }
+    }
+
+    /// The most that [`Cgroup::memory_current`] has been. Version 2 tells it since Linux 5.19.
+    pub fn memory_peak(&self) -> Option<u64> {
+        match self.memory.as_ref()? {
+            Directory::V1(path) => value(&path.join("memory.max_usage_in_bytes")),
+            Directory::V2(path) => value(&path.join("memory.peak")),
+        }
+    }
+
+    /// Processes and threads in the group now.
+    pub fn pids_current(&self) -> Option<u64> {
+        value(&self.pids.as_ref()?.path().join("pids.current"))
+    }
+
+    /// The most processes and threads that the group may hold, by its own limit or that of a group above it that is
+    /// visible here; `None` if there is no limit.
+    pub fn pids_max(&self) -> Option<u64> {
+        let limits = self.pids.as_ref()?.path().ancestors().map(|path| path.join("pids.max"));
+        limits.take_while(|path| path.exists()).filter_map(|path| value(&path)).min()
+    }
+
+    /// The group's pressure figures in version 2; the machine's where the group has none.
+    pub fn pressure(&self) -> Pressure {
+        let own =
+            self.unified.as_deref().map(|path| Pressure::read("cgroup", |name| path.join(format!("{name}.pressure"))));
+        own.filter(|own| own.cpu.or(own.memory).or(own.io).is_some()).unwrap_or_else(Pressure::of_machine)
+    }
+}
+
+impl Pressure {
+    /// The figures of the whole machine.
+    pub fn of_machine() -> Pressure {
+        Pressure::read("machine", |name| Path::new("/proc/pressure").join(name))
+    }
+
+    fn read(scope: &'static str, path: impl Fn(&str) -> PathBuf) -> Pressure {
+        let stall = |name| Stall::parse(&std::fs::read_to_string(path(name)).ok()?);
+        Pressure { cpu: stall("cpu"), memory: stall("memory"), io: stall("io"), scope }
+    }
+}
+
+impl Stall {
+    fn parse(text: &str) -> Option<Stall> {
+        let total = |kind| {
+            let line = text.lines().find_map(|line| line.strip_prefix(kind))?;
+            Some(Duration::from_micros(line.split_once("total=")?.1.trim().parse().ok()?))
+        };
+        Some(Stall { some: total("some ")?, full: total("full ") })
+    }
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Directory::V1(path) | Directory::V2(path) => path,
+        }
+    }
+
+    /// Whether the group's processes are the tree's, all of them and no others.
+    pub fn is_exclusive_to(&self, members: &Members, files: &mut Files) -> bool {
+        let Some(inside) = processes_in(self.path()) else { return false };
+        let of_tree: HashSet<i32> = members.known().map(|member| member.pid).collect();
+        // Both lists age while they are read: who is in only one is asked again.
+        of_tree.difference(&inside).all(|pid| find::Hierarchies::of(*pid).is_none_or(|own| own.are_within(self.path())))
+            && inside.difference(&of_tree).all(|pid| descends_from(files, *pid, members.root().pid))
+    }
+}
+
+/// The processes of a group and of all groups below it.
+fn processes_in(group: &Path) -> Option<HashSet<i32>> {
+    let listed = std::fs::read_to_string(group.join("cgroup.procs")).ok()?;
+    let mut pids: HashSet<i32> = listed.lines().filter_map(|pid| pid.parse().ok()).collect();
+    for entry in std::fs::read_dir(group).ok()?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(processes_in(&entry.path()).into_iter().flatten());
+        }
+    }
+    Some(pids)
+}
+
+/// A file's one number; `None` of "max".
+fn value(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_is_read_with_and_without_full() {
+        let both = "some avg10=0.10 avg60=0.23 avg300=0.08 total=9403349\nfull avg10=0.00 total=7\n";
+        let stall = Stall::parse(both).unwrap();
+        assert_eq!((stall.some, stall.full), (Duration::from_micros(9_403_349), Some(Duration::from_micros(7))));
+        assert_eq!(Stall::parse("some avg10=0.10 total=1\n").unwrap().full, None);
+        assert_eq!(Stall::parse(""), None);
+    }
+
+    #[test]
+    fn the_least_limit_of_the_groups_above_holds() {
+        let top = std::env::temp_dir().join(format!("process-tree-limits-{}", std::process::id()));
+        let group = top.join("middle/group");
+        std::fs::create_dir_all(&group).unwrap();
+        for (path, limit) in [("", "500"), ("middle", "100"), ("middle/group", "max")] {
+            std::fs::write(top.join(path).join("pids.max"), limit).unwrap();
+        }
+        let cgroup = Cgroup { cpu: None, memory: None, pids: Some(Directory::V2(group)), unified: None };
+        assert_eq!(cgroup.pids_max(), Some(100));
+        std::fs::remove_dir_all(top).unwrap();
+    }
+}

@@ -1,0 +1,35 @@
+//! What a process tree costs: CPU, memory, processes, threads, descriptors, context switches and page faults of one
+//! process and everything below it.
+//!
+//! [`Tree::sample`] walks the tree in `/proc` and answers with a [`Sample`], in which every figure is a total over the
+//! tree:
+//!
+//! ```
+//! let mut tree = process_tree::Tree::new(nix::unistd::getpid());
+//! let before = tree.sample()?;
+//! // ... the work to be charged ...
+//! let after = tree.sample()?;
+//! println!("{:?} on the CPU, {:?} bytes", after.cpu - before.cpu, after.memory_bytes);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Counters (CPU, switches, faults) never go backwards. Where the kernel tells less than the truth, the figure is too
+//! low and never too high; each field says by how much. Where it tells nothing, the figure is `None`, not 0.
+//!
+//! [`own_cgroup`] gives the figures of the control group that the calling process lives in, which in a container is
+//! the whole container. [`raise_open_file_limit`] and [`max_processes`] are about the limits that a server meets.
+
+mod cgroup;
+mod files;
+mod limits;
+mod members;
+mod probe;
+mod sample;
+mod spread;
+mod switches;
+mod tree;
+
+pub use cgroup::{Cgroup, Pressure, Stall, own_cgroup};
+pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
+pub use sample::Sample;
+pub use tree::Tree;

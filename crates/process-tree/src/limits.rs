@@ -1,0 +1,72 @@
+//! The limits that a server meets first.
+
+use std::io;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::cgroup::own_cgroup;
+
+/// How many processes and threads there may be, and what says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessLimit {
+    /// Processes and threads together, those included that run already.
+    pub limit: u64,
+    /// The name of the limit, as an administrator knows it.
+    pub what: &'static str,
+}
+
+/// Raises the soft limit on open files to the hard one and returns it.
+///
+/// # Errors
+///
+/// Those of getrlimit(2) and setrlimit(2).
+pub fn raise_open_file_limit() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
+}
+
+/// The least of the limits on processes that hold for this one; `None` if none can be read.
+///
+/// Each counts among its own: `RLIMIT_NPROC` the user's (and does not bind root, getrlimit(2)), `pids.max` the control
+/// group's, the other two the machine's. All of them count threads, too.
+pub fn max_processes() -> Option<ProcessLimit> {
+    let of_user = match getrlimit(Resource::RLIMIT_NPROC) {
+        Ok((soft, _)) if !nix::unistd::getuid().is_root() && soft != libc::RLIM_INFINITY => Some(soft),
+        _ => None,
+    };
+    [
+        (of_user, "RLIMIT_NPROC (ulimit -u)"),
+        (own_cgroup().and_then(|cgroup| cgroup.pids_max()), "cgroup pids.max"),
+        (sysctl("pid_max"), "kernel.pid_max"),
+        (sysctl("threads-max"), "kernel.threads-max"),
+    ]
+    .into_iter()
+    .filter_map(|(limit, what)| Some(ProcessLimit { limit: limit?, what }))
+    .min_by_key(|limit| limit.limit)
+}
+
+fn sysctl(name: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let raised = raise_open_file_limit().unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (raised, raised));
+    }
+
+    #[test]
+    fn the_least_limit_is_named() {
+        let least = max_processes().unwrap();
+        assert!(least.limit > 0);
+        assert!(least.limit <= sysctl("pid_max").unwrap());
+        assert!(!least.what.is_empty());
+    }
+}

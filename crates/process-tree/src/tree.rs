@@ -1,0 +1,201 @@
+//! The tree and its counters.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use crate::cgroup::{Cgroup, Directory};
+use crate::files::{Files, ticks};
+use crate::members::{Lineage, Members};
+use crate::probe::Probe;
+use crate::sample::Sample;
+use crate::switches::Ledger;
+
+/// A process and all its living descendants.
+///
+/// # What a sample costs
+///
+/// Measured on a virtual machine with Linux 6.18, of small processes with one thread each:
+///
+/// | what | µs a process |
+/// |---|---|
+/// | to know a process: `stat` 11, `children` 8, its CPU clock 1 | 20 |
+/// | the dear figures: `smaps_rollup` 29, `fd` 5, `status` 17 | 51 |
+///
+/// A process that is large or has many threads costs more: 12 µs for each MiB resident in small pages, 5 µs for the two
+/// mappings of each thread's stack, and 27 µs for the `children` and `status` of each thread.
+///
+/// So a complete look at 2,000 processes takes 150 ms. A sample keeps to its budget instead: in the first half it gets
+/// to know the processes, in the second it reads what is dear. When time is up, those that it has read stand for the
+/// others of their generation (and threads likewise for the others of their process), except in `cpu`, `live_cpu` and
+/// `processes`, which stay exact: 2 µs a process. At least 16 of each are read whatever the budget, and no process is
+/// read by halves, so 2,000 processes take 5 ms with no budget at all.
+#[derive(Debug)]
+pub struct Tree {
+    root: Pid,
+    budget: Duration,
+    files: Files,
+    lineage: Lineage,
+    history: Option<History>,
+}
+
+/// What samples before this one have shown.
+#[derive(Debug)]
+struct History {
+    /// When the root started: with its pid, who it is.
+    root_started: u64,
+    /// The tree's own control groups, looked for once: counters from two sources cannot be subtracted.
+    cpu_group: Option<Cgroup>,
+    memory_group: Option<Cgroup>,
+    cpu: Duration,
+    minor_faults: u64,
+    major_faults: u64,
+    peak_memory: Option<u64>,
+    switches: Ledger,
+    settled: Option<Settled>,
+    /// Whether the tree has only ever been the root.
+    is_single: bool,
+}
+
+/// A tree which nobody has left yet.
+#[derive(Debug)]
+struct Settled {
+    members: HashSet<(i32, u64)>,
+    /// Page faults of reaped children. None is so short that it has no fault, while its ticks may be none.
+    reaped_faults: u64,
+}
+
+impl Tree {
+    /// The tree below `root`, and `root` itself. Nothing is read yet.
+    pub fn new(root: Pid) -> Tree {
+        Tree {
+            root,
+            budget: Duration::from_millis(20),
+            files: Files::new(),
+            lineage: Lineage::of_this_kernel(),
+            history: None,
+        }
+    }
+
+    /// Sets how long a sample may take; 20 ms if it is not called.
+    pub fn with_budget(mut self, budget: Duration) -> Tree {
+        self.budget = budget;
+        self
+    }
+
+    /// Takes the figures of the tree as it is now.
+    ///
+    /// # Errors
+    ///
+    /// NotFound if the root is gone, or its pid belongs to another process by now; else what prevents /proc from being
+    /// read. Descendants that vanish meanwhile are no error.
+    pub fn sample(&mut self) -> io::Result<Sample> {
+        let begun = Instant::now();
+        let members = Members::find(self.lineage, &mut self.files, self.root, begun + self.budget / 2)?;
+        let root = members.root();
+        let reaped_cpu = ticks(members.sum(|stat| stat.reaped_user + stat.reaped_system));
+
+        let history = match &mut self.history {
+            Some(history) if history.root_started != root.stat.started => {
+                let message = format!("process {} is another one now", self.root);
+                return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            }
+            Some(history) => history,
+            none => none.insert(History::begin(&members, &mut self.files)),
+        };
+        history.is_single &= members.len() == 1 && root.stat.reaped_minor_faults == 0;
+
+        let cpu_of_group = history.cpu_group.as_ref().and_then(Cgroup::cpu);
+        history.cpu = history.cpu.max(cpu_of_group.unwrap_or(members.cpu + reaped_cpu));
+        history.minor_faults =
+            history.minor_faults.max(members.sum(|stat| stat.minor_faults + stat.reaped_minor_faults));
+        history.major_faults =
+            history.major_faults.max(members.sum(|stat| stat.major_faults + stat.reaped_major_faults));
+        let is_settled = history.settle(&members);
+
+        let probe = Probe::read(&mut self.files, &members, begun + self.budget);
+        let switches = probe.switches.map(|sum| match probe.has_all_members && probe.has_all_threads {
+            true => history.switches.complete(probe.by_thread),
+            false => history.switches.estimated(sum),
+        });
+        let (memory_bytes, memory_source) = match (probe.pss, &history.memory_group) {
+            (Some(pss), _) if probe.has_all_members => (Some(pss), "pss"),
+            (Some(pss), _) => (Some(pss), "pss-sampled"),
+            (None, Some(group)) => (group.memory_current(), "cgroup"),
+            (None, None) => (None, "none"),
+        };
+        history.peak_memory = history.peak_memory.max(memory_bytes);
+        let (peak_memory_bytes, peak_memory_source) = if let Some(group) = &history.memory_group {
+            (group.memory_peak(), "cgroup")
+        } else if history.is_single
+            && let Ok(peak) = self.files.peak_rss(root.pid)
+        {
+            (history.peak_memory.max(Some(peak)), "rss")
+        } else {
+            (history.peak_memory, if history.peak_memory.is_some() { "samples" } else { "none" })
+        };
+
+        Ok(Sample {
+            cpu: history.cpu,
+            live_cpu: members.cpu,
+            user: is_settled.then(|| ticks(members.sum(|stat| stat.user))),
+            system: is_settled.then(|| ticks(members.sum(|stat| stat.system))),
+            memory_bytes,
+            peak_memory_bytes,
+            processes: members.len() as u64,
+            threads: members.sum(|stat| stat.threads),
+            open_fds: probe.open_fds,
+            voluntary_switches: switches.map(|switches| switches.voluntary),
+            involuntary_switches: switches.map(|switches| switches.involuntary),
+            minor_faults: Some(history.minor_faults),
+            major_faults: Some(history.major_faults),
+            cpu_source: if cpu_of_group.is_some() { "cgroup" } else { "processes" },
+            memory_source,
+            peak_memory_source,
+        })
+    }
+}
+
+impl History {
+    /// Looks for control groups that hold the tree and nothing else.
+    fn begin(members: &Members, files: &mut Files) -> History {
+        let group = Cgroup::of(members.root().pid);
+        let mut own = |directory: fn(&Cgroup) -> Option<&Directory>| {
+            group.clone().filter(|group| directory(group).is_some_and(|it| it.is_exclusive_to(members, files)))
+        };
+        History {
+            root_started: members.root().stat.started,
+            cpu_group: own(|group| group.cpu.as_ref()).filter(|group| group.cpu().is_some()),
+            memory_group: own(|group| group.memory.as_ref()).filter(|group| group.memory_peak().is_some()),
+            cpu: Duration::ZERO,
+            minor_faults: 0,
+            major_faults: 0,
+            peak_memory: None,
+            switches: Ledger::default(),
+            settled: Some(Settled { members: HashSet::new(), reaped_faults: Settled::reaped_faults(members) }),
+            is_single: true,
+        }
+    }
+
+    /// Whether all who have been seen in the tree are there still, and none has reaped a child since the first sample.
+    fn settle(&mut self, members: &Members) -> bool {
+        let now = Settled {
+            members: members.known().map(|member| (member.pid, member.stat.started)).collect(),
+            reaped_faults: Settled::reaped_faults(members),
+        };
+        let is_settled = members.is_complete()
+            && self.settled.as_ref().is_some_and(|before| {
+                before.members.is_subset(&now.members) && before.reaped_faults == now.reaped_faults
+            });
+        self.settled = is_settled.then_some(now);
+        is_settled
+    }
+}
+
+impl Settled {
+    fn reaped_faults(members: &Members) -> u64 {
+        members.sum(|stat| stat.reaped_minor_faults)
+    }
+}

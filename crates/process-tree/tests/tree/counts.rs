@@ -1,0 +1,104 @@
+//! What is counted: processes, threads, descriptors, switches, faults.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use process_tree::Tree;
+
+use crate::family::{Child, before_and_after, hear_all};
+
+pub fn processes_threads_and_descriptors() {
+    let mut root = Child::fork(|parent| {
+        let mut children = [0, 4].map(|threads| {
+            Child::fork(move |parent| {
+                parent.pause();
+                let opened: Vec<File> = (0..2 * threads).map(|_| File::open("/dev/null").unwrap()).collect();
+                let barrier = Barrier::new(threads + 1);
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            barrier.wait();
+                            barrier.wait();
+                        });
+                    }
+                    barrier.wait();
+                    parent.pause();
+                    barrier.wait();
+                });
+                drop(opened);
+            })
+        });
+        for _ in 0..2 {
+            hear_all(&mut children);
+            parent.pause();
+            children.iter_mut().for_each(Child::go);
+        }
+    });
+    let (before, after) = before_and_after(&mut root);
+    assert_eq!((before.processes, before.threads), (3, 3));
+    assert_eq!((after.processes, after.threads), (3, 7));
+    assert_eq!(after.open_fds.unwrap() - before.open_fds.unwrap(), 8);
+    assert!(after.user.is_some(), "nobody has left");
+    root.go();
+}
+
+pub fn a_root_that_is_gone_is_not_found() {
+    let root = Child::fork(|parent| parent.wait());
+    let mut tree = Tree::new(root.pid);
+    tree.sample().unwrap();
+    let pid = root.pid;
+    drop(root);
+    assert_eq!(tree.sample().unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(Tree::new(pid).sample().unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+pub fn switches_of_all_threads_count_and_are_kept() {
+    const NAPS: u64 = 1000;
+    let mut root = Child::fork(|parent| {
+        parent.pause();
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..NAPS).for_each(|_| std::thread::sleep(Duration::from_nanos(1)));
+                barrier.wait();
+                barrier.wait();
+            });
+            barrier.wait();
+            parent.pause();
+            barrier.wait();
+        });
+        parent.pause();
+    });
+    root.hear();
+    let mut tree = Tree::new(root.pid);
+    let switches = |tree: &mut Tree| tree.sample().unwrap().voluntary_switches.unwrap();
+    let before = switches(&mut tree);
+    root.go();
+    root.hear();
+    let after = switches(&mut tree);
+    // A nap can be over before it begins, when the machine is busy.
+    assert!((NAPS * 9 / 10..NAPS + 100).contains(&(after - before)), "from {before} to {after}");
+    root.go();
+    root.hear();
+    assert!(switches(&mut tree) >= after, "what a thread did stays done when it has ended");
+}
+
+pub fn faults_of_reaped_children_count() {
+    const PAGES: u64 = 1000;
+    let mut root = Child::fork(|parent| {
+        parent.pause();
+        Child::fork(|_| {
+            // Small blocks from the heap, so that no huge page takes many faults at once.
+            let blocks: Vec<Vec<u8>> = (0..PAGES).map(|_| vec![1; 4096]).collect();
+            std::hint::black_box(blocks);
+        })
+        .reap();
+        parent.pause();
+    });
+    let (before, after) = before_and_after(&mut root);
+    let faults = after.minor_faults.unwrap() - before.minor_faults.unwrap();
+    assert!((PAGES..2 * PAGES).contains(&faults), "{faults} faults");
+    assert!(after.major_faults >= before.major_faults);
+}

@@ -1,0 +1,116 @@
+//! CPU of the living, the dead and those in between.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use process_tree::Tree;
+
+use crate::family::{Child, burn, own_cpu};
+
+const BURNT: Duration = Duration::from_millis(120);
+/// The parent's reaped user and system time are each cut to a tick of 10 ms.
+const TWO_TICKS: Duration = Duration::from_millis(20);
+
+/// The CPU of this process's reaped children, to the microsecond.
+fn reaped() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    Duration::from_micros((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64)
+}
+
+pub fn grandchildren_that_have_been_reaped_are_charged() {
+    let mut root = Child::fork(|parent| {
+        parent.pause();
+        let grandchildren: Vec<Child> = (0..3).map(|_| Child::fork(|_| burn(BURNT))).collect();
+        grandchildren.into_iter().for_each(Child::reap);
+        parent.say(reaped());
+        parent.wait();
+    });
+    root.hear();
+    let mut tree = Tree::new(root.pid);
+    let before = tree.sample().unwrap();
+    root.go();
+    let burnt = root.hear();
+    let after = tree.sample().unwrap();
+
+    assert!(burnt >= 3 * BURNT);
+    let charged = after.cpu - before.cpu;
+    assert!(charged + TWO_TICKS >= burnt, "charged {charged:?} of {burnt:?}");
+    assert!(charged < burnt + Duration::from_millis(30), "charged {charged:?} for {burnt:?}");
+    assert!(after.live_cpu - before.live_cpu < Duration::from_millis(30), "the dead are not alive");
+    assert_eq!(after.processes, 1);
+    assert!(before.user.is_some() && before.system.is_some());
+    assert_eq!((after.user, after.system), (None, None), "the split of short lives is not to be had");
+}
+
+pub fn live_children_are_charged_to_the_nanosecond() {
+    let mut root = Child::fork(|parent| {
+        let mut children: Vec<Child> = (0..3)
+            .map(|_| {
+                Child::fork(|parent| {
+                    burn(BURNT);
+                    parent.say(own_cpu());
+                    parent.wait();
+                })
+            })
+            .collect();
+        let burnt: Duration = children.iter_mut().map(Child::hear).sum();
+        parent.say(burnt + own_cpu());
+        parent.wait();
+    });
+    let burnt = root.hear();
+    let sample = Tree::new(root.pid).sample().unwrap();
+
+    assert!(burnt >= 3 * BURNT);
+    assert!(sample.live_cpu >= burnt, "charged {:?} of {burnt:?}", sample.live_cpu);
+    assert!(sample.live_cpu < burnt + Duration::from_millis(5), "charged {:?} for {burnt:?}", sample.live_cpu);
+    assert_ne!(sample.live_cpu.subsec_nanos() % 1_000_000, 0, "these are no ticks");
+    assert_eq!(sample.cpu, sample.live_cpu);
+    let split = sample.user.unwrap() + sample.system.unwrap();
+    assert!(split <= sample.live_cpu && split + 4 * TWO_TICKS >= sample.live_cpu, "{split:?}");
+}
+
+pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
+    let mut root = Child::fork(|parent| {
+        let child = Child::fork(|_| burn(BURNT));
+        waitid(Id::Pid(child.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        parent.pause();
+        child.reap();
+        parent.pause();
+    });
+    root.hear();
+    let mut tree = Tree::new(root.pid);
+    let unreaped = tree.sample().unwrap();
+    assert_eq!((unreaped.processes, unreaped.threads), (2, 2));
+    assert!(unreaped.cpu >= BURNT && unreaped.cpu == unreaped.live_cpu, "{unreaped:?}");
+
+    root.go();
+    root.hear();
+    let reaped = tree.sample().unwrap();
+    assert_eq!(reaped.processes, 1);
+    assert!(reaped.cpu >= unreaped.cpu, "a counter never goes backwards");
+    assert!(reaped.cpu < unreaped.cpu + Duration::from_millis(10), "{reaped:?}");
+    assert!(reaped.live_cpu < BURNT);
+}
+
+/// One child at a time, so the tree cannot use more CPU than time passes; a child counted twice shows as more. Each
+/// burns enough that this is not lost in the ticks.
+pub fn a_child_that_is_reaped_meanwhile_is_never_charged_twice() {
+    let root = Child::fork(|_| {
+        loop {
+            Child::fork(|_| burn(Duration::from_millis(50))).reap();
+        }
+    });
+    let begun = Instant::now();
+    let mut tree = Tree::new(root.pid);
+    let first = tree.sample().unwrap().cpu;
+    let mut last = first;
+    while begun.elapsed() < Duration::from_secs(2) {
+        let now = tree.sample().unwrap().cpu;
+        assert!(now >= last, "a counter never goes backwards");
+        assert!(now - first <= begun.elapsed(), "charged {:?} in {:?}", now - first, begun.elapsed());
+        last = now;
+    }
+    assert!(last > first);
+}

@@ -1,0 +1,106 @@
+//! Trees in a control group of their own. Needs the right to make one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::Pid;
+use process_tree::Tree;
+
+use crate::family::{Child, burn};
+
+const BURNT: Duration = Duration::from_millis(120);
+const SIZE: usize = 32 << 20;
+
+/// New groups for CPU and memory, removed when dropped.
+struct Groups(Vec<PathBuf>);
+
+impl Groups {
+    fn make() -> Option<Groups> {
+        let at = Path::new("/sys/fs/cgroup");
+        let parents = match at.join("cgroup.controllers").exists() {
+            true => vec![at.to_owned()],
+            false => vec![at.join("cpuacct"), at.join("memory")],
+        };
+        let name = format!("process-tree-test-{}", std::process::id());
+        let mut made = Groups(Vec::new());
+        for parent in parents {
+            let group = parent.join(&name);
+            if let Err(error) = std::fs::create_dir(&group) {
+                println!("skipped: no writable cgroup ({}: {error})", group.display());
+                return None;
+            }
+            made.0.push(group);
+        }
+        Some(made)
+    }
+
+    fn add(&self, pid: Pid) {
+        for group in &self.0 {
+            std::fs::write(group.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        for group in &self.0 {
+            // Busy for a moment after its last process has been reaped.
+            while std::fs::remove_dir(group).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+pub fn a_group_of_its_own_tells_what_nobody_waited_for() {
+    let Some(groups) = Groups::make() else { return };
+    let mut root = Child::fork(|parent| {
+        // SAFETY: To ignore a signal runs no handler.
+        unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
+        parent.pause();
+        let child = Child::fork(|_| {
+            let block = std::hint::black_box(vec![1_u8; SIZE]);
+            burn(BURNT);
+            drop(block);
+        });
+        // With SIGCHLD ignored this waits for the end of all children and yet tells nothing. wait(2)
+        child.reap();
+        parent.pause();
+    });
+    root.hear();
+    groups.add(root.pid);
+    let mut tree = Tree::new(root.pid);
+    let before = tree.sample().unwrap();
+    root.go();
+    root.hear();
+    let after = tree.sample().unwrap();
+
+    assert_eq!(after.cpu_source, "cgroup");
+    let charged = after.cpu - before.cpu;
+    assert!(charged >= BURNT && charged < BURNT + Duration::from_millis(30), "charged {charged:?}");
+    assert!(after.live_cpu - before.live_cpu < Duration::from_millis(30));
+    assert_eq!(after.memory_source, "pss");
+    if after.peak_memory_source == "cgroup" {
+        assert!(after.peak_memory_bytes.unwrap() >= SIZE as u64);
+    } else {
+        println!("not tested: the group tells no peak of memory");
+    }
+    drop(root);
+}
+
+pub fn a_group_that_is_shared_is_not_charged() {
+    let Some(groups) = Groups::make() else { return };
+    let [mut root, mut stranger] = [(); 2].map(|()| {
+        Child::fork(|parent| {
+            parent.pause();
+        })
+    });
+    root.hear();
+    stranger.hear();
+    groups.add(root.pid);
+    groups.add(stranger.pid);
+    let sample = Tree::new(root.pid).sample().unwrap();
+    assert_eq!((sample.cpu_source, sample.peak_memory_source), ("processes", "rss"));
+    drop((root, stranger));
+}

@@ -1,0 +1,164 @@
+use std::ffi::c_void;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+
+use crate::counters::{Counters, Totals};
+use crate::facts::Facts;
+
+const SHARDS: usize = 64;
+const NOTE: usize = 512;
+
+/// Memory that a service's processes share. Its layout is plain atomics, for which zero bytes are valid.
+#[repr(C)]
+struct Shared {
+    shards: [Counters; SHARDS],
+    claimed: AtomicUsize,
+    counter: AtomicU64,
+    note_len: AtomicUsize,
+    note: [AtomicU8; NOTE],
+    facts: Facts,
+}
+
+/// Maps numbers, all zero, for the life of this process and of those it forks: mmap(2), `MAP_SHARED`.
+pub fn map_numbers(count: usize) -> io::Result<&'static [AtomicUsize]> {
+    let len = NonZeroUsize::new(count * size_of::<AtomicUsize>()).ok_or(io::ErrorKind::InvalidInput)?;
+    let memory = map(len)?.cast::<AtomicUsize>();
+    // SAFETY: the mapping is page-aligned, as long as that, never unmapped, and zero, which an atomic may be.
+    Ok(unsafe { std::slice::from_raw_parts(memory.as_ptr(), count) })
+}
+
+fn map(len: NonZeroUsize) -> io::Result<NonNull<c_void>> {
+    // SAFETY: a new anonymous mapping overlaps nothing.
+    let memory =
+        unsafe { mmap_anonymous(None, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) };
+    Ok(memory?)
+}
+
+/// A handle on the shared counters; copies are the same scoreboard, in this process and its children.
+#[derive(Clone, Copy)]
+pub struct Scoreboard(&'static Shared);
+
+impl Scoreboard {
+    /// Maps a new one, all zero, for the life of this process and of those it forks: mmap(2), `MAP_SHARED`.
+    pub fn map() -> io::Result<Scoreboard> {
+        let len = NonZeroUsize::new(size_of::<Shared>()).ok_or(io::ErrorKind::InvalidInput)?;
+        let memory = map(len)?;
+        // SAFETY: the mapping is page-aligned, as long as `Shared`, never unmapped, and zero, which every atomic in
+        // it may be; all access is through atomics.
+        Ok(Scoreboard(unsafe { memory.cast::<Shared>().as_ref() }))
+    }
+
+    /// A shard for one more worker. There are 64: from the 65th worker on they are shared, which costs only time.
+    pub fn claim(&self) -> &'static Counters {
+        &self.0.shards[self.0.claimed.fetch_add(1, Ordering::Relaxed) % SHARDS]
+    }
+
+    /// All shards added up.
+    pub fn totals(&self) -> Totals {
+        Totals::of(&self.0.shards)
+    }
+
+    /// Sets the gauges to zero: the model's process died, and its connections with it.
+    pub fn reset_gauges(&self) {
+        self.0.shards.iter().for_each(Counters::reset_gauges);
+    }
+
+    /// The number behind `/counter`: the data that all workers share.
+    pub fn counter(&self) -> &'static AtomicU64 {
+        &self.0.counter
+    }
+
+    /// Leaves a note for the other processes; what is longer than 512 bytes is cut.
+    pub fn leave_note(&self, note: &str) {
+        for (to, from) in self.0.note.iter().zip(note.bytes()) {
+            to.store(from, Ordering::Relaxed);
+        }
+        self.0.note_len.store(note.len().min(NOTE), Ordering::Release);
+    }
+
+    /// The note that was left; empty if none was.
+    pub fn note(&self) -> String {
+        let len = self.0.note_len.load(Ordering::Acquire);
+        let bytes: Vec<u8> = self.0.note[..len].iter().map(|b| b.load(Ordering::Relaxed)).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// States a fact about the model, such as what it found on this machine, in place of an earlier one of that name.
+    ///
+    /// Any thread of the model's process may; a forked child should not. The name is cut after 32 bytes, the value after
+    /// 128. There is room for eight facts: a ninth is not taken. They outlive the process that stated them.
+    pub fn state(&self, name: &str, value: &str) {
+        self.0.facts.state(name, value);
+    }
+
+    /// What was stated, in the order of first mention.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        self.0.facts.all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::{ROUTES, STATUSES, Syscall};
+    use nix::sys::wait::waitpid;
+    use nix::unistd::{ForkResult, fork};
+    use std::time::Duration;
+
+    #[test]
+    fn counts_of_a_process_that_is_gone_stay() {
+        let board = Scoreboard::map().unwrap();
+        // SAFETY: the child makes only atomic additions and `_exit`.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let mine = board.claim();
+                mine.opened();
+                mine.served(1, 200, Duration::from_micros(3));
+                mine.syscall(Syscall::Read);
+                // SAFETY: `_exit` is async-signal-safe.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => waitpid(child, None).unwrap(),
+        };
+        let totals = board.totals();
+        assert_eq!((totals.accepted, totals.active), (1, 1));
+        assert_eq!(totals.requests[1][0], 1);
+        assert_eq!(totals.durations[1][2], 1, "3 µs is in the bucket up to 5 µs");
+        board.reset_gauges();
+        assert_eq!((board.totals().accepted, board.totals().active), (1, 0));
+    }
+
+    #[test]
+    fn the_time_of_a_call_is_added_up() {
+        let board = Scoreboard::map().unwrap();
+        board.claim().syscall_took(Syscall::IoSubmit, Duration::from_micros(3));
+        board.claim().syscall_took(Syscall::IoSubmit, Duration::from_micros(4));
+        board.claim().syscall(Syscall::Read);
+        let totals = board.totals();
+        assert_eq!(totals.syscalls[Syscall::IoSubmit as usize], 2);
+        assert_eq!(totals.syscall_ns[Syscall::IoSubmit as usize], 7_000);
+        assert_eq!(totals.syscall_ns.iter().sum::<u64>(), 7_000);
+        assert!(Syscall::ALL.iter().enumerate().all(|(at, (call, _))| *call as usize == at));
+    }
+
+    #[test]
+    fn an_unlisted_status_is_counted_as_other() {
+        let board = Scoreboard::map().unwrap();
+        board.claim().served(ROUTES.len() + 5, 299, Duration::MAX);
+        let totals = board.totals();
+        assert_eq!(totals.requests[ROUTES.len() - 1][STATUSES.len() - 1], 1);
+        assert_eq!(totals.durations[ROUTES.len() - 1].last(), Some(&1));
+    }
+
+    #[test]
+    fn a_note_is_cut_not_overrun() {
+        let board = Scoreboard::map().unwrap();
+        assert_eq!(board.note(), "");
+        board.leave_note(&"x".repeat(600));
+        assert_eq!(board.note().len(), 512);
+    }
+}

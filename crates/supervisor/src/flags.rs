@@ -1,0 +1,196 @@
+//! The flags that every service has.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use http::Limits;
+
+use crate::units::{address, bytes, duration, timeout};
+use crate::{Failure, Flag, Model, say};
+
+/// What a service was asked for. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// Only asks the admin endpoint whether the service is well: exit code 0 or 1
+    pub mode: Option<Mode>,
+
+    /// Where to serve; port 0 takes a free one
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub listen: SocketAddr,
+
+    /// Where to serve /metrics, /healthz and /info; port 0 takes a free one
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = address)]
+    pub admin: SocketAddr,
+
+    /// The directory behind /files/ [default: one with the files 1k, 64k, 1m and 10m, which is made]
+    #[arg(long, env, value_name = "DIR")]
+    pub files: Option<PathBuf>,
+
+    /// The file of the nods, an SQLite database, which is made [default: a temporary one, removed at the end]
+    #[arg(long, env, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+
+    /// POST /counter reads and then writes, so that updates get lost wherever two of them run at once
+    #[arg(long, env, value_parser = BoolishValueParser::new())]
+    pub racy: bool,
+
+    /// Event loops, for models that have them [default: the CPUs that this process may use]
+    #[arg(long, env, value_name = "N", value_parser = number)]
+    pub threads: Option<usize>,
+
+    /// Open connections above which accepting waits [default: what the limits of this machine allow]
+    #[arg(long, env, value_name = "N", value_parser = number)]
+    pub max_connections: Option<usize>,
+
+    /// Connections that may wait to be accepted; the kernel allows at most net.core.somaxconn
+    #[arg(long, env, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(i32).range(1..))]
+    pub backlog: i32,
+
+    /// Time for a request's head, from its first byte on
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub head_timeout: Duration,
+
+    /// Time for a request's body, from the end of its head on
+    #[arg(long, env, value_name = "TIME", default_value = "20s", value_parser = timeout)]
+    pub body_timeout: Duration,
+
+    /// Time that a connection may idle between requests
+    #[arg(long, env, value_name = "TIME", default_value = "15s", value_parser = timeout)]
+    pub idle_timeout: Duration,
+
+    /// Time that a reply may make no progress because its peer does not read
+    #[arg(long, env, value_name = "TIME", default_value = "20s", value_parser = timeout)]
+    pub write_timeout: Duration,
+
+    /// Time to finish what was accepted, after SIGTERM or SIGINT; then it is cut off
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub grace: Duration,
+
+    /// The longest request line, in bytes
+    #[arg(long, env, value_name = "SIZE", default_value = "16k", value_parser = bytes)]
+    pub max_request_line: usize,
+
+    /// The longest request head, in bytes
+    #[arg(long, env, value_name = "SIZE", default_value = "32k", value_parser = bytes)]
+    pub max_head: usize,
+
+    /// The longest request body, in bytes, decoded
+    #[arg(long, env, value_name = "SIZE", default_value = "1m", value_parser = bytes)]
+    pub max_body: usize,
+
+    /// The model's own flags and their values.
+    #[arg(skip)]
+    pub own: Vec<(&'static str, usize)>,
+}
+
+/// What to do instead of serving.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Mode {
+    /// Asks the admin endpoint of a running service for /healthz; exits 0 if it is well, else 1
+    Healthcheck,
+}
+
+impl Flags {
+    /// Parses the arguments, and the environment for those that are absent; prints help and version itself.
+    pub fn parse(model: Model, args: impl IntoIterator<Item = OsString>) -> Result<Flags, Failure> {
+        let name = model.name;
+        let about = format!("An HTTP server on the I/O model {name}");
+        let own = model.flags.iter().map(|flag| {
+            let arg = Arg::new(flag.name).long(flag.name).env(flag.env).help(flag.help);
+            arg.value_name("N").default_value(flag.default).value_parser(number)
+        });
+        let command = Flags::command().name(name).bin_name(name).about(about).args(own);
+        let parsed = command.try_get_matches_from(args).and_then(|matches| {
+            let mut flags = Flags::from_arg_matches(&matches)?;
+            let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
+            flags.own = model.flags.iter().filter_map(value).collect();
+            Ok(flags)
+        });
+        parsed.map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                if let Err(error) = error.print() {
+                    say(name, format_args!("{error}"));
+                }
+                Failure::Answered
+            }
+            _ => Failure::Refused(format!("{} (see {name} --help)", one_line(&error.to_string()))),
+        })
+    }
+
+    /// What one peer may ask of one connection.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            request_line: self.max_request_line,
+            head: self.max_head,
+            body: self.max_body,
+            head_time: self.head_timeout,
+            body_time: self.body_timeout,
+            idle_time: self.idle_timeout,
+            write_time: self.write_timeout,
+            ..Limits::default()
+        }
+    }
+}
+
+/// A number from 1 on.
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "it must be a number from 1 on".to_owned())
+}
+
+/// What clap says on several lines, without the usage below it.
+fn one_line(error: &str) -> String {
+    let said = error.split("\nUsage:").next().unwrap_or(error).split("\nFor more").next().unwrap_or(error);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join("; ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Flags, Failure> {
+        const WORKERS: Flag = Flag { name: "workers", env: "WORKERS", default: "8", help: "Threads" };
+        let model = Model { flags: &[WORKERS], ..Model::new("thread-pool", |_, _| Ok(())) };
+        Flags::parse(model, std::iter::once("thread-pool").chain(args.iter().copied()).map(OsString::from))
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_flags() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_limits_of_http() {
+        let flags = parse(&[]).unwrap();
+        assert_eq!(format!("{:?}", flags.limits()), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn a_model_has_flags_of_its_own() {
+        assert_eq!(parse(&[]).unwrap().own, [("workers", 8)]);
+        assert_eq!(parse(&["--workers", "3"]).unwrap().own, [("workers", 3)]);
+    }
+
+    #[test]
+    fn an_error_is_one_line_that_names_the_flag() {
+        for args in [
+            ["--threads", "0"],
+            ["--grace", "10"],
+            ["--lisen", "x"],
+            ["--backlog", "0"],
+            ["--listen", ":80"],
+            ["--max-body", "1"],
+            ["--idle-timeout", "0s"],
+            ["--workers", "0"],
+        ] {
+            let Err(Failure::Refused(line)) = parse(&args) else { panic!("{args:?} was taken") };
+            assert!(line.contains(args[0]) && !line.contains('\n'), "{line}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! /info: what a service is, and what it was started with.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::status::{Phase, Status};
+
+#[derive(Serialize)]
+struct Info<'a> {
+    name: &'a str,
+    version: &'a str,
+    kernel: &'a str,
+    supervisor_pid: u32,
+    /// Null while there is no model process.
+    model_pid: Option<i32>,
+    listen: String,
+    admin: String,
+    files: String,
+    store: String,
+    racy: bool,
+    threads: usize,
+    max_connections: usize,
+    /// The flag or limit that decided it.
+    max_connections_set_by: &'a str,
+    backlog: i32,
+    limits: Limits,
+    restarts: u64,
+    /// Null, or why this machine does not permit the model.
+    unsupported: Option<&'a str>,
+    /// What the model states about itself.
+    model: BTreeMap<String, String>,
+    /// Null while there is nothing to measure.
+    cpu_source: Option<&'a str>,
+    memory_source: Option<&'a str>,
+    peak_memory_source: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    request_line_bytes: usize,
+    head_bytes: usize,
+    body_bytes: usize,
+    head_seconds: f64,
+    body_seconds: f64,
+    idle_seconds: f64,
+    write_seconds: f64,
+    grace_seconds: f64,
+}
+
+/// The page, with a line end.
+pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
+    let sample = status.accounts.figures().ok().and_then(|figures| figures.sample);
+    let service = &status.service;
+    let settings = &service.settings;
+    let info = Info {
+        name: service.model.name,
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: &service.kernel,
+        supervisor_pid: std::process::id(),
+        model_pid: status.model().map(|pid| pid.as_raw()),
+        listen: service.listen.to_string(),
+        admin: service.admin.to_string(),
+        files: settings.files.to_string_lossy().into_owned(),
+        store: settings.store.to_string_lossy().into_owned(),
+        racy: settings.racy,
+        threads: settings.threads,
+        max_connections: settings.max_connections,
+        max_connections_set_by: service.capacity.set_by,
+        backlog: service.backlog,
+        limits: Limits {
+            request_line_bytes: settings.limits.request_line,
+            head_bytes: settings.limits.head,
+            body_bytes: settings.limits.body,
+            head_seconds: settings.limits.head_time.as_secs_f64(),
+            body_seconds: settings.limits.body_time.as_secs_f64(),
+            idle_seconds: settings.limits.idle_time.as_secs_f64(),
+            write_seconds: settings.limits.write_time.as_secs_f64(),
+            grace_seconds: service.grace.as_secs_f64(),
+        },
+        restarts: status.restarts,
+        unsupported: match &status.phase {
+            Phase::Unsupported(why) => Some(why),
+            _ => None,
+        },
+        model: service.board.facts().into_iter().collect(),
+        cpu_source: sample.as_ref().map(|_| crate::metrics::CPU_SOURCE),
+        memory_source: sample.as_ref().map(|sample| sample.memory_source),
+        peak_memory_source: sample.as_ref().map(|sample| sample.peak_memory_source),
+    };
+    let mut json = serde_json::to_vec_pretty(&info)?;
+    json.push(b'\n');
+    Ok(json)
+}

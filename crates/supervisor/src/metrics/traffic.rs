@@ -1,0 +1,99 @@
+//! What a service does: from the scoreboard.
+
+use scoreboard::{BUCKETS, ROUTES, Route, STATUSES, Syscall};
+
+use super::families::Families;
+use crate::status::{Phase, Status};
+
+/// Nanoseconds in a second.
+const NS: f64 = 1e9;
+
+pub(super) fn collect(status: &Status, families: &mut Families) {
+    let service = &status.service;
+    let totals = service.board.totals();
+
+    let mut requests = families.counters("http_server_requests_total", "Replies sent whole, by route and status.");
+    for (route, (kind, label)) in ROUTES.iter().enumerate() {
+        for (slot, &status) in STATUSES.iter().enumerate() {
+            let count = totals.requests[route][slot];
+            // One series is there from the start, so that a rate over it has a first value.
+            if count > 0 || (*kind, status) == (Route::Root, 200) {
+                let status = if status == 0 { "other".to_owned() } else { status.to_string() };
+                requests.add(&[("route", label), ("status", &status)], count as f64);
+            }
+        }
+    }
+
+    let bounds = BUCKETS.map(|ns| ns as f64 / NS);
+    let mut durations = families.histograms(
+        "http_server_request_duration_seconds",
+        "Time from the bytes that completed a request to the last byte of its reply.",
+    );
+    for (route, (kind, label)) in ROUTES.iter().enumerate() {
+        let counts = &totals.durations[route];
+        if *kind == Route::Root || counts.iter().any(|&count| count > 0) {
+            durations.add_histogram(&[("route", label)], &bounds, counts, totals.duration_ns[route] as f64 / NS);
+        }
+    }
+
+    families.gauge("http_server_active_connections", "Connections open now.", totals.active as f64);
+    families.gauge(
+        "http_server_max_connections",
+        "Open connections above which accepting waits.",
+        service.settings.max_connections as f64,
+    );
+    families.counter(
+        "http_server_accepted_connections_total",
+        "Connections accepted since the start.",
+        totals.accepted as f64,
+    );
+    families.counter(
+        "http_server_accept_paused_total",
+        "Times that accepting had to wait: at the connection limit, or out of descriptors or processes.",
+        totals.accept_paused as f64,
+    );
+    families.gauge(
+        "http_server_queue_depth",
+        "Connections that are accepted and wait for a worker.",
+        totals.queued as f64,
+    );
+
+    let mut calls = families.counters("server_syscalls_total", "System calls that the service's own code has made.");
+    for ((_, label), count) in Syscall::ALL.iter().zip(totals.syscalls) {
+        if count > 0 {
+            calls.add(&[("call", label)], count as f64);
+        }
+    }
+    let mut times =
+        families.counters("server_syscall_seconds_total", "The time in these calls, of those whose time is taken.");
+    for ((_, label), ns) in Syscall::ALL.iter().zip(totals.syscall_ns) {
+        if ns > 0 {
+            times.add(&[("call", label)], ns as f64 / NS);
+        }
+    }
+
+    let mut facts = families.gauges("server_facts", "1; the labels say what the model states about itself.");
+    for (fact, value) in service.board.facts() {
+        facts.add(&[("fact", &fact), ("value", &value)], 1.0);
+    }
+
+    families.gauge(
+        "server_cpus",
+        "CPUs that the service may run on: its affinity and its control group's quota.",
+        std::thread::available_parallelism().ok().map(|cpus| cpus.get() as f64),
+    );
+    let supported = !matches!(status.phase, Phase::Unsupported(_));
+    families.gauge(
+        "server_supported",
+        "1 if this machine permits the I/O model, else 0.",
+        f64::from(u8::from(supported)),
+    );
+    families.counter(
+        "server_restarts_total",
+        "Times that a new model process was started after a crash.",
+        status.restarts as f64,
+    );
+    families
+        .gauges("server_info", "1; the labels say what runs and on which kernel.")
+        .add(&[("version", env!("CARGO_PKG_VERSION")), ("kernel", &service.kernel)], 1.0);
+}

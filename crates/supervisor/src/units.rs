@@ -1,0 +1,112 @@
+//! Durations, sizes and addresses as people write them.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+/// Parses `10s`, `500ms`, `1.5m`, `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("`{text}` is no duration; write it like 10s, 500ms or 2m");
+    let (number, unit) = split(text).ok_or_else(expected)?;
+    let unit = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(expected()),
+    };
+    let time = Duration::try_from_secs_f64(number * unit).map_err(|_| expected())?;
+    if time > Duration::from_secs(24 * 3600) { Err(format!("{text} is more than a day")) } else { Ok(time) }
+}
+
+/// The same, but not nothing: a time-out of 0 would close every connection.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(time) }
+}
+
+/// Parses a number of bytes: `16384`, `16k`, `1m` (in powers of 1024).
+pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+    let expected = || format!("`{text}` is no size; write it in bytes, or like 16k or 1m");
+    let (number, unit) = split(text).ok_or_else(expected)?;
+    let unit = match unit {
+        "" => 1.0,
+        "k" => 1024.0,
+        "m" => 1024.0 * 1024.0,
+        _ => return Err(expected()),
+    };
+    let bytes = number * unit;
+    if !(64.0..=1024.0 * 1024.0 * 1024.0).contains(&bytes) {
+        return Err("it must be at least 64 bytes and at most 1024m".to_owned());
+    }
+    Ok(bytes as usize)
+}
+
+/// Parses `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    let expected = "expected ADDRESS:PORT, as in 127.0.0.1:8080";
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+    let port: u16 = port.parse().map_err(|_| expected)?;
+    if host.is_empty() || host.contains(':') {
+        return Err(expected.to_owned());
+    }
+    let mut found = (host, port).to_socket_addrs().map_err(|error| format!("cannot resolve `{host}`: {error}"))?;
+    found.next().ok_or_else(|| format!("`{host}` has no address"))
+}
+
+/// A duration as it would be written in a flag: `10s`, `1.5s`, `500ms`.
+pub(crate) fn humane(time: Duration) -> String {
+    if time < Duration::from_secs(1) { format!("{}ms", time.as_millis()) } else { format!("{}s", time.as_secs_f64()) }
+}
+
+/// The number, not negative, and the unit behind it.
+fn split(text: &str) -> Option<(f64, &str)> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    Some((text[..at].parse().ok()?, &text[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "s", "10", "-1s", "10 s", "1e3s", "1..5s", "10S", "9999h", "inf"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(timeout("0s").is_err());
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for text in ["10s", "500ms", "1.5s", "90s"] {
+            assert_eq!(humane(duration(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        assert_eq!(bytes("16k"), Ok(16384));
+        assert_eq!(bytes("1m"), Ok(1 << 20));
+        assert_eq!(bytes("100"), Ok(100));
+        for bad in ["", "k", "1", "16kb", "-16k", "9999m"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_name_a_port() {
+        assert_eq!(address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
+        assert!(address("[::1]:80").is_ok());
+        assert_eq!(address("localhost:81").map(|address| address.port()), Ok(81));
+        for bad in ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "::1:80:"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What processes have used.
+
+use std::time::Duration;
+
+use scoreboard::Totals;
+
+/// The part of getrusage(2) that the scoreboard keeps of those who are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// CPU time, user and system, in nanoseconds; wait4(2) tells microseconds.
+    pub cpu_ns: u64,
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+}
+
+impl Usage {
+    /// Of all children that anybody has counted as reaped.
+    pub fn of_reaped(totals: &Totals) -> Usage {
+        Usage {
+            cpu_ns: totals.reaped_cpu_ns,
+            voluntary_switches: totals.reaped_voluntary,
+            involuntary_switches: totals.reaped_involuntary,
+            minor_faults: totals.reaped_minor_faults,
+            major_faults: totals.reaped_major_faults,
+        }
+    }
+
+    /// Each figure of both, combined.
+    pub fn with(self, other: Usage, combine: fn(u64, u64) -> u64) -> Usage {
+        Usage {
+            cpu_ns: combine(self.cpu_ns, other.cpu_ns),
+            voluntary_switches: combine(self.voluntary_switches, other.voluntary_switches),
+            involuntary_switches: combine(self.involuntary_switches, other.involuntary_switches),
+            minor_faults: combine(self.minor_faults, other.minor_faults),
+            major_faults: combine(self.major_faults, other.major_faults),
+        }
+    }
+
+    /// As wait4(2) would have told it, with all CPU as user time: the scoreboard adds the two up.
+    pub fn to_rusage(self) -> libc::rusage {
+        let cpu = Duration::from_nanos(self.cpu_ns);
+        // SAFETY: a `rusage` is plain numbers, for which zero is valid.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        usage.ru_utime.tv_sec = cpu.as_secs() as libc::time_t;
+        usage.ru_utime.tv_usec = cpu.subsec_micros() as libc::suseconds_t;
+        usage.ru_nvcsw = self.voluntary_switches as libc::c_long;
+        usage.ru_nivcsw = self.involuntary_switches as libc::c_long;
+        usage.ru_minflt = self.minor_faults as libc::c_long;
+        usage.ru_majflt = self.major_faults as libc::c_long;
+        usage
+    }
+}
+
+impl From<&libc::rusage> for Usage {
+    fn from(usage: &libc::rusage) -> Usage {
+        let ns = |t: libc::timeval| t.tv_sec as u64 * 1_000_000_000 + t.tv_usec as u64 * 1_000;
+        Usage {
+            cpu_ns: ns(usage.ru_utime) + ns(usage.ru_stime),
+            voluntary_switches: usage.ru_nvcsw as u64,
+            involuntary_switches: usage.ru_nivcsw as u64,
+            minor_faults: usage.ru_minflt as u64,
+            major_faults: usage.ru_majflt as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_same_after_a_trip_through_rusage() {
+        let usage = Usage {
+            cpu_ns: 3_000_002_000,
+            voluntary_switches: 1,
+            involuntary_switches: 2,
+            minor_faults: 3,
+            major_faults: 4,
+        };
+        assert_eq!(Usage::from(&usage.to_rusage()), usage);
+    }
+}

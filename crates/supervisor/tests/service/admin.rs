@@ -1,0 +1,167 @@
+//! The admin endpoint.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use nix::sys::signal::Signal;
+
+use crate::running::{PATIENCE, ask, command, get, metric, read_answer, start, wait_for};
+
+crate::tests![
+    it_starts_and_answers,
+    metrics_have_names_types_and_values,
+    info_says_what_was_asked_for,
+    what_the_model_states_is_shown_and_outlives_it,
+    pages_that_are_not_there_are_404_and_methods_405,
+    a_healthcheck_asks_the_running_service,
+    an_unsupported_model_stays_up_and_says_why,
+    slow_scrapers_do_not_stop_it,
+];
+
+fn it_starts_and_answers() {
+    let service = start("plain", &[]);
+    let answer = get(service.listen, "/").unwrap();
+    assert_eq!((answer.status, answer.text.as_str()), (200, "Hello World\n"));
+    let health = get(service.admin, "/healthz").unwrap();
+    assert_eq!((health.status, health.text.as_str()), (200, "ok\n"));
+    let threads = std::fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap().count();
+    assert_eq!(threads, 1, "it may fork again at any time");
+    assert!(health.head.contains("\r\nDate: ") && health.head.contains(" GMT\r\n"), "{}", health.head);
+}
+
+fn metrics_have_names_types_and_values() {
+    let service = start("plain", &["--max-connections", "77"]);
+    let none = service.metric(r#"http_server_requests_total{route="/",status="200"}"#);
+    assert_eq!(none, Some(0.0), "it is there before the first request");
+    for _ in 0..3 {
+        get(service.listen, "/").unwrap();
+    }
+    // The last reply is counted after its client has it.
+    wait_for("the count", || service.metric(r#"http_server_requests_total{route="/",status="200"}"#) == Some(3.0));
+    let page = get(service.admin, "/metrics").unwrap();
+    assert!(page.head.contains("Content-Type: text/plain; version=0.0.4"), "{}", page.head);
+    let page = page.text;
+    let value = |series| metric(&page, series).unwrap_or_else(|| panic!("no {series} in\n{page}"));
+    assert_eq!(value("http_server_accepted_connections_total"), 3.0);
+    assert_eq!(value("http_server_max_connections"), 77.0);
+    assert_eq!(value("http_server_active_connections"), 0.0);
+    assert_eq!(value(r#"http_server_request_duration_seconds_bucket{route="/",le="+Inf"}"#), 3.0);
+    assert_eq!(value(r#"http_server_request_duration_seconds_bucket{route="/",le="10"}"#), 3.0);
+    assert_eq!(value(r#"http_server_request_duration_seconds_bucket{route="/",le="0.000001"}"#), 0.0);
+    assert_eq!(value(r#"http_server_request_duration_seconds_count{route="/"}"#), 3.0);
+    assert!(value(r#"http_server_request_duration_seconds_sum{route="/"}"#) > 0.0);
+    assert_eq!(value("server_supported"), 1.0);
+    assert_eq!(value("server_cpus"), std::thread::available_parallelism().unwrap().get() as f64);
+    assert_eq!(value("server_restarts_total"), 0.0);
+    assert_eq!((value("process_tree_processes"), value("process_tree_threads")), (1.0, 1.0));
+    assert!(value("process_tree_cpu_seconds_total") > 0.0);
+    assert!(value("process_tree_memory_bytes") > 4096.0);
+    assert!(value("process_tree_memory_peak_bytes") > 4096.0);
+    assert!(value("process_tree_open_fds") >= 5.0);
+    assert!(value(r#"process_tree_context_switches_total{kind="voluntary"}"#) > 0.0);
+    assert!(value(r#"process_tree_page_faults_total{kind="minor"}"#) > 0.0);
+    assert!(value("process_tree_sample_seconds") > 0.0);
+    assert!(page.contains("\nprocess_tree_source{of=\"memory\",source=\""), "{page}");
+    assert!(page.contains("\nserver_info{version=\""), "{page}");
+    let mut seen = HashSet::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
+        assert!(seen.insert(series), "twice: {series}");
+        let name = series.split('{').next().unwrap().trim_end_matches("_bucket");
+        let name = name.trim_end_matches("_sum").trim_end_matches("_count");
+        assert!(page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+}
+
+fn info_says_what_was_asked_for() {
+    let flags = ["--threads", "3", "--max-connections", "99", "--head-timeout", "1500ms", "--max-body", "2m"];
+    let service = start("plain", &flags);
+    let info = service.info();
+    assert_eq!(info["name"], "plain");
+    assert_eq!(info["supervisor_pid"], service.pid().as_raw());
+    assert_ne!(info["model_pid"], info["supervisor_pid"]);
+    assert_eq!(info["listen"], service.listen.to_string());
+    assert_eq!(info["admin"], service.admin.to_string());
+    assert_eq!((&info["threads"], &info["max_connections"]), (&3.into(), &99.into()));
+    assert_eq!(info["max_connections_set_by"], "--max-connections");
+    assert_eq!(info["limits"]["head_seconds"], 1.5);
+    assert_eq!(info["limits"]["body_bytes"], 2 << 20);
+    assert_eq!(info["unsupported"], serde_json::Value::Null);
+    assert!(info["files"].as_str().is_some_and(|files| files.starts_with('/')));
+    assert!(info["memory_source"].is_string() && info["cpu_source"].is_string());
+}
+
+fn what_the_model_states_is_shown_and_outlives_it() {
+    let service = start("plain", &[]);
+    assert_eq!(service.info()["model"], serde_json::json!({}));
+    assert_eq!(service.metric(r#"server_syscall_seconds_total{call="read"}"#), None);
+    get(service.listen, "/take/2500").unwrap();
+    assert_eq!(service.metric(r#"server_syscall_seconds_total{call="read"}"#), Some(0.0025));
+    get(service.listen, "/state/file_system/ext4").unwrap();
+    let fact = |value| service.metric(&format!(r#"server_facts{{fact="file_system",value="{value}"}}"#));
+    assert_eq!((fact("ext4"), fact("xfs")), (Some(1.0), None));
+    service.kill_model();
+    assert_eq!(service.info()["model"], serde_json::json!({ "file_system": "ext4" }));
+    get(service.listen, "/state/file_system/xfs").unwrap(); // by the next process
+    assert_eq!((fact("ext4"), fact("xfs")), (None, Some(1.0)));
+    assert_eq!(service.info()["model"], serde_json::json!({ "file_system": "xfs" }));
+}
+
+fn pages_that_are_not_there_are_404_and_methods_405() {
+    let service = start("plain", &[]);
+    assert_eq!(get(service.admin, "/").unwrap().status, 404);
+    let post = read_answer(ask(service.admin, "POST", "/metrics").unwrap()).unwrap();
+    assert_eq!(post.status, 405);
+    assert!(post.head.contains("Allow: GET, HEAD"), "{}", post.head);
+    let head = read_answer(ask(service.admin, "HEAD", "/metrics").unwrap()).unwrap();
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+}
+
+fn a_healthcheck_asks_the_running_service() {
+    let service = start("plain", &[]);
+    let port = service.admin.port();
+    let check = |admin: &str| command("plain", &["healthcheck", "--admin", admin]).output().unwrap().status.code();
+    assert_eq!(check(&format!("127.0.0.1:{port}")), Some(0));
+    assert_eq!(check(&format!("0.0.0.0:{port}")), Some(0));
+    drop(service);
+    assert_eq!(check(&format!("127.0.0.1:{port}")), Some(1));
+}
+
+fn an_unsupported_model_stays_up_and_says_why() {
+    let service = start("unsupported", &[]);
+    wait_for("the reason", || service.info()["unsupported"] == "not permitted here");
+    assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
+    assert_eq!(service.metric("server_supported"), Some(0.0));
+    assert_eq!(service.metric("server_restarts_total"), Some(0.0));
+    assert_eq!(service.metric("process_tree_processes"), None, "there is none to measure");
+    let refused = TcpStream::connect(service.listen).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    service.signal(Signal::SIGTERM);
+    let (status, said) = service.ended();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(said, "unsupported: not supported on this machine: not permitted here\n");
+}
+
+fn slow_scrapers_do_not_stop_it() {
+    let service = start("plain", &[]);
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut socket = TcpStream::connect(service.admin).unwrap();
+        socket.write_all(b"GET /metrics HTT").unwrap();
+        slow.push(socket);
+    }
+    // Who asks without ever reading the answers.
+    let mut deaf = TcpStream::connect(service.admin).unwrap();
+    deaf.set_nonblocking(true).unwrap();
+    let many = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    while deaf.write(&many).is_ok() {}
+    assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
+    service.kill_model();
+    assert_eq!(get(service.listen, "/").unwrap().status, 200);
+    // The first ones had to make room.
+    let mut first = slow.swap_remove(0);
+    first.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(matches!(first.read(&mut [0; 9]), Ok(0) | Err(_)));
+}
