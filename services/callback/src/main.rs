@@ -1,0 +1,7 @@
+//! The `callback` service.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisor::main(callback::MODEL)
+}

@@ -1,0 +1,7 @@
+//! The `epoll` service.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisor::main(epoll::MODEL)
+}

@@ -1,0 +1,163 @@
+use std::cell::OnceCell;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use app::App;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use axum::response::IntoResponse;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use scoreboard::{Counters, Route};
+use tokio::time::timeout;
+use tower::Service;
+
+use crate::progress::{Phase, Progress};
+use crate::reply::Reply;
+use crate::strict;
+
+thread_local! {
+    /// Each thread counts by itself.
+    static COUNTERS: OnceCell<&'static Counters> = const { OnceCell::new() };
+}
+
+/// Stands between hyper and the router of one connection: refuses what hyper lets through, reads the content within
+/// its limits, counts replies, and notes how far the connection is.
+pub struct Guard {
+    app: App,
+    router: Router,
+    progress: Arc<Progress>,
+}
+
+impl Guard {
+    /// Of one connection.
+    pub fn new(app: App, router: Router, progress: Arc<Progress>) -> Guard {
+        Guard { app, router, progress }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Guard {
+    type Response = Response<Counted>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Counted>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let since = Instant::now();
+        self.progress.enter(Phase::Busy, since);
+        let Guard { app, mut router, progress } = self.share();
+        Box::pin(async move {
+            let closes = request.version() == Version::HTTP_10 && !persists(request.headers());
+            let mut route = Route::Other;
+            let mut response = match strict::check(&request, app.settings()) {
+                Err(status) => refuse(status, &progress),
+                Ok(()) => match app.route(request.method().as_str(), request.uri().path()) {
+                    Err(reply) => Reply(reply).into_response(),
+                    Ok(known) => match whole(request, app, known, &mut route).await {
+                        Ok(request) => router.call(request).await.unwrap_or_else(|never| match never {}),
+                        Err(status) => refuse(status, &progress),
+                    },
+                },
+            };
+            if closes || progress.is_stopping() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if response.status() == StatusCode::NOT_MODIFIED {
+                response.headers_mut().remove(CONTENT_LENGTH); // axum's 0 to a HEAD is not the file's: RFC 9110, 8.6
+            }
+            let status = response.status().as_u16();
+            Ok(response.map(|body| Counted { body, app, route, status, since, progress }))
+        })
+    }
+}
+
+impl Guard {
+    fn share(&self) -> Guard {
+        Guard { app: self.app, router: self.router.clone(), progress: Arc::clone(&self.progress) }
+    }
+}
+
+/// A status that ends the connection.
+fn refuse(status: u16, progress: &Progress) -> axum::response::Response {
+    progress.refuse();
+    let mut response = Reply(app::Reply::status(status)).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Does a peer of HTTP/1.0 ask for the connection to be kept?
+fn persists(fields: &HeaderMap) -> bool {
+    let lines = fields.get_all(CONNECTION);
+    let options = || lines.iter().flat_map(|line| line.as_bytes().split(|&b| b == b','));
+    let has = |option: &[u8]| options().any(|other| other.trim_ascii().eq_ignore_ascii_case(option));
+    has(b"keep-alive") && !has(b"close")
+}
+
+/// The request with all of its content, in its time; the error is a status.
+async fn whole(request: Request<Incoming>, app: App, known: Route, route: &mut Route) -> Result<Request<Body>, u16> {
+    let limits = &app.settings().limits;
+    let (head, mut body) = request.into_parts();
+    let content = if body.is_end_stream() {
+        Body::empty()
+    } else if body.size_hint().lower() > limits.body as u64 {
+        return Err(413);
+    } else {
+        Body::from(timeout(limits.body_time, read(&mut body, limits.body)).await.unwrap_or(Err(408))?)
+    };
+    *route = known;
+    Ok(Request::from_parts(head, content))
+}
+
+async fn read(body: &mut Incoming, most: usize) -> Result<Vec<u8>, u16> {
+    let mut content = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        let Ok(piece) = frame.map_err(|_| 400u16)?.into_data() else { continue }; // trailers mean nothing here
+        if content.len() + piece.len() > most {
+            return Err(413);
+        }
+        content.extend_from_slice(&piece);
+    }
+    Ok(content)
+}
+
+/// The content of a reply, which is counted when hyper has all of it.
+pub struct Counted {
+    body: Body,
+    app: App,
+    route: Route,
+    status: u16,
+    since: Instant,
+    progress: Arc<Progress>,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if self.body.is_end_stream() {
+            let counters = COUNTERS.with(|counters| *counters.get_or_init(|| self.app.worker().counters()));
+            counters.served(self.route as usize, self.status, now.saturating_duration_since(self.since));
+        }
+        self.progress.enter(Phase::Idle, now);
+    }
+}

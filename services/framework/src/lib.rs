@@ -1,0 +1,104 @@
+//! **framework**: the web as an application sees it: routes, extractors, state. Whoever waits for what is axum's,
+//! hyper's and tokio's business, and so is HTTP itself.
+//!
+//! What is ours is the frame around them: who is accepted, for how long a peer is waited for, and how it all stops.
+
+mod arrivals;
+mod connection;
+mod guard;
+mod progress;
+mod reply;
+mod strict;
+
+use std::io;
+use std::net::TcpListener;
+
+use app::App;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::routing::{get, post};
+use supervisor::Model;
+use tokio::runtime::Builder;
+
+use reply::Reply;
+
+/// This model.
+pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
+
+/// Threads for the calls that block, as many as the other models have. Tokio's default, 512, would fight for the store.
+const HELPER_THREADS: usize = 4;
+
+/// Runs axum on tokio's threads until SIGTERM has come and every connection is finished.
+pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(app.settings().threads)
+        .max_blocking_threads(HELPER_THREADS)
+        .enable_all()
+        .build()?;
+    // As a task of its own it runs on a worker. Here it would hand each connection to another thread, and wake it.
+    runtime.block_on(async { tokio::spawn(arrivals::serve(listener, app, router(app))).await? })
+}
+
+/// What is served: the counterpart of express's `app.post('/nod', ...)`.
+fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/files/{*name}", get(file))
+        .route("/sleep/{ms}", get(sleep))
+        .route("/work/{iterations}", get(work))
+        .route("/counter", get(count).post(increment))
+        .route("/nod", post(nod))
+        .route("/nods", get(nods))
+        .method_not_allowed_fallback(unhandled)
+        .fallback(unhandled)
+        .with_state(app)
+}
+
+async fn root(State(app): State<App>) -> Reply {
+    Reply(app.hello())
+}
+
+async fn file(State(app): State<App>, Path(name): Path<String>, method: Method, fields: HeaderMap) -> Reply {
+    Reply(app.file(&name, method.as_str(), &|name| lookup(&fields, name)))
+}
+
+async fn sleep(State(app): State<App>, Path(ms): Path<String>) -> Result<Reply, Reply> {
+    let (time, reply) = app.sleep(&ms).map_err(Reply)?;
+    tokio::time::sleep(time).await;
+    Ok(Reply(reply))
+}
+
+async fn work(State(app): State<App>, Path(iterations): Path<String>) -> Reply {
+    Reply(app.work(&iterations))
+}
+
+async fn count(State(app): State<App>) -> Reply {
+    Reply(app.count())
+}
+
+async fn increment(State(app): State<App>) -> Reply {
+    Reply(app.increment())
+}
+
+/// Saves a nod. The store blocks, and a thread of tokio's loops must not.
+async fn nod(State(app): State<App>, fields: HeaderMap, form: Bytes) -> Reply {
+    blocking(move || app.nod(&|name| lookup(&fields, name), &form)).await
+}
+
+async fn nods(State(app): State<App>) -> Reply {
+    blocking(move || app.nods()).await
+}
+
+async fn blocking(call: impl FnOnce() -> app::Reply + Send + 'static) -> Reply {
+    Reply(tokio::task::spawn_blocking(call).await.unwrap_or_else(|_| app::Reply::status(500)))
+}
+
+fn lookup<'a>(fields: &'a HeaderMap, name: &str) -> Vec<&'a [u8]> {
+    fields.get_all(name).into_iter().map(|value| value.as_bytes()).collect()
+}
+
+async fn unhandled(State(app): State<App>, method: Method, uri: Uri) -> Reply {
+    Reply(app.unhandled(method.as_str(), uri.path()))
+}

@@ -1,0 +1,7 @@
+//! The `framework` service.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    supervisor::main(framework::MODEL)
+}

@@ -1,0 +1,108 @@
+//! What hyper lets through, and our own HTTP does not.
+
+use app::Settings;
+use axum::http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use axum::http::uri::Scheme;
+use axum::http::{HeaderValue, Method, Request, Uri, Version};
+
+/// Finds what is wrong with a head that hyper takes; the error is a status that ends the connection.
+pub fn check<B>(request: &Request<B>, settings: &Settings) -> Result<(), u16> {
+    check_target(request.method(), request.uri())?;
+    let (mut hosts, mut size) = (0, 0);
+    for (name, value) in request.headers() {
+        size += name.as_str().len() + value.len() + ": \r\n".len();
+        if *name == HOST {
+            hosts += 1;
+            is_host(value.as_bytes()).then_some(()).ok_or(400u16)?;
+        } else if *name == EXPECT && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+            return Err(417); // RFC 9110, 15.5.18
+        }
+    }
+    // RFC 9112, 3.2: HTTP/1.0 may have none.
+    if hosts != 1 && !(hosts == 0 && request.version() == Version::HTTP_10) {
+        return Err(400);
+    }
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        check_codings(request.headers().get_all(TRANSFER_ENCODING).iter())?;
+    }
+    let line = "GET / HTTP/1.1".len() - 1 + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if line > settings.limits.request_line {
+        return Err(414);
+    }
+    if line + size + "\r\n\r\n".len() > settings.limits.head { Err(431) } else { Ok(()) }
+}
+
+/// RFC 9112, 3.2: a path, or `http://host/path`, or `*` where OPTIONS asks for the server.
+fn check_target(method: &Method, uri: &Uri) -> Result<(), u16> {
+    let is_path = match (uri.scheme(), uri.authority()) {
+        _ if method == Method::CONNECT => return Err(501),
+        (None, None) => uri.path().starts_with('/') || (uri.path() == "*" && method == Method::OPTIONS),
+        (Some(scheme), Some(host)) => {
+            (*scheme == Scheme::HTTP || *scheme == Scheme::HTTPS) && is_host(host.as_str().as_bytes())
+        }
+        _ => false,
+    };
+    let is_ascii = uri.path_and_query().is_none_or(|path| path.as_str().is_ascii());
+    if is_path && is_ascii { Ok(()) } else { Err(400) }
+}
+
+/// `uri-host [ ":" port ]`: RFC 9110, 7.2.
+fn is_host(host: &[u8]) -> bool {
+    let in_brackets = host.starts_with(b"[").then(|| host.iter().position(|&b| b == b']')).flatten();
+    let end = in_brackets.map_or_else(|| host.iter().position(|&b| b == b':').unwrap_or(host.len()), |at| at + 1);
+    let (name, port) = host.split_at(end);
+    let name_is_valid = match in_brackets {
+        Some(close) => name[1..close].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')),
+        None => name.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b)),
+    };
+    let digits = port.strip_prefix(b":").unwrap_or(port);
+    !name.is_empty() && name_is_valid && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Only `chunked`, once; any other coding is one that we lack: RFC 9112, 6.1.
+fn check_codings<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Result<(), u16> {
+    let (mut chunked, mut others) = (0, 0);
+    for coding in lines.flat_map(|line| line.as_bytes().split(|&b| b == b',')) {
+        match coding.trim_ascii() {
+            b"" => {}
+            coding if coding.eq_ignore_ascii_case(b"chunked") => chunked += 1,
+            _ => others += 1,
+        }
+    }
+    match (chunked, others) {
+        (1, 0) => Ok(()),
+        (_, 0) => Err(400),
+        _ => Err(501),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_and_ports() {
+        for good in ["a", "a.example:8080", "a:", "127.0.0.1", "[::1]", "[::1]:8080", "a%2Eb"] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in ["", ":80", "a/b", "a b", "a, b", "me@a", "a:http", "a:123456", "a:1:2", "[::1", "[]x", "é"] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn codings_are_chunked_alone() {
+        for (lines, outcome) in [
+            (&["chunked"][..], Ok(())),
+            (&["cHuNkEd"], Ok(())),
+            (&["chunked, chunked"], Err(400)),
+            (&["chunked", "chunked"], Err(400)),
+            (&["gzip, chunked"], Err(501)),
+            (&["identity", "chunked"], Err(501)),
+            (&[""], Err(400)),
+        ] {
+            let lines: Vec<_> = lines.iter().map(|line| HeaderValue::from_static(line)).collect();
+            assert_eq!(check_codings(lines.iter()), outcome, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The kernel's asynchronous I/O: io_setup(2) and its three companions, which glibc does not wrap.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Instant;
+
+use driver::Calls;
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use scoreboard::Syscall;
+
+const PREAD: u16 = 0;
+/// Completion is added to an eventfd.
+const RESFD: u32 = 1;
+
+/// struct iocb of linux/aio_abi.h.
+#[repr(C)]
+#[derive(Default)]
+struct Iocb {
+    data: u64,
+    /// Set by the kernel; and flags of this operation, of which we have none.
+    key_and_rw_flags: [u32; 2],
+    opcode: u16,
+    priority: i16,
+    fd: u32,
+    buffer: u64,
+    bytes: u64,
+    offset: i64,
+    reserved: u64,
+    flags: u32,
+    resfd: u32,
+}
+
+/// struct io_event of linux/aio_abi.h.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct IoEvent {
+    data: u64,
+    iocb: u64,
+    result: i64,
+    result2: i64,
+}
+
+/// A read that is complete.
+pub struct Completion {
+    /// What was submitted with it.
+    pub data: u64,
+    /// Bytes; fewer than asked for at the end of the file.
+    pub result: Result<u64, Errno>,
+}
+
+/// One loop's reads under way; readable when one of them is complete.
+pub struct Context {
+    id: libc::c_ulong,
+    completed: EventFd,
+    events: Box<[IoEvent]>,
+    calls: Calls,
+}
+
+impl Context {
+    /// For at most so many reads at a time.
+    ///
+    /// # Errors
+    /// `ErrorKind::Unsupported` where the kernel lacks it, forbids it, or has no room for another.
+    pub fn new(reads: usize, calls: Calls) -> io::Result<Context> {
+        let completed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let id = io_setup(reads).map_err(explain)?;
+        Ok(Context { id, completed, events: vec![IoEvent::default(); reads].into_boxed_slice(), calls })
+    }
+
+    /// Submits a read: io_submit(2), which blocks all the same where the file is not open for O_DIRECT, and where the
+    /// file system must first find out where the bytes are. So its time is taken.
+    ///
+    /// # Errors
+    /// Of the submission; those of the read come with its completion.
+    ///
+    /// # Safety
+    /// The memory must stay mapped, and be used by nobody else, until the completion has come or the context is dropped.
+    pub unsafe fn read(&self, file: &File, offset: u64, into: *mut u8, bytes: usize, data: u64) -> io::Result<()> {
+        let mut iocb = Iocb {
+            data,
+            opcode: PREAD,
+            fd: file.as_raw_fd() as u32, // the kernel keeps the file open
+            buffer: into as u64,
+            bytes: bytes as u64,
+            offset: i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?,
+            flags: RESFD,
+            resfd: self.completed.as_raw_fd() as u32,
+            ..Iocb::default()
+        };
+        let begun = Instant::now();
+        // SAFETY: one iocb, which the kernel copies; what it points to is the caller's promise.
+        let submitted = unsafe { libc::syscall(libc::SYS_io_submit, self.id, 1, [&raw mut iocb].as_mut_ptr()) };
+        self.calls.0.syscall_took(Syscall::IoSubmit, begun.elapsed());
+        Errno::result(submitted)?;
+        Ok(())
+    }
+
+    /// Takes what is complete, and waits for nothing: io_getevents(2).
+    pub fn completions(&mut self) -> io::Result<impl Iterator<Item = Completion>> {
+        self.calls.0.syscall(Syscall::Read);
+        match self.completed.read() {
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let most = self.events.len();
+        let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        self.calls.0.syscall(Syscall::IoGetevents);
+        // SAFETY: there is room for that many events, and both pointers are ours for the time of the call.
+        let n = unsafe {
+            libc::syscall(libc::SYS_io_getevents, self.id, 0, most, self.events.as_mut_ptr(), &raw mut at_once)
+        };
+        let n = usize::try_from(Errno::result(n)?).unwrap_or(0);
+        Ok(self.events[..n].iter().map(|event| Completion {
+            data: event.data,
+            result: u64::try_from(event.result).map_err(|_| Errno::from_raw(-event.result as i32)),
+        }))
+    }
+}
+
+impl AsFd for Context {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.completed.as_fd()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: io_destroy takes no memory of ours; it returns when all that was under way is complete.
+        unsafe { libc::syscall(libc::SYS_io_destroy, self.id) };
+    }
+}
+
+fn io_setup(reads: usize) -> io::Result<libc::c_ulong> {
+    let mut id: libc::c_ulong = 0; // the kernel insists on that
+    // SAFETY: the kernel writes the context's number there, and keeps no pointer.
+    Errno::result(unsafe { libc::syscall(libc::SYS_io_setup, reads, &raw mut id) })?;
+    Ok(id)
+}
+
+fn explain(error: io::Error) -> io::Error {
+    let why = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOSYS) => "this kernel has no asynchronous I/O: it was built without CONFIG_AIO",
+        Some(Errno::EPERM | Errno::EACCES) => "io_setup is not permitted here: a seccomp profile forbids it",
+        Some(Errno::EAGAIN) => "too many asynchronous reads on this machine: raise sysctl fs.aio-max-nr",
+        _ => return error,
+    };
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_structures_are_as_large_as_the_kernels() {
+        assert_eq!((size_of::<Iocb>(), size_of::<IoEvent>()), (64, 32));
+    }
+}

@@ -1,0 +1,72 @@
+//! The real-time signal of one loop, by which glibc says that operations are complete.
+
+use std::io;
+use std::mem::{MaybeUninit, offset_of};
+use std::ops::RangeInclusive;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use driver::Calls;
+use nix::errno::Errno;
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use scoreboard::Syscall;
+
+/// The most signals that are taken at a time.
+const MOST: usize = 32;
+const SIGINFO: usize = size_of::<libc::signalfd_siginfo>();
+
+/// Readable when the signal has come: signalfd(2).
+pub struct Signals {
+    /// Its number.
+    pub number: i32,
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Of a signal that is [blocked](block) in all threads.
+    pub fn new(number: i32) -> io::Result<Signals> {
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Signals { number, fd: SignalFd::with_flags(&set(number..=number), flags)? })
+    }
+
+    /// Takes some of those that have come, and adds their values to `values`.
+    pub fn take(&self, calls: Calls, values: &mut Vec<u64>) -> io::Result<()> {
+        let mut signals = [0; SIGINFO * MOST];
+        calls.0.syscall(Syscall::Read);
+        let n = match nix::unistd::read(&self.fd, &mut signals) {
+            Err(Errno::EAGAIN | Errno::EINTR) => 0,
+            n => n?,
+        };
+        let at = offset_of!(libc::signalfd_siginfo, ssi_ptr);
+        for signal in signals[..n].chunks_exact(SIGINFO) {
+            let mut value = [0; size_of::<u64>()];
+            value.copy_from_slice(&signal[at..at + size_of::<u64>()]);
+            values.push(u64::from_ne_bytes(value));
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Blocks these signals in this thread and in those that it starts.
+pub fn block(signals: RangeInclusive<i32>) -> io::Result<()> {
+    Ok(set(signals).thread_block()?)
+}
+
+/// A set of signals, real-time ones too, for which nix has no name: sigsetops(3).
+fn set(signals: RangeInclusive<i32>) -> SigSet {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises it, before sigaddset and whatever follows; the numbers are those of signals.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        signals.for_each(|signal| {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        });
+        SigSet::from_sigset_t_unchecked(set.assume_init())
+    }
+}

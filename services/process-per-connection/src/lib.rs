@@ -1,0 +1,29 @@
+//! **process-per-connection**: blocking I/O, and the kernel's processes for concurrency.
+//!
+//! The main process accepts and forks; each child serves one whole connection with blocking calls, and exits. What
+//! the connections share, they share through the kernel.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Instant;
+
+use app::App;
+use driver::{Calls, Children, inherit_timeouts, serve_blocking};
+use supervisor::{Model, Resource};
+
+/// This model.
+pub const MODEL: Model = Model { connection_takes: Resource::Process, ..Model::new(env!("CARGO_PKG_NAME"), serve) };
+
+/// Forks for each connection. Above the limit, a connection waits for a child to exit.
+pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
+    inherit_timeouts(&listener, &app.settings().limits)?;
+    app.rehearse();
+    let mut children = Children::new(&listener, app.settings().max_connections, Calls(app.counters()))?;
+    while let Some(socket) = children.next_arrival()? {
+        children.fork(socket, |socket| {
+            let app = app.worker();
+            serve_blocking(socket, app.connect(Instant::now()), Calls(app.counters()))
+        })?;
+    }
+    children.wait_for_all()
+}

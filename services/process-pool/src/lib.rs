@@ -1,0 +1,54 @@
+//! **process-pool**: blocking I/O, and processes that were forked before anybody came.
+//!
+//! Every worker waits in accept(2) on the same listener, serves one whole connection, and waits again. The parent only
+//! counts: too few are idle, and it forks more; too many for a while, and some may go; one has crashed, and is replaced.
+
+mod pool;
+mod worker;
+
+use std::io;
+use std::net::TcpListener;
+
+use app::App;
+use driver::{Calls, inherit_timeouts};
+use supervisor::{Flag, Model, Resource};
+
+use pool::{Pool, Spare};
+
+/// This model.
+pub const MODEL: Model = Model {
+    connection_takes: Resource::Process,
+    flags: &[START, MIN_SPARE, MAX_SPARE],
+    ..Model::new(env!("CARGO_PKG_NAME"), serve)
+};
+
+// As StartServers, MinSpareServers and MaxSpareServers of Apache's prefork, and with their defaults.
+const START: Flag = Flag { name: "start", env: "START", default: "5", help: "Workers to begin with" };
+const MIN_SPARE: Flag =
+    Flag { name: "min-spare", env: "MIN_SPARE", default: "5", help: "Idle workers below which more are forked" };
+const MAX_SPARE: Flag = Flag {
+    name: "max-spare",
+    env: "MAX_SPARE",
+    default: "10",
+    help: "Idle workers above which some are ended each second",
+};
+
+/// Keeps a pool of workers, each of which serves one connection after the other. There are never more workers than
+/// connections are allowed.
+pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
+    let settings = app.settings();
+    inherit_timeouts(&listener, &settings.limits)?;
+    app.rehearse();
+    let most = settings.max_connections;
+    let min = settings.own(MIN_SPARE.name).min(most);
+    let spare = Spare { min, max: settings.own(MAX_SPARE.name).max(min) };
+    let mut pool = Pool::new(&listener, most, spare, Calls(app.counters()))?;
+    pool.grow(settings.own(START.name), app)?;
+    while !pool.is_finished() {
+        pool.wait()?;
+        pool.reap()?;
+        pool.grow(pool.missing(), app)?;
+        pool.shrink();
+    }
+    Ok(())
+}
