@@ -1,0 +1,130 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use loadtest::flags::RunFlags;
+use supervisor::Model;
+
+const EXAMPLES: &str = "\
+Examples:
+  lab                                      every model, a short sweep, under five minutes
+  lab --models epoll,uring -c 64 --trials 5 --workload /
+  lab -c 1000 --requests-per-connection 1 -d 5s
+  lab serve                                start the models and leave them to you
+
+Each model runs in processes of its own on the loopback interface, on other CPUs than the load
+where there are enough; it is started anew for each trial. The results are also in
+results/<run>/results.json.
+
+Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not answer right,
+130 interrupted (what was measured is still reported).";
+
+/// One web server in every I/O model there is, measured side by side.
+#[derive(Debug, Parser)]
+#[command(name = "lab", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    models: Models,
+    #[command(flatten)]
+    run: RunFlags,
+    #[command(subcommand)]
+    command: Option<Serve>,
+}
+
+#[derive(Debug, Args)]
+struct Models {
+    /// The models; a list, or repeated [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    models: Vec<String>,
+    /// The directory behind /files/ [default: a folder with 1k, 64k, 1m and 10m, made at start]
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Serve {
+    /// Start the models, print their addresses, and wait for Ctrl-C
+    Serve {
+        #[command(flatten)]
+        models: Models,
+        /// Port of the first model; the others follow
+        #[arg(long, value_name = "PORT", default_value = "8081")]
+        port: u16,
+        /// Port of the first model's metrics; the others follow
+        #[arg(long, value_name = "PORT", default_value = "9081")]
+        admin_port: u16,
+    },
+}
+
+/// What is asked for.
+pub enum Command {
+    /// A run.
+    Run(Box<RunArgs>),
+    /// The models alone.
+    Serve(ServeArgs),
+}
+
+/// A run.
+pub struct RunArgs {
+    pub models: Vec<Model>,
+    pub files: Option<PathBuf>,
+    pub run: RunFlags,
+}
+
+/// The models alone.
+pub struct ServeArgs {
+    pub models: Vec<Model>,
+    pub files: Option<PathBuf>,
+    pub port: u16,
+    pub admin_port: u16,
+}
+
+/// Reads this process' arguments; wrong usage ends the process with a line that says what to do.
+pub fn parse(known: &[Model]) -> Command {
+    parse_from(known, std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    // The flags are the load test's; a sweep is what the lab is for.
+    let names: Vec<_> = known.iter().map(|model| model.name).collect();
+    let command = Cli::command()
+        .mut_arg("workload", |arg| arg.default_value("/,/files/64k,/sleep/20"))
+        .mut_arg("concurrency", |arg| arg.default_value("1,64,512"))
+        .mut_arg("requests_per_connection", |arg| arg.default_value("unlimited,1"))
+        .mut_arg("duration", |arg| arg.default_value("700ms"))
+        .mut_arg("models", |arg| {
+            arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
+        });
+    let matches: ArgMatches = command.try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok(match cli.command {
+        None => {
+            let models = chosen(known, &cli.models)?;
+            Command::Run(Box::new(RunArgs { models, files: cli.models.files, run: cli.run }))
+        }
+        Some(Serve::Serve { models, port, admin_port }) => {
+            Command::Serve(ServeArgs { models: chosen(known, &models)?, files: models.files, port, admin_port })
+        }
+    })
+}
+
+fn chosen(known: &[Model], asked: &Models) -> Result<Vec<Model>, clap::Error> {
+    if asked.models.is_empty() {
+        return Ok(known.to_vec());
+    }
+    let mut models: Vec<Model> = Vec::new();
+    for name in &asked.models {
+        match known.iter().find(|model| model.name == name) {
+            Some(model) if models.iter().all(|m| m.name != model.name) => models.push(*model),
+            Some(_) => {}
+            None => {
+                let names: Vec<_> = known.iter().map(|model| model.name).collect();
+                let line = format!("--models '{name}': there is no such model; there are {}\n", names.join(", "));
+                return Err(clap::Error::raw(clap::error::ErrorKind::InvalidValue, line));
+            }
+        }
+    }
+    Ok(models)
+}

@@ -1,0 +1,182 @@
+//! The lab as a user runs it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use lab::MODELS;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn lab(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    lab(args).output().expect("the lab runs")
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn interrupt(child: &Child) {
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("the lab is still there");
+}
+
+/// The processes whose parent is `pid`.
+fn children(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// It has ended; that nobody has asked for its exit code yet does not matter.
+fn is_gone(pid: u32) -> bool {
+    let runs = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while runs() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+#[test]
+fn measures_every_model_and_leaves_the_results() {
+    let out = folder("measures");
+    let workloads = "/,POST /nod";
+    let arguments = ["-d", "500ms", "-c", "4", "--workload", workloads, "--requests-per-connection", "unlimited,1"];
+    let run = output(&[&arguments[..], &["--out", out.to_str().expect("UTF-8")]].concat());
+    assert!(run.status.success(), "{}\n{}", text(&run.stdout), text(&run.stderr));
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("results.json")).expect("results.json")).expect("JSON");
+    let cells = results["cells"].as_array().expect("cells");
+    assert_eq!(cells.len(), MODELS.len() * 2 * 2);
+    for cell in cells {
+        let name = format!("{} {} {}", cell["target"], cell["workload"], cell["requests_per_connection"]);
+        assert_ne!(cell["verdict"], "errors", "{name}: {}", cell["reasons"]);
+        if cell["verdict"] != "unsupported" {
+            assert!(cell["ok"].as_u64() > Some(0), "{name}");
+            assert!(cell["server"]["cpu_us_per_request"]["median"].as_f64() > Some(0.0), "{name}");
+        }
+    }
+    let table = text(&run.stdout);
+    for model in MODELS {
+        assert!(table.contains(model.name), "{table}");
+    }
+}
+
+#[test]
+fn ctrl_c_stops_everything_and_still_reports() {
+    let (out, temporary) = (folder("ctrl-c"), folder("ctrl-c-tmp"));
+    fs::create_dir(&temporary).expect("a folder");
+    let mut run = lab(&["--models", "epoll", "-c", "2", "--workload", "/", "-d", "200ms", "--trials", "1000"])
+        .args(["--requests-per-connection", "unlimited", "--out", out.to_str().expect("UTF-8")])
+        .env("TMPDIR", &temporary)
+        .spawn()
+        .expect("the lab runs");
+    // The third trial has begun, so there is something to report, and a service to stop.
+    let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines();
+    assert!(progress.any(|line| line.is_ok_and(|line| line.starts_with("[3/"))));
+    let services = children(run.id());
+    interrupt(&run);
+    let said: Vec<String> = progress.map_while(Result::ok).collect();
+    let ended = run.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(130), "{said:?}");
+    assert!(text(&ended.stdout).contains("epoll"), "{said:?}");
+    let results = fs::read_to_string(out.join("results.json")).expect("results.json");
+    assert!(results.contains("\"interrupted\": true"));
+    assert!(services.into_iter().all(is_gone));
+    // The default files stay, for the next one; the store goes.
+    let left: Vec<_> =
+        fs::read_dir(&temporary).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
+    assert_eq!(left, [format!("io-models-{}", nix::unistd::geteuid()).as_str()]);
+}
+
+#[test]
+fn serve_starts_the_models_and_stops_them() {
+    // Two ports that were free a moment ago; should one be taken by now, the lab says so, and others are tried.
+    for _ in 0..5 {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let (port, admin) = (free().to_string(), free().to_string());
+        let mut serve =
+            lab(&["serve", "--models", "epoll", "--port", &port, "--admin-port", &admin]).spawn().expect("runs");
+        let mut lines = BufReader::new(serve.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        if !lines.any(|line| line.contains("Ctrl-C")) {
+            assert_eq!(serve.wait().expect("it ends").code(), Some(2));
+            continue;
+        }
+        let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("answered");
+        assert!(answer.ends_with("Hello World\n"), "{answer}");
+        let services = children(serve.id());
+        assert!(!services.is_empty());
+        interrupt(&serve);
+        assert_eq!(serve.wait().expect("it ends").code(), Some(0));
+        assert!(services.into_iter().all(is_gone));
+        return;
+    }
+    panic!("five times in a row somebody took the ports");
+}
+
+#[test]
+fn a_killed_lab_takes_its_services_along() {
+    let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null"]);
+    let mut run = run.args(["--requests-per-connection", "unlimited"]).spawn().expect("the lab runs");
+    let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(progress.any(|line| line.starts_with("[1/")));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let services = loop {
+        let services = children(run.id());
+        if !services.is_empty() || Instant::now() > deadline {
+            break services;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(!services.is_empty());
+    run.kill().expect("killed");
+    run.wait().expect("it is gone");
+    assert!(services.into_iter().all(is_gone));
+}
+
+#[test]
+fn wrong_usage_is_one_line_that_says_what_to_do() {
+    for (args, expected) in [
+        (&["--models", "apache"][..], "there are process-per-connection, "),
+        (&["--workload", "nonsense"], "is no path"),
+        (&["-c", "0"], "--concurrency must be at least 1"),
+        (&["--out", "/proc/nowhere"], "name a place that you may write to"),
+        (&["--files", "/nowhere", "-d", "1s"], "/nowhere"),
+    ] {
+        let run = output(args);
+        assert_eq!(run.status.code(), Some(2), "{args:?}");
+        assert!(text(&run.stderr).contains(expected), "{args:?}: {}", text(&run.stderr));
+    }
+}
+
+#[test]
+fn help_shows_the_models_and_the_defaults() {
+    let help = text(&output(&["--help"]).stdout);
+    for part in ["process-per-connection, ", ", epoll", "[default: 1,64,512]", "lab serve", "Exit codes"] {
+        assert!(help.contains(part), "{help}");
+    }
+}

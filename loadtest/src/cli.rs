@@ -1,0 +1,154 @@
+//! The command line: what it may say, and what is wrong with it.
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use loadtest::cost::CostSource;
+use loadtest::flags::RunFlags;
+use loadtest::plan::Plan;
+use loadtest::remote_write;
+use loadtest::run::Endpoint;
+use loadtest::target::Url;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  loadtest --target epoll=http://127.0.0.1:8080 -c 64 -d 5s
+  loadtest --target epoll=http://127.0.0.1:8080 --metrics epoll=http://127.0.0.1:9080/metrics \\
+           --target nginx=http://127.0.0.1:8081 --target-pid nginx=1234 \\
+           --workload /,/files/64k -c 1,64,512 --requests-per-connection unlimited,1 --trials 5
+  loadtest --target epoll=http://127.0.0.1:8080 -c 64 -R 5k,20k --idle 1000 --slow-senders 10
+
+  loadtest aa --target epoll=http://127.0.0.1:8080     how much noise this machine has
+  loadtest show results.json
+  loadtest merge a.json b.json -o both.json             the trials of both
+  loadtest compare before.json after.json               what changed beyond noise
+
+Each flag can be given by an environment variable, too: LOADTEST_CONCURRENCY for --concurrency.
+The flag wins.
+
+Times have a unit: 500ms, 5s, 2m. Latency is from the first byte of a request sent, or with --rate,
+--ramp and --knee from when it was due, to the last byte of its answer received; connecting is
+measured apart (connect_us in the JSON). A verdict
+says whether a row may be compared: valid, client-limited (this program was the bottleneck),
+errors, starved (connections were not served), unstable (the trials differ), unsupported.
+
+Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target does not answer,
+130 interrupted (what was measured is still reported).";
+
+/// Loads HTTP servers and compares what they do and what they cost.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// A server to load, or the name alone of one of the lab's services that is found under it, with its metrics, at
+    /// the ports 8080 and 9080; a list, or repeated
+    #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required = true)]
+    targets: Vec<String>,
+    /// Where a target's own metrics are; from them comes what it costs; repeatable
+    #[arg(long, value_name = "NAME=URL")]
+    metrics: Vec<String>,
+    /// Process on this machine that is charged, with all below it, for a target without metrics; repeatable
+    #[arg(long, value_name = "NAME=PID")]
+    target_pid: Vec<String>,
+    /// Folder in which this run gets a folder of its own for results.json
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
+    /// Where the results can be looked at; said at the end
+    #[arg(long, value_name = "URL")]
+    pub dashboard: Option<String>,
+    /// Root becomes the owner of the folder of --results, or of this file where that is root's
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub owner: Option<PathBuf>,
+    /// A Prometheus to tell every second how the run fares, and its results; it takes no part in the exit code
+    #[arg(long, value_name = "URL", value_parser = remote_write::endpoint)]
+    pub remote_write: Option<Url>,
+    #[command(flatten)]
+    pub run: RunFlags,
+}
+
+impl Cli {
+    /// Parses these arguments, the program's name first, and the environment for those that are absent; wrong usage ends the process.
+    pub fn from_args(arguments: Vec<OsString>) -> Cli {
+        let command = Cli::command().mut_args(|arg| match arg.get_long() {
+            Some(long) => {
+                let variable = variable(long);
+                arg.env(&*variable.leak()).hide_env(true)
+            }
+            None => arg,
+        });
+        Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The plan, and where each target is.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub fn plan(&self) -> Result<(Plan, Vec<(String, Endpoint)>), String> {
+        let mut endpoints: Vec<(String, Endpoint)> = Vec::new();
+        for text in &self.targets {
+            let (name, url, cost) = match text.contains(['=', '/', ':']) {
+                true => named("--target", text).map(|(name, url)| (name, url.to_owned(), CostSource::None))?,
+                false => service(text)?,
+            };
+            if endpoints.iter().any(|(known, _)| known == name) {
+                return Err(format!("--target {name} is given twice: give the second one another name"));
+            }
+            let url: Url = url.parse()?;
+            if url.path != "/" {
+                return Err(format!("--target {text}: say '{}' with --workload, not in the URL", url.path));
+            }
+            endpoints.push((name.to_owned(), Endpoint { url, cost, cpus: None }));
+        }
+        let names = endpoints.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let mut charge = |flag: &str, name: &str, cost: CostSource| {
+            let unknown = || format!("{flag} {name}: there is no --target of that name; there is {names}");
+            let (_, endpoint) = endpoints.iter_mut().find(|(known, _)| known == name).ok_or_else(unknown)?;
+            match std::mem::replace(&mut endpoint.cost, cost) {
+                CostSource::None => Ok(()),
+                _ => Err(format!("{flag} {name}: give one --metrics or one --target-pid for a target")),
+            }
+        };
+        for text in &self.metrics {
+            let (name, url) = named("--metrics", text)?;
+            charge("--metrics", name, CostSource::Metrics(url.parse()?))?;
+        }
+        for text in &self.target_pid {
+            let (name, pid) = named("--target-pid", text)?;
+            let pid: i32 = pid
+                .parse()
+                .ok()
+                .filter(|&pid| pid > 0)
+                .ok_or_else(|| format!("--target-pid {text}: '{pid}' is no process id; write {name}=1234"))?;
+            if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+                return Err(format!("--target-pid {text}: there is no process {pid} here; start the target first"));
+            }
+            charge("--target-pid", name, CostSource::ProcessTree(pid))?;
+        }
+        let targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
+        Ok((self.run.plan(targets)?, endpoints))
+    }
+}
+
+fn variable(flag: &str) -> String {
+    format!("LOADTEST_{}", flag.to_uppercase().replace('-', "_"))
+}
+
+/// One of the lab's services by its name, which in the lab's containers is its host's, too.
+fn service(name: &str) -> Result<(&str, String, CostSource), String> {
+    let known = std::env::var(variable("target")).unwrap_or_default();
+    let names = known.split(',').map(|known| known.split('=').next().unwrap_or(known));
+    if !known.is_empty() && !names.clone().any(|known| known == name) {
+        return Err(format!(
+            "--target {name}: there is none of that name here; there is {}",
+            names.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    let metrics = CostSource::Metrics(format!("http://{name}:9080/metrics").parse()?);
+    Ok((name, format!("http://{name}:8080"), metrics))
+}
+
+fn named<'t>(flag: &str, text: &'t str) -> Result<(&'t str, &'t str), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name, value)),
+        _ => Err(format!("{flag} {text}: write NAME=VALUE, as in {flag} epoll=...")),
+    }
+}

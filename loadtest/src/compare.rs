@@ -1,0 +1,249 @@
+//! Two runs: joined into one, or held against each other; and one run in which a target stands beside itself.
+
+use crate::results::{Cell, Results, Trial, Verdict};
+use crate::{measure, stats, verdict};
+use std::io::{self, Write};
+
+/// The figures that are compared, and whether more is better.
+type Compared = (&'static str, bool, fn(&Trial) -> Option<f64>);
+const COMPARED: [Compared; 3] = [
+    ("req/s", true, |trial| Some(trial.throughput)),
+    ("p99", false, |trial| trial.latency_us.p99),
+    ("CPU/r", false, |trial| trial.server.cpu_us_per_request),
+];
+
+/// The value of each trial that was not cut short; empty if one has none.
+fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> {
+    let whole = cell.trials.iter().filter(|trial| !trial.aborted);
+    whole.map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
+}
+
+/// Ranks the valid cells under the same load among each other, by throughput, 99th percentile and CPU a request.
+pub fn rank(cells: &mut [Cell]) {
+    let mut done: Vec<usize> = Vec::new();
+    for first in 0..cells.len() {
+        if done.contains(&first) {
+            continue;
+        }
+        let group: Vec<usize> = (first..cells.len()).filter(|&at| cells[at].same_load(&cells[first])).collect();
+        done.extend(&group);
+        let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
+        let by = |(_, more, value): Compared| {
+            stats::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), more)
+        };
+        let [throughput, p99, cpu] = COMPARED.map(by);
+        for (place, &at) in valid.iter().enumerate() {
+            let ranks = &mut cells[at].ranks;
+            (ranks.throughput, ranks.p99, ranks.cpu) = (throughput[place], p99[place], cpu[place]);
+        }
+    }
+}
+
+/// Joins two runs: cells of the same load have the trials of both, each with its own histograms; others stand beside
+/// each other.
+///
+/// # Errors
+/// What keeps them apart: another schema, machine, window or limit.
+pub fn merge(first: Results, second: Results) -> Result<Results, String> {
+    if first.schema != second.schema {
+        return Err(format!("the schemas differ: {} and {}", first.schema, second.schema));
+    }
+    if first.machine != second.machine {
+        return Err("the runs are of different machines, whose trials are not the same experiment".into());
+    }
+    let same = |settings: &crate::plan::Plan| crate::plan::Plan {
+        targets: Vec::new(),
+        workloads: Vec::new(),
+        schedules: Vec::new(),
+        concurrencies: Vec::new(),
+        requests_per_connection: Vec::new(),
+        trials: 0,
+        seed: 0,
+        ..settings.clone()
+    };
+    if same(&first.settings) != same(&second.settings) {
+        return Err("the runs differ in duration, warm-up, threads, CPUs or timeouts".into());
+    }
+    if first.run_id == second.run_id {
+        return Err("these are the same run twice".into());
+    }
+    let mut merged = first;
+    merged.run_id = format!("{}+{}", merged.run_id, second.run_id);
+    merged.interrupted |= second.interrupted;
+    let (mine, theirs) = (&mut merged.settings, second.settings);
+    mine.trials += theirs.trials;
+    join(&mut mine.targets, theirs.targets);
+    join(&mut mine.workloads, theirs.workloads);
+    join(&mut mine.schedules, theirs.schedules);
+    join(&mut mine.concurrencies, theirs.concurrencies);
+    join(&mut mine.requests_per_connection, theirs.requests_per_connection);
+    for cell in second.cells {
+        let Some(at) = merged.cells.iter().position(|mine| mine.key() == cell.key()) else {
+            merged.cells.push(cell);
+            continue;
+        };
+        let mine = &mut merged.cells[at];
+        mine.trials.extend(cell.trials);
+        let stays =
+            [Verdict::Errors, Verdict::Unsupported].into_iter().find(|&v| mine.verdict == v || cell.verdict == v);
+        let mut reasons = std::mem::take(&mut mine.reasons);
+        join(&mut reasons, cell.reasons);
+        mine.verdict = stays.unwrap_or(Verdict::Valid);
+        mine.server_cpus = mine.server_cpus.or(cell.server_cpus);
+        if !mine.trials.is_empty() {
+            measure::sum_up(mine);
+        }
+        match stays {
+            Some(_) => mine.reasons = reasons,
+            None => verdict::judge(mine, mine.server_cpus.unwrap_or(merged.machine.cpus)),
+        }
+    }
+    rank(&mut merged.cells);
+    Ok(merged)
+}
+
+fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
+    for value in theirs {
+        if !mine.contains(&value) {
+            mine.push(value);
+        }
+    }
+}
+
+/// Prints what changed from one run to the other beyond noise: the ratio of second to first with its 95 % interval, for
+/// each cell that both have. The pairs are corrected for their number (Holm).
+///
+/// # Errors
+/// What `out` said.
+pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
+    let mut found = Vec::new();
+    for before in &first.cells {
+        let Some(after) = second.cells.iter().find(|after| after.key() == before.key()) else {
+            writeln!(out, "{}: only in {}", before.key(), first.run_id)?;
+            continue;
+        };
+        if let Some(invalid) = [before, after].into_iter().find(|cell| cell.verdict != Verdict::Valid) {
+            writeln!(out, "{}: {}, so not compared", before.key(), invalid.verdict.name())?;
+            continue;
+        }
+        for (name, more, value) in COMPARED {
+            match stats::unpaired(&values(before, value), &values(after, value)) {
+                Some(ratio) => found.push((before.key(), name, more, ratio)),
+                None => {
+                    writeln!(out, "{}: {name}: needs {} trials with that figure in each", before.key(), stats::TRIALS)?
+                }
+            }
+        }
+    }
+    for after in &second.cells {
+        if first.cells.iter().all(|before| before.key() != after.key()) {
+            writeln!(out, "{}: only in {}", after.key(), second.run_id)?;
+        }
+    }
+    let real = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
+    for ((key, name, more, ratio), real) in found.iter().zip(real) {
+        let word = match (real, (ratio.ratio > 1.0) == *more) {
+            (false, _) => "no change beyond noise",
+            (true, true) => "better",
+            (true, false) => "worse",
+        };
+        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {word}", ratio.ratio, ratio.low, ratio.high)?;
+    }
+    Ok(())
+}
+
+/// What a target's twin is called in a run of A against A.
+pub fn twin(target: &str) -> String {
+    format!("{target} again")
+}
+
+/// Prints what a run of targets beside their twins says of this machine's noise: how much the same differs from itself,
+/// and which difference is too small to be seen with as many trials.
+///
+/// # Errors
+/// What `out` said.
+pub fn noise(results: &Results, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nThe same target twice: how much noise this machine has")?;
+    for cell in &results.cells {
+        let pair = results.cells.iter().find(|other| other.target == twin(&cell.target) && other.same_load(cell));
+        let Some(pair) = pair else { continue };
+        for (name, _, value) in COMPARED {
+            let Some(ratio) = stats::paired(&values(cell, value), &values(pair, value)) else { continue };
+            let half = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
+            write!(out, "{}: {name}: differences below {half:.1} % are noise", cell.key())?;
+            if ratio.p < stats::ALPHA {
+                let off = (ratio.ratio - 1.0) * 100.0;
+                write!(out, "; warning: the same differs from itself by {off:+.1} %, as it does in one run of twenty")?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::results;
+
+    fn run(id: &str, targets: &[(&str, f64)], trials: usize) -> Results {
+        let mut made = results(&targets.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        made.run_id = id.into();
+        for (cell, (_, speed)) in made.cells.iter_mut().zip(targets) {
+            for trial in 0..trials {
+                let mut one = measure::empty_trial();
+                one.throughput = speed * (1.0 + 0.01 * (trial % 3) as f64);
+                (one.requests, one.ok) = (1_000, 1_000);
+                cell.trials.push(one);
+            }
+            measure::sum_up(cell);
+        }
+        made
+    }
+
+    #[test]
+    fn invalid_cells_are_not_ranked() {
+        let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
+        run.cells[1].verdict = Verdict::Starved;
+        rank(&mut run.cells);
+        let ranks: Vec<_> = run.cells.iter().map(|cell| cell.ranks.throughput).collect();
+        assert_eq!(ranks, [Some(2), None, Some(1)]);
+        assert_eq!(run.cells[0].ranks.p99, None, "there is no such figure");
+    }
+
+    #[test]
+    fn merging_joins_trials_and_keeps_every_histogram() {
+        let (first, second) = (run("r", &[("a", 100.0)], 2), run("s", &[("a", 100.0), ("b", 50.0)], 3));
+        let merged = merge(first.clone(), second.clone()).unwrap();
+        assert_eq!((merged.cells.len(), merged.cells[0].trials.len()), (2, 5));
+        assert_eq!(merged.cells[0].trials[..2], first.cells[0].trials);
+        assert_eq!(merged.cells[0].trials[2..], second.cells[0].trials);
+        assert_eq!((merged.cells[0].requests, merged.cells[0].throughput.unwrap().low), (5_000, Some(100.0)));
+        assert!(merge(first.clone(), first.clone()).unwrap_err().contains("twice"));
+        let mut other = second;
+        other.settings.duration *= 2;
+        assert!(merge(first, other).unwrap_err().contains("duration"));
+    }
+
+    #[test]
+    fn only_changes_beyond_noise_are_changes() {
+        let said = |first: &Results, second: &Results| {
+            let mut out = Vec::new();
+            print(first, second, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let before = run("r", &[("a", 100.0)], 5);
+        assert!(said(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
+        assert!(said(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
+        assert!(said(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
+        assert!(said(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
+    }
+
+    #[test]
+    fn a_target_beside_itself_says_how_much_is_noise() {
+        let mut out = Vec::new();
+        noise(&run("r", &[("a", 100.0), (&twin("a"), 100.0)], 5), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("req/s: differences below 0.0 % are noise\n"), "{text}");
+    }
+}

@@ -1,0 +1,139 @@
+//! What the target costs: from its own metrics, or from its process tree.
+
+use crate::scrape;
+use crate::target::Url;
+use nix::unistd::Pid;
+use process_tree::Tree;
+use std::io;
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the figures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CostSource {
+    /// Prometheus text at this address, with the `process_tree_*` metrics of our services.
+    Metrics(Url),
+    /// This process and all below it, which live on this machine.
+    ProcessTree(i32),
+    /// Nowhere; all figures will be missing.
+    None,
+}
+
+/// Running totals and states of the target at one point in time. `None`: could not be had.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// CPU seconds, user and system.
+    pub cpu: Option<f64>,
+    /// CPU seconds in user mode.
+    pub user: Option<f64>,
+    /// CPU seconds in the kernel.
+    pub system: Option<f64>,
+    /// Memory in bytes: PSS, or the control group's.
+    pub memory: Option<f64>,
+    /// The highest memory so far in bytes.
+    pub peak_memory: Option<f64>,
+    /// Processes that live.
+    pub processes: Option<f64>,
+    /// Threads that live.
+    pub threads: Option<f64>,
+    /// Open descriptors.
+    pub open_fds: Option<f64>,
+    /// Context switches because a thread waited.
+    pub voluntary_switches: Option<f64>,
+    /// Context switches because a thread's time was up.
+    pub involuntary_switches: Option<f64>,
+    /// Page faults without input.
+    pub minor_faults: Option<f64>,
+    /// Page faults with input.
+    pub major_faults: Option<f64>,
+    /// System calls that the service's own code counted.
+    pub syscalls: Option<f64>,
+}
+
+/// Takes snapshots of one target.
+pub struct Cost {
+    source: CostSource,
+    tree: Option<Tree>,
+    /// Why the last snapshot failed.
+    problem: Option<String>,
+}
+
+impl Cost {
+    /// Begins to watch.
+    pub fn new(source: CostSource) -> Cost {
+        let tree = match source {
+            CostSource::ProcessTree(pid) => Some(Tree::new(Pid::from_raw(pid))),
+            _ => None,
+        };
+        Cost { source, tree, problem: None }
+    }
+
+    /// The present figures. What cannot be had is missing; [`Cost::missing`] says why.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let result = match (&self.source, &mut self.tree) {
+            (CostSource::Metrics(url), _) => scraped(url),
+            (_, Some(tree)) => sampled(tree),
+            _ => return Snapshot::default(),
+        };
+        result.unwrap_or_else(|error| {
+            self.problem = Some(error.to_string());
+            Snapshot::default()
+        })
+    }
+
+    /// Why a figure is missing.
+    pub fn missing(&self) -> String {
+        match (&self.problem, &self.source) {
+            (_, CostSource::None) => "the target has neither --metrics nor --target-pid".into(),
+            (Some(problem), CostSource::Metrics(url)) => format!("{url}: {problem}"),
+            (Some(problem), _) => format!("process tree: {problem}"),
+            (None, CostSource::Metrics(_)) => "not among the target's metrics".into(),
+            (None, _) => "not to be had from the process tree".into(),
+        }
+    }
+}
+
+fn scraped(url: &Url) -> io::Result<Snapshot> {
+    let (status, body) = scrape::get(url, TIMEOUT)?;
+    if status != 200 {
+        return Err(io::Error::other(format!("answers with status {status}")));
+    }
+    let text = String::from_utf8_lossy(&body);
+    let total = |name: &str, label: &str| scrape::total(&text, name, label);
+    Ok(Snapshot {
+        cpu: total("process_tree_cpu_seconds_total", ""),
+        user: total("process_tree_cpu_user_seconds_total", ""),
+        system: total("process_tree_cpu_system_seconds_total", ""),
+        memory: total("process_tree_memory_bytes", ""),
+        peak_memory: total("process_tree_memory_peak_bytes", ""),
+        processes: total("process_tree_processes", ""),
+        threads: total("process_tree_threads", ""),
+        open_fds: total("process_tree_open_fds", ""),
+        voluntary_switches: total("process_tree_context_switches_total", "kind=\"voluntary\""),
+        involuntary_switches: total("process_tree_context_switches_total", "kind=\"involuntary\""),
+        minor_faults: total("process_tree_page_faults_total", "kind=\"minor\""),
+        major_faults: total("process_tree_page_faults_total", "kind=\"major\""),
+        syscalls: total("server_syscalls_total", ""),
+    })
+}
+
+fn sampled(tree: &mut Tree) -> io::Result<Snapshot> {
+    let sample = tree.sample()?;
+    let float = |n: Option<u64>| n.map(|n| n as f64);
+    Ok(Snapshot {
+        cpu: Some(sample.cpu.as_secs_f64()),
+        user: sample.user.map(|time| time.as_secs_f64()),
+        system: sample.system.map(|time| time.as_secs_f64()),
+        memory: float(sample.memory_bytes),
+        peak_memory: float(sample.peak_memory_bytes),
+        processes: Some(sample.processes as f64),
+        threads: Some(sample.threads as f64),
+        open_fds: float(sample.open_fds),
+        voluntary_switches: float(sample.voluntary_switches),
+        involuntary_switches: float(sample.involuntary_switches),
+        minor_faults: float(sample.minor_faults),
+        major_faults: float(sample.major_faults),
+        syscalls: None,
+    })
+}

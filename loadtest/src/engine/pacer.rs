@@ -1,0 +1,92 @@
+//! One thread's share of an open loop's intended times.
+
+use crate::meter::Nanos;
+use crate::schedule::Times;
+
+/// Says when this thread's next request is due.
+///
+/// Requests that are due and wait are no list: they are those from the next one to be sent up to the last one due.
+#[derive(Debug)]
+pub struct Pacer {
+    times: Times,
+    go: Nanos,
+    threads: u64,
+    /// The next request to be sent, counted over all threads.
+    next: u64,
+    due: Nanos,
+}
+
+impl Pacer {
+    /// For thread `index` of `threads`; the load begins at `go`.
+    pub fn new(times: Times, go: Nanos, index: usize, threads: usize) -> Pacer {
+        let mut pacer = Pacer { times, go, threads: threads as u64, next: index as u64, due: 0 };
+        pacer.due = pacer.at(pacer.next);
+        pacer
+    }
+
+    fn at(&self, n: u64) -> Nanos {
+        // Saturates where a falling ramp has come to its end.
+        self.go.saturating_add((self.times.at(n) * 1e9) as Nanos)
+    }
+
+    /// When the next request is due.
+    pub fn due(&self) -> Nanos {
+        self.due
+    }
+
+    /// The next request was sent, or given up.
+    pub fn advance(&mut self) {
+        self.next += self.threads;
+        self.due = self.at(self.next);
+    }
+
+    /// Requests that are due before `now` and wait.
+    pub fn waiting(&self, now: Nanos) -> u64 {
+        // Doubling, then halving: what waits may be a million.
+        let overdue = |n: u64| self.at(self.next + n * self.threads) < now;
+        let mut none = 1;
+        while overdue(none - 1) {
+            none *= 2;
+        }
+        let (mut low, mut high) = (none / 2, none - 1);
+        while low < high {
+            let middle = low.midpoint(high);
+            if overdue(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Schedule;
+    use std::time::Duration;
+
+    #[test]
+    fn threads_share_the_schedule_evenly() {
+        let times = Times::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
+        let mut all = Vec::new();
+        for thread in 0..3 {
+            let mut pacer = Pacer::new(times, 500, thread, 3);
+            while pacer.due() < 500 + 1_000_000_000 {
+                all.push(pacer.due());
+                pacer.advance();
+            }
+        }
+        all.sort_unstable();
+        let expected: Vec<Nanos> = (0..1000).map(|n| 500 + n * 1_000_000).collect();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn what_waits_is_counted() {
+        let times = Times::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
+        let mut pacer = Pacer::new(times, 0, 1, 2);
+        for (millis, waiting) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (100, 50), (1_000_000, 500_000)] {
+            assert_eq!(pacer.waiting(millis * 1_000_000), waiting, "{millis} ms");
+        }
+        pacer.advance();
+        assert_eq!((pacer.due(), pacer.waiting(100_000_000)), (3_000_000, 49));
+    }
+}

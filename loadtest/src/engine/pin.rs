@@ -1,0 +1,18 @@
+//! Which CPU a client thread runs on.
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// The CPUs that the calling thread may run on, ascending.
+pub fn allowed_cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
+}
+
+/// Keeps the calling thread on these CPUs. Where that is not permitted the thread stays free, which costs precision only.
+pub fn pin(cpus: &[usize]) {
+    let mut set = CpuSet::new();
+    if cpus.iter().try_for_each(|&cpu| set.set(cpu)).is_ok() {
+        let _ = sched_setaffinity(Pid::from_raw(0), &set);
+    }
+}

@@ -1,0 +1,122 @@
+//! Conditions that every cell has to meet: `p99<50ms`, `errors<0.1%`, `throughput>1000`.
+
+use crate::figures::Figure;
+use crate::parse_duration;
+use crate::results::{Cell, Results, Verdict};
+use std::fmt;
+use std::str::FromStr;
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    figure: String,
+    below: bool,
+    bound: f64,
+}
+
+const FIGURES: &str = "mean, p50, p90, p99, p99.9, max, cpu (times), throughput (a second), errors (a share, as 0.1%)";
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Condition, String> {
+        let wrong = |what: &str| format!("'{text}': {what}; write it as in p99<50ms, errors<0.1% or throughput>1000");
+        let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no < or > in it"))?;
+        let (figure, bound) = (text[..at].trim(), text[at + 1..].trim());
+        let number = |text: &str| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+        let bound = match figure {
+            "mean" | "p50" | "p90" | "p99" | "p99.9" | "max" | "cpu" => {
+                parse_duration(bound).map_err(|why| wrong(&why))?.as_secs_f64() * 1e6
+            }
+            "throughput" => number(bound).ok_or_else(|| wrong("the bound is no number"))?,
+            "errors" => bound
+                .strip_suffix('%')
+                .and_then(number)
+                .map(|percent| percent / 100.0)
+                .ok_or_else(|| wrong("a share of errors ends with %"))?,
+            _ => return Err(wrong(&format!("there is no figure '{figure}'; there is {FIGURES}"))),
+        };
+        Ok(Condition { text: text.into(), figure: figure.into(), below: text[at..].starts_with('<'), bound })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Condition {
+    /// Whether it is about failed requests, which then need not fail the run by themselves.
+    pub fn is_about_errors(&self) -> bool {
+        self.figure == "errors"
+    }
+
+    /// The cell's figure, in microseconds where it is a time; medians over the trials.
+    fn value(&self, cell: &Cell) -> Option<f64> {
+        let median = |figure: Option<Figure>| figure.map(|figure| figure.median);
+        match self.figure.as_str() {
+            "mean" => median(cell.latency_us.mean),
+            "p50" => median(cell.latency_us.p50),
+            "p90" => median(cell.latency_us.p90),
+            "p99" => median(cell.latency_us.p99),
+            "p99.9" => median(cell.latency_us.p999),
+            "max" => median(cell.latency_us.max),
+            "cpu" => median(cell.server.cpu_us_per_request),
+            "throughput" => median(cell.throughput),
+            _ => (cell.requests > 0).then(|| cell.failed() as f64 / cell.requests as f64),
+        }
+    }
+
+    /// A line for each cell that does not meet it. One whose figure could not be had does not; unsupported ones are left
+    /// out.
+    pub fn crossed(&self, results: &Results) -> Vec<String> {
+        let tried = results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
+        let lines = tried.filter_map(|cell| {
+            let value = self.value(cell);
+            let met = value.is_some_and(|value| if self.below { value < self.bound } else { value > self.bound });
+            let shown = match (value, self.figure.as_str()) {
+                (None, _) => "could not be had".into(),
+                (Some(value), "errors") => format!("{:.3} %", value * 100.0),
+                (Some(value), "throughput") => format!("{value:.1}"),
+                (Some(us), _) => crate::units::micros(us),
+            };
+            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key(), self.figure))
+        });
+        lines.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::results;
+
+    #[test]
+    fn conditions_are_met_or_crossed() {
+        let mut results = results(&["a"]);
+        let cell = &mut results.cells[0];
+        cell.latency_us.p99 = Figure::of(&[49_000.0]);
+        cell.throughput = Figure::of(&[1_000.0]);
+        cell.requests = 1_000;
+        cell.errors.insert("reset".into(), 1);
+        cell.errors.insert("aborted_at_end".into(), 500);
+        let crossed = |text: &str| text.parse::<Condition>().unwrap().crossed(&results);
+        assert!(crossed("p99<50ms").is_empty() && crossed("errors < 0.2%").is_empty());
+        assert_eq!(
+            crossed("throughput>1000"),
+            ["--fail-on throughput>1000: a / with 64 connections, keep-alive: throughput 1000.0"]
+        );
+        assert!(crossed("errors<0.1%")[0].ends_with("errors 0.100 %"));
+        assert!(crossed("p50<1h")[0].ends_with("p50 could not be had"));
+    }
+
+    #[test]
+    fn wrong_ones_say_what_to_write() {
+        for bad in ["p99", "p99<50", "p98<5ms", "errors<1", "throughput>many", "<5ms", "cpu>-1us"] {
+            let why = bad.parse::<Condition>().unwrap_err();
+            assert!(why.contains("write it as in p99<50ms"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! How often an interval for a median holds the true one: that of order statistics, and the bootstrap's.
+//!
+//! `cargo test -p loadtest coverage -- --nocapture` prints the table that the README quotes.
+
+use super::*;
+use crate::plan::splitmix;
+use crate::stats::TRIALS;
+
+/// Runs of each size from each distribution; a coverage of 95 % is then known to 0.4 %.
+const RUNS: usize = 3_000;
+
+fn uniform(seed: &mut u64) -> f64 {
+    ((splitmix(seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+/// Box and Muller, 1958.
+fn normal(seed: &mut u64) -> f64 {
+    (-2.0 * uniform(seed).ln()).sqrt() * (std::f64::consts::TAU * uniform(seed)).cos()
+}
+
+fn skewed(seed: &mut u64) -> f64 {
+    -uniform(seed).ln()
+}
+
+/// Noise of 3 %, and one trial in 20 is disturbed by far more.
+fn disturbed(seed: &mut u64) -> f64 {
+    let disturbed = if splitmix(seed).is_multiple_of(20) { -0.16 } else { 0.0 };
+    disturbed + 0.03 * normal(seed)
+}
+
+type Draw = fn(&mut u64) -> f64;
+
+/// Each distribution with its median; the last one's is at the 9/19 quantile of its noise.
+const DISTRIBUTIONS: [(Draw, f64); 3] =
+    [(normal, 0.0), (skewed, std::f64::consts::LN_2), (disturbed, -0.066_02 * 0.03)];
+
+fn choose(n: usize, k: usize) -> f64 {
+    (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
+}
+
+/// The bootstrap's distribution of the median of `n` values with all its resamples and not some thousands of them
+/// (Efron, Annals of Statistics 7, 1979, section 3): the chance that the two in the middle of a resample are the values
+/// of these two ranks from 1; for an odd `n`, these are the same.
+fn resampled(n: usize) -> Vec<(usize, usize, f64)> {
+    let half = n.div_ceil(2);
+    let share = |k: usize| k as f64 / n as f64;
+    let up_to = |k: usize| {
+        (half..=n).map(|j| choose(n, j) * share(k).powi(j as i32) * (1.0 - share(k)).powi((n - j) as i32)).sum::<f64>()
+    };
+    let mut chances = Vec::new();
+    for low in 1..=n {
+        let mut same = up_to(low) - up_to(low - 1);
+        for high in low + 1..=n * (1 - n % 2) {
+            let power = |k: usize| share(k).powi(half as i32);
+            let chance = choose(n, half) * (power(low) - power(low - 1)) * (power(n - high + 1) - power(n - high));
+            same -= chance;
+            chances.push((low, high, chance));
+        }
+        chances.push((low, low, same));
+    }
+    chances
+}
+
+/// The 95 % interval between the 2.5 % and the 97.5 % quantile of the resampled medians.
+fn bootstrap(sorted: &[f64], resampled: &[(usize, usize, f64)]) -> (f64, f64) {
+    let median = |&(low, high, chance): &(usize, usize, f64)| ((sorted[low - 1] + sorted[high - 1]) / 2.0, chance);
+    let mut medians: Vec<(f64, f64)> = resampled.iter().map(median).collect();
+    medians.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let mut sum = 0.0;
+    let low = medians.iter().find(|median| {
+        sum += median.1;
+        sum >= 0.025
+    });
+    sum = 0.0;
+    let high = medians.iter().rev().find(|median| {
+        sum += median.1;
+        sum >= 0.025
+    });
+    (low.unwrap().0, high.unwrap().0)
+}
+
+/// The shares of runs in which the true median lay within the interval of order statistics, and within the bootstrap's,
+/// and how wide the latter is compared with the former.
+fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
+    let (resampled, mut seed) = (resampled(n), n as u64);
+    let (mut held, mut widths) = ([0.0; 2], [0.0; 2]);
+    for _ in 0..RUNS {
+        let mut values: Vec<f64> = std::iter::repeat_with(|| draw(&mut seed)).take(n).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let ours = Figure::of(&values).unwrap();
+        let both = [(ours.low.unwrap(), ours.high.unwrap()), bootstrap(&values, &resampled)];
+        for (at, (low, high)) in both.into_iter().enumerate() {
+            held[at] += f64::from(u8::from((low..=high).contains(&truth))) / RUNS as f64;
+            widths[at] += high - low;
+        }
+    }
+    (held[0], held[1], widths[1] / widths[0])
+}
+
+#[test]
+fn coverage_of_order_statistics_holds_where_the_bootstraps_does_not() {
+    for n in TRIALS..=10 {
+        assert!((resampled(n).iter().map(|(.., chance)| chance).sum::<f64>() - 1.0).abs() < 1e-9);
+        for (draw, truth) in DISTRIBUTIONS {
+            let (ours, bootstrap, width) = covered(n, draw, truth);
+            println!("{n} trials: order statistics {ours:.3}, bootstrap {bootstrap:.3}, {width:.2} times as wide");
+            assert!(ours > 0.93 - 0.01, "{n}: {ours}");
+            match n {
+                5 | 9 => assert!((ours - bootstrap).abs() < 1e-9 && (width - 1.0).abs() < 1e-6, "they are the same"),
+                7 => assert!(bootstrap < 0.89, "{bootstrap}"),
+                _ => assert!(bootstrap < ours && width < 1.0, "{n}: {bootstrap}, {width}"),
+            }
+        }
+    }
+}

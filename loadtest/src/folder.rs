@@ -1,0 +1,33 @@
+//! Where results go.
+
+use nix::unistd::{AccessFlags, eaccess};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Makes the folder, and sees whether it can be written to, so that a long run is not lost.
+///
+/// It asks instead of trying: several load tests may share the folder. eaccess(3)
+///
+/// # Errors
+/// What the kernel said: the folder cannot be made, or not be written to.
+pub fn make_writable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    Ok(eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_and_nothing_is_left_in_it() {
+        let folder = std::env::temp_dir().join(format!("loadtest-folder-{}", std::process::id()));
+        make_writable(&folder.join("a/b")).unwrap();
+        assert_eq!(fs::read_dir(folder.join("a/b")).unwrap().count(), 0);
+        fs::write(folder.join("file"), "").unwrap();
+        assert!(make_writable(&folder.join("file")).is_err());
+        assert!(make_writable(Path::new("/proc/nowhere")).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,25 @@
+//! This process's own limits.
+
+use nix::sys::resource::{Resource, getrlimit};
+use process_tree::raise_open_file_limit;
+
+/// Descriptors beside the connections: epoll, files, metrics.
+pub const SPARE: u64 = 64;
+
+/// Raises the limit of open files as far as it goes and sees whether `connections` fit in.
+///
+/// # Errors
+/// One line that says what to do.
+pub fn make_room(connections: usize) -> Result<(), String> {
+    let _ = raise_open_file_limit();
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
+    let needed = connections as u64 + SPARE;
+    if needed <= soft {
+        return Ok(());
+    }
+    Err(format!(
+        "{connections} connections need {needed} open files, and the limit is {hard}: raise it with 'ulimit -Hn {needed}' \
+         as root (or LimitNOFILE=, or docker's --ulimit nofile={needed}), or use a lower --concurrency: {} fit",
+        hard.saturating_sub(SPARE)
+    ))
+}

@@ -1,0 +1,159 @@
+//! How the window of a trial fares while it runs: counts, connections, and latencies in coarse buckets.
+
+use crate::class::Counts;
+use crate::meter::{LONGEST, Nanos};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Buckets in each power of two: a latency is known to 1/32.
+const FINE: u32 = 32;
+const BUCKETS: usize = bucket(LONGEST) + 1;
+
+/// A trial while it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Time since the window began; `None` during warm-up.
+    pub since: Option<Duration>,
+    /// How the requests of the window ended so far.
+    pub ends: Counts,
+    /// Connections that are established; true to 100 ms.
+    pub established: usize,
+    /// Latencies of the successful requests of the window so far; true to 100 ms.
+    pub latencies: Latencies,
+}
+
+/// A histogram of latencies that is small and cheap: true to 2 %. The results have exact ones.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Latencies(Box<[u64; BUCKETS]>);
+
+/// The bucket that counts a latency of `nanos`: one each up to 63 ns, then [`FINE`] for each power of two.
+const fn bucket(nanos: Nanos) -> usize {
+    let nanos = if nanos < LONGEST { nanos } else { LONGEST };
+    let shift = (nanos | 1).ilog2().saturating_sub(FINE.ilog2());
+    (FINE * shift) as usize + (nanos >> shift) as usize
+}
+
+/// The middle of a bucket, in nanoseconds.
+fn middle(bucket: usize) -> f64 {
+    let shift = (bucket as u32 / FINE).saturating_sub(1);
+    let low = ((bucket as u64) - u64::from(FINE * shift)) << shift;
+    low as f64 + ((1u64 << shift) - 1) as f64 / 2.0
+}
+
+impl Latencies {
+    /// Counts a latency in nanoseconds.
+    #[inline]
+    pub(crate) fn record(&mut self, nanos: Nanos) {
+        self.0[bucket(nanos)] += 1;
+    }
+
+    /// How many latencies were counted.
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Those that were counted after `earlier`, a former state of these.
+    pub fn since(&self, earlier: &Latencies) -> Latencies {
+        let mut since = self.clone();
+        since.0.iter_mut().zip(earlier.0.iter()).for_each(|(now, then)| *now = now.saturating_sub(*then));
+        since
+    }
+
+    /// The latency in seconds that the share `q` of them, 0 to 1, does not exceed; `None` with fewer than 1/(1-q) of
+    /// them (with none, if `q` is 1), for then it would only be the longest.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let count = self.count();
+        if count == 0 || (q < 1.0 && (count as f64) * (1.0 - q) < 1.0 - 1e-9) {
+            return None;
+        }
+        let rank = ((q * count as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        let found = self.0.iter().position(|&count| {
+            below += count;
+            below >= rank
+        });
+        found.map(|bucket| middle(bucket) / 1e9)
+    }
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies(Box::new([0; BUCKETS]))
+    }
+}
+
+impl fmt::Debug for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} latencies", self.count())
+    }
+}
+
+/// [`Latencies`] that one thread writes and another one reads.
+pub(crate) struct SharedLatencies(Box<[AtomicU64; BUCKETS]>);
+
+impl SharedLatencies {
+    /// Writes them all.
+    pub(crate) fn set(&self, latencies: &Latencies) {
+        self.0.iter().zip(latencies.0.iter()).for_each(|(shared, &count)| shared.store(count, Relaxed));
+    }
+
+    /// Adds them to `sum`.
+    pub(crate) fn add_to(&self, sum: &mut Latencies) {
+        sum.0.iter_mut().zip(self.0.iter()).for_each(|(sum, shared)| *sum += shared.load(Relaxed));
+    }
+}
+
+impl Default for SharedLatencies {
+    fn default() -> SharedLatencies {
+        SharedLatencies(Box::new([const { AtomicU64::new(0) }; BUCKETS]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_in_order_and_fine_enough() {
+        let mut last = 0;
+        for step in 0..40_000u64 {
+            // Each number up to 1000, then ever larger steps up to the end.
+            let nanos = if step < 1_000 { step } else { (1_000.0 * 1.0006f64.powi(step as i32 - 1_000)) as u64 };
+            let (now, nanos) = (bucket(nanos), nanos.min(LONGEST));
+            assert!(now == last || now == last + 1, "{nanos}");
+            assert!((middle(now) - nanos as f64).abs() <= nanos as f64 / 63.0, "{nanos} counts as {}", middle(now));
+            last = now;
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+        assert_eq!(bucket(63) + 1, bucket(64));
+    }
+
+    #[test]
+    fn quantiles_need_enough_latencies() {
+        let mut latencies = Latencies::default();
+        assert_eq!(latencies.quantile(1.0), None);
+        (1..=99).for_each(|ms| latencies.record(ms * 1_000_000));
+        assert!((latencies.quantile(0.5).unwrap() / 0.050 - 1.0).abs() < 0.02);
+        assert_eq!(latencies.quantile(0.99), None);
+        let earlier = latencies.clone();
+        latencies.record(1_000_000_000);
+        assert!((latencies.quantile(0.99).unwrap() / 0.099 - 1.0).abs() < 0.02);
+        assert!((latencies.quantile(1.0).unwrap() - 1.0).abs() < 0.02);
+        let second = latencies.since(&earlier);
+        assert_eq!((second.count(), second.quantile(0.5)), (1, None));
+        assert!((second.quantile(0.0).unwrap() - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn another_thread_reads_what_was_told() {
+        let (shared, mut latencies) = (SharedLatencies::default(), Latencies::default());
+        (0..10).for_each(|nanos| latencies.record(nanos * 100));
+        shared.set(&latencies);
+        let mut sum = Latencies::default();
+        shared.add_to(&mut sum);
+        assert_eq!(sum, latencies);
+        shared.add_to(&mut sum);
+        assert_eq!(sum.count(), 20);
+    }
+}

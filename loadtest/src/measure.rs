@@ -1,0 +1,247 @@
+//! From what the engine counted to the figures of a trial and of a cell.
+
+use crate::class::{Class, Counts};
+use crate::cost::{Cost, Snapshot};
+use crate::engine::Outcome;
+use crate::figures::{ClientCost, Figure, Pace, ServerCost, Times, tidy};
+use crate::plan::Schedule;
+use crate::results::{Cell, Trial};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+use std::collections::BTreeMap;
+
+type Missing = BTreeMap<String, String>;
+
+/// What the target's cost was before the load, when the window began and when it ended, and the answers until then.
+#[derive(Default)]
+pub struct Costs {
+    pub idle: Snapshot,
+    pub begin: Snapshot,
+    pub end: Snapshot,
+    /// Complete answers between the snapshots of begin and end.
+    pub answered: u64,
+    /// Seconds between these snapshots.
+    pub seconds: f64,
+}
+
+/// The figures of one trial.
+pub fn trial(outcome: &Outcome, costs: &Costs, cost: &Cost, concurrency: usize) -> Trial {
+    let mut missing = Missing::new();
+    let seconds = outcome.window.as_secs_f64().max(1e-9);
+    let ok = outcome.ends[Class::Ok];
+    let answered = (ok + outcome.ends[Class::Status]).max(1);
+    let latency_us = times(&outcome.latency, "latency_us", &mut missing);
+    let open = outcome.offered.is_some();
+    let (service_time_us, schedule_lag_us) = match open {
+        true => (
+            times(&outcome.service, "service_time_us", &mut missing),
+            times(&outcome.lag, "schedule_lag_us", &mut missing),
+        ),
+        false => {
+            for group in ["schedule_lag_us", "pace"] {
+                missing.insert(group.into(), "a closed loop has no schedule".into());
+            }
+            (latency_us.clone(), Times::default())
+        }
+    };
+    let histogram = |histogram| if open { encode(histogram) } else { String::new() };
+    let trial = Trial {
+        aborted: outcome.interrupted,
+        seconds: tidy(seconds),
+        requests: outcome.started,
+        ok,
+        errors: errors(&outcome.ends),
+        throughput: tidy(ok as f64 / seconds),
+        bytes_per_second: tidy(outcome.bytes as f64 / seconds),
+        latency_us,
+        service_time_us,
+        schedule_lag_us,
+        pace: Pace {
+            offered_per_second: outcome.offered.map(tidy),
+            achieved_share: outcome
+                .offered
+                .map(|offered| tidy((ok + outcome.ends[Class::Status]) as f64 / seconds / offered)),
+            unsent: outcome.offered.map(|_| outcome.unsent as f64),
+        },
+        beside: outcome.beside,
+        connect_us: times(&outcome.connect, "connect_us", &mut missing),
+        server: server(costs, cost, concurrency as u64 + outcome.beside.up(), &mut missing),
+        client: ClientCost {
+            cpu_us_per_request: Some(tidy(outcome.cpu.as_secs_f64() * 1e6 / answered as f64)),
+            busiest_thread: Some(tidy(outcome.busiest_thread)),
+            longest_cpu_wait: Some(tidy(outcome.longest_wait)),
+            established: Some(outcome.established as f64),
+        },
+        close_ignored: outcome.close_ignored,
+        local_failures: outcome.local_failures,
+        dropped_packets: 0, // the run knows
+        unserved: Some(outcome.unserved),
+        fairness: outcome.fairness.map(tidy),
+        missing: Missing::new(),
+        histogram_unit: "ns".into(),
+        latency_histogram: encode(&outcome.latency),
+        connect_histogram: encode(&outcome.connect),
+        service_time_histogram: histogram(&outcome.service),
+        schedule_lag_histogram: histogram(&outcome.lag),
+    };
+    Trial { missing, ..trial }
+}
+
+/// A trial of nothing.
+#[cfg(test)]
+pub fn empty_trial() -> Trial {
+    let nothing = Outcome {
+        started: 0,
+        ends: Counts::default(),
+        latency: crate::meter::histogram(),
+        connect: crate::meter::histogram(),
+        service: crate::meter::histogram(),
+        lag: crate::meter::histogram(),
+        offered: None,
+        unsent: 0,
+        beside: Default::default(),
+        bytes: 0,
+        close_ignored: 0,
+        local_failures: 0,
+        window: std::time::Duration::from_secs(1),
+        cpu: std::time::Duration::ZERO,
+        busiest_thread: 0.0,
+        longest_wait: 0.0,
+        established: 1,
+        interrupted: false,
+        unserved: 0,
+        fairness: None,
+    };
+    trial(&nothing, &Costs::default(), &Cost::new(crate::cost::CostSource::None), 1)
+}
+
+fn errors(ends: &Counts) -> BTreeMap<String, u64> {
+    ends.iter().filter(|&(class, _)| class != Class::Ok).map(|(class, n)| (class.name().to_owned(), n)).collect()
+}
+
+/// The distribution in a histogram of nanoseconds. A percentile q needs 10/(1-q) samples: ten beyond it.
+fn times(histogram: &Histogram<u64>, group: &str, missing: &mut Missing) -> Times<Option<f64>> {
+    let samples = histogram.len();
+    if samples == 0 {
+        missing.insert(group.into(), "no samples".into());
+        return Times::default();
+    }
+    let mut quantile = |q: f64, name: &str, needed: u64| {
+        if samples < needed {
+            missing.insert(format!("{group}.{name}"), format!("needs {needed} samples, has {samples}"));
+            return None;
+        }
+        Some(tidy(histogram.value_at_quantile(q) as f64 / 1e3))
+    };
+    Times {
+        p50: quantile(0.5, "p50", 20),
+        p90: quantile(0.9, "p90", 100),
+        p99: quantile(0.99, "p99", 1_000),
+        p999: quantile(0.999, "p999", 10_000),
+        mean: Some(tidy(histogram.mean() / 1e3)),
+        max: Some(tidy(histogram.max() as f64 / 1e3)),
+    }
+}
+
+fn server(costs: &Costs, cost: &Cost, connections: u64, missing: &mut Missing) -> ServerCost<Option<f64>> {
+    let Costs { idle, begin, end, answered, seconds } = costs;
+    let mut note = |name: &str, value: Option<f64>, why: Option<String>| {
+        if value.is_none() {
+            missing.insert(format!("server.{name}"), why.unwrap_or_else(|| cost.missing()));
+        }
+        value.map(tidy)
+    };
+    let grown = |from: Option<f64>, to: Option<f64>| Some((to? - from?).max(0.0));
+    let mut per_request = |name: &str, from: Option<f64>, to: Option<f64>, unit: f64| {
+        let why = (*answered == 0).then(|| "no request was answered".to_owned());
+        let value = grown(from, to).filter(|_| *answered > 0).map(|n| n * unit / *answered as f64);
+        note(name, value, why)
+    };
+    let mut figures = ServerCost {
+        cpu_us_per_request: per_request("cpu_us_per_request", begin.cpu, end.cpu, 1e6),
+        user_us_per_request: per_request("user_us_per_request", begin.user, end.user, 1e6),
+        system_us_per_request: per_request("system_us_per_request", begin.system, end.system, 1e6),
+        voluntary_switches_per_request: per_request(
+            "voluntary_switches_per_request",
+            begin.voluntary_switches,
+            end.voluntary_switches,
+            1.0,
+        ),
+        involuntary_switches_per_request: per_request(
+            "involuntary_switches_per_request",
+            begin.involuntary_switches,
+            end.involuntary_switches,
+            1.0,
+        ),
+        minor_faults_per_request: per_request("minor_faults_per_request", begin.minor_faults, end.minor_faults, 1.0),
+        major_faults_per_request: per_request("major_faults_per_request", begin.major_faults, end.major_faults, 1.0),
+        syscalls_per_request: per_request("syscalls_per_request", begin.syscalls, end.syscalls, 1.0),
+        ..ServerCost::default()
+    };
+    figures.cpus_used = note("cpus_used", grown(begin.cpu, end.cpu).map(|cpu| cpu / seconds.max(1e-9)), None);
+    figures.memory_bytes = note("memory_bytes", end.memory, None);
+    figures.peak_memory_bytes = note("peak_memory_bytes", end.peak_memory, None);
+    let came = end.memory.zip(idle.memory).map(|(end, idle)| end - idle);
+    let why = came.filter(|&came| came < 0.0).map(|_| "memory shrank under load".to_owned());
+    let each = came.filter(|&came| came >= 0.0).map(|came| came / connections as f64);
+    figures.memory_bytes_per_connection = note("memory_bytes_per_connection", each, why);
+    figures.processes = note("processes", end.processes, None);
+    figures.threads = note("threads", end.threads, None);
+    figures.open_fds = note("open_fds", end.open_fds, None);
+    figures
+}
+
+fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    // Only a histogram of more than 4 GiB cannot be written.
+    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+    STANDARD.encode(bytes)
+}
+
+/// Sums the trials of a cell up. A figure needs a value in every trial: the trials that lack one (too few samples, say)
+/// are not the same as the others. An aborted trial counts only if there is no other.
+pub fn sum_up(cell: &mut Cell) {
+    let whole: Vec<&Trial> = match cell.trials.iter().filter(|trial| !trial.aborted).collect::<Vec<_>>() {
+        none if none.is_empty() => cell.trials.iter().collect(),
+        whole => whole,
+    };
+    cell.requests = cell.trials.iter().map(|trial| trial.requests).sum();
+    cell.ok = cell.trials.iter().map(|trial| trial.ok).sum();
+    cell.errors.clear();
+    for (class, count) in cell.trials.iter().flat_map(|trial| &trial.errors) {
+        *cell.errors.entry(class.clone()).or_default() += count;
+    }
+    let mut missing = Missing::new();
+    let one = |_: &str, values: Vec<Option<f64>>| Figure::of(&values.into_iter().collect::<Option<Vec<f64>>>()?);
+    let all = |value: fn(&Trial) -> f64| Figure::of(&whole.iter().map(|trial| value(trial)).collect::<Vec<_>>());
+    cell.throughput = all(|trial| trial.throughput);
+    cell.bytes_per_second = all(|trial| trial.bytes_per_second);
+    cell.latency_us = Times::combine(&whole.iter().map(|trial| &trial.latency_us).collect::<Vec<_>>(), one);
+    cell.service_time_us = Times::combine(&whole.iter().map(|trial| &trial.service_time_us).collect::<Vec<_>>(), one);
+    cell.schedule_lag_us = Times::combine(&whole.iter().map(|trial| &trial.schedule_lag_us).collect::<Vec<_>>(), one);
+    cell.pace = Pace::combine(&whole.iter().map(|trial| &trial.pace).collect::<Vec<_>>(), one);
+    cell.connect_us = Times::combine(&whole.iter().map(|trial| &trial.connect_us).collect::<Vec<_>>(), one);
+    cell.server = ServerCost::combine(&whole.iter().map(|trial| &trial.server).collect::<Vec<_>>(), one);
+    cell.client = ClientCost::combine(&whole.iter().map(|trial| &trial.client).collect::<Vec<_>>(), one);
+    for trial in &whole {
+        missing.extend(trial.missing.iter().map(|(name, why)| (name.clone(), why.clone())));
+    }
+    for (name, why) in missing.clone() {
+        if let Some(rest) = name.strip_prefix("latency_us")
+            && cell.schedule == Schedule::Closed
+        {
+            missing.insert(format!("service_time_us{rest}"), why);
+        }
+    }
+    cell.missing = missing;
+}
+
+/// Notes for a cell without a trial why it has no figures.
+pub fn nothing(cell: &mut Cell, why: &str) {
+    let times = ["latency_us", "service_time_us", "connect_us", "schedule_lag_us"];
+    for group in ["throughput", "bytes_per_second", "pace", "server", "client"].into_iter().chain(times) {
+        cell.missing.insert(group.into(), why.into());
+    }
+}

@@ -1,0 +1,62 @@
+//! Whether Prometheus has what it was sent.
+
+use super::PATH;
+use super::wire::Labels;
+use crate::scrape;
+use crate::target::Url;
+use std::io;
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks for the run's last sample, `loadtest_running` = 0 at `at`. If it is not there: why, in words that go on after
+/// "…, but".
+pub fn missing(write: &Url, run: &Labels, at: i64) -> Option<String> {
+    let prefix = write.path.strip_suffix(PATH)?;
+    let time = format!("{}.{:03}", at / 1000, at % 1000);
+    let query = run.selector("loadtest_running");
+    let url = write.with_path(&format!("{prefix}/api/v1/query?query={}&time={time}", escaped(&query)));
+    let mut why = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        match value(&url) {
+            Ok(Some(value)) if value == "0" => return None,
+            Ok(_) => why = "the last one is missing there".into(),
+            Err(error) => why = format!("whether the last one is there cannot be told: {error}"),
+        }
+    }
+    Some(why)
+}
+
+/// The value of the only sample that the query yields.
+fn value(url: &Url) -> io::Result<Option<String>> {
+    let (status, body) = scrape::get(url, TIMEOUT)?;
+    if status != 200 {
+        return Err(io::Error::other(format!("{url} answers with status {status}")));
+    }
+    let answer: serde_json::Value = serde_json::from_slice(&body)?;
+    Ok(answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
+}
+
+/// For a query string: everything but letters and digits in percent code.
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_escaped() {
+        assert_eq!(escaped("a{b=\"é\"}"), "a%7Bb%3D%22%C3%A9%22%7D");
+    }
+}

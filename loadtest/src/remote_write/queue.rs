@@ -1,0 +1,163 @@
+//! Between the run, which must not wait, and the sender, which often does.
+
+use super::wire::Batch;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A queue that holds so many samples at most, and then forgets the oldest.
+pub struct Queue {
+    most: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    samples: usize,
+    dropped: u64,
+    /// Nothing comes any more, and what is there is to be gone by then.
+    closed: Option<Instant>,
+}
+
+impl Queue {
+    /// An empty queue for `most` samples.
+    pub fn new(most: usize) -> Queue {
+        Queue { most, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds samples, without waiting for anybody.
+    pub fn push(&self, batch: Batch) {
+        let mut state = self.lock();
+        state.samples += batch.len();
+        state.batches.push_back(batch);
+        while state.samples > self.most
+            && let Some(oldest) = state.batches.pop_front()
+        {
+            state.samples -= oldest.len();
+            state.dropped += oldest.len() as u64;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits for samples: whole batches, more than one only as long as they have no more than `most` samples together.
+    /// `None` at the end.
+    pub fn take(&self, most: usize) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            if let Some(mut batch) = state.batches.pop_front() {
+                while let Some(next) = state.batches.pop_front_if(|next| batch.len() + next.len() <= most) {
+                    batch.extend(next);
+                }
+                state.samples -= batch.len();
+                return Some(batch);
+            }
+            if state.closed.is_some() {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing will be added, and what is there is worth trying until `until`.
+    pub fn close(&self, until: Instant) {
+        self.lock().closed = Some(until);
+        self.changed.notify_all();
+    }
+
+    /// The time for an attempt of at most `longest`; `None` if it is too late for one.
+    pub fn time_left(&self, longest: Duration) -> Option<Duration> {
+        let left = self.lock().closed.map_or(longest, |until| until.saturating_duration_since(Instant::now()));
+        Some(left.min(longest)).filter(|left| !left.is_zero())
+    }
+
+    /// Waits before the next attempt: for all of `pause` if it is `asked` for, else until the queue is closed at the
+    /// latest. False if there can be none.
+    pub fn pause(&self, pause: Duration, asked: bool) -> bool {
+        let until = Instant::now() + pause;
+        let mut state = self.lock();
+        let mut open = state.closed.is_none();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match state.closed {
+                Some(last) if last <= Instant::now() || (asked && last <= until) => return false,
+                Some(_) if open && !asked => return true,
+                _ if left.is_zero() => return true,
+                _ => {}
+            }
+            open = state.closed.is_none();
+            let left = state.closed.map_or(left, |last| left.min(last.saturating_duration_since(Instant::now())));
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Samples that were forgotten for want of room.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{Labels, Sample};
+    use super::*;
+
+    fn batch(samples: usize, value: f64) -> Batch {
+        vec![(Labels::new([("__name__", "x".into())]), Sample { value, at: 1 }); samples]
+    }
+
+    #[test]
+    fn a_full_queue_forgets_the_oldest() {
+        let queue = Queue::new(10);
+        (0..4).for_each(|n| queue.push(batch(4, f64::from(n))));
+        queue.close(Instant::now());
+        assert_eq!(queue.dropped(), 8);
+        assert_eq!(queue.take(100).unwrap(), [batch(4, 2.0), batch(4, 3.0)].concat());
+        assert_eq!(queue.take(100), None);
+    }
+
+    #[test]
+    fn batches_stay_whole() {
+        let queue = Queue::new(100);
+        (0..3).for_each(|n| queue.push(batch(4, f64::from(n))));
+        assert_eq!(queue.take(8).unwrap().len(), 8);
+        assert_eq!(queue.take(1).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn there_is_no_attempt_after_the_last_moment() {
+        let queue = Queue::new(100);
+        assert_eq!(queue.time_left(Duration::from_secs(9)), Some(Duration::from_secs(9)));
+        assert!(queue.pause(Duration::from_millis(1), true));
+        queue.close(Instant::now() + Duration::from_secs(100));
+        assert!(queue.time_left(Duration::from_secs(200)).unwrap() <= Duration::from_secs(100));
+        assert!(!queue.pause(Duration::from_secs(1000), true));
+        queue.close(Instant::now());
+        assert_eq!(queue.time_left(Duration::from_secs(9)), None);
+        assert!(!queue.pause(Duration::ZERO, false));
+        queue.close(Instant::now() + Duration::from_millis(20));
+        assert!(!queue.pause(Duration::from_secs(1000), false), "not even one that began before it");
+    }
+
+    #[test]
+    fn closing_ends_a_pause() {
+        let queue = Queue::new(100);
+        std::thread::scope(|scope| {
+            let paused = scope.spawn(|| queue.pause(Duration::from_secs(1000), false));
+            // Nobody can see when the pause has begun; one that begins when the queue is closed already goes on.
+            while !paused.is_finished() {
+                queue.lock().closed = None;
+                queue.changed.notify_all();
+                std::thread::sleep(Duration::from_millis(1));
+                queue.close(Instant::now() + Duration::from_secs(100));
+            }
+            assert!(paused.join().unwrap());
+        });
+    }
+}

@@ -1,0 +1,162 @@
+//! Series on virtual time.
+
+use super::*;
+use crate::measure;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const KEY: fn() -> Key = || Key {
+    target: "epoll".into(),
+    workload: "POST /counter".into(),
+    schedule: Schedule::Closed,
+    concurrency: 64,
+    requests_per_connection: PerConnection::UNLIMITED,
+};
+
+fn run() -> Labels {
+    run_labels("r")
+}
+
+/// The series of that name: labels that tell it from others of the name, time and value of each sample.
+fn only<'b>(batch: &'b Batch, name: &str) -> Vec<(&'b Labels, i64, f64)> {
+    let named = format!("(\"__name__\", \"{name}\")");
+    let mine = batch.iter().filter(|(labels, _)| format!("{labels:?}").contains(&named));
+    mine.map(|(labels, sample)| (labels, sample.at, sample.value)).collect()
+}
+
+fn values(batch: &Batch, name: &str) -> Vec<(i64, f64)> {
+    only(batch, name).into_iter().map(|(_, at, value)| (at, value)).collect()
+}
+
+fn live(millis: u64, ok: u64) -> Live {
+    let mut live = Live { since: Some(Duration::from_millis(millis)), established: 64, ..Live::default() };
+    live.ends[Class::Ok] = ok;
+    (0..ok).for_each(|_| live.latencies.record(2_000_000));
+    live
+}
+
+#[test]
+fn a_trial_begins_with_zero_and_ends_with_its_results() {
+    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    let mut all = trial.progress(&Live::default(), 9_900);
+    assert!(all.is_empty(), "warm-up is not measured");
+    all.extend(trial.progress(&live(20, 3), 10_020));
+    all.extend(trial.progress(&live(900, 900), 10_900));
+    all.extend(trial.progress(&live(1_010, 1_000), 11_010));
+    all.extend(trial.progress(&live(1_110, 1_100), 11_110));
+    all.extend(trial.progress(&live(2_000, 1_900), 12_000));
+    let mut measured = measure::empty_trial();
+    (measured.seconds, measured.requests) = (2.5, 2_500);
+    measured.errors.insert("reset".into(), 7);
+    all.extend(trial.finish(Some(&measured), 12_600));
+
+    let requests = values(&all, "loadtest_requests_total");
+    assert_eq!(requests[..4], [(10_000, 0.0), (11_010, 1_000.0), (12_000, 1_900.0), (12_500, 2_500.0)]);
+    assert_eq!((requests[4].0, requests[4].1.to_bits()), (12_501, STALE.to_bits()));
+    assert_eq!(requests.len(), 5);
+    let latencies = values(&all, "loadtest_latency_seconds");
+    assert!(latencies.iter().take(4).all(|&(at, seconds)| at == 11_010 && (0.0019..0.0021).contains(&seconds)));
+    let resets: Vec<_> = only(&all, "loadtest_errors_total")
+        .into_iter()
+        .filter(|(labels, ..)| labels.selector("").contains("class=\"reset\""))
+        .map(|(_, at, value)| (at, value))
+        .collect();
+    assert_eq!(resets[..4], [(10_000, 0.0), (11_010, 0.0), (12_000, 0.0), (12_500, 7.0)]);
+    assert_eq!(values(&all, "loadtest_connections")[0], (11_010, 64.0));
+
+    let mut ended = BTreeSet::new();
+    let mut last = BTreeMap::new();
+    for (labels, sample) in &all {
+        assert!(last.insert(labels, sample.at).is_none_or(|last| last < sample.at), "{labels:?}");
+        assert!(!ended.contains(labels), "{labels:?} goes on after its end");
+        if sample.value.to_bits() == STALE.to_bits() {
+            ended.insert(labels);
+        }
+    }
+    assert_eq!(ended.len(), last.len());
+}
+
+#[test]
+fn a_trial_shorter_than_a_second_has_a_beginning_and_an_end() {
+    let trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 2);
+    let mut measured = measure::empty_trial();
+    (measured.seconds, measured.requests) = (0.2, 5);
+    let batch = trial.finish(Some(&measured), 1_000);
+    assert_eq!(values(&batch, "loadtest_requests_total")[..2], [(800, 0.0), (1_000, 5.0)]);
+    let (labels, ..) = only(&batch, "loadtest_requests_total")[0];
+    let expected = r#"{__name__="loadtest_requests_total",concurrency="64",requests_per_connection="unlimited",run_id="r",schedule="closed",target="epoll",trial="3",workload="POST /counter"}"#;
+    assert_eq!(labels.selector(""), expected);
+}
+
+#[test]
+fn a_trial_that_was_never_measured_leaves_nothing() {
+    let trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    assert!(trial.finish(None, 1_000).is_empty());
+    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    let begun = trial.progress(&live(1_000, 5), 2_000);
+    let ended = trial.finish(None, 2_500);
+    assert!(ended.iter().all(|(_, sample)| sample.value.to_bits() == STALE.to_bits() && sample.at == 2_001));
+    let series = |batch: &Batch| batch.iter().map(|(labels, _)| labels.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(series(&begun), series(&ended));
+}
+
+#[test]
+fn a_cell_has_the_figures_of_the_results_in_seconds() {
+    let mut cell = Cell::new(&KEY());
+    cell.trials = vec![measure::empty_trial()];
+    (cell.requests, cell.ok) = (10, 7);
+    cell.errors = [("reset".to_owned(), 2), ("aborted_at_end".to_owned(), 1)].into();
+    cell.verdict = Verdict::Errors;
+    cell.reasons = vec!["2 resets".into(), "few".into()];
+    cell.throughput = Figure::of(&[1234.5]);
+    cell.latency_us.p99 = Figure::of(&[1_500.0]);
+    cell.latency_us.max = Figure::of(&[2_500.0]);
+    cell.server.cpu_us_per_request = Figure::of(&[4.2]);
+    let batch = of_cell(&run(), &cell, 5);
+    let one = |name: &str| match values(&batch, name)[..] {
+        [(5, value)] => value,
+        ref other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(one("loadtest_run_requests"), 10.0);
+    assert_eq!(one("loadtest_run_ok_requests"), 7.0);
+    assert_eq!(one("loadtest_run_aborted_requests"), 1.0);
+    assert_eq!(values(&batch, "loadtest_run_errors").iter().map(|(_, n)| n).sum::<f64>(), 2.0);
+    assert_eq!(one("loadtest_run_throughput"), 1234.5);
+    assert_eq!(one("loadtest_run_cpu_seconds_per_request"), 4.2e-6);
+    assert_eq!(values(&batch, "loadtest_run_latency_seconds"), [(5, 0.0015), (5, 0.0025)]);
+    assert_eq!(values(&batch, "loadtest_run_processes"), [], "what could not be had is not 0");
+    assert!(batch.iter().all(|(labels, _)| labels.selector("").contains("verdict=\"errors\"")));
+    let (verdict, _, number) = only(&batch, "loadtest_run_verdict")[0];
+    assert!(verdict.selector("").contains("reason=\"2 resets; few\""));
+    assert_eq!(number, 2.0);
+}
+
+#[test]
+fn ranks_and_the_ends_of_intervals_are_told() {
+    let mut cell = Cell::new(&KEY());
+    cell.trials = vec![measure::empty_trial()];
+    assert!(ranks_of(&run(), &cell, 5).is_empty(), "no rank is not the first");
+    cell.ranks.cpu = Some(2);
+    assert_eq!(values(&ranks_of(&run(), &cell, 5), "loadtest_run_rank"), [(5, 2.0)]);
+    cell.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    let batch = of_cell(&run(), &cell, 5);
+    assert_eq!(values(&batch, "loadtest_run_throughput_low"), [(5, 1.0)]);
+    assert_eq!(values(&batch, "loadtest_run_throughput_high"), [(5, 5.0)]);
+}
+
+#[test]
+fn a_cell_that_is_not_supported_has_its_verdict_alone() {
+    let mut cell = Cell::new(&KEY());
+    cell.verdict = Verdict::Unsupported;
+    let batch = of_cell(&run(), &cell, 5);
+    assert_eq!(values(&batch, "loadtest_run_verdict"), [(5, 3.0)]);
+    assert_eq!(batch.len(), 1);
+}
+
+#[test]
+fn every_error_class_counts_from_zero() {
+    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    let batch = trial.progress(&live(0, 0), 1_000);
+    let classes = Class::ALL.into_iter().filter(|class| class.is_error()).count();
+    assert_eq!(values(&batch, "loadtest_errors_total"), vec![(1_000, 0.0); classes]);
+}

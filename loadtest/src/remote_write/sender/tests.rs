@@ -1,0 +1,162 @@
+//! The sender against servers that take samples badly.
+
+use super::super::wire::{Labels, Sample};
+use super::*;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+const SHORT: Patience = Patience {
+    attempt: Duration::from_millis(200),
+    first_pause: Duration::from_millis(1),
+    longest_pause: Duration::from_millis(20),
+};
+
+fn batch(samples: usize) -> Batch {
+    let labels = Labels::new([("__name__", "x".into())]);
+    (0..samples).map(|n| (labels.clone(), Sample { value: n as f64, at: n as i64 + 1 })).collect()
+}
+
+/// Reads one request: its head and its body.
+fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+            if bytes.len() >= end + 4 + length.parse::<usize>().unwrap() {
+                return Some((head, bytes.split_off(end + 4)));
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(read @ 1..) => bytes.extend(&buffer[..read]),
+            _ => return None,
+        }
+    }
+}
+
+/// Answers each request with the next of these answers, and the last one again and again. An empty answer never comes.
+/// What was asked is sent on.
+fn server(answers: &'static [&'static str]) -> (Url, Receiver<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/api/v1/write", listener.local_addr().unwrap()).parse().unwrap();
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let mut silent = Vec::new();
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let Some(asked) = request(&mut stream) else { continue };
+            let answer = answers[number.min(answers.len() - 1)];
+            let _ = tell.send(asked);
+            if answer.is_empty() {
+                silent.push(stream);
+            } else {
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+    (url, told)
+}
+
+/// Sends two batches of three, with so much time to do it.
+fn send(url: &Url, time: Duration) -> Tally {
+    let queue = Queue::new(100);
+    queue.push(batch(3));
+    queue.push(batch(3));
+    queue.close(Instant::now() + time);
+    send_all(url, &queue, SHORT)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_request_has_the_right_head_and_body() {
+    let (url, asked) = server(&["HTTP/1.1 204 No Content\r\n\r\n"]);
+    assert_eq!(send(&url, LONG), Tally { sent: 6, ..Tally::default() });
+    let (head, body) = asked.recv().unwrap();
+    assert!(head.starts_with("POST /api/v1/write HTTP/1."), "{head}");
+    for field in [
+        "Content-Type: application/x-protobuf",
+        "Content-Encoding: snappy",
+        "X-Prometheus-Remote-Write-Version: 0.1.0",
+        "User-Agent: loadtest/",
+    ] {
+        assert!(head.contains(&format!("\r\n{field}")), "{head}");
+    }
+    assert_eq!(body, super::body(&[batch(3), batch(3)].concat()));
+}
+
+#[test]
+fn a_server_error_is_tried_again() {
+    let (url, asked) = server(&[
+        "HTTP/1.0 500 No\r\nContent-Length: 5\r\n\r\nlater",
+        "HTTP/1.0 503 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 429 Slow\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ]);
+    let tally = send(&url, LONG);
+    assert_eq!((tally.sent, tally.lost, tally.refused), (6, 0, 0));
+    let bodies: Vec<_> = asked.try_iter().map(|(_, body)| body).collect();
+    assert_eq!(bodies.len(), 4);
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+}
+
+#[test]
+fn what_is_refused_is_not_sent_again() {
+    let (url, asked) = server(&["HTTP/1.0 400 Bad\r\nContent-Length: 20\r\n\r\nout of order sample\n"]);
+    let tally = send(&url, LONG);
+    let problem = Some("status 400: out of order sample".to_owned());
+    assert_eq!(tally, Tally { refused: 6, problem, ..Tally::default() });
+    assert_eq!(asked.try_iter().count(), 1);
+}
+
+#[test]
+fn a_server_that_asks_for_time_gets_it() {
+    let (url, asked) = server(&[
+        "HTTP/1.0 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ]);
+    let began = Instant::now();
+    assert_eq!(send(&url, LONG).sent, 6);
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(asked.try_iter().count(), 2);
+
+    // But nobody waits for longer than there is time.
+    let (url, asked) = server(&["HTTP/1.0 503 No\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"]);
+    assert_eq!(send(&url, LONG).lost, 6);
+    assert_eq!(asked.try_iter().count(), 1);
+}
+
+#[test]
+fn a_server_that_is_not_there_costs_the_samples() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    drop(listener);
+    let tally = send(&url, Duration::from_millis(100));
+    assert_eq!((tally.sent, tally.lost, tally.refused), (0, 6, 0));
+    assert!(tally.problem.unwrap().contains("refused"));
+}
+
+#[test]
+fn a_server_that_comes_back_gets_everything() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let sending = thread::spawn(move || send(&format!("http://{address}/").parse().unwrap(), LONG));
+    thread::sleep(Duration::from_millis(50));
+    let listener = TcpListener::bind(address).unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    request(&mut stream).unwrap();
+    stream.write_all(b"HTTP/1.0 204 Done\r\n\r\n").unwrap();
+    assert_eq!(sending.join().unwrap().sent, 6);
+}
+
+#[test]
+fn a_server_that_never_answers_is_left_alone() {
+    let (url, _asked) = server(&[""]);
+    let tally = send(&url, Duration::from_millis(500));
+    assert_eq!((tally.sent, tally.lost), (0, 6));
+    assert!(tally.problem.unwrap().contains("in time"));
+}

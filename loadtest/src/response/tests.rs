@@ -1,0 +1,116 @@
+use super::*;
+
+/// Feeds the whole, then split at every byte, then byte by byte; all must agree on where the response ends.
+fn parse(input: &[u8], to_head: bool) -> (Option<usize>, u16, bool) {
+    let feed = |pieces: &[&[u8]]| {
+        let mut response = Response::default();
+        let mut before = 0;
+        for piece in pieces {
+            match response.feed(piece, to_head) {
+                Progress::More => before += piece.len(),
+                Progress::Done(used) => return (Some(before + used), response.status(), response.closes()),
+                Progress::Bad(_) => return (None, 0, false),
+            }
+        }
+        if response.end() { (Some(before), response.status(), true) } else { (None, response.status(), false) }
+    };
+    let whole = feed(&[input]);
+    for at in 1..input.len() {
+        assert_eq!(feed(&[&input[..at], &input[at..]]), whole, "split at {at}");
+    }
+    assert_eq!(feed(&input.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+    whole
+}
+
+fn ends(input: &str) -> (Option<usize>, u16, bool) {
+    parse(input.as_bytes(), false)
+}
+
+#[test]
+fn finds_the_end_by_content_length() {
+    let input = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nHello World\n";
+    assert_eq!(ends(input), (Some(input.len()), 200, false));
+    assert_eq!(ends(&format!("{input}HTTP/1.1 200")), (Some(input.len()), 200, false));
+    assert_eq!(ends(&input[..input.len() - 1]).0, None);
+    assert_eq!(ends("HTTP/1.1 200 OK\ncontent-length:2\n\nab"), (Some(36), 200, false));
+}
+
+#[test]
+fn finds_the_end_by_chunks() {
+    let input = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\n";
+    assert_eq!(ends(input), (Some(input.len()), 200, false));
+    assert_eq!(ends(&format!("{input}X")), (Some(input.len()), 200, false));
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for bad in ["\r\n", "g\r\n", "5\r\nhelloo\r\n", "fffffffffffffffff\r\n", "-1\r\n"] {
+        assert_eq!(ends(&format!("{head}{bad}")).0, None, "{bad:?}");
+    }
+}
+
+#[test]
+fn finds_the_end_by_the_end_of_the_connection() {
+    for input in [
+        "HTTP/1.1 200 OK\r\n\r\nuntil here",
+        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nz",
+    ] {
+        assert_eq!(ends(input), (Some(input.len()), 200, true));
+    }
+}
+
+#[test]
+fn some_responses_have_no_body() {
+    for status in ["204 No Content", "304 Not Modified"] {
+        let input = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
+        assert_eq!(ends(&input).0, Some(input.len()));
+    }
+    let input = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(parse(input, true).0, Some(input.len()));
+}
+
+#[test]
+fn skips_interim_responses() {
+    let input = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(ends(input), (Some(input.len()), 404, false));
+    assert_eq!(ends("HTTP/1.1 101 Switching Protocols\r\n\r\n").0, None);
+}
+
+#[test]
+fn knows_whether_the_connection_goes_on() {
+    let closes = |fields: &str| ends(&format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n")).2;
+    assert!(!closes(""));
+    assert!(!closes("Connection: keep-alive\r\n"));
+    assert!(closes("Connection: close\r\n"));
+    assert!(closes("connection: Foo , CLOSE\r\n"));
+    assert!(!closes("X-Connection: close\r\n"));
+}
+
+#[test]
+fn refuses_garbage() {
+    for bad in [
+        "garbage",
+        "SSH-2.0-OpenSSH\r\n",
+        "HTTP/2 200\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.x 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    ] {
+        assert_eq!(ends(bad).0, None, "{bad:?}");
+    }
+}
+
+#[test]
+fn an_endless_head_ends_somewhere() {
+    let mut response = Response::default();
+    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), Progress::More);
+    let mut fed = 0;
+    while response.feed(b"X-Again: and again\r\n", false) == Progress::More {
+        fed += 20;
+        assert!(fed <= MAX_HEAD);
+    }
+    let mut response = Response::default();
+    assert!(matches!(response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false), Progress::Bad(_)));
+}

@@ -1,0 +1,407 @@
+//! Runs a plan: trial after trial, cell after cell.
+
+use crate::class::Class;
+use crate::client::Script;
+use crate::compare;
+use crate::conntrack;
+use crate::cost::{Cost, CostSource};
+use crate::engine::{self, Load, Watch, allowed_cpus};
+use crate::live::Live;
+use crate::machine::{Machine, online_cpus, rfc3339, run_id};
+use crate::measure::{self, Costs};
+use crate::pace;
+use crate::plan::{Key, Plan, Schedule};
+use crate::results::{Cell, Results, SCHEMA, Trial, Verdict};
+use crate::scrape;
+use crate::target::Url;
+use crate::verdict;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often progress is reported.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// What is loaded in a trial, and where its cost is found.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where the target listens; the path does not matter.
+    pub url: Url,
+    /// Where its cost is found.
+    pub cost: CostSource,
+    /// CPUs that the target may run on; `None`: all of this machine. Decides what counts as saturated.
+    pub cpus: Option<usize>,
+}
+
+/// Why a target cannot be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotReady {
+    /// It cannot work on this machine; its cells read "unsupported".
+    Unsupported(String),
+    /// It does not answer, or could not be started.
+    Unreachable(String),
+}
+
+/// The targets of a run.
+pub trait Fleet {
+    /// Makes a target ready for a trial: starts it, or does nothing. Called before each trial of each of its cells.
+    ///
+    /// # Errors
+    /// Why it cannot be measured; the run goes on with the next cell.
+    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady>;
+
+    /// A trial of the target is over, whether or not it could be measured.
+    fn finished(&mut self, _target: &str) {}
+}
+
+/// What happens in a run.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The run begins.
+    RunStarted {
+        /// The name of the run.
+        run_id: &'a str,
+        /// Cells to measure.
+        cells: usize,
+        /// Trials over all cells.
+        trials: usize,
+        /// How long it will take, without what it takes to start targets.
+        estimate: Duration,
+    },
+    /// A trial begins.
+    TrialStarted {
+        /// The cell.
+        cell: &'a Key,
+        /// Which trial of the cell, from 0.
+        trial: usize,
+        /// How many trials of the run began before it.
+        done: usize,
+        /// Trials of the run.
+        total: usize,
+    },
+    /// The next trial has to wait until the kernel has room for its connections: its table of tracked ones is full.
+    WaitsForRoom,
+    /// Reported about ten times a second during a trial.
+    Progress {
+        /// The cell.
+        cell: &'a Key,
+        /// Time since the load began, warm-up included.
+        elapsed: Duration,
+        /// How long the load will take, warm-up included.
+        planned: Duration,
+        /// Complete answers since the load began.
+        answered: u64,
+        /// Errors since the window began (during warm-up: since the load began).
+        errors: u64,
+        /// Estimated time to the end of the run.
+        remaining: Duration,
+        /// How the window fares.
+        live: &'a Live,
+    },
+    /// A trial was measured.
+    TrialFinished {
+        /// The cell.
+        cell: &'a Key,
+        /// What was measured.
+        trial: &'a Trial,
+    },
+    /// The last trial of a cell is over.
+    CellFinished {
+        /// What was measured.
+        cell: &'a Cell,
+    },
+    /// The run is over, and its cells are ranked.
+    RunFinished {
+        /// What was measured.
+        results: &'a Results,
+    },
+}
+
+/// Watches a run.
+pub trait Observer {
+    /// Something happened. Called from the thread that called [`run`].
+    fn on(&mut self, event: Event<'_>);
+}
+
+/// Two observers, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn on(&mut self, event: Event<'_>) {
+        self.0.on(event);
+        self.1.on(event);
+    }
+}
+
+/// An observer, or nobody.
+impl<O: Observer> Observer for Option<O> {
+    fn on(&mut self, event: Event<'_>) {
+        if let Some(observer) = self {
+            observer.on(event);
+        }
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for &mut O {
+    fn on(&mut self, event: Event<'_>) {
+        (**self).on(event);
+    }
+}
+
+/// Sends one request of a workload to the target and waits for the complete answer: its status.
+///
+/// # Errors
+/// No connection, or no complete answer in time.
+pub fn check(url: &Url, workload: &str, timeout: Duration) -> io::Result<u16> {
+    let script = Script::new(&url.authority, workload, None, timeout, timeout);
+    Ok(scrape::exchange(url, script.closing_request(), script.is_head(), timeout, 0)?.0)
+}
+
+/// Asks one of our own services, by its metrics' URL, whether its model works on its machine. Answers with the number of
+/// CPUs that it may run on, if it says so.
+///
+/// # Errors
+/// `Unsupported` with the reason that it gives, or `Unreachable`.
+pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotReady> {
+    let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
+    let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
+    let figure = |name| scrape::total(&String::from_utf8_lossy(&text), name, "");
+    if figure("server_supported") != Some(0.0) {
+        return Ok(figure("server_cpus").map(|cpus| cpus as usize));
+    }
+    let info = scrape::get(&metrics.with_path("/info"), timeout).map(|(_, body)| body);
+    let info: serde_json::Value = serde_json::from_slice(&info.unwrap_or_default()).unwrap_or_default();
+    let reason = info["unsupported"].as_str().unwrap_or("it says so, without a reason");
+    Err(NotReady::Unsupported(reason.into()))
+}
+
+/// Runs the plan. `stop` ends the run within about 100 ms, and what was measured is returned.
+///
+/// # Errors
+/// What the kernel said when this machine could not run the load at all. What targets do wrong is part of the results.
+pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop: &AtomicBool) -> io::Result<Results> {
+    let keys = plan.cells();
+    let order = plan.order();
+    let now = SystemTime::now();
+    let mut results = Results {
+        schema: SCHEMA.into(),
+        run_id: run_id(now),
+        started_at: rfc3339(now),
+        interrupted: false,
+        machine: Machine::here(),
+        settings: plan.clone(),
+        cells: keys.iter().map(Cell::new).collect(),
+    };
+    observer.on(Event::RunStarted {
+        run_id: &results.run_id,
+        cells: keys.len(),
+        trials: order.len(),
+        estimate: plan.estimate(),
+    });
+    let started = Instant::now();
+    let mut left = vec![plan.trials; keys.len()];
+    let mut server_cpus = vec![online_cpus(); keys.len()];
+    for (done, &(index, trial)) in order.iter().enumerate() {
+        if stop.load(Relaxed) {
+            break;
+        }
+        let schedule = rate(&keys[index], &results.cells);
+        let (key, cell) = (&keys[index], &mut results.cells[index]);
+        left[index] -= 1;
+        // A cell that could not be measured is not tried again.
+        if matches!(cell.verdict, Verdict::Valid) {
+            observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });
+            let pace = started.elapsed().checked_div(done as u32).unwrap_or(plan.duration + plan.warmup);
+            let later = pace * (order.len() - done - 1) as u32;
+            let time = plan.warmup + plan.duration;
+            let opened = conntrack::opened(plan.connections(), key.requests_per_connection.0.is_none(), time);
+            conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
+            let dropped = conntrack::dropped();
+            let outcome = one_trial(plan, key, schedule, fleet, observer, stop, later);
+            let dropped = conntrack::dropped().saturating_sub(dropped);
+            fleet.finished(&key.target);
+            match outcome? {
+                Ok(None) => {}
+                Ok(Some(Measured { trial, cpus, gone })) => {
+                    let trial = Trial { dropped_packets: dropped, ..trial };
+                    server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
+                    observer.on(Event::TrialFinished { cell: key, trial: &trial });
+                    cell.trials.push(trial);
+                    if let Some(why) = gone {
+                        cell.verdict = Verdict::Errors;
+                        cell.reasons.push(format!("it did not answer any more at the end: {why}"));
+                    }
+                }
+                Err(not_ready) => {
+                    let why = match not_ready {
+                        NotReady::Unsupported(why) => {
+                            cell.verdict = Verdict::Unsupported;
+                            why
+                        }
+                        NotReady::Unreachable(why) => {
+                            cell.verdict = Verdict::Errors;
+                            format!("unreachable: {why}")
+                        }
+                    };
+                    cell.reasons.push(why);
+                }
+            }
+        }
+        if left[index] == 0 {
+            conclude(cell, server_cpus[index]);
+            observer.on(Event::CellFinished { cell });
+        }
+    }
+    results.interrupted = stop.load(Relaxed);
+    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| left[index] > 0) {
+        conclude(cell, server_cpus[index]);
+    }
+    if results.interrupted {
+        // What was never begun says nothing.
+        results.cells.retain(|cell| !cell.trials.is_empty() || cell.verdict != Verdict::Valid);
+    }
+    compare::rank(&mut results.cells);
+    observer.on(Event::RunFinished { results: &results });
+    Ok(results)
+}
+
+fn conclude(cell: &mut Cell, server_cpus: usize) {
+    if cell.trials.is_empty() {
+        let why = cell.reasons.first().cloned().unwrap_or_else(|| "interrupted".into());
+        measure::nothing(cell, &why);
+        return;
+    }
+    measure::sum_up(cell);
+    cell.server_cpus = Some(server_cpus);
+    verdict::judge(cell, server_cpus);
+    cell.reasons.extend(pace::remarks(cell));
+}
+
+/// The schedule as a rate, where it is a share of a ceiling. `None` if that was not found.
+fn rate(key: &Key, cells: &[Cell]) -> Option<Schedule> {
+    let load = |cell: &&Cell| {
+        (&cell.workload, cell.concurrency, cell.requests_per_connection, cell.schedule)
+            == (&key.workload, key.concurrency, key.requests_per_connection, Schedule::Closed)
+    };
+    let ceiling = |cell: &Cell| cell.throughput.map(|figure| figure.median).filter(|&rate| rate > 0.0);
+    let closed = cells.iter().filter(load);
+    match key.schedule {
+        Schedule::Share(share) => {
+            closed.filter(|cell| cell.target == key.target).find_map(ceiling).map(|rate| Schedule::Rate(rate * share))
+        }
+        Schedule::Common(share) => {
+            closed.filter_map(ceiling).min_by(f64::total_cmp).map(|rate| Schedule::Rate(rate * share))
+        }
+        schedule => Some(schedule),
+    }
+}
+
+/// What came of a trial.
+struct Measured {
+    trial: Trial,
+    cpus: Option<usize>,
+    /// The target answered no more when it was over. Its connections may all have been left waiting for so long as they
+    /// are patient, so that no request has failed.
+    gone: Option<io::Error>,
+}
+
+fn one_trial(
+    plan: &Plan,
+    key: &Key,
+    schedule: Option<Schedule>,
+    fleet: &mut dyn Fleet,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+    later: Duration,
+) -> io::Result<Result<Option<Measured>, NotReady>> {
+    let endpoint = match fleet.ready(&key.target) {
+        Ok(endpoint) => endpoint,
+        Err(why) => return Ok(Err(why)),
+    };
+    let Some(schedule) = schedule else {
+        return Ok(Err(NotReady::Unreachable("the closed loop gave no ceiling".into())));
+    };
+    let limit = plan.timeout.max(plan.connect_timeout);
+    let unreachable = |error: io::Error| NotReady::Unreachable(format!("{}: {error}", endpoint.url));
+    if let Err(error) = check(&endpoint.url, &key.workload, limit) {
+        return Ok(Err(unreachable(error)));
+    }
+    let address = match endpoint.url.resolve() {
+        Ok(address) => address,
+        Err(error) => return Ok(Err(unreachable(error))),
+    };
+    let per_connection = key.requests_per_connection.0;
+    let authority = &endpoint.url.authority;
+    let script = Script::new(authority, &key.workload, per_connection, plan.timeout, plan.connect_timeout);
+    let busy = Script::new(authority, &plan.busy_workload, None, plan.timeout, plan.connect_timeout);
+    let script = if schedule == Schedule::Closed { script } else { script.open_loop() };
+    let allowed = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };
+    let load = Load {
+        target: address,
+        script: &script,
+        schedule,
+        concurrency: key.concurrency,
+        beside: plan.beside,
+        authority,
+        busy_request: busy.closing_request(),
+        threads: plan.threads,
+        cpus: &allowed,
+        warmup: plan.warmup,
+        duration: plan.duration,
+        shortest_timeout: plan.timeout.min(plan.connect_timeout),
+    };
+    let mut cost = Cost::new(endpoint.cost.clone());
+    let costs = Costs { idle: cost.snapshot(), ..Costs::default() };
+    let planned = plan.warmup + plan.duration;
+    let mut onlooker = Onlooker {
+        cost,
+        costs,
+        began: Instant::now(),
+        answered: 0,
+        reported: Duration::ZERO,
+        progress: &mut |elapsed, answered, errors, live| {
+            let remaining = planned.saturating_sub(elapsed) + later;
+            observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
+        },
+    };
+    let outcome = engine::trial(&load, stop, &mut onlooker)?;
+    let Onlooker { cost, costs, .. } = onlooker;
+    Ok(Ok(outcome.map(|outcome| {
+        let trial = measure::trial(&outcome, &costs, &cost, key.concurrency);
+        let failed =
+            Class::ALL.iter().any(|class| class.is_error() && trial.errors.get(class.name()).is_some_and(|&n| n > 0));
+        let gone = if failed || stop.load(Relaxed) { None } else { check(&endpoint.url, &key.workload, limit).err() };
+        Measured { trial, cpus: endpoint.cpus, gone }
+    })))
+}
+
+/// Takes the target's cost at both ends of the window, and passes progress on.
+struct Onlooker<'a> {
+    cost: Cost,
+    costs: Costs,
+    began: Instant,
+    answered: u64,
+    reported: Duration,
+    progress: &'a mut dyn FnMut(Duration, u64, u64, &Live),
+}
+
+impl Watch for Onlooker<'_> {
+    fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
+        // The load goes on while the snapshot is taken, somewhere in the middle of it.
+        let (began, before) = (Instant::now(), answered());
+        self.costs.begin = self.cost.snapshot();
+        self.began = began + began.elapsed() / 2;
+        self.answered = before.midpoint(answered());
+    }
+
+    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> Live) {
+        if elapsed >= self.reported + PROGRESS {
+            self.reported = elapsed;
+            (self.progress)(elapsed, answered, errors, &live());
+        }
+    }
+
+    fn window_ended(&mut self, answered: u64) {
+        self.costs.seconds = self.began.elapsed().as_secs_f64();
+        self.costs.answered = answered - self.answered;
+        self.costs.end = self.cost.snapshot();
+    }
+}

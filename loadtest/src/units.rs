@@ -1,0 +1,97 @@
+//! Times and amounts as people write and read them.
+
+use std::time::Duration;
+
+/// Reads a time with its unit: `500us`, `250ms`, `5s`, `2m`, `1h`, also `1.5s`.
+///
+/// # Errors
+/// What to write instead.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no time; write a number with a unit, as in 500ms, 5s or 2m");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).ok().filter(|time| time.as_secs() <= 86_400 * 365).ok_or_else(wrong)
+}
+
+/// A time for a person: `12.3s`, `4m05s`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        _ if seconds < 1.0 => format!("{:.0}ms", seconds * 1e3),
+        _ if seconds < 60.0 => format!("{seconds:.1}s"),
+        _ => format!("{}m{:02}s", time.as_secs() / 60, time.as_secs() % 60),
+    }
+}
+
+/// Microseconds in three digits with a unit: `87.2µs`, `1.23ms`, `10.0s`.
+pub(crate) fn micros(us: f64) -> String {
+    match us {
+        _ if us < 999.5 => format!("{}µs", three(us)),
+        _ if us < 999_500.0 => format!("{}ms", three(us / 1e3)),
+        _ => format!("{}s", three(us / 1e6)),
+    }
+}
+
+/// Bytes in three digits with a binary unit: `12.3M`.
+pub(crate) fn bytes(bytes: f64) -> String {
+    let (mut n, mut unit) = (bytes, 0);
+    while n >= 999.5 && unit < 4 {
+        n /= 1024.0;
+        unit += 1;
+    }
+    format!("{}{}", three(n), ["B", "K", "M", "G", "T"][unit])
+}
+
+/// A count with its thousands apart: `123,456`.
+pub(crate) fn count(n: f64) -> String {
+    let digits = format!("{n:.0}");
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn three(n: f64) -> String {
+    match n {
+        _ if n < 9.995 => format!("{n:.2}"),
+        _ if n < 99.95 => format!("{n:.1}"),
+        _ => format!("{n:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times() {
+        for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1.5s", 1_500), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
+        }
+        for bad in ["", "5", "s", "-1s", "5 s", "5d", "1e3s", "99999999999999h", ".s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn writes_figures() {
+        assert_eq!(micros(87.25), "87.2µs");
+        assert_eq!(micros(999.6), "1.00ms");
+        assert_eq!(micros(12_345.0), "12.3ms");
+        assert_eq!(bytes(12.3 * 1024.0 * 1024.0), "12.3M");
+        assert_eq!((count(1_234_567.0).as_str(), count(999.0).as_str()), ("1,234,567", "999"));
+        assert_eq!(duration(Duration::from_secs(245)), "4m05s");
+    }
+}

@@ -1,0 +1,263 @@
+//! Judges a cell: whether its numbers may be compared, and why not.
+
+use crate::class::Class;
+use crate::pace;
+use crate::plan::Schedule;
+use crate::results::{Cell, Trial, Verdict};
+
+/// A thread that was on a CPU for more than this share of the window had no time to spare.
+const BUSY: f64 = 0.9;
+
+/// Fewer answers than this a connection are too few to say that one of them was forgotten.
+const ENOUGH: f64 = 10.0;
+/// A lower fairness index says that some connections are hardly served. Uneven threads alone do not get so low.
+const FAIR: f64 = 0.8;
+/// Mean latency times rate is the number of requests under way (Little's law); these shares of the connections are out of
+/// what the ends of a window explain.
+const UNDER_WAY: [f64; 2] = [0.8, 1.25];
+/// A larger standard deviation of the throughput over three or more trials, as a share of its mean, is unstable.
+const STEADY: f64 = 0.1;
+/// Less than this share of the offered rate was achieved.
+const OFFERED: f64 = 0.99;
+
+/// What one trial has to say about whether its connections were all served and the schedule was kept. What is not known
+/// takes no part.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence {
+    /// Connections that were asked for.
+    pub connections: f64,
+    /// Complete answers, over the connections.
+    pub answers_per_connection: Option<f64>,
+    /// Connections without an answer.
+    pub unserved: Option<u64>,
+    /// Jain's index.
+    pub fairness: Option<f64>,
+    /// Mean latency times rate; in a closed loop with kept connections.
+    pub under_way: Option<f64>,
+    /// Achieved rate as a share of the offered one; where one was offered.
+    pub achieved: Option<f64>,
+}
+
+impl Evidence {
+    fn of(trial: &Trial, cell: &Cell) -> Evidence {
+        let connections = cell.concurrency as f64;
+        let kept = cell.requests_per_connection.0.is_none() && matches!(cell.schedule, Schedule::Closed);
+        let answers = trial.ok + trial.errors.get(Class::Status.name()).copied().unwrap_or(0);
+        Evidence {
+            connections,
+            answers_per_connection: Some(answers as f64 / connections),
+            unserved: trial.unserved,
+            fairness: trial.fairness,
+            under_way: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
+            achieved: trial.pace.achieved_share,
+        }
+    }
+
+    /// The verdict that it asks for, and why.
+    pub fn verdict(&self) -> Option<(Verdict, String)> {
+        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH);
+        if enough {
+            if let Some(unserved) = self.unserved.filter(|&unserved| unserved > 0) {
+                return Some((
+                    Verdict::Starved,
+                    format!("{unserved} of {} connections got no answer", self.connections),
+                ));
+            }
+            if let Some(fairness) = self.fairness.filter(|&fairness| fairness < FAIR) {
+                let why = format!("connections were served unevenly: Jain's fairness index is {fairness:.2}");
+                return Some((Verdict::Starved, why));
+            }
+            if let Some(share) = self.under_way.map(|n| n / self.connections) {
+                let why = || format!("requests under way by Little's law: {:.0} % of the connections", share * 100.0);
+                if share < UNDER_WAY[0] {
+                    return Some((Verdict::Starved, why()));
+                }
+                if share > UNDER_WAY[1] {
+                    return Some((Verdict::Unstable, why()));
+                }
+            }
+        }
+        let short = self.achieved.filter(|&achieved| achieved < OFFERED)?;
+        Some((Verdict::Unstable, format!("only {:.1} % of the offered rate was achieved", short * 100.0)))
+    }
+}
+
+/// Standard deviation over mean; `None` with fewer than three trials.
+fn spread(cell: &Cell) -> Option<f64> {
+    let values: Vec<f64> = cell.trials.iter().filter(|trial| !trial.aborted).map(|trial| trial.throughput).collect();
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (n >= 3.0 && mean > 0.0).then(|| variance.sqrt() / mean)
+}
+
+/// Sets the verdict and reasons of a cell from its trials.
+///
+/// *errors*: a single request that ended neither `ok` nor `aborted_at_end` is enough. A failed request is usually a
+/// cheap one, so a target that fails some would look faster than it is.
+///
+/// *starved*: see [`Evidence`]. *unstable*: the trials' throughputs spread by more than 10 %. Of several, the verdict is the
+/// first of errors, starved, client-limited, unstable; all reasons are told.
+///
+/// *client-limited*: the busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it
+/// could. Both conditions are needed. In a closed loop somebody is always the bottleneck; on a machine where generator
+/// and target have one core each, a good target can keep both cores busy, and then the throughput is as much the
+/// target's own ceiling as the generator's. Only where the target had CPU to spare while the generator had none is the
+/// number surely not the target's. What a target could use is the CPUs that it may run on, but no more than it has
+/// threads: a single-threaded server is saturated by one CPU. Where the target's CPU time is not known, it cannot be
+/// shown to have been saturated, and the cell is client-limited, too.
+pub fn judge(cell: &mut Cell, server_cpus: usize) {
+    if matches!(cell.verdict, Verdict::Unsupported | Verdict::Errors) {
+        return;
+    }
+    let mut reasons = Vec::new();
+    let mut verdict = Verdict::Valid;
+    if let Some(busy) = cell
+        .trials
+        .iter()
+        .filter_map(|trial| pace::client_limit(trial).or_else(|| client_limit(trial, server_cpus)))
+        .next()
+    {
+        verdict = Verdict::ClientLimited;
+        reasons.push(busy);
+    }
+    let evidence: Vec<Evidence> = cell.trials.iter().map(|trial| Evidence::of(trial, cell)).collect();
+    if let Some((found, why)) = evidence.iter().find_map(Evidence::verdict) {
+        if verdict == Verdict::Valid || found == Verdict::Starved {
+            verdict = found;
+        }
+        reasons.push(why);
+    }
+    if let Some(spread) = spread(cell).filter(|&spread| spread > STEADY) {
+        if verdict == Verdict::Valid {
+            verdict = Verdict::Unstable;
+        }
+        reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", spread * 100.0));
+    }
+    for class in Class::ALL.into_iter().filter(|class| class.is_error()) {
+        let count = cell.errors.get(class.name()).copied().unwrap_or(0);
+        if count > 0 {
+            verdict = Verdict::Errors;
+            reasons.push(format!("{count} of {} requests ended as {}", cell.requests, class.name()));
+        }
+    }
+    if cell.ok == 0 && verdict != Verdict::Errors && !cell.trials.iter().all(|trial| trial.aborted) {
+        verdict = Verdict::Errors;
+        reasons.push("no request was answered within the window".into());
+    }
+    let local: u64 = cell.trials.iter().map(|trial| trial.local_failures).sum();
+    if local > 0 {
+        if verdict == Verdict::Valid {
+            verdict = Verdict::ClientLimited;
+        }
+        reasons.push(format!("{local} connections could not be tried: this machine had no port or descriptor left"));
+    }
+    let dropped: u64 = cell.trials.iter().map(|trial| trial.dropped_packets).sum();
+    if dropped > 0 {
+        if verdict == Verdict::Valid {
+            verdict = Verdict::ClientLimited;
+        }
+        reasons.push(format!(
+            "the kernel dropped {dropped} packets: its table of tracked connections (nf_conntrack_max) was full"
+        ));
+    }
+    let missing = cell.trials.iter().filter_map(|trial| trial.client.established).fold(f64::MAX, f64::min);
+    if cell.requests_per_connection.0.is_none() && missing < cell.concurrency as f64 {
+        reasons.push(format!("only {missing} of {} connections were established at the end", cell.concurrency));
+    }
+    let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
+    if ignored > 0 {
+        reasons.push(format!("the target kept {ignored} connections open that it was asked to close"));
+    }
+    if cell.trials.iter().any(|trial| trial.aborted) {
+        reasons.push("interrupted: a trial was cut short".into());
+    }
+    cell.verdict = verdict;
+    cell.reasons = reasons;
+}
+
+fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
+    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY)?;
+    let percent = busy * 100.0;
+    let Some(used) = trial.server.cpus_used else {
+        return Some(format!(
+            "a client thread was busy {percent:.0} % of the time; the target's CPU time is not known"
+        ));
+    };
+    let threads = trial.server.threads.unwrap_or(f64::MAX).max(1.0);
+    let could = threads.min(server_cpus as f64);
+    (used < BUSY * could).then(|| {
+        format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} CPUs")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Key, PerConnection};
+
+    fn cell(busiest_thread: f64, cpus_used: Option<f64>, errors: u64) -> Cell {
+        let mut cell = Cell::new(&Key {
+            target: "a".into(),
+            workload: "/".into(),
+            schedule: Schedule::Closed,
+            concurrency: 1,
+            requests_per_connection: PerConnection::UNLIMITED,
+        });
+        let mut trial = crate::measure::empty_trial();
+        trial.client.busiest_thread = Some(busiest_thread);
+        trial.server.cpus_used = cpus_used;
+        trial.server.threads = Some(4.0);
+        (cell.requests, cell.ok) = (100 + errors, 100);
+        cell.errors.insert("reset".into(), errors);
+        cell.trials.push(trial);
+        cell
+    }
+
+    #[test]
+    fn evidence_asks_for_its_verdict() {
+        let well = Evidence {
+            connections: 64.0,
+            answers_per_connection: Some(100.0),
+            unserved: Some(0),
+            fairness: Some(0.95),
+            under_way: Some(63.0),
+            achieved: Some(1.0),
+        };
+        let asks = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
+        assert_eq!(asks(well), None);
+        assert_eq!(asks(Evidence { unserved: Some(60), ..well }), Some(Verdict::Starved));
+        assert_eq!(asks(Evidence { fairness: Some(0.1), ..well }), Some(Verdict::Starved));
+        assert_eq!(asks(Evidence { under_way: Some(4.0), ..well }), Some(Verdict::Starved));
+        assert_eq!(asks(Evidence { under_way: Some(99.0), ..well }), Some(Verdict::Unstable));
+        assert_eq!(asks(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
+        let few = Evidence { answers_per_connection: Some(2.0), unserved: Some(60), ..well };
+        assert_eq!(asks(few), None, "nobody can say yet");
+    }
+
+    #[test]
+    fn trials_that_differ_are_unstable() {
+        let mut cell = cell(0.5, Some(0.5), 0);
+        let trial = cell.trials[0].clone();
+        cell.trials = [100.0, 150.0, 70.0].map(|throughput| Trial { throughput, ..trial.clone() }).into();
+        judge(&mut cell, 1);
+        assert_eq!(cell.verdict, Verdict::Unstable);
+    }
+
+    #[test]
+    fn client_limited_means_that_only_the_client_was_saturated() {
+        for (busy, used, errors, expected) in [
+            (0.5, Some(0.5), 0, Verdict::Valid),
+            (0.99, Some(0.5), 0, Verdict::ClientLimited),
+            (0.99, Some(0.97), 0, Verdict::Valid),
+            (0.99, None, 0, Verdict::ClientLimited),
+            (0.5, None, 0, Verdict::Valid),
+            (0.99, Some(0.5), 1, Verdict::Errors),
+        ] {
+            let mut cell = cell(busy, used, errors);
+            judge(&mut cell, 1);
+            assert_eq!(cell.verdict, expected, "{busy} {used:?} {errors}");
+            assert_eq!(cell.reasons.is_empty(), expected == Verdict::Valid);
+        }
+    }
+}

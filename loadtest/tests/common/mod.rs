@@ -1,0 +1,76 @@
+//! Purpose-made servers on loopback, and what a run against one of them takes.
+#![allow(dead_code)] // each test binary uses its part
+
+use loadtest::cost::CostSource;
+use loadtest::plan::Plan;
+use loadtest::results::{Cell, Results};
+use loadtest::run::{Endpoint, Event, Fleet, NotReady, Observer};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+pub const OK_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+
+/// Serves each connection on a thread with `serve`, which is given the connection's number from 0. Number 0 is the check
+/// that comes before each trial, and is always answered well.
+pub fn server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let serve = serve.clone();
+            thread::spawn(move || match number {
+                0 => drop(request(&stream).map(|_| (&stream).write_all(OK_CLOSE))),
+                _ => serve(stream, number),
+            });
+        }
+    });
+    address
+}
+
+/// Reads one request; `None` at the end of the stream.
+pub fn request(mut stream: &TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 1024];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut buffer) {
+            Ok(read @ 1..) => bytes.extend_from_slice(&buffer[..read]),
+            _ => return None,
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// A fleet of one target, which is there.
+pub struct One(pub SocketAddr);
+
+impl Fleet for One {
+    fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
+        let url = format!("http://{}", self.0).parse().unwrap();
+        Ok(Endpoint { url, cost: CostSource::None, cpus: None })
+    }
+}
+
+pub struct Silent;
+
+impl Observer for Silent {
+    fn on(&mut self, _: Event<'_>) {}
+}
+
+/// Runs the plan, and sees that no request was lost.
+pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
+    let results = loadtest::run(plan, fleet, &mut Silent, &AtomicBool::new(false)).unwrap();
+    for cell in &results.cells {
+        assert_eq!(cell.requests, cell.ok + cell.errors.values().sum::<u64>());
+    }
+    results
+}
+
+/// The only cell of a plan.
+pub fn only(plan: &Plan, address: SocketAddr) -> Cell {
+    run(plan, &mut One(address)).cells.remove(0)
+}

@@ -1,0 +1,203 @@
+//! The program as a user meets it: exit codes and messages.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+
+fn loadtest(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
+}
+
+/// Answers every request with `answer(path)`, one a connection.
+fn server(answer: fn(&str) -> String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let read = stream.read(&mut buffer).unwrap_or(0);
+                let text = String::from_utf8_lossy(&buffer[..read]);
+                let path = text.split(' ').nth(1).unwrap_or("");
+                let _ = stream.write_all(answer(path).as_bytes());
+            });
+        }
+    });
+    address.to_string()
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+#[track_caller]
+fn one_line(output: &Output, code: i32, words: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_2() {
+    let target = "--target=a=http://127.0.0.1:1";
+    one_line(&loadtest(&["--target", "a=https://x"]), 2, "http://host:port");
+    one_line(&loadtest(&["--target", "http://x"]), 2, "write NAME=VALUE");
+    one_line(&loadtest(&[target, "--metrics", "b=http://127.0.0.1:2"]), 2, "there is a");
+    one_line(&loadtest(&[target, "-c", "0"]), 2, "--concurrency must be at least 1");
+    one_line(&loadtest(&[target, "--workload", "files"]), 2, "is no path");
+    one_line(&loadtest(&[target, "--out", "/proc/nowhere"]), 2, "name a place");
+    one_line(&loadtest(&[target, "--target-pid", "a=0"]), 2, "is no process id");
+    one_line(&loadtest(&[target, "-c", "100000000"]), 2, "raise it with");
+    assert_eq!(loadtest(&[target, "-d", "5"]).status.code(), Some(2));
+    assert_eq!(loadtest(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_target_that_is_not_there_is_3() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("a=http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    one_line(&loadtest(&["--target", &target, "-d", "1s"]), 3, "is it running?");
+}
+
+#[test]
+fn a_good_run_is_0_and_leaves_its_results() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let folder = std::env::temp_dir().join(format!("loadtest-program-{}", std::process::id()));
+    let out = folder.to_str().unwrap();
+    let output = loadtest(&["--target", &target, "-d", "200ms", "-c", "1,2", "--out", out]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("verdict") && !table.contains('\x1b'), "{table}");
+    let json = std::fs::read_to_string(folder.join("results.json")).unwrap();
+    let results: loadtest::results::Results = serde_json::from_str(&json).unwrap();
+    assert_eq!(results.cells.len(), 2);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn flags_come_from_the_environment_too_and_a_run_gets_its_own_folder() {
+    let address = server(|_| ok("hi"));
+    let folder = std::env::temp_dir().join(format!("loadtest-results-{}", std::process::id()));
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args(["-c", "2"])
+        .env("LOADTEST_TARGET", format!("a=http://{address},b=http://{address}"))
+        .env("LOADTEST_WORKLOAD", "/,/more")
+        .env("LOADTEST_CONCURRENCY", "1")
+        .env("LOADTEST_DURATION", "50ms")
+        .env("LOADTEST_RESULTS", &folder)
+        .env("LOADTEST_DASHBOARD", "http://localhost:3000")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let runs: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|run| run.unwrap().path()).collect();
+    let json = std::fs::read_to_string(runs[0].join("results.json")).unwrap();
+    let results: loadtest::results::Results = serde_json::from_str(&json).unwrap();
+    assert_eq!(results.cells.len(), 4);
+    assert!(results.cells.iter().all(|cell| cell.concurrency == 2), "the flag wins");
+    assert!(runs.len() == 1 && runs[0].ends_with(&results.run_id));
+    let last = format!("\nRun {}: http://localhost:3000\n", results.run_id);
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with(&last));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_name_alone_is_one_of_the_known_targets() {
+    let known = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command.args(arguments).env("LOADTEST_TARGET", "epoll,uring=http://uring:80").output().unwrap()
+    };
+    one_line(&known(&["--target", "epol"]), 2, "there is epoll, uring");
+    one_line(&known(&["--target", "epoll", "--metrics", "epoll=http://epoll:9080"]), 2, "give one --metrics");
+    one_line(&loadtest(&["--target", "no-such-host.invalid"]), 3, "http://no-such-host.invalid:9080/metrics");
+}
+
+#[test]
+fn a_workload_that_nobody_has_is_2_and_lists_those_of_the_lab() {
+    let address = server(|_| "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
+    let target = format!("a=http://{address}");
+    one_line(&loadtest(&["--target", &target, "--workload", "/file/64k"]), 2, "/files/64k");
+}
+
+#[test]
+fn results_that_could_not_be_written_are_said_before_the_run() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    one_line(&loadtest(&["--target", &target, "-d", "1h", "--results", "/proc/nowhere"]), 2, "may write to");
+}
+
+#[test]
+fn failed_requests_are_1() {
+    let address = server(|_| "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
+    let output = loadtest(&["--target", &format!("a=http://{address}"), "-d", "100ms", "-c", "1"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn an_unsupported_target_is_no_failure() {
+    let address = server(|path| match path {
+        "/metrics" => ok("server_supported 0\n"),
+        "/info" => ok("{\"unsupported\": \"io_uring is not permitted here\"}"),
+        _ => String::new(),
+    });
+    let target = format!("a=http://{address}");
+    let metrics = format!("a=http://{address}/metrics");
+    let output = loadtest(&["--target", &target, "--metrics", &metrics, "-d", "100ms"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("unsupported") && table.contains("io_uring is not permitted here"), "{table}");
+}
+
+#[test]
+fn an_interrupt_is_130_and_comes_soon() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(["--target", &target, "-d", "1h", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // The signal handler is in place before the first trial is announced.
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("[1/1]")));
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("interrupted"));
+}
+
+#[test]
+fn conditions_decide_the_exit_code_and_files_can_be_used_again() {
+    let target = format!("--target=a=http://{}", server(|_| ok("hi")));
+    let folder = std::env::temp_dir().join(format!("loadtest-again-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (first, second, both, csv) = (path("1.json"), path("2.json"), path("both.json"), path("1.csv"));
+    let short =
+        |more: &[&str]| loadtest(&[&[target.as_str(), "-d", "50ms", "-c", "1", "-t", "1", "--quiet"], more].concat());
+    let met = short(&["--json", &first, "--csv", &csv, "--fail-on", "errors<0.1%,mean<1h"]);
+    assert_eq!(met.status.code(), Some(0), "{met:?}");
+    assert_eq!(std::fs::read_to_string(&csv).unwrap().lines().count(), 2);
+    one_line(
+        &short(&["--json", &second, "--fail-on", "throughput>1000000000"]),
+        1,
+        "--fail-on throughput>1000000000: a /",
+    );
+    assert_eq!(short(&["--fail-on", "p99<fast"]).status.code(), Some(2));
+    let merged = loadtest(&["merge", &first, &second, "-o", &both]);
+    assert_eq!(merged.status.code(), Some(0), "{merged:?}");
+    let text = |output: Output| String::from_utf8(output.stdout).unwrap();
+    assert!(text(loadtest(&["show", &both])).contains("verdict"));
+    assert!(text(loadtest(&["compare", &first, &second])).starts_with("a / with 1 connections, keep-alive: "));
+    one_line(&loadtest(&["merge", &first, &first]), 2, "same run twice");
+    one_line(&loadtest(&["show", &csv]), 2, "1.csv");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_target_beside_itself_has_five_trials() {
+    let target = format!("--target=a=http://{}", server(|_| ok("hi")));
+    let output = loadtest(&["aa", &target, "-d", "50ms", "-c", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("a again") && text.contains("% are noise"), "{text}");
+}

@@ -1,0 +1,265 @@
+//! Remote write as a user meets it: a run whose Prometheus is well, or is not; and a real Prometheus.
+
+use loadtest::results::Results;
+use loadtest::scrape;
+use loadtest::target::Url;
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("loadtest-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Answers whatever comes with `answer`, as long as it comes: `close` ends the connection after each answer.
+fn server(answer: &'static str, close: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = move |mut stream: TcpStream| {
+        let mut buffer = [0; 64 * 1024];
+        while matches!(stream.read(&mut buffer), Ok(1..)) {
+            if stream.write_all(answer.as_bytes()).is_err() || close {
+                return;
+            }
+        }
+    };
+    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || serve(stream)))));
+    address
+}
+
+fn target() -> String {
+    format!("x=http://{}", server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false))
+}
+
+fn loadtest(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
+}
+
+/// A short quiet run that writes to `url`: what it said.
+#[track_caller]
+fn said(url: &str) -> String {
+    let began = Instant::now();
+    let output =
+        loadtest(&["--target", &target(), "-d", "300ms", "-c", "2", "--quiet", "--remote-write", url, "--trials", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "it waited for its Prometheus");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_prometheus_that_is_down_costs_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let said = said(&url);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains(&format!("{url}/api/v1/write: ")), "{said}");
+    assert!(said.contains("samples were lost (") && said.contains("refused"), "{said}");
+}
+
+#[test]
+fn a_prometheus_that_refuses_is_quoted() {
+    let refusing = server("HTTP/1.1 404 No\r\nContent-Length: 19\r\n\r\n404 page not found\n", true);
+    let said = said(&format!("http://{refusing}/nowhere"));
+    assert!(said.contains("samples were refused (status 404: 404 page not found)"), "{said}");
+}
+
+#[test]
+fn a_prometheus_that_hangs_delays_nothing_but_the_end() {
+    // Accepts (the kernel does), and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = said(&format!("http://{}", listener.local_addr().unwrap()));
+    assert!(said.contains("were lost (no complete answer in time)"), "{said}");
+}
+
+#[test]
+fn a_last_sample_that_is_not_there_is_missed() {
+    let said = said(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
+    assert!(said.contains("samples, but the last one is missing there"), "{said}");
+}
+
+#[test]
+fn a_wrong_url_is_wrong_usage() {
+    let output = loadtest(&["--target", "x=http://127.0.0.1:1", "--remote-write", "prometheus:9090"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("http://host:port"));
+}
+
+/// A real Prometheus with nothing in it.
+struct Prometheus {
+    child: Child,
+    url: Url,
+    _folder: Folder,
+}
+
+impl Prometheus {
+    /// The one that `PROMETHEUS_BIN` names, or that is on the path; `None` if there is none.
+    fn start() -> Option<Prometheus> {
+        let named = std::env::var_os("PROMETHEUS_BIN");
+        let program = named.clone().unwrap_or_else(|| OsString::from("prometheus"));
+        let folder = Folder::new("prometheus");
+        let config = folder.0.join("prometheus.yml");
+        fs::write(&config, "global: {}\n").unwrap();
+        let started = Command::new(&program)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()))
+            .args(["--web.listen-address=127.0.0.1:0", "--web.enable-remote-write-receiver"])
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = match (started, named) {
+            (Ok(child), _) => child,
+            (Err(error), Some(named)) => panic!("PROMETHEUS_BIN={}: {error}", named.display()),
+            (Err(_), None) => return None,
+        };
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let line = log.find(|line| line.contains("Listening on")).expect("it listens");
+        let address = line.split("address=").nth(1).unwrap().trim().trim_matches('"');
+        let url: Url = format!("http://{address}").parse().unwrap();
+        // It must be read on, or the log would block it one day.
+        thread::spawn(move || log.for_each(drop));
+        let ready = || scrape::get(&url.with_path("/-/ready"), Duration::from_secs(5)).is_ok_and(|got| got.0 == 200);
+        let until = Instant::now() + Duration::from_secs(60);
+        while !ready() {
+            assert!(Instant::now() < until, "Prometheus is not ready after a minute");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Some(Prometheus { child, url, _folder: folder })
+    }
+
+    /// The result of an instant query, now or at a time in seconds.
+    fn query(&self, query: &str, time: Option<f64>) -> Vec<Value> {
+        let hex = |byte: u8| format!("%{byte:02X}");
+        let time = time.map(|time| format!("&time={time:.3}")).unwrap_or_default();
+        let path = format!("/api/v1/query?query={}{time}", query.bytes().map(hex).collect::<String>());
+        let (status, body) = scrape::get(&self.url.with_path(&path), Duration::from_secs(20)).unwrap();
+        assert_eq!(status, 200, "{query}: {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).unwrap()["data"]["result"].as_array().unwrap().clone()
+    }
+
+    /// The value of a query that yields one.
+    #[track_caller]
+    fn value(&self, query: &str) -> f64 {
+        let found = self.query(query, None);
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        found[0]["value"][1].as_str().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_real_prometheus_has_what_the_results_have() {
+    let Some(prometheus) = Prometheus::start() else {
+        println!("skipped: no prometheus on the path, and no PROMETHEUS_BIN");
+        return;
+    };
+    let folder = Folder::new("remote-write");
+    let json = folder.0.join("results.json");
+    let output = loadtest(&[
+        "--target",
+        &target(),
+        "--target-pid",
+        &format!("x={}", std::process::id()),
+        "--workload",
+        "/,POST /counter",
+        "-c",
+        "4",
+        "-d",
+        "1500ms",
+        "--trials",
+        "2",
+        "--json",
+        json.to_str().unwrap(),
+        "--remote-write",
+        &prometheus.url.to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let results: Results = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let run = &results.run_id;
+
+    // Each figure of each cell is there as the results have it.
+    assert_eq!(results.cells.len(), 2);
+    for cell in &results.cells {
+        let (workload, concurrency) = (&cell.workload, cell.concurrency);
+        let which = format!(
+            "run_id=\"{run}\",target=\"x\",workload=\"{workload}\",concurrency=\"{concurrency}\",schedule=\"closed\",requests_per_connection=\"unlimited\""
+        );
+        let figure = |name: &str, more: &str| prometheus.value(&format!("loadtest_run_{name}{{{which}{more}}}"));
+        assert_eq!(figure("requests", ""), cell.requests as f64);
+        assert_eq!(figure("ok_requests", ""), cell.ok as f64);
+        assert_eq!(figure("aborted_requests", ""), cell.errors["aborted_at_end"] as f64);
+        assert_eq!(figure("trials", ""), 2.0);
+        assert_eq!(figure("throughput", ""), cell.throughput.unwrap().median);
+        for (quantile, times) in
+            [("0.5", cell.latency_us.p50), ("0.99", cell.latency_us.p99), ("1", cell.latency_us.max)]
+        {
+            let seconds = figure("latency_seconds", &format!(",quantile=\"{quantile}\""));
+            assert!((seconds * 1e6 / times.unwrap().median - 1.0).abs() < 1e-8);
+        }
+        let cpu = cell.server.cpu_us_per_request.unwrap().median;
+        assert!((figure("cpu_seconds_per_request", "") * 1e6 / cpu - 1.0).abs() < 1e-8);
+        assert_eq!(figure("peak_memory_bytes", ""), cell.server.peak_memory_bytes.unwrap().median);
+        assert_eq!(figure("processes", ""), cell.server.processes.unwrap().median);
+        let verdict = figure("verdict", &format!(",verdict=\"{}\"", cell.verdict.name()));
+        assert_eq!(verdict == 0.0, cell.verdict.name() == "valid");
+
+        // The live series of each trial end with the very counts of the results, and have a sample a second.
+        for (number, trial) in cell.trials.iter().enumerate() {
+            let live = format!("{which},trial=\"{}\"", number + 1);
+            let last = format!("last_over_time(loadtest_requests_total{{{live}}}[10m])");
+            assert_eq!(prometheus.value(&last), trial.requests as f64);
+            let count = format!("count_over_time(loadtest_requests_total{{{live}}}[10m])");
+            assert!((3.0..=4.0).contains(&prometheus.value(&count)), "1.5 s have samples at 0, 1 and 1.5");
+        }
+    }
+
+    // All that was sent is there: samples, and a stale marker for each series that ended.
+    let said = String::from_utf8(output.stderr).unwrap();
+    let last = said.lines().last().unwrap();
+    let sent: f64 = last.strip_suffix(" samples").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let live = "__name__=~\"loadtest_(requests_total|errors_total|connections|latency_seconds|running)\"";
+    let series = prometheus.query(&format!("{{run_id=\"{run}\"}}[10m]"), None);
+    let samples: usize = series.iter().map(|series| series["values"].as_array().unwrap().len()).sum();
+    let ended = prometheus.value(&format!("count(last_over_time({{{live},run_id=\"{run}\"}}[10m]))"));
+    assert_eq!(samples as f64 + ended, sent, "{last}");
+
+    // The live series are over at once, not after the five minutes that Prometheus looks back; the results are not.
+    assert_eq!(prometheus.query(&format!("{{{live}}}"), None), Vec::<Value>::new());
+    assert_eq!(prometheus.query("loadtest_run_verdict", None).len(), 2);
+    // And they were over a millisecond after their last sample.
+    let series = prometheus.query("loadtest_requests_total[10m]", None);
+    assert_eq!(series.len(), 4);
+    for series in series {
+        let end = series["values"].as_array().unwrap().last().unwrap()[0].as_f64().unwrap();
+        let labels = ["workload", "concurrency", "trial"].map(|name| format!("{name}={}", series["metric"][name]));
+        let query = format!("loadtest_requests_total{{{}}}", labels.join(","));
+        assert_eq!(prometheus.query(&query, Some(end)).len(), 1, "{query} at {end}");
+        assert_eq!(prometheus.query(&query, Some(end + 0.001)).len(), 0, "{query} after {end}");
+    }
+    // The last sample of the run.
+    assert_eq!(prometheus.value(&format!("last_over_time(loadtest_running{{run_id=\"{run}\"}}[10m])")), 0.0);
+}

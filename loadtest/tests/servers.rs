@@ -1,0 +1,409 @@
+//! The load generator against servers that misbehave, each in its own way, on loopback.
+
+mod common;
+
+use common::{OK, OK_CLOSE, One, only, request, run, server};
+use loadtest::cost::CostSource;
+use loadtest::plan::{PerConnection, Plan};
+use loadtest::results::{Cell, Results, Verdict};
+use loadtest::run::{Endpoint, Event, Fleet, NotReady, Observer};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Holds a connection until the other side is done with it.
+fn hold(mut stream: &TcpStream) {
+    while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
+}
+
+fn plan() -> Plan {
+    Plan {
+        targets: vec!["x".into()],
+        concurrencies: vec![2],
+        duration: Duration::from_millis(300),
+        warmup: Duration::ZERO,
+        // Long, so that a busy machine does not turn one class into another.
+        timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(20),
+        ..Plan::default()
+    }
+}
+
+/// The classes that occurred, but for `aborted_at_end`.
+fn classes(cell: &Cell) -> BTreeMap<&str, u64> {
+    let some = cell.errors.iter().filter(|(class, n)| **n > 0 && *class != "aborted_at_end");
+    some.map(|(class, n)| (class.as_str(), *n)).collect()
+}
+
+/// A short request timeout, for servers that do not answer at all.
+fn impatient() -> Plan {
+    Plan { timeout: Duration::from_millis(50), ..plan() }
+}
+
+#[track_caller]
+fn fails_as(class: &str, serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) {
+    let plan = if class == "read_timeout" { impatient() } else { plan() };
+    let cell = only(&plan, server(serve));
+    assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&class], "{cell:?}");
+    assert_eq!((cell.verdict, cell.ok), (Verdict::Errors, 0));
+    assert_eq!(cell.latency_us.p50, None);
+    assert!(cell.missing.contains_key("latency_us"));
+}
+
+#[test]
+fn a_good_server_is_valid() {
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let cell = only(&plan(), address);
+    assert!(classes(&cell).is_empty());
+    assert!(cell.ok > 0);
+    assert!(cell.latency_us.mean.is_some());
+    assert_eq!(cell.server.cpu_us_per_request, None);
+    assert!(cell.missing.contains_key("server.cpu_us_per_request"));
+}
+
+#[test]
+fn a_status_is_an_error_and_no_latency() {
+    fails_as("status", |stream, _| {
+        let answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+        while request(&stream).is_some() && (&stream).write_all(answer).is_ok() {}
+    });
+}
+
+#[test]
+fn silence_is_a_read_timeout() {
+    fails_as("read_timeout", |stream, _| hold(&stream));
+}
+
+#[test]
+fn a_head_that_trickles_is_a_read_timeout() {
+    fails_as("read_timeout", |stream, _| {
+        for byte in OK.iter().cycle() {
+            if (&stream).write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+#[test]
+fn closing_without_an_answer_is_closed() {
+    fails_as("closed", |stream, _| drop(request(&stream)));
+}
+
+#[test]
+fn a_content_length_that_is_too_large_is_closed() {
+    fails_as("closed", |stream, _| {
+        request(&stream);
+        let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort");
+    });
+}
+
+#[test]
+fn a_content_length_that_is_too_small_is_a_protocol_error() {
+    fails_as("protocol", |stream, _| {
+        request(&stream);
+        let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\ntoo long");
+        hold(&stream);
+    });
+}
+
+#[test]
+fn garbage_is_a_protocol_error() {
+    fails_as("protocol", |stream, _| {
+        request(&stream);
+        let _ = (&stream).write_all(b"\0\x01\x02 what?\r\n\r\n");
+        hold(&stream);
+    });
+}
+
+#[test]
+fn an_endless_head_is_a_protocol_error() {
+    fails_as("protocol", |stream, _| {
+        request(&stream);
+        let _ = (&stream).write_all(b"HTTP/1.1 200 OK\r\n");
+        while (&stream).write_all(&b"X-Again: and again\r\n".repeat(64)).is_ok() {}
+    });
+}
+
+#[test]
+fn a_reset_is_a_reset() {
+    fails_as("reset", |stream, _| {
+        request(&stream);
+        let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+    });
+}
+
+/// A server that answers the check and is gone when the load comes.
+#[test]
+fn nobody_there_is_connect_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        request(&stream);
+        let _ = (&stream).write_all(OK_CLOSE);
+    });
+    let cell = only(&plan(), address);
+    assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_refused"]);
+    // The back-off keeps two connections from trying more than some dozens of times.
+    assert!(cell.requests < 100, "{}", cell.requests);
+}
+
+/// A listener whose queue is full lets connections wait.
+#[test]
+fn a_full_queue_is_connect_timeout() {
+    use nix::sys::socket::{Backlog, listen};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (full, filled) = mpsc::channel();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        // Fill the queue before the check is answered, so that it is full when the load begins.
+        let waiting: Vec<_> = (0..4).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(50))).collect();
+        request(&stream);
+        let _ = (&stream).write_all(OK_CLOSE);
+        full.send((listener, waiting)).unwrap();
+    });
+    let cell = only(&Plan { connect_timeout: Duration::from_millis(100), ..plan() }, address);
+    assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_timeout"]);
+    drop(filled);
+}
+
+#[test]
+fn a_target_that_falls_silent_before_the_end_has_errors() {
+    let answered = AtomicUsize::new(0);
+    let plan = Plan { timeout: Duration::from_secs(2), ..plan() };
+    let cell = only(
+        &plan,
+        server(move |stream, _| {
+            while request(&stream).is_some() && answered.fetch_add(1, Relaxed) < 2_000 {
+                (&stream).write_all(OK).unwrap();
+            }
+            hold(&stream);
+        }),
+    );
+    assert!(cell.ok > 0 && classes(&cell).is_empty(), "nobody has waited for too long yet: {cell:?}");
+    assert_eq!(cell.verdict, Verdict::Errors);
+    assert!(cell.reasons[0].contains("did not answer any more"), "{:?}", cell.reasons);
+}
+
+#[test]
+fn each_connection_carries_exactly_n_requests() {
+    for limit in [1, 3] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let address = server(move |stream, _| {
+            let mut pattern = String::new();
+            while let Some(text) = request(&stream) {
+                let last = text.contains("Connection: close\r\n");
+                pattern.push(if last { 'c' } else { 'k' });
+                let answer = if last { OK_CLOSE } else { OK };
+                if (&stream).write_all(answer).is_err() || last {
+                    break;
+                }
+            }
+            // What is cut short by the end of the window shows less than the pattern.
+            if pattern.ends_with('c') {
+                log.lock().unwrap().push(pattern);
+            }
+        });
+        let mode = PerConnection(NonZeroU32::new(limit));
+        let cell = only(&Plan { requests_per_connection: vec![mode], ..plan() }, address);
+        assert!(classes(&cell).is_empty(), "{cell:?}");
+        let seen = seen.lock().unwrap();
+        assert!(!seen.is_empty());
+        let expected = "k".repeat(limit as usize - 1) + "c";
+        let others: Vec<_> = seen.iter().filter(|pattern| **pattern != expected).collect();
+        assert!(others.is_empty() || others == ["c"], "but for the check at the end: {others:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_closes_between_requests_is_no_error() {
+    let address = server(|stream, _| {
+        for answer in [OK, OK, OK_CLOSE] {
+            if request(&stream).is_none() || (&stream).write_all(answer).is_err() {
+                return;
+            }
+        }
+    });
+    let cell = &until(20, &plan(), address).cells[0];
+    assert!(classes(cell).is_empty(), "{cell:?}");
+    assert!(cell.ok > 6);
+}
+
+#[test]
+fn large_and_chunked_answers_are_read_whole() {
+    let address = server(|stream, _| {
+        let body = vec![b'x'; 3_000_000];
+        while request(&stream).is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len());
+            let whole = [head.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+            if (&stream).write_all(&whole).is_err() {
+                return;
+            }
+        }
+    });
+    let cell = only(&plan(), address);
+    assert!(classes(&cell).is_empty(), "{cell:?}");
+    assert!(cell.ok > 0);
+}
+
+#[test]
+fn large_answers_that_end_with_the_connection_are_read_whole() {
+    let address = server(|stream, _| {
+        request(&stream);
+        let _ =
+            (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n").and_then(|()| (&stream).write_all(&vec![b'x'; 8_000_000]));
+    });
+    let cell = only(&plan(), address);
+    assert!(classes(&cell).is_empty(), "{cell:?}");
+    assert!(cell.ok > 0);
+}
+
+/// Has its cost from metrics.
+struct Metered(SocketAddr, SocketAddr);
+
+impl Fleet for Metered {
+    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+        let cost = CostSource::Metrics(format!("http://{}/metrics", self.1).parse().unwrap());
+        Ok(Endpoint { cost, ..One(self.0).ready(target)? })
+    }
+}
+
+#[test]
+fn the_targets_cost_comes_from_its_metrics_before_and_after() {
+    let scrapes = AtomicUsize::new(0);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            request(&stream);
+            // One second of CPU and a mebibyte from each scrape to the next.
+            let n = scrapes.fetch_add(1, Relaxed);
+            let text = format!("process_tree_cpu_seconds_total {n}\nprocess_tree_memory_bytes {}\n", n << 20);
+            let _ = write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+        }
+    });
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let cell = run(&plan(), &mut Metered(address, metrics)).cells.remove(0);
+    let server = &cell.trials[0].server;
+    let answered = 1e6 / server.cpu_us_per_request.unwrap();
+    assert!(answered >= 1.0, "{answered}");
+    // Scraped before the load, and at both ends of the window.
+    assert_eq!(server.memory_bytes, Some(2.0 * 1024.0 * 1024.0));
+    assert_eq!(server.memory_bytes_per_connection, Some(1024.0 * 1024.0));
+    assert_eq!(server.user_us_per_request, None);
+    assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
+}
+
+/// Refuses one target for a reason, and does not reach another.
+struct Two(AtomicUsize);
+
+impl Fleet for Two {
+    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+        self.0.fetch_add(1, Relaxed);
+        Err(match target {
+            "no" => NotReady::Unsupported("seccomp".into()),
+            _ => NotReady::Unreachable("it does not start".into()),
+        })
+    }
+}
+
+#[test]
+fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
+    let mut fleet = Two(AtomicUsize::new(0));
+    let plan = Plan { targets: vec!["no".into(), "gone".into()], trials: 3, ..plan() };
+    let results = run(&plan, &mut fleet);
+    let verdict = |index: usize| (results.cells[index].verdict, results.cells[index].reasons[0].as_str());
+    assert_eq!(verdict(0), (Verdict::Unsupported, "seccomp"));
+    assert_eq!(verdict(1), (Verdict::Errors, "unreachable: it does not start"));
+    assert_eq!(fleet.0.load(Relaxed), 2);
+    assert_eq!(results.cells[0].throughput, None);
+    assert_eq!(results.cells[0].missing["throughput"], "seccomp");
+}
+
+/// Sets the stop flag when so many answers have come.
+struct Stopper<'a>(&'a AtomicBool, u64);
+
+impl Observer for Stopper<'_> {
+    fn on(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Progress { answered, .. } if answered >= self.1) {
+            self.0.store(true, Relaxed);
+        }
+    }
+}
+
+/// Runs the plan's only cell until so many answers have come, however long a busy machine takes for them.
+fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
+    let stop = AtomicBool::new(false);
+    let plan = Plan { duration: Duration::from_secs(3600), ..plan.clone() };
+    loadtest::run(&plan, &mut One(address), &mut Stopper(&stop, answers), &stop).unwrap()
+}
+
+#[test]
+fn what_was_measured_until_a_stop_is_reported() {
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let results = until(1, &Plan { trials: 5, ..plan() }, address);
+    assert!(results.interrupted);
+    let cell = &results.cells[0];
+    assert_eq!(cell.trials.len(), 1);
+    assert!(cell.trials[0].aborted);
+    assert!(cell.ok > 0);
+    assert!(cell.reasons.iter().any(|reason| reason.contains("interrupted")));
+}
+
+#[test]
+fn results_survive_their_json() {
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let results = run(&plan(), &mut One(address));
+    let json = serde_json::to_string(&results).unwrap();
+    let again: Results = serde_json::from_str(&json).unwrap();
+    assert_eq!(again, results);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["schema"], "io-models-lab/results/1");
+    assert_eq!(value["cells"][0]["requests_per_connection"], "unlimited");
+    assert_eq!(value["cells"][0]["schedule"], "closed");
+    assert!(value["cells"][0]["server"]["cpu_us_per_request"].is_null());
+    assert!(value["cells"][0]["throughput"]["low"].is_null());
+    assert!(value["cells"][0]["trials"][0]["latency_histogram"].as_str().unwrap().starts_with("HIST"));
+}
+
+/// A pool of four threads, each with one connection until that closes: sixty of 64 clients wait.
+#[test]
+fn a_pool_of_four_under_64_clients_is_called_starved() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    for _ in 0..4 {
+        let listener = listener.try_clone().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                while let Some(text) = request(&stream) {
+                    let last = text.contains("Connection: close\r\n");
+                    if (&stream).write_all(if last { OK_CLOSE } else { OK }).is_err() || last {
+                        break;
+                    }
+                }
+            }
+        });
+    }
+    // So few answers a connection that a slow machine could not tell are none: four workers do far more than 640.
+    let cell = only(
+        &Plan { concurrencies: vec![64], duration: Duration::from_secs(2), timeout: Duration::from_secs(5), ..plan() },
+        address,
+    );
+    assert!(cell.ok > 640, "{}", cell.ok);
+    let reason = &cell.reasons.iter().find(|reason| reason.contains("got no answer")).expect("it says so");
+    assert!(reason.starts_with("60 of 64"), "{reason}");
+    assert_eq!(cell.trials[0].unserved, Some(60));
+    assert_eq!(cell.verdict, Verdict::Starved, "{:?}", cell.reasons);
+}

@@ -1,0 +1,286 @@
+//! The load generator against servers of which the truth is known, on loopback.
+//!
+//! What a busy machine adds to a time can only make it longer: lower bounds are exact, upper bounds leave room.
+
+mod common;
+
+use common::{OK, only, request, server};
+use hdrhistogram::Histogram;
+use loadtest::plan::{Crowd, PerConnection, Plan, Schedule};
+use loadtest::results::{Cell, Verdict};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// These tests measure times, so one runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sleeps, and spins through the last part, so that it takes exactly so long unless the machine interferes.
+fn precisely(time: Duration) {
+    let began = Instant::now();
+    thread::sleep(time.saturating_sub(Duration::from_micros(300)));
+    while began.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// When a request had come, and when its answer was about to leave, by the server's clock: which is the generator's, too.
+type Served = (Instant, Instant);
+
+/// Serves a connection: for each request, `work`, then the answer. Keeps a record of the trial's first connection.
+fn recording(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Vec<Served>>) {
+    let (ended, records) = mpsc::channel();
+    let address = server(move |stream, number| {
+        let mut record = Vec::new();
+        while request(&stream).is_some() {
+            let came = Instant::now();
+            work();
+            record.push((came, Instant::now()));
+            if (&stream).write_all(OK).is_err() {
+                break;
+            }
+        }
+        if number == 1 {
+            ended.send(record).unwrap();
+        }
+    });
+    (address, records)
+}
+
+/// Checks each of the times from a request's sending to its answer, in a cell of one connection, against the record of the
+/// server: none is shorter than what the server took, and none is longer than what the server's own record leaves room for.
+///
+/// A request was sent after the answer before it had left the server, and before it came there; its answer was there after
+/// it had left the server, and before the next request came. This holds however busy the machine is, and is tight where
+/// it is not.
+fn agrees(cell: &Cell, histogram: &str, record: &[Served]) {
+    let nanos = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
+    let under_way = cell.errors["aborted_at_end"] - cell.trials[0].pace.unsent.unwrap_or(0.0) as u64;
+    // The last ones of the record: those before them were warm-up.
+    let end = record.len() - under_way as usize;
+    let measured = end - cell.ok as usize..end;
+    assert!(cell.ok > 0);
+    let mut shortest: Vec<u64> = record[measured.clone()].iter().map(|&(came, left)| nanos(came, left)).collect();
+    let next = |n: usize| match (n.checked_sub(1), record.get(n + 1)) {
+        (Some(before), Some(&(came, _))) => nanos(record[before].1, came),
+        _ => u64::MAX,
+    };
+    let mut longest: Vec<u64> = measured.map(next).collect();
+    shortest.sort_unstable();
+    longest.sort_unstable();
+    let histogram = decode(histogram);
+    let said = histogram
+        .iter_recorded()
+        .flat_map(|step| std::iter::repeat_n(step.value_iterated_to(), step.count_at_value() as usize));
+    let mut checked = 0;
+    for ((said, shortest), longest) in said.zip(&shortest).zip(&longest) {
+        // The histogram knows a time to a thousandth of it.
+        assert!(histogram.highest_equivalent(said) >= *shortest, "{checked}: {said} ns, at least {shortest}");
+        assert!(histogram.lowest_equivalent(said) <= *longest, "{checked}: {said} ns, at most {longest}");
+        checked += 1;
+    }
+    assert_eq!(checked, cell.ok);
+    let tight = longest.iter().zip(&shortest).filter(|(longest, shortest)| **longest <= **shortest / 100 * 101).count();
+    println!("{tight} of {checked} times are known to 1 %");
+}
+
+fn plan(schedule: Schedule, connections: usize, millis: u64) -> Plan {
+    Plan {
+        targets: vec!["x".into()],
+        schedules: vec![schedule],
+        concurrencies: vec![connections],
+        duration: Duration::from_millis(millis),
+        warmup: Duration::from_millis(50),
+        ..Plan::default()
+    }
+}
+
+/// A percentile of a trial's latency histogram in milliseconds.
+fn latency(cell: &Cell, quantile: f64) -> f64 {
+    quantile_of(&cell.trials[0].latency_histogram, quantile)
+}
+
+fn quantile_of(histogram: &str, quantile: f64) -> f64 {
+    decode(histogram).value_at_quantile(quantile) as f64 / 1e6
+}
+
+fn decode(histogram: &str) -> Histogram<u64> {
+    use base64::Engine;
+    use hdrhistogram::serialization::Deserializer;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(histogram).unwrap();
+    Deserializer::new().deserialize(&mut &bytes[..]).unwrap()
+}
+
+/// That they are reported as 10 ms ± 1 % at every percentile: in virtual time, a test of the client shows it exactly. Here
+/// the machine takes part, so that each time is held against what the server itself saw.
+#[test]
+fn ten_milliseconds_are_ten_milliseconds() {
+    let _alone = alone();
+    for schedule in [Schedule::Closed, Schedule::Rate(50.0), Schedule::Rate(200.0)] {
+        let (address, records) = recording(|| precisely(Duration::from_millis(10)));
+        let cell = only(&plan(schedule, 1, 2000), address);
+        let histogram = match schedule {
+            Schedule::Closed => &cell.trials[0].latency_histogram,
+            _ => &cell.trials[0].service_time_histogram,
+        };
+        agrees(&cell, histogram, &records.recv().unwrap());
+        assert!(latency(&cell, 0.0) >= 10.0, "{schedule}: {}", latency(&cell, 0.0));
+    }
+}
+
+#[test]
+fn two_modes_are_two_modes() {
+    let _alone = alone();
+    let number = AtomicU64::new(0);
+    // Every fourth request takes 40 ms, the others 5 ms.
+    let (address, records) = recording(move || {
+        let slow = number.fetch_add(1, Relaxed) % 4 == 3;
+        precisely(Duration::from_millis(if slow { 40 } else { 5 }));
+    });
+    let cell = only(&plan(Schedule::Closed, 1, 2000), address);
+    agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
+    assert!(latency(&cell, 0.0) >= 5.0 && latency(&cell, 0.85) >= 40.0, "{}", latency(&cell, 0.85));
+}
+
+/// The server stalls 100 ms of each second: 50 of the 500 that are due in it fall into a stall and wait for 50 ms on average.
+#[test]
+fn a_stall_shows_in_the_latency_and_hides_in_the_service_time() {
+    let _alone = alone();
+    let began = Instant::now();
+    let (address, records) = recording(move || {
+        let into = began.elapsed().as_millis() as u64 % 1000;
+        if into < 100 {
+            thread::sleep(Duration::from_millis(100 - into));
+        }
+    });
+    let cell = only(&plan(Schedule::Rate(500.0), 1, 3000), address);
+    // A tenth of the requests was due within a stall; half of these waited for 50 ms or longer.
+    assert!(latency(&cell, 0.96) > 45.0, "{}", latency(&cell, 0.96));
+    assert!(latency(&cell, 0.99) > 80.0, "{}", latency(&cell, 0.99));
+    // Only one request of each stall took long once it was sent.
+    let service = &cell.trials[0].service_time_histogram;
+    agrees(&cell, service, &records.recv().unwrap());
+    assert!(latency(&cell, 0.98) > quantile_of(service, 0.98));
+}
+
+/// Each connection is closed in place of its fifth answer: four answers and one error, for ever.
+#[test]
+fn every_fifth_request_that_is_not_answered_is_an_error() {
+    let _alone = alone();
+    let refused = Arc::new(AtomicU64::new(0));
+    let count = refused.clone();
+    let address = server(move |stream, _| {
+        for _ in 0..4 {
+            if request(&stream).is_none() || (&stream).write_all(OK).is_err() {
+                return;
+            }
+        }
+        if request(&stream).is_some() {
+            count.fetch_add(1, Relaxed);
+        }
+    });
+    let cell = only(&Plan { warmup: Duration::ZERO, ..plan(Schedule::Closed, 1, 500) }, address);
+    let closed = cell.errors["closed"];
+    assert_eq!(cell.verdict, Verdict::Errors);
+    // The window may begin and end anywhere within the five.
+    let ended = cell.ok + closed;
+    assert!((ended / 5..=ended.div_ceil(5)).contains(&closed), "{closed} of {ended}");
+    // The last one may have been refused after the window's end.
+    assert!(refused.load(Relaxed) - closed <= 1);
+}
+
+#[test]
+fn a_server_that_ignores_connection_close_is_noticed() {
+    let _alone = alone();
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let mode = vec![PerConnection(NonZeroU32::new(1))];
+    // At a rate, so that not all of the machine's ports are used up.
+    let cell = only(&Plan { requests_per_connection: mode, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
+    assert!(cell.ok > 0);
+    assert!(cell.trials[0].close_ignored.abs_diff(cell.ok) <= 4, "{} of {}", cell.trials[0].close_ignored, cell.ok);
+    assert!(cell.reasons.iter().any(|reason| reason.contains("that it was asked to close")), "{:?}", cell.reasons);
+}
+
+/// The program, stopped for 19 of 20 milliseconds.
+#[test]
+fn a_generator_held_to_five_per_cent_is_client_limited() {
+    use nix::sys::signal::{Signal, kill};
+    let _alone = alone();
+    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+    let file = std::env::temp_dir().join(format!("loadtest-truth-{}.json", std::process::id()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(["--target", &format!("x=http://{address}"), "-R", "500", "-c", "4", "-d", "1s", "-q", "--json"]);
+    let mut child = command.arg(&file).process_group(0).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let status = loop {
+        kill(pid, Signal::SIGSTOP).unwrap();
+        thread::sleep(Duration::from_millis(19));
+        kill(pid, Signal::SIGCONT).unwrap();
+        thread::sleep(Duration::from_millis(1));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    let results = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(status.success(), "{status}");
+    let results: loadtest::results::Results = serde_json::from_slice(&results).unwrap();
+    let cell = &results.cells[0];
+    assert_eq!(cell.verdict, Verdict::ClientLimited, "{:?} {:?}", cell.reasons, cell.schedule_lag_us);
+}
+
+#[test]
+fn the_crowd_beside_is_counted_apart() {
+    let _alone = alone();
+    let address = server(|stream, _| {
+        while let Some(text) = request(&stream) {
+            let body = if text.contains("/files/1m") { vec![b'x'; 1 << 20] } else { b"hi".to_vec() };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let closes = text.contains("Connection: close");
+            if (&stream).write_all(&[head.as_bytes(), &body].concat()).is_err() || closes {
+                return;
+            }
+        }
+    });
+    let beside = Crowd { idle: 50, slow_senders: 5, slow_readers: 3, resetters: 2, busy: 2 };
+    let cell = only(&Plan { beside, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
+    let seen = cell.trials[0].beside;
+    assert_eq!(
+        (seen.idle.up, seen.idle.cut_off, seen.slow_senders.up, seen.slow_readers.up),
+        (50, 0, 5, 3),
+        "{seen:?}"
+    );
+    assert!(seen.resets > 2, "{seen:?}");
+    assert!(seen.busy_answers >= 2 && seen.busy.cut_off == 0, "{seen:?}");
+    let errors: u64 = cell.errors.iter().filter(|(class, _)| *class != "aborted_at_end").map(|(_, n)| n).sum();
+    assert_eq!(errors, 0, "{:?}", cell.errors);
+    // The schedule was kept: only what was due in the window is counted, but for what waits at its ends.
+    let due = cell.trials[0].seconds * 200.0;
+    assert!((cell.requests as f64 - due).abs() <= 10.0, "{} of {due}", cell.requests);
+}
+
+/// A target that ends its idle connections: each is seen, and opened again.
+#[test]
+fn idle_connections_that_are_cut_off_are_counted() {
+    let _alone = alone();
+    let address = server(|stream, number| {
+        if number > 2 && number <= 12 {
+            let _ = request(&stream);
+            return;
+        }
+        while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {}
+    });
+    let beside = Crowd { idle: 40, ..Crowd::default() };
+    let cell = only(&Plan { beside, ..plan(Schedule::Rate(20.0), 1, 500) }, address);
+    let seen = cell.trials[0].beside.idle;
+    assert!((9..=10).contains(&seen.cut_off) && seen.up == 40, "{seen:?}");
+}
