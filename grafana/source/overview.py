@@ -1,0 +1,139 @@
+"""Overview: who wins at what."""
+
+from .panels import NEWEST, NUMERICAL, RUNS, VERDICTS, bars, choice, dashboard, override, stat, table, text, variable
+
+
+def overview():
+    """Who wins at what."""
+    run = 'run_id="$run"'
+    workload = f'{run}, workload="$workload"'
+    concurrency = f'{workload}, concurrency="$concurrency"'
+    one = f'{concurrency}, requests_per_connection="$requests_per_connection", target=~"$model"'
+    verdict = "loadtest_run_verdict"
+    variables = [
+        variable("run", "Run", "Which load test; the newest one is on top.", verdict, "run_id", NEWEST),
+        variable("workload", "Workload", "What was asked for.", f"{verdict}{{{run}}}", "workload"),
+        variable("concurrency", "Connections", "How many connections were open at a time.",
+                 f"{verdict}{{{workload}}}", "concurrency", NUMERICAL),
+        variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
+                 f"{verdict}{{{concurrency}}}", "requests_per_connection"),
+        variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
+        choice("verdict", "Verdict", "Which cells to rank. Only valid ones may be compared; add others at your own risk.",
+               ["valid", "client-limited", "errors", "unstable", "starved"], ["valid"]),
+    ]  # fmt: skip
+
+    def last(name, more=""):
+        """The cell's figure, although its only sample may be hours old."""
+        selector = f'{{{one}, verdict=~"$verdict"{more}}}'
+        return f"max by (target, verdict) (last_over_time(loadtest_run_{name}{selector}[$__range]))"
+
+    def column(name, more="", by="", how="max"):
+        labels = f"target, concurrency, requests_per_connection, verdict{by}"
+        selector = f'{{{workload}, target=~"$model"{more}}}'
+        return f"{how} by ({labels}) (last_over_time(loadtest_run_{name}{selector}[$__range]))"
+
+    results = table(
+        "All results of this run and workload",
+        """A row for each cell: a model at one number of connections. The verdict says whether the row may be compared, and
+        the last column why not. Every figure is the median over the trials; from five trials
+        on, requests a second have the ends of their interval beside them; results.json has the trials. An empty field is a
+        figure that could not be had, a percentile of too few requests for example.""",
+        {
+            "Model": ("target", None),
+            "Connections": ("concurrency", None),
+            "Requests per connection": ("requests_per_connection", None),
+            "Verdict": (column("verdict", by=", reason"), "none"),
+            "Requests/s": (column("throughput"), "reqps"),
+            "from": (column("throughput_low"), "reqps"),
+            "to": (column("throughput_high"), "reqps"),
+            "p50": (column("latency_seconds", ', quantile="0.5"'), "s"),
+            "p99": (column("latency_seconds", ', quantile="0.99"'), "s"),
+            "CPU per request": (column("cpu_seconds_per_request"), "s"),
+            "Peak memory": (column("peak_memory_bytes"), "bytes"),
+            "Processes": (column("processes"), "short"),
+            "Threads": (column("threads"), "short"),
+            "Errors": (column("errors", how="sum"), "short"),
+            "Why": ("reason", None),
+        },
+        hidden=["verdict"],
+    )
+    names = list(VERDICTS)
+    mapping = {str(n): {"color": VERDICTS[name], "index": n, "text": name} for n, name in enumerate(names)}
+    override(
+        results,
+        "Verdict",
+        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
+        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
+    )
+    verdicts = stat(
+        "Cells by verdict",
+        """How many cells of this run may be compared (valid), and how many not: the load generator was the bottleneck
+        (client-limited), requests failed (errors), some connections were not served (starved), the trials differ too much
+        (unstable), or this machine does not permit the model (unsupported).""",
+        f"count by (verdict) (last_over_time(loadtest_run_verdict{{{run}}}[$__range]))",
+        "{{verdict}}",
+        9,
+        9,
+    )
+    for name, colour in VERDICTS.items():
+        override(verdicts, name, {"id": "color", "value": {"fixedColor": colour, "mode": "fixed"}})
+    return dashboard(
+        "overview",
+        "Overview",
+        "Who wins at what: one run's results, model beside model.",
+        "now-24h",
+        "10s",
+        variables,
+        [RUNS],
+        [
+            text(
+                "How to read this page",
+                "What the panels below show, and what to look for.",
+                15,
+                9,
+                """
+                **One server, several I/O models.** Parser, routes and files are the same; whatever differs here is the I/O
+                model's doing. Choose a *run*, a *workload* and a number of *connections* above. **The best is on top.**
+
+                * **Throughput** says little by itself: on one machine, server and load generator share the cores.
+                * **CPU per request** is the fair comparison: half of it is room for twice the load.
+                * **p99** is what one visitor in a hundred has to wait. Compare it at a load that every model carries.
+                * **Peak memory** grows with the connections where each has a process or thread. Compare 10 with 1000.
+
+                Only cells with the verdict *valid* are ranked. The table has all of them, and why the others are not. For
+                another load: `docker compose run --rm loadtest --concurrency 1000`.
+                """,
+            ),
+            verdicts,
+            bars(
+                "Throughput (more is better)",
+                """Successful requests a second. Longer bars are better. Models within a few percent of each other are equal:
+                look at several trials before you name a winner.""",
+                last("throughput"),
+                "reqps",
+                lowest_first=False,
+            ),
+            bars(
+                "CPU time per request (less is better)",
+                """CPU time that the model's whole process tree used, divided by the requests that it answered. Shorter bars
+                are better. Forks, thread switches and system calls all show here.""",
+                last("cpu_seconds_per_request"),
+                "s",
+            ),
+            bars(
+                "Latency, 99th percentile (less is better)",
+                """One request in a hundred took longer, from its first byte sent to the last byte of its answer. Shorter bars
+                are better. It needs at least 1000 requests, or there is no bar.""",
+                last("latency_seconds", ', quantile="0.99"'),
+                "s",
+            ),
+            bars(
+                "Peak memory (less is better)",
+                """The most memory that the model's processes had together by the end of this cell; what several share counts
+                once where the kernel tells. A model that was loaded harder before keeps that peak.""",
+                last("peak_memory_bytes"),
+                "bytes",
+            ),
+            results,
+        ],
+    )
