@@ -77,7 +77,7 @@ pub fn a_flood_of_pipelined_requests(model: &'static str) {
     });
     let grown = (most - before) / 1024.0;
     println!("{model}: under a flood another waits at most {longest:?}, and memory grows by {grown} KiB");
-    assert!(longest < Duration::from_secs(1), "another one waited for {longest:?}");
+    assert!(longest < Duration::from_secs(3), "another one waited for {longest:?}");
     assert!(grown < 8.0 * 1024.0, "memory grew by {grown} KiB");
     drop(deaf);
     service.is_well(pid);

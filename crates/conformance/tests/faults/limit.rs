@@ -32,7 +32,7 @@ pub fn connections_wait_their_turn(model: &'static str) {
             if done == 0 {
                 let cpu = service.cpu_of_waiting(Duration::from_secs(1));
                 println!("{model}: {cpu:?} of CPU in a second at the limit of {limit}");
-                assert!(cpu < Duration::from_millis(100), "it spins at the limit: {cpu:?} in a second");
+                assert!(cpu < Duration::from_millis(300), "it spins at the limit: {cpu:?} in a second");
                 assert!(service.metric("http_server_accept_paused_total") > 0.0);
                 assert!(!waiting.iter().any(Client::is_readable), "somebody is served above the limit");
             }
@@ -41,7 +41,7 @@ pub fn connections_wait_their_turn(model: &'static str) {
         }
         service.is_well(pid);
         let cpu = service.cpu_of_waiting(Duration::from_millis(300));
-        assert!(cpu < Duration::from_millis(30), "it spins after the limit: {cpu:?} in 300 ms");
+        assert!(cpu < Duration::from_millis(100), "it spins after the limit: {cpu:?} in 300 ms");
         service.stopped();
     }
 }

@@ -101,7 +101,7 @@ fn shortage(service: &Service, pid: Pid, end: impl FnOnce()) {
     wait_for("a pause", || paused(service) >= so_far + 3.0);
     let cpu = service.cpu_of_waiting(Duration::from_secs(1));
     println!("{model}: {cpu:?} of CPU in a second of shortage");
-    assert!(cpu < Duration::from_millis(100), "it spins: {cpu:?} in a second");
+    assert!(cpu < Duration::from_millis(300), "it spins: {cpu:?} in a second");
     assert!(!clients.iter().any(Client::is_readable), "the shortage was none");
 
     end();
@@ -109,7 +109,7 @@ fn shortage(service: &Service, pid: Pid, end: impl FnOnce()) {
     drop(clients);
     service.is_well(pid);
     let cpu = service.cpu_of_waiting(Duration::from_millis(300));
-    assert!(cpu < Duration::from_millis(30), "it spins after the shortage: {cpu:?} in 300 ms");
+    assert!(cpu < Duration::from_millis(100), "it spins after the shortage: {cpu:?} in 300 ms");
 }
 
 fn paused(service: &Service) -> f64 {

@@ -9,7 +9,9 @@ use process_tree::Tree;
 
 use crate::family::{Child, burn, own_cpu};
 
-const BURNT: Duration = Duration::from_millis(120);
+const BURNT: Duration = Duration::from_millis(200);
+/// What a busy machine may add to what was burnt: less than a mistake of one child would.
+const SLACK: Duration = Duration::from_millis(100);
 /// The parent's reaped user and system time are each cut to a tick of 10 ms.
 const TWO_TICKS: Duration = Duration::from_millis(20);
 
@@ -37,8 +39,8 @@ pub fn grandchildren_that_have_been_reaped_are_charged() {
     assert!(burnt >= 3 * BURNT);
     let charged = after.cpu - before.cpu;
     assert!(charged + TWO_TICKS >= burnt, "charged {charged:?} of {burnt:?}");
-    assert!(charged < burnt + Duration::from_millis(30), "charged {charged:?} for {burnt:?}");
-    assert!(after.live_cpu - before.live_cpu < Duration::from_millis(30), "the dead are not alive");
+    assert!(charged < burnt + SLACK, "charged {charged:?} for {burnt:?}");
+    assert!(after.live_cpu - before.live_cpu < SLACK, "the dead are not alive");
     assert_eq!(after.processes, 1);
     assert!(before.user.is_some() && before.system.is_some());
     assert_eq!((after.user, after.system), (None, None), "the split of short lives is not to be had");
@@ -64,7 +66,7 @@ pub fn live_children_are_charged_to_the_nanosecond() {
 
     assert!(burnt >= 3 * BURNT);
     assert!(sample.live_cpu >= burnt, "charged {:?} of {burnt:?}", sample.live_cpu);
-    assert!(sample.live_cpu < burnt + Duration::from_millis(5), "charged {:?} for {burnt:?}", sample.live_cpu);
+    assert!(sample.live_cpu < burnt + SLACK, "charged {:?} for {burnt:?}", sample.live_cpu);
     assert_ne!(sample.live_cpu.subsec_nanos() % 1_000_000, 0, "these are no ticks");
     assert_eq!(sample.cpu, sample.live_cpu);
     let split = sample.user.unwrap() + sample.system.unwrap();
@@ -90,26 +92,26 @@ pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
     let reaped = tree.sample().unwrap();
     assert_eq!(reaped.processes, 1);
     assert!(reaped.cpu >= unreaped.cpu, "a counter never goes backwards");
-    assert!(reaped.cpu < unreaped.cpu + Duration::from_millis(10), "{reaped:?}");
+    assert!(reaped.cpu < unreaped.cpu + SLACK, "{reaped:?}");
     assert!(reaped.live_cpu < BURNT);
 }
 
-/// One child at a time, so the tree cannot use more CPU than time passes; a child counted twice shows as more. Each
-/// burns enough that this is not lost in the ticks.
+/// One child at a time, so the tree cannot use more CPU than time passes, but for the moment in which a parent forks; a
+/// child counted twice shows as more. Each burns enough that this is not lost in the ticks.
 pub fn a_child_that_is_reaped_meanwhile_is_never_charged_twice() {
     let root = Child::fork(|_| {
         loop {
-            Child::fork(|_| burn(Duration::from_millis(50))).reap();
+            Child::fork(|_| burn(2 * SLACK)).reap();
         }
     });
     let begun = Instant::now();
     let mut tree = Tree::new(root.pid);
     let first = tree.sample().unwrap().cpu;
     let mut last = first;
-    while begun.elapsed() < Duration::from_secs(2) {
+    while begun.elapsed() < Duration::from_secs(3) {
         let now = tree.sample().unwrap().cpu;
         assert!(now >= last, "a counter never goes backwards");
-        assert!(now - first <= begun.elapsed(), "charged {:?} in {:?}", now - first, begun.elapsed());
+        assert!(now - first <= begun.elapsed() + SLACK, "charged {:?} in {:?}", now - first, begun.elapsed());
         last = now;
     }
     assert!(last > first);

@@ -9,7 +9,9 @@ use process_tree::Tree;
 
 use crate::family::{Child, burn};
 
-const BURNT: Duration = Duration::from_millis(120);
+const BURNT: Duration = Duration::from_millis(200);
+/// What a busy machine may add to what was burnt: less than it would be to charge it never, or twice.
+const SLACK: Duration = Duration::from_millis(100);
 const SIZE: usize = 32 << 20;
 
 /// New groups for CPU and memory, removed when dropped.
@@ -78,8 +80,8 @@ pub fn a_group_of_its_own_tells_what_nobody_waited_for() {
 
     assert_eq!(after.cpu_source, "cgroup");
     let charged = after.cpu - before.cpu;
-    assert!(charged >= BURNT && charged < BURNT + Duration::from_millis(30), "charged {charged:?}");
-    assert!(after.live_cpu - before.live_cpu < Duration::from_millis(30));
+    assert!(charged >= BURNT && charged < BURNT + SLACK, "charged {charged:?}");
+    assert!(after.live_cpu - before.live_cpu < SLACK, "the dead are not alive");
     assert_eq!(after.memory_source, "pss");
     if after.peak_memory_source == "cgroup" {
         assert!(after.peak_memory_bytes.unwrap() >= SIZE as u64);

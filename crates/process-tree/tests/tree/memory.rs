@@ -129,7 +129,7 @@ pub fn a_crowd_is_sampled() {
     assert!(cost_of_some < cost_of_all / 2, "{cost_of_some:?} is not much less than {cost_of_all:?}");
     assert_eq!((all.processes, all.threads), (CROWD + 2, CROWD + 2));
     assert_eq!((some.processes, some.threads), (CROWD + 2, CROWD + 2));
-    assert!(some.live_cpu - all.live_cpu < Duration::from_millis(20));
+    assert!(some.live_cpu - all.live_cpu < all.live_cpu / 5, "{some:?} is not like {all:?}");
     assert!(all.user.is_some() && some.user.is_none(), "{all:?} {some:?}");
     let alike = |a: Option<u64>, b: Option<u64>| a.unwrap().abs_diff(b.unwrap()) <= b.unwrap() / 5;
     assert!(alike(some.memory_bytes, all.memory_bytes), "{some:?} is not like {all:?}");

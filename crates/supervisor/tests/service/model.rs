@@ -96,7 +96,7 @@ fn answer(mut socket: TcpStream, app: &App) -> io::Result<()> {
         .to_string(),
         // The same, by a child that leaves it to whoever is its subreaper.
         ["", "grandchild"] => in_child(|| {
-            in_child(|| burn(Duration::from_millis(50)));
+            in_child(|| burn(Duration::from_millis(200)));
         })
         .to_string(),
         _ => "Hello World\n".to_owned(),

@@ -8,6 +8,9 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::running::{Service, ask, get, is_there, read_answer, start, wait_for};
 
+/// What it may take on a machine that is busy: far less than the grace of ten seconds.
+const AT_ONCE: Duration = Duration::from_secs(3);
+
 crate::tests![
     an_idle_service_stops_at_once,
     who_waits_in_the_queue_is_served,
@@ -32,7 +35,7 @@ fn an_idle_service_stops_at_once() {
         service.signal(signal);
         let (status, said) = service.ended();
         assert_eq!(status.code(), Some(0), "{said}");
-        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!is_there(model));
         assert_eq!(TcpStream::connect(listen).unwrap_err().kind(), ErrorKind::ConnectionRefused);
@@ -83,7 +86,7 @@ fn a_second_signal_cuts_at_once() {
     let (status, said) = service.take().unwrap().ended();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("told to stop again: 1 connection cut"), "{said}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < 2 * AT_ONCE, "the grace is a minute");
 }
 
 fn a_ctrl_c_leaves_the_decision_to_the_supervisor() {
@@ -98,7 +101,7 @@ fn a_ctrl_c_leaves_the_decision_to_the_supervisor() {
 
 fn it_says_that_it_stops() {
     let service = start("plain", &[]);
-    let hanging = busy(&service, "/sleep/500");
+    let hanging = busy(&service, "/sleep/2000");
     service.signal(Signal::SIGTERM);
     wait_for("the admin endpoint to say so", || get(service.admin, "/healthz").unwrap().status == 503);
     assert_eq!(get(service.admin, "/healthz").unwrap().text, "stopping\n");
