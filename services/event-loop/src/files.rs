@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use driver::{Calls, SendFile};
+use driver::{Calls, Piece, SendFile};
 use http::FileRange;
 
 use crate::queue_work;
@@ -31,7 +31,7 @@ struct Chunks {
 
 enum Chunk {
     Reading,
-    Read { bytes: io::Result<Vec<u8>>, sent: usize },
+    Read(io::Result<Piece>),
 }
 
 impl Files {
@@ -58,7 +58,7 @@ impl Files {
         queue_work(read, move |bytes| {
             let Chunks { by_key, read } = &mut *chunks.borrow_mut();
             if let Some(chunk) = by_key.get_mut(&key) {
-                *chunk = Chunk::Read { bytes, sent: 0 };
+                *chunk = Chunk::Read(bytes.map(Piece::new));
                 read.push(key);
             }
         });
@@ -78,16 +78,11 @@ impl SendFile for Files {
                 chunks.insert(key, Chunk::Reading);
                 Ok(None)
             }
-            Some(Chunk::Read { bytes, sent }) => {
-                let bytes = bytes?;
-                if bytes.is_empty() {
-                    return Ok(Some(0)); // the file has shrunk
-                }
-                let rest = &bytes[sent..];
-                let n = self.calls.write(socket, rest, (rest.len() as u64) < range.len);
-                let sent = sent + n.as_ref().copied().unwrap_or(0);
-                if sent < bytes.len() {
-                    chunks.insert(key, Chunk::Read { bytes: Ok(bytes), sent });
+            Some(Chunk::Read(piece)) => {
+                let mut piece = piece?;
+                let n = piece.send(self.calls, socket, range);
+                if !piece.is_sent() {
+                    chunks.insert(key, Chunk::Read(Ok(piece)));
                 }
                 n.map(Some)
             }

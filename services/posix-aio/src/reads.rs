@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use driver::{Calls, SendFile};
+use driver::{Calls, Piece, SendFile};
 use http::FileRange;
 
 use crate::operation::{Notice, Operation};
@@ -28,7 +28,7 @@ pub struct Reads {
     /// What was under way for connections that are gone.
     orphans: Vec<Operation>,
     /// What was read and is not sent.
-    unsent: HashMap<u64, Unsent>,
+    unsent: HashMap<u64, Piece>,
     /// Keys for whose reads glibc had no room.
     refused: Vec<u64>,
     /// Keys that came with signals.
@@ -36,11 +36,6 @@ pub struct Reads {
     /// Buffers without a read. Their bytes are old ones, which spares zeroing them.
     spare: Vec<Vec<u8>>,
     swept: Instant,
-}
-
-struct Unsent {
-    bytes: Vec<u8>,
-    sent: usize,
 }
 
 impl Reads {
@@ -124,21 +119,18 @@ impl Reads {
 
 impl SendFile for Reads {
     fn send(&mut self, key: u64, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
-        let Unsent { bytes, sent } = match self.unsent.remove(&key) {
-            Some(unsent) => unsent,
+        let mut piece = match self.unsent.remove(&key) {
+            Some(piece) => piece,
             None => match self.read(key, range)? {
-                Some(bytes) if bytes.is_empty() => return Ok(Some(0)), // the file has shrunk
-                Some(bytes) => Unsent { bytes, sent: 0 },
+                Some(bytes) => Piece::new(bytes),
                 None => return Ok(None),
             },
         };
-        let rest = &bytes[sent..];
-        let n = self.calls.write(socket, rest, (rest.len() as u64) < range.len);
-        let sent = sent + n.as_ref().copied().unwrap_or(0);
-        if sent < bytes.len() {
-            self.unsent.insert(key, Unsent { bytes, sent });
+        let n = piece.send(self.calls, socket, range);
+        if !piece.is_sent() {
+            self.unsent.insert(key, piece);
         } else if self.spare.len() < SPARE {
-            self.spare.push(bytes);
+            self.spare.push(piece.into_bytes());
         }
         n.map(Some)
     }
