@@ -9,6 +9,7 @@ use http::{Answer, Body, Handler, Limits, Reply, Request};
 use nix::poll::{PollFd, PollFlags};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
+use crate::REST;
 use crate::client::Client;
 use crate::status::{Phase, Shared};
 use crate::{info, metrics};
@@ -17,8 +18,6 @@ use crate::{info, metrics};
 const CLIENTS: usize = 64;
 /// Connections accepted in one turn of the loop.
 const ARRIVALS: usize = 16;
-/// How long accepting rests when there is no descriptor left for a connection.
-const REST: Duration = Duration::from_millis(100);
 
 /// The endpoint with its connections, driven by the supervisor's loop.
 pub(crate) struct Admin {

@@ -1,13 +1,12 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use app::App;
 use axum::Router;
 use nix::errno::Errno;
 use scoreboard::{Counters, Open};
-use supervisor::Stop;
+use supervisor::{REST, Stop};
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,9 +15,6 @@ use crate::connection::{self, Stopping};
 
 /// A connection is open, and has a place, until this is dropped.
 pub type Place = (Open, OwnedSemaphorePermit);
-
-/// How long accepting rests when the machine has no descriptor or memory left.
-const REST: Duration = Duration::from_millis(50);
 
 /// Accepts, and gives each connection a task of its own; after SIGTERM takes the queue dry and waits for them all.
 pub async fn serve(listener: TcpListener, app: App, router: Router) -> io::Result<()> {

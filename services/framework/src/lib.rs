@@ -19,7 +19,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::routing::{get, post};
-use supervisor::Model;
+use supervisor::{HELPER_THREADS, Model};
 use tokio::runtime::Builder;
 
 use reply::Reply;
@@ -27,14 +27,11 @@ use reply::Reply;
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Threads for the calls that block, as many as the other models have. Tokio's default, 512, would fight for the store.
-const HELPER_THREADS: usize = 4;
-
 /// Runs axum on tokio's threads until SIGTERM has come and every connection is finished.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(app.settings().threads)
-        .max_blocking_threads(HELPER_THREADS)
+        .max_blocking_threads(HELPER_THREADS) // tokio's default, 512, would fight for the store
         .enable_all()
         .build()?;
     // As a task of its own it runs on a worker. Here it would hand each connection to another thread, and wake it.
