@@ -9,12 +9,18 @@ use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
+/// The most buffers.
 const COUNT: u16 = 1024;
+/// Buffers at first.
+const FEW: u16 = 64;
 
 /// A ring of buffers that is shared with the kernel: io_uring_register_buf_ring(3).
 pub struct Buffers {
     ring: NonNull<BufRingEntry>,
+    /// Of all buffers; one that was never handed out costs nothing.
     memory: Vec<u8>,
+    /// How many are handed out, or were and are to be given back.
+    used: u16,
     tail: u16,
 }
 
@@ -24,7 +30,7 @@ impl Buffers {
     /// Bytes of one buffer.
     pub const SIZE: u32 = 4 << 10;
 
-    /// Makes the buffers and hands all of them to the kernel.
+    /// Makes the buffers and hands a few of them to the kernel.
     pub fn register(submitter: &Submitter<'_>) -> io::Result<Buffers> {
         let bytes =
             NonZeroUsize::new(usize::from(COUNT) * size_of::<BufRingEntry>()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -35,10 +41,8 @@ impl Buffers {
         // SAFETY: the mapping has room for COUNT entries, and is never unmapped: it lives as long as the process.
         unsafe { submitter.register_buf_ring_with_flags(ring.as_ptr() as u64, COUNT, Buffers::GROUP, 0)? };
         let memory = vec![0; usize::from(COUNT) * Buffers::SIZE as usize];
-        let mut buffers = Buffers { ring: ring.cast(), memory, tail: 0 };
-        for id in 0..COUNT {
-            buffers.give_back(id);
-        }
+        let mut buffers = Buffers { ring: ring.cast(), memory, used: 0, tail: 0 };
+        (0..FEW).for_each(|_| buffers.add());
         Ok(buffers)
     }
 
@@ -46,6 +50,14 @@ impl Buffers {
     pub fn get(&self, id: u16, len: usize) -> &[u8] {
         let start = usize::from(id) * Buffers::SIZE as usize;
         &self.memory[start..start + len]
+    }
+
+    /// Hands out one more, if there is another one.
+    pub fn add(&mut self) {
+        if self.used < COUNT {
+            self.used += 1;
+            self.give_back(self.used - 1);
+        }
     }
 
     /// Hands a buffer to the kernel, again.

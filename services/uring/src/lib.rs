@@ -179,8 +179,10 @@ impl<'a> Loop<'a> {
                 }
             }
             (Ok(_), None) => peer.ended = true,
-            // The buffers are all in use, which ends the receive: `advance` begins another. Or we have ended it.
-            (Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EINTR | Errno::EAGAIN), _) => {}
+            // The buffers were all in use, which ended the receive: `advance` begins another.
+            (Err(Errno::ENOBUFS), _) => self.ring.add_buffer(),
+            // We have ended it, or it is to be tried again.
+            (Err(Errno::ECANCELED | Errno::EINTR | Errno::EAGAIN), _) => {}
             (Err(_), _) => peer.broken = true,
         }
         self.advance(key)

@@ -122,6 +122,11 @@ impl Ring {
         self.buffers.give_back(buffer);
     }
 
+    /// The kernel had no buffer left.
+    pub fn add_buffer(&mut self) {
+        self.buffers.add();
+    }
+
     /// Accepts whoever arrives: again and again, until it is [ended](Ring::end), or once.
     pub fn accept(&mut self, listener: impl AsFd, again: bool) -> io::Result<()> {
         let (listener, flags) = (fd(listener), libc::SOCK_CLOEXEC);
