@@ -43,7 +43,7 @@ pub struct Cli {
     /// the ports 8080 and 9080; a list, or repeated
     #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required = true)]
     targets: Vec<String>,
-    /// Where a target's own metrics are; from them comes what it costs; repeatable
+    /// Where the metrics of one of the lab's services are; from them comes what it costs; repeatable
     #[arg(long, value_name = "NAME=URL")]
     metrics: Vec<String>,
     /// Process on this machine that is charged, with all below it, for a target without metrics; repeatable

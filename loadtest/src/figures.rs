@@ -136,10 +136,13 @@ figures! {
 figures! {
     /// What the load generator itself cost in the window.
     ClientCost {
-        /// CPU time a request of all client threads, in microseconds.
+        /// CPU time a request of all client threads, polling in vain left out, in microseconds.
         cpu_us_per_request,
-        /// Share of the window that the busiest client thread was on a CPU, 0 to 1.
+        /// Share of the window that the busiest client thread was on a CPU, polling in vain left out, 0 to 1.
         busiest_thread,
+        /// Share of the window that a client thread polled in vain, its next request being due too soon for a sleep, 0 to 1;
+        /// of the one that polled the most.
+        polling,
         /// Share of the window that a client thread was ready to run and was kept from a CPU, 0 to 1; of the one that
         /// waited the longest.
         longest_cpu_wait,

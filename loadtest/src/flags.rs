@@ -1,5 +1,6 @@
 //! The flags of a run, the same in every program that runs one.
 
+use crate::engine::allowed_cpus;
 use crate::fail_on::Condition;
 use crate::machine;
 use crate::plan::{Crowd, DEFAULT_BUSY_WORKLOAD, PerConnection, Plan, Schedule, parse_ramp, parse_rate};
@@ -137,7 +138,7 @@ impl RunFlags {
             warmup: self.warmup.unwrap_or((self.duration / 10).min(Duration::from_secs(1))),
             trials: self.trials,
             seed: self.seed.unwrap_or(clock.subsec_nanos().into()),
-            threads: self.threads.unwrap_or((machine::online_cpus() / 2).max(1)),
+            threads: self.threads.unwrap_or((machine::online_cpus() / 2).clamp(1, allowed_cpus().len().max(1))),
             cpus: Vec::new(),
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,

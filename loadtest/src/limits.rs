@@ -19,7 +19,7 @@ pub fn make_room(connections: usize) -> Result<(), String> {
     }
     Err(format!(
         "{connections} connections need {needed} open files, and the limit is {hard}: raise it with 'ulimit -Hn {needed}' \
-         as root (or LimitNOFILE=, or docker's --ulimit nofile={needed}), or use a lower --concurrency: {} fit",
+         as root (or LimitNOFILE=, or docker's --ulimit nofile={needed}), or ask for fewer (--concurrency, --idle and the like): {} fit",
         hard.saturating_sub(SPARE)
     ))
 }

@@ -71,6 +71,7 @@ pub fn trial(outcome: &Outcome, costs: &Costs, cost: &Cost, concurrency: usize) 
         client: ClientCost {
             cpu_us_per_request: Some(tidy(outcome.cpu.as_secs_f64() * 1e6 / answered as f64)),
             busiest_thread: Some(tidy(outcome.busiest_thread)),
+            polling: Some(tidy(outcome.polling)),
             longest_cpu_wait: Some(tidy(outcome.longest_wait)),
             established: Some(outcome.established as f64),
         },
@@ -108,6 +109,7 @@ pub fn empty_trial() -> Trial {
         window: std::time::Duration::from_secs(1),
         cpu: std::time::Duration::ZERO,
         busiest_thread: 0.0,
+        polling: 0.0,
         longest_wait: 0.0,
         established: 1,
         interrupted: false,

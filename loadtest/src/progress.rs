@@ -4,6 +4,7 @@ use crate::duration;
 use crate::figures::Figure;
 use crate::results::{Cell, Verdict};
 use crate::run::{Event, Observer};
+use crate::units::many;
 use std::io::{IsTerminal, Write, stderr};
 
 /// Reports a run on standard error.
@@ -38,7 +39,13 @@ impl Observer for Progress {
         }
         match event {
             Event::RunStarted { cells, trials, estimate, .. } => {
-                let _ = writeln!(stderr(), "{cells} cells, {trials} trials, about {}", duration(estimate));
+                let _ = writeln!(
+                    stderr(),
+                    "{}, {}, about {}",
+                    many(cells, "cell"),
+                    many(trials, "trial"),
+                    duration(estimate)
+                );
             }
             Event::TrialStarted { cell, done, total, .. } => {
                 self.trial = (done + 1, total);

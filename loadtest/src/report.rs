@@ -2,7 +2,7 @@
 
 use crate::figures::Figure;
 use crate::results::{Cell, Results, Verdict};
-use crate::units::{bytes, count, micros};
+use crate::units::{bytes, count, many, micros};
 use std::io::{self, Write};
 
 type Column = (&'static str, fn(&Cell) -> String);
@@ -68,7 +68,7 @@ fn same_load(a: &Cell, b: &Cell) -> bool {
 fn table(cells: &[Cell], out: &mut dyn Write, styled: bool) -> io::Result<()> {
     let head = &cells[0];
     let (bold, plain) = if styled { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    let connections = if head.concurrency == 1 { "1 connection" } else { &format!("{} connections", head.concurrency) };
+    let connections = many(head.concurrency, "connection");
     writeln!(
         out,
         "{bold}{} · {connections} · {} · {}{plain}",

@@ -281,13 +281,14 @@ impl Results {
     /// Reads results.json.
     ///
     /// # Errors
-    /// One line: no such file, or not of this schema.
+    /// One line: no such file, no JSON, or not of this schema.
     pub fn load(path: &Path) -> Result<Results, String> {
         let say = |why: String| format!("{}: {why}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| say(error.to_string()))?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| say(error.to_string()))?;
+        let json = |error| say(format!("it is no results.json: {error}"));
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
         match value["schema"].as_str() {
-            Some(SCHEMA) => serde_json::from_value(value).map_err(|error| say(error.to_string())),
+            Some(SCHEMA) => serde_json::from_value(value).map_err(json),
             other => {
                 Err(say(format!("its schema is {}, and this program reads {SCHEMA}", other.unwrap_or("not said"))))
             }

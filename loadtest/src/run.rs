@@ -164,7 +164,12 @@ pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotR
     let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
     let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
     let figure = |name| scrape::total(&String::from_utf8_lossy(&text), name, "");
-    if figure("server_supported") != Some(0.0) {
+    let supported = figure("server_supported").ok_or_else(|| {
+        let why =
+            format!("{metrics} has no metrics of one of the lab's services; for another server, give --target-pid");
+        NotReady::Unreachable(why)
+    })?;
+    if supported != 0.0 {
         return Ok(figure("server_cpus").map(|cpus| cpus as usize));
     }
     let info = scrape::get(&metrics.with_path("/info"), timeout).map(|(_, body)| body);

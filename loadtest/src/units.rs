@@ -63,6 +63,11 @@ pub(crate) fn count(n: f64) -> String {
     out
 }
 
+/// So many of something: `1 cell`, `2 cells`.
+pub(crate) fn many(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 fn three(n: f64) -> String {
     match n {
         _ if n < 9.995 => format!("{n:.2}"),

@@ -67,7 +67,7 @@ fn a_good_run_is_0_and_leaves_its_results() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
     let folder = std::env::temp_dir().join(format!("loadtest-program-{}", std::process::id()));
     let out = folder.to_str().unwrap();
-    let output = loadtest(&["--target", &target, "-d", "200ms", "-c", "1,2", "--out", out]);
+    let output = loadtest(&["--target", &target, "-d", "1s", "-c", "1,2", "--out", out]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("verdict") && !table.contains('\x1b'), "{table}");
@@ -86,7 +86,7 @@ fn flags_come_from_the_environment_too_and_a_run_gets_its_own_folder() {
         .env("LOADTEST_TARGET", format!("a=http://{address},b=http://{address}"))
         .env("LOADTEST_WORKLOAD", "/,/more")
         .env("LOADTEST_CONCURRENCY", "1")
-        .env("LOADTEST_DURATION", "50ms")
+        .env("LOADTEST_DURATION", "1s")
         .env("LOADTEST_RESULTS", &folder)
         .env("LOADTEST_DASHBOARD", "http://localhost:3000")
         .output()
@@ -135,6 +135,17 @@ fn failed_requests_are_1() {
 }
 
 #[test]
+fn a_page_without_metrics_is_3() {
+    let address = server(|_| ok("hi"));
+    let (target, metrics) = (format!("a=http://{address}"), format!("a=http://{address}/metrics"));
+    one_line(
+        &loadtest(&["--target", &target, "--metrics", &metrics]),
+        3,
+        "has no metrics of one of the lab's services",
+    );
+}
+
+#[test]
 fn an_unsupported_target_is_no_failure() {
     let address = server(|path| match path {
         "/metrics" => ok("server_supported 0\n"),
@@ -173,7 +184,7 @@ fn conditions_decide_the_exit_code_and_files_can_be_used_again() {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (first, second, both, csv) = (path("1.json"), path("2.json"), path("both.json"), path("1.csv"));
     let short =
-        |more: &[&str]| loadtest(&[&[target.as_str(), "-d", "50ms", "-c", "1", "-t", "1", "--quiet"], more].concat());
+        |more: &[&str]| loadtest(&[&[target.as_str(), "-d", "1s", "-c", "1", "-t", "1", "--quiet"], more].concat());
     let met = short(&["--json", &first, "--csv", &csv, "--fail-on", "errors<0.1%,mean<1h"]);
     assert_eq!(met.status.code(), Some(0), "{met:?}");
     assert_eq!(std::fs::read_to_string(&csv).unwrap().lines().count(), 2);

@@ -59,7 +59,7 @@ fn loadtest(arguments: &[&str]) -> Output {
 fn said(url: &str) -> String {
     let began = Instant::now();
     let output =
-        loadtest(&["--target", &target(), "-d", "300ms", "-c", "2", "--quiet", "--remote-write", url, "--trials", "2"]);
+        loadtest(&["--target", &target(), "-d", "1s", "-c", "2", "--quiet", "--remote-write", url, "--trials", "2"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(began.elapsed() < Duration::from_secs(20), "it waited for its Prometheus");
     String::from_utf8(output.stderr).unwrap()

@@ -25,7 +25,7 @@ fn plan() -> Plan {
     Plan {
         targets: vec!["x".into()],
         concurrencies: vec![2],
-        duration: Duration::from_millis(300),
+        duration: Duration::from_secs(1),
         warmup: Duration::ZERO,
         // Long, so that a busy machine does not turn one class into another.
         timeout: Duration::from_secs(20),
@@ -185,7 +185,7 @@ fn a_target_that_falls_silent_before_the_end_has_errors() {
     let cell = only(
         &plan,
         server(move |stream, _| {
-            while request(&stream).is_some() && answered.fetch_add(1, Relaxed) < 2_000 {
+            while request(&stream).is_some() && answered.fetch_add(1, Relaxed) < 20 {
                 (&stream).write_all(OK).unwrap();
             }
             hold(&stream);
@@ -295,7 +295,8 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after() {
         }
     });
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let cell = run(&plan(), &mut Metered(address, metrics)).cells.remove(0);
+    let cell =
+        run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut Metered(address, metrics)).cells.remove(0);
     let server = &cell.trials[0].server;
     let answered = 1e6 / server.cpu_us_per_request.unwrap();
     assert!(answered >= 1.0, "{answered}");

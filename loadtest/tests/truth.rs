@@ -265,7 +265,8 @@ fn the_crowd_beside_is_counted_apart() {
     assert_eq!(errors, 0, "{:?}", cell.errors);
     // The schedule was kept: only what was due in the window is counted, but for what waits at its ends.
     let due = cell.trials[0].seconds * 200.0;
-    assert!((cell.requests as f64 - due).abs() <= 10.0, "{} of {due}", cell.requests);
+    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0; // those due before the window, and sent in it
+    assert!((cell.requests as f64 - due).abs() <= 10.0 + late, "{} of {due}", cell.requests);
 }
 
 /// A target that ends its idle connections: each is seen, and opened again.
@@ -280,7 +281,7 @@ fn idle_connections_that_are_cut_off_are_counted() {
         while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {}
     });
     let beside = Crowd { idle: 40, ..Crowd::default() };
-    let cell = only(&Plan { beside, ..plan(Schedule::Rate(20.0), 1, 500) }, address);
+    let cell = only(&Plan { beside, ..plan(Schedule::Rate(20.0), 1, 1500) }, address);
     let seen = cell.trials[0].beside.idle;
     assert!((9..=10).contains(&seen.cut_off) && seen.up == 40, "{seen:?}");
 }

@@ -131,7 +131,7 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &Tally) -> io::Result<
     let members: Vec<Member> =
         kinds.iter().flat_map(|&(kind, count)| std::iter::repeat_n(kind, count)).map(member).collect();
     let reopen = (0..members.len() as u32).map(|index| (0, index)).collect();
-    let mut crowd = Beat {
+    let mut crowd = Bystanders {
         tally,
         members,
         reopen,
@@ -162,7 +162,8 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &Tally) -> io::Result<
     Ok(())
 }
 
-struct Beat<'a> {
+/// All who are beside the measured connections, driven by one loop.
+struct Bystanders<'a> {
     tally: &'a Tally,
     members: Vec<Member>,
     /// Which to open, and when; in the order of time, for the pause is the same for all.
@@ -177,7 +178,7 @@ struct Beat<'a> {
     busy_request: &'a [u8],
 }
 
-impl Beat<'_> {
+impl Bystanders<'_> {
     fn herd(&self, index: u32) -> &HerdTally {
         &self.tally.herds[self.members[index as usize].kind as usize]
     }

@@ -7,6 +7,7 @@ mod dial;
 mod open_loop;
 mod pacer;
 mod pin;
+mod polling;
 mod run_queue;
 mod wait;
 mod worker;
@@ -105,10 +106,12 @@ pub struct Outcome {
     pub local_failures: u64,
     /// Length of the window, as measured.
     pub window: Duration,
-    /// CPU time of all client threads in the window.
+    /// CPU time of all client threads in the window, without that of polling in vain.
     pub cpu: Duration,
-    /// The largest share of the window that one client thread spent on a CPU, 0 to 1.
+    /// The largest share of the window that one client thread spent on a CPU, polling in vain left out, 0 to 1.
     pub busiest_thread: f64,
+    /// The largest share of the window that one client thread polled in vain, 0 to 1. Open loop only.
+    pub polling: f64,
     /// The largest share of the window that one client thread was ready to run and had no CPU, 0 to 1.
     pub longest_wait: f64,
     /// Connections that were established at the end of the window.
@@ -148,9 +151,9 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, watch: &mut dyn Watch) -> io::R
         let mut before = 0;
         for (index, lane) in lanes.iter().enumerate() {
             let connections = load.concurrency / threads + usize::from(index < load.concurrency % threads);
+            let cpu = (threads <= load.cpus.len()).then(|| load.cpus[load.cpus.len() - 1 - index]);
             let share = Share { index, threads, connections, before, times };
             before += connections;
-            let cpu = (threads <= load.cpus.len()).then(|| load.cpus[load.cpus.len() - 1 - index]);
             let control = &control;
             let started = thread::Builder::new().name(format!("load-{index}")).spawn_scoped(scope, move || {
                 if let Some(cpu) = cpu {
@@ -243,6 +246,7 @@ fn sum(measured: Vec<Measured>) -> Outcome {
     let mut windows = Duration::ZERO;
     let mut cpu = Duration::ZERO;
     let mut busiest_thread = 0.0f64;
+    let mut polling = 0.0f64;
     let mut longest_wait = 0.0f64;
     let mut unsent = 0;
     let mut established = 0;
@@ -263,8 +267,10 @@ fn sum(measured: Vec<Measured>) -> Outcome {
         total.local_failures += part.meter.local_failures;
         windows += part.window;
         cpu += part.cpu;
-        busiest_thread = busiest_thread.max(part.cpu.as_secs_f64() / part.window.as_secs_f64().max(1e-9));
-        longest_wait = longest_wait.max(part.waited.as_secs_f64() / part.window.as_secs_f64().max(1e-9));
+        let share = |time: Duration| time.as_secs_f64() / part.window.as_secs_f64().max(1e-9);
+        busiest_thread = busiest_thread.max(share(part.cpu));
+        polling = polling.max(share(part.polled));
+        longest_wait = longest_wait.max(share(part.waited));
         unsent += part.unsent;
         established += part.established;
         interrupted |= part.interrupted;
@@ -286,6 +292,7 @@ fn sum(measured: Vec<Measured>) -> Outcome {
         window,
         cpu,
         busiest_thread,
+        polling,
         longest_wait,
         established,
         interrupted,

@@ -3,29 +3,33 @@
 use crate::meter::Nanos;
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use nix::sys::prctl::set_timerslack;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 /// Lets the calling thread's sleeps end when they are due: by default the kernel adds up to 50 µs. PR_SET_TIMERSLACK(2)
 pub fn be_punctual() {
     let _ = set_timerslack(1);
 }
 
-/// Waits for events, but not longer than `patience`. epoll_pwait2(2), since Linux 5.11.
-///
-/// Where the kernel (or a container's seccomp profile) does not have it: epoll_wait(2) with whole milliseconds rounded
-/// down, so that the caller spins through the last one.
+/// Waits for events, but not longer than `patience`. epoll_pwait2(2), since Linux 5.11, or ppoll(2) where the kernel (or a
+/// container's seccomp profile) does not have it.
 ///
 /// # Errors
 /// What the kernel said.
 pub fn wait_precisely(epoll: &Epoll, events: &mut [EpollEvent], patience: Nanos) -> nix::Result<usize> {
     match epoll_pwait2(epoll, events, patience) {
-        Err(Errno::ENOSYS | Errno::EPERM) => {
-            epoll.wait(events, EpollTimeout::from((patience / 1_000_000).min(u16::MAX.into()) as u16))
-        }
+        Err(Errno::ENOSYS | Errno::EPERM) => poll_and_wait(epoll, events, patience),
         result => result,
     }
+}
+
+/// The same in two system calls: an epoll instance is readable when it has events. epoll(7)
+fn poll_and_wait(epoll: &Epoll, events: &mut [EpollEvent], patience: Nanos) -> nix::Result<usize> {
+    ppoll(&mut [PollFd::new(epoll.0.as_fd(), PollFlags::POLLIN)], Some(Duration::from_nanos(patience).into()), None)?;
+    epoll.wait(events, EpollTimeout::ZERO)
 }
 
 fn epoll_pwait2(epoll: &Epoll, events: &mut [EpollEvent], patience: Nanos) -> nix::Result<usize> {
@@ -39,4 +43,29 @@ fn epoll_pwait2(epoll: &Epoll, events: &mut [EpollEvent], patience: Nanos) -> ni
         libc::epoll_pwait2(epoll.0.as_raw_fd(), events.as_mut_ptr().cast(), room, &timeout, std::ptr::null())
     };
     Errno::result(count).map(|count| count as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::epoll::{EpollCreateFlags, EpollFlags};
+    use nix::sys::eventfd::EventFd;
+    use std::time::Instant;
+
+    #[test]
+    fn both_ways_wait_for_an_event_or_the_time() {
+        type Wait = fn(&Epoll, &mut [EpollEvent], Nanos) -> nix::Result<usize>;
+        for wait in [wait_precisely as Wait, poll_and_wait] {
+            let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();
+            let event = EventFd::new().unwrap();
+            epoll.add(&event, EpollEvent::new(EpollFlags::EPOLLIN, 7)).unwrap();
+            let mut events = [EpollEvent::empty(); 2];
+            let (began, patience) = (Instant::now(), Duration::from_micros(1500));
+            assert_eq!(wait(&epoll, &mut events, patience.as_nanos() as Nanos), Ok(0));
+            assert!(began.elapsed() >= patience);
+            event.write(1).unwrap();
+            assert_eq!(wait(&epoll, &mut events, Nanos::MAX / 2), Ok(1));
+            assert_eq!(events[0].data(), 7);
+        }
+    }
 }

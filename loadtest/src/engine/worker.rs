@@ -15,6 +15,7 @@ use super::control::{Control, Lane};
 use super::dial::Dialer;
 use super::open_loop::{Next, OpenLoop};
 use super::pacer::Pacer;
+use super::polling::{LEAD, Polling};
 use super::run_queue;
 use super::wait::{be_punctual, wait_precisely};
 use crate::class::Class;
@@ -44,8 +45,10 @@ pub struct Measured {
     pub window: Duration,
     /// The window was cut short.
     pub interrupted: bool,
-    /// CPU time of this thread in the window.
+    /// CPU time of this thread in the window, without that of polling in vain.
     pub cpu: Duration,
+    /// Time that this thread polled in vain in the window, since its next request was due too soon for a sleep.
+    pub polled: Duration,
     /// Time in which this thread was ready to run in the window and had no CPU.
     pub waited: Duration,
     /// Connections that were established when the window ended.
@@ -99,6 +102,7 @@ pub struct Worker<'a> {
     load: bool,
     share: Share,
     open_loop: OpenLoop,
+    polling: Polling,
     /// The last reading of the clock.
     now: Nanos,
     buffer: Box<[u8]>,
@@ -130,6 +134,7 @@ impl<'a> Worker<'a> {
             load: false,
             share,
             open_loop: OpenLoop::default(),
+            polling: Polling::default(),
             now: 0,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             next_sweep: 0,
@@ -156,12 +161,13 @@ impl<'a> Worker<'a> {
             return Ok(None);
         }
         let begin = now;
-        let (cpu, waited) = (thread_cpu(), run_queue::waited());
+        let (cpu, waited, polled) = (thread_cpu(), run_queue::waited(), self.polling.in_vain());
         self.lane.keep_total(&self.meter.ends);
         self.meter.begin_window(self.in_flight());
         self.slots.iter_mut().for_each(|slot| slot.client.forget_served());
         now = self.turns(&mut events, window.end)?;
         let (cpu, waited) = (thread_cpu() - cpu, run_queue::waited().saturating_sub(waited));
+        let polled = self.polling.in_vain() - polled;
         let unsent = self.open_loop.unsent(now);
         self.meter.started += unsent;
         self.meter.ends[Class::AbortedAtEnd] += self.in_flight() + unsent;
@@ -171,7 +177,8 @@ impl<'a> Worker<'a> {
             meter: std::mem::take(&mut self.meter),
             window: Duration::from_nanos(now - begin),
             interrupted: now < window.end,
-            cpu,
+            cpu: cpu.saturating_sub(polled),
+            polled,
             waited,
             established,
             served: self.slots.iter().map(|slot| slot.client.served()).collect(),
@@ -258,12 +265,7 @@ impl<'a> Worker<'a> {
 
     /// Waits for events, but not longer than `until`, and handles them.
     fn turn(&mut self, events: &mut [EpollEvent], until: Nanos) -> io::Result<Nanos> {
-        let patience = self.patience(until);
-        let count = match self.share.times {
-            None => self.epoll.wait(events, EpollTimeout::from(patience.div_ceil(1_000_000) as u16)),
-            Some(_) => wait_precisely(&self.epoll, events, patience),
-        };
-        let count = match count {
+        let count = match self.wait(events, until) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
@@ -304,12 +306,38 @@ impl<'a> Worker<'a> {
         Ok(now)
     }
 
+    /// Waits for events, but not longer than `until` and until the next thing is due.
+    fn wait(&mut self, events: &mut [EpollEvent], until: Nanos) -> nix::Result<usize> {
+        let mut now = self.clock.now();
+        if self.share.times.is_none() {
+            let patience = self.patience(now, until);
+            return self.epoll.wait(events, EpollTimeout::from(patience.div_ceil(1_000_000) as u16));
+        }
+        loop {
+            let patience = self.patience(now, until);
+            let sleep = match self.open_loop.due() {
+                Some(due) if self.polling.is_welcome(now, run_queue::waited) => {
+                    patience.min(due.saturating_sub(LEAD + now))
+                }
+                _ => patience,
+            };
+            if sleep > 0 || patience == 0 {
+                return wait_precisely(&self.epoll, events, sleep);
+            }
+            let count = self.epoll.wait(events, EpollTimeout::ZERO)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            let before = std::mem::replace(&mut now, self.clock.now());
+            self.polling.found_nothing(now - before);
+        }
+    }
+
     /// How long to wait for events: until the next thing that is due.
-    fn patience(&self, until: Nanos) -> Nanos {
+    fn patience(&self, now: Nanos, until: Nanos) -> Nanos {
         if !self.unfinished.is_empty() {
             return 0;
         }
-        let now = self.clock.now();
         let retry = self.retries.peek().map_or(Nanos::MAX, |&Reverse((due, _))| due);
         let send = self.open_loop.due().unwrap_or(Nanos::MAX);
         until.min(retry).min(send).min(self.next_sweep).saturating_sub(now).min(NAP)
