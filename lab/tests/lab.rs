@@ -62,7 +62,7 @@ fn is_gone(pid: u32) -> bool {
 fn measures_every_model_and_leaves_the_results() {
     let out = folder("measures");
     let workloads = "/,POST /nod";
-    let arguments = ["-d", "500ms", "-c", "4", "--workload", workloads, "--requests-per-connection", "unlimited,1"];
+    let arguments = ["-d", "1s", "-c", "4", "--workload", workloads, "--requests-per-connection", "unlimited,1"];
     let run = output(&[&arguments[..], &["--out", out.to_str().expect("UTF-8")]].concat());
     assert!(run.status.success(), "{}\n{}", text(&run.stdout), text(&run.stderr));
     let results: serde_json::Value =

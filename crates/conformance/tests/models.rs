@@ -66,7 +66,7 @@ models! {
     uring: "uring",
 }
 
-const SHORT_TIMEOUTS: [&str; 6] = ["--head-timeout", "300ms", "--body-timeout", "400ms", "--idle-timeout", "500ms"];
+const SHORT_TIMEOUTS: [&str; 6] = ["--head-timeout", "1500ms", "--body-timeout", "2s", "--idle-timeout", "4s"];
 
 fn files() -> &'static Path {
     static FILES: OnceLock<PathBuf> = OnceLock::new();

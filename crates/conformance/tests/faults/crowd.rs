@@ -1,5 +1,7 @@
 //! Many connections at once.
 
+use std::sync::{Mutex, PoisonError};
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 
@@ -8,6 +10,9 @@ use crate::service::{Service, start, wait_for};
 
 pub fn ten_thousand_connections(model: &'static str) {
     const CONNECTIONS: usize = 10_000;
+    // There may be no room for two such crowds at a time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     if hard < CONNECTIONS as u64 + 500 {
         return println!("skipped: a process may have only {hard} descriptors here");

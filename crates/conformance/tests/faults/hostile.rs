@@ -16,7 +16,7 @@ pub fn a_head_that_trickles_in(model: &'static str) {
     let mut slow = Client::connect(service.listen).expect("a connection");
     let begun = Instant::now();
     for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
-        if slow.send(&[*byte]).is_err() || slow.is_readable() {
+        if slow.is_readable() || slow.send(&[*byte]).is_err() {
             break;
         }
         assert_eq!(get(service.listen, "/").expect("an answer to another").status, 200);
@@ -34,9 +34,9 @@ pub fn a_peer_that_does_not_read(model: &'static str) {
     let Some(service) = start(model, &["--write-timeout", "1s"]) else { return };
     let pid = service.model_pid().expect("a model");
     let mut deaf = Client::connect(service.listen).expect("a connection");
+    let begun = Instant::now();
     deaf.send(&request("/files/10m")).expect("it is open");
     assert_eq!(deaf.head().expect("a head").length, 10 << 20);
-    let begun = Instant::now();
     wait_for("its connection to be closed", || service.active() == 0.0);
     let took = begun.elapsed();
     assert!(ONE_SECOND.contains(&took), "{took:?}");
@@ -48,7 +48,7 @@ pub fn a_peer_that_does_not_read(model: &'static str) {
 /// One asks a hundred thousand times without a pause and reads, another one asks and does not read.
 pub fn a_flood_of_pipelined_requests(model: &'static str) {
     const REQUESTS: usize = 100_000;
-    let Some(service) = start(model, &["--write-timeout", "1s"]) else { return };
+    let Some(service) = start(model, &["--write-timeout", "4s"]) else { return };
     let pid = service.model_pid().expect("a model");
     let flood = Client::connect(service.listen).expect("a connection");
     let deaf = Client::connect(service.listen).expect("a connection");
@@ -78,7 +78,7 @@ pub fn a_flood_of_pipelined_requests(model: &'static str) {
     let grown = (most - before) / 1024.0;
     println!("{model}: under a flood another waits at most {longest:?}, and memory grows by {grown} KiB");
     assert!(longest < Duration::from_secs(3), "another one waited for {longest:?}");
-    assert!(grown < 8.0 * 1024.0, "memory grew by {grown} KiB");
+    assert!(grown < 16.0 * 1024.0, "memory grew by {grown} KiB");
     drop(deaf);
     service.is_well(pid);
     service.stopped();
@@ -121,7 +121,7 @@ pub fn heads_and_bodies_without_end(model: &'static str) {
 pub fn a_crowd_of_deaf_peers(model: &'static str) {
     const DEAF: usize = 150;
     const FILES: usize = 30;
-    let Some(service) = start(model, &[]) else { return };
+    let Some(service) = start(model, &["--write-timeout", "2m"]) else { return };
     let pid = service.model_pid().expect("a model");
     let [large, small] = ["10m", "1m"].map(|name| std::fs::read(served().join(name)).expect("a file"));
     let mut deaf: Vec<_> = (0..DEAF)
@@ -150,7 +150,7 @@ pub fn a_crowd_of_deaf_peers(model: &'static str) {
 pub fn files_reach_slow_readers_whole(model: &'static str) {
     const READERS: usize = 8;
     const STEP: usize = 200_000; // not on the boundary of a chunk or a page
-    let Some(service) = start(model, &[]) else { return };
+    let Some(service) = start(model, &["--write-timeout", "2m"]) else { return };
     let pid = service.model_pid().expect("a model");
     let names = ["/files/10m", "/files/1m"];
     let files = names.map(|name| std::fs::read(served().join(&name[7..])).expect("a file"));

@@ -11,9 +11,9 @@ use crate::nod;
 use crate::proc::children;
 use crate::service::start;
 
-const SHORT_TIMEOUTS: [&str; 6] = ["--threads", "1", "--idle-timeout", "1s", "--head-timeout", "1s"];
+const SHORT_TIMEOUTS: [&str; 6] = ["--threads", "1", "--idle-timeout", "2s", "--head-timeout", "2s"];
 /// Longer than these, from the first byte on.
-const LONG: Duration = Duration::from_millis(2500);
+const LONG: Duration = Duration::from_millis(4500);
 
 /// What comes while the loop computes for somebody else is looked at before anybody is called late.
 pub fn nobody_is_called_late_after_a_long_callback(model: &'static str) {

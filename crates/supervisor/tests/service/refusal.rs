@@ -32,8 +32,8 @@ fn line_of(mut command: std::process::Command) -> String {
 }
 
 fn a_port_in_use_is_named_with_its_flag() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let holder = TcpListener::bind(&taken).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
     for flag in ["--listen", "--admin"] {
         let line = refused(&[flag, &taken]);
         assert!(line.contains(&taken) && line.contains(flag) && line.contains("in use"), "{line}");
