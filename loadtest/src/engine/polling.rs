@@ -29,7 +29,7 @@ impl Polling {
     pub fn is_welcome(&mut self, now: Nanos, waited: impl FnOnce() -> Duration) -> bool {
         if now >= self.looked + LOOK {
             let waited = waited().as_nanos() as Nanos;
-            if waited - self.waited > (now - self.looked) / SHARED {
+            if waited.saturating_sub(self.waited) > (now - self.looked) / SHARED {
                 self.resting_until = now + REST;
             }
             (self.looked, self.waited) = (now, waited);
