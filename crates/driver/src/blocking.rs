@@ -12,6 +12,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
+use crate::hearing::stop;
 use crate::syscalls::Calls;
 
 /// Bytes of the read buffer, on the worker's stack. Each page of it that a forked child touches is a page fault.
@@ -160,9 +161,8 @@ impl Interruptible {
 
     /// Tells the connection of SIGTERM, if that has come.
     fn pass_on_sigterm<H: Handler>(&mut self, conn: &mut Conn<H>, now: Instant) {
-        if STOPPING.load(SeqCst) {
-            self.told = true;
-            conn.stop(now);
+        if STOPPING.load(SeqCst) && !std::mem::replace(&mut self.told, true) {
+            stop(conn, &self.stream, now);
         }
     }
 

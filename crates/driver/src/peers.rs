@@ -8,6 +8,7 @@ use slotmap::{DefaultKey, Key, KeyData, SlotMap};
 
 use crate::alike::{BUFFER, TURN};
 use crate::arrivals::Arrivals;
+use crate::hearing::stop;
 use crate::helpers::Helpers;
 use crate::syscalls::Calls;
 use crate::timers::Timers;
@@ -179,7 +180,7 @@ impl<'a, H: Handler, F: SendFile> Peers<'a, H, F> {
             let key = self.peers.insert_with_key(|key| {
                 let mut conn = connect(key.data().as_ffi(), *now);
                 if *stopping {
-                    conn.stop(*now);
+                    stop(&mut conn, &socket, *now);
                 }
                 Peer { socket, conn, ready, reminder: None, watched: Watch::Reads, again: false, awaits_piece: false }
             });
@@ -326,7 +327,7 @@ impl<'a, H: Handler, F: SendFile> Peers<'a, H, F> {
         if !std::mem::replace(&mut self.stopping, true) {
             self.arrivals.stop();
             for (key, peer) in &mut self.peers {
-                peer.conn.stop(self.now);
+                stop(&mut peer.conn, &peer.socket, self.now);
                 if !std::mem::replace(&mut peer.again, true) {
                     self.again.push(key.data().as_ffi());
                 }

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use app::App;
 
-pub use driver::{HELPER_THREADS, REST, Stop};
+pub use driver::{HELPER_THREADS, REST, Stop, hear};
 use flags::{Flags, Mode};
 
 /// An I/O model: its name, and the one function that it is.

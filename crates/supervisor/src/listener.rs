@@ -71,33 +71,24 @@ fn attach_filter(listener: &TcpListener) -> io::Result<()> {
     ];
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the option takes a `sock_fprog`, and its program lives until after the call.
-    unsafe { set_option(listener, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program) }
+    let attached = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    Errno::result(attached)?;
+    Ok(())
 }
 
 /// The way that anybody may go: only packets that have not been forwarded once are let in, and whose sender began
-/// with the highest TTL; Linux begins with 64. Connections in the queue have their own setting already, but those
-/// half-way into it are lost. ip(7), IP_MINTTL
+/// with the highest TTL; Linux begins with 64. Connections in the queue have their own setting already; those half-way
+/// into it get this one, and are deaf until their model has them [hear](driver::hear).
 fn require_ttl(listener: &TcpListener) -> io::Result<()> {
-    const MOST: libc::c_int = 255;
-    // SAFETY: both options take an int.
-    unsafe {
-        if listener.local_addr()?.is_ipv6() {
-            set_option(listener, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &MOST)?;
-        }
-        set_option(listener, libc::IPPROTO_IP, libc::IP_MINTTL, &MOST) // on an IPv6 socket for IPv4 peers
-    }
-}
-
-/// One call of setsockopt(2).
-///
-/// # Safety
-/// The option must take a `T`, and the pointers in it must be good during the call.
-unsafe fn set_option<T>(listener: &TcpListener, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel reads `len` bytes, which are the value's; what they mean is the caller's promise.
-    let set = unsafe { libc::setsockopt(listener.as_raw_fd(), level, name, (&raw const *value).cast(), len) };
-    Errno::result(set)?;
-    Ok(())
+    driver::require_ttl(listener, 255)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ async fn converse<H: Handler>(
     let mut socket = Socket::new(socket, alarm, sigterm)?;
     loop {
         socket.let_others().await;
-        stopping.pass_on(&mut conn, now);
+        stopping.pass_on(&mut conn, &socket, now);
         if !socket.is_ready() {
             conn.expired(now); // here too: a peer that keeps sending never lets a read time out
         }
@@ -132,14 +132,14 @@ async fn converse<H: Handler>(
             Want::Sleep(until) => {
                 sleep_until(until.into()).await; // which SIGTERM does not end
                 now = Instant::now();
-                stopping.pass_on(&mut conn, now);
+                stopping.pass_on(&mut conn, &socket, now);
                 conn.woke(now);
                 Ok(())
             }
             Want::Block(job) => {
                 let reply = spawn_blocking(|| job.run()).await?;
                 now = Instant::now();
-                stopping.pass_on(&mut conn, now);
+                stopping.pass_on(&mut conn, &socket, now);
                 conn.done(reply, now);
                 Ok(())
             }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::time::Instant;
 
@@ -123,5 +123,11 @@ impl<'a, 's> Socket<'a, 's> {
     /// Says that nothing more will be written.
     pub fn shut(&self) -> io::Result<()> {
         self.stream.get_ref().shutdown(Shutdown::Write)
+    }
+}
+
+impl AsFd for Socket<'_, '_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }

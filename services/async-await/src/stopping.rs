@@ -1,4 +1,5 @@
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
@@ -44,9 +45,9 @@ impl Stopping {
     }
 
     /// Tells the connection of SIGTERM, if that has come.
-    pub fn pass_on<H: Handler>(&self, conn: &mut Conn<H>, now: Instant) {
+    pub fn pass_on<H: Handler>(&self, conn: &mut Conn<H>, socket: &impl AsFd, now: Instant) {
         if self.has_begun() {
-            conn.stop(now);
+            driver::stop(conn, socket, now);
         }
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Server<'a> {
     pub fn take_in(self: &Rc<Self>, socket: TcpStream, now: Instant) -> Rc<Client<'a>> {
         let mut conn = self.app.connect(now);
         if self.stopping.get() {
-            conn.stop(now);
+            driver::stop(&mut conn, &socket, now);
         }
         let state = RefCell::new(State { conn, kill: None, resume: None });
         let mut clients = self.clients.borrow_mut();
@@ -123,7 +123,7 @@ impl<'a> Server<'a> {
         self.arrivals.borrow_mut().stop();
         let clients: Vec<_> = self.clients.borrow().values().filter_map(Weak::upgrade).collect();
         for client in clients {
-            client.state.borrow_mut().conn.stop(reactor.now());
+            driver::stop(&mut client.state.borrow_mut().conn, &client.socket, reactor.now());
             client.go_on(reactor, false)?;
         }
         self.listen(reactor)

@@ -139,6 +139,9 @@ pub struct Watched {
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.progress.is_stopping() {
+            supervisor::hear(&self.socket);
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         self.progress.received(&buffer.filled()[before..]);

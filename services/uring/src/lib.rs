@@ -289,7 +289,7 @@ impl<'a> Loop<'a> {
     fn take_in(&mut self, socket: TcpStream) -> io::Result<()> {
         let mut conn = self.app.connect(self.now);
         if self.stopping {
-            conn.stop(self.now);
+            driver::stop(&mut conn, &socket, self.now);
         }
         let key = self.peers.insert(Peer::new(socket, conn)).data().as_ffi();
         self.advance(key)
@@ -332,7 +332,8 @@ impl<'a> Loop<'a> {
         self.arrivals.stop();
         let keys: Vec<_> = self.peers.keys().collect();
         for key in keys {
-            self.peers[key].conn.stop(self.now);
+            let peer = &mut self.peers[key];
+            driver::stop(&mut peer.conn, &peer.socket, self.now);
             self.advance(key.data().as_ffi())?;
         }
         Ok(())
