@@ -100,6 +100,7 @@ impl Ring {
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
                 // A process that was stopped for a while is woken like this, with completions that it has not got yet.
                 Some(Errno::EINTR) => self.submit_and_wait(Some(Duration::ZERO)),
+                Some(Errno::ETIME) if pause != Some(Duration::ZERO) => self.submit_and_wait(Some(Duration::ZERO)),
                 // The time is over; or completions must be taken before more can be submitted.
                 Some(Errno::ETIME | Errno::EBUSY | Errno::EAGAIN) => Ok(()),
                 _ => Err(error),

@@ -201,11 +201,11 @@ fn in_two_pieces(load: &Load, first: &[u8], second: &[u8]) -> Outcome {
     if answer.status == 200 { Ok(1) } else { Err(format!("{answer:?}")) }
 }
 
-/// Connections that were idle for long bring a request just before SIGTERM.
+/// Connections that were idle for a while bring a request just before SIGTERM.
 pub fn answers_what_came_before_it(model: &'static str) {
     for _ in 0..3 {
         let Some(service) = start(model, &[]) else { return };
-        let mut clients = idle_for_long(&service, 50);
+        let mut clients = idle_for(LATE, &service, 50);
         clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
         service.stopped();
         for mut client in clients {
@@ -247,7 +247,7 @@ pub fn ends_an_idle_server_at_once(model: &'static str) {
         // A busy machine can make it longer, but hardly each time.
         let at_once = (0..5).any(|_| {
             let Some(service) = start(model, &[]) else { return true };
-            let clients = idle_for_long(&service, connections);
+            let clients = idle_for(FAREWELL, &service, connections);
             let took = service.stopped();
             println!("{model}: stops within {took:?} with {connections} idle connections");
             for client in clients {
@@ -259,13 +259,13 @@ pub fn ends_an_idle_server_at_once(model: &'static str) {
     }
 }
 
-/// That many connections that have had an answer, and were quiet for longer than the farewell.
-fn idle_for_long(service: &Service, connections: usize) -> Vec<Client> {
+/// That many connections that have had an answer, and were quiet for longer than that.
+fn idle_for(time: Duration, service: &Service, connections: usize) -> Vec<Client> {
     let mut clients: Vec<_> =
         (0..connections).map(|_| Client::connect(service.listen).expect("a connection")).collect();
     for client in &mut clients {
         assert_eq!(client.get("/").expect("an answer").status, 200);
     }
-    thread::sleep(FAREWELL + Duration::from_millis(100));
+    thread::sleep(time + Duration::from_millis(100));
     clients
 }
