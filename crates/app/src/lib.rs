@@ -64,9 +64,9 @@ impl Settings {
     ///
     /// # Panics
     /// If the model has not declared it.
-    pub fn own(&self, flag: &str) -> usize {
-        let own = self.own.iter().find(|(name, _)| *name == flag);
-        own.unwrap_or_else(|| panic!("the model has no flag --{flag}")).1
+    pub fn flag(&self, name: &str) -> usize {
+        let value = self.own.iter().find(|(own, _)| *own == name);
+        value.unwrap_or_else(|| panic!("the model has no flag --{name}")).1
     }
 }
 
@@ -119,7 +119,7 @@ impl App {
     ///
     /// The CPU's features are such a thing: asking for them (CPUID) traps in a virtual machine, and a child that has to
     /// ask spends a tenth of its life on it.
-    pub fn rehearse(&self) {
+    pub fn warm_up(&self) {
         let now = Instant::now();
         let mut conn = self.connect(now);
         conn.received(b"GET / HTTP/1.1\r\nHost: rehearsal\r\n\r\n", now);

@@ -117,7 +117,7 @@ fn the_time_for_one_more_request_ends() {
     let mut peer = peer();
     peer.send(GET);
     peer.conn.stop(peer.now);
-    peer.pass(limits().farewell_time - MOMENT);
+    peer.pass(limits().grace_time - MOMENT);
     assert!(!peer.closed);
     peer.pass(MOMENT);
     assert!(peer.closed);
@@ -128,10 +128,10 @@ fn stopping_again_changes_nothing() {
     let mut peer = peer();
     peer.send(GET);
     peer.conn.stop(peer.now);
-    peer.pass(limits().farewell_time / 2);
+    peer.pass(limits().grace_time / 2);
     peer.conn.stop(peer.now);
     assert!(!peer.closed);
-    peer.pass(limits().farewell_time / 2);
+    peer.pass(limits().grace_time / 2);
     assert!(peer.closed);
 }
 
@@ -141,7 +141,7 @@ fn stopping_finishes_what_is_being_written_and_says_goodbye() {
     conn.received(GET, now);
     conn.stop(now);
     assert!(!drink(&mut conn, now).contains("Connection: close"), "it was composed before");
-    assert_eq!(conn.deadline(), Some(now + limits().farewell_time), "not the idle time, nor at once");
+    assert_eq!(conn.deadline(), Some(now + limits().grace_time), "not the idle time, nor at once");
 }
 
 #[test]

@@ -372,7 +372,7 @@ impl<H: Handler> Peer<H> {
                     *now = Instant::now();
                     let waited = std::mem::replace(&mut self.awaits_piece, matches!(sent, Ok(None)));
                     if waited && !self.awaits_piece {
-                        self.conn.piece_is_here(*now);
+                        self.conn.file_ready(*now);
                     }
                     match sent {
                         Ok(None) => return Pause::For(Watch::Nothing),

@@ -229,7 +229,7 @@ impl<H: Handler> Conn<H> {
     }
 
     /// The next piece of the file had to be waited for, and is here: from now on the peer has its time to take it.
-    pub fn piece_is_here(&mut self, now: Instant) {
+    pub fn file_ready(&mut self, now: Instant) {
         if matches!(self.step, Step::File { .. }) {
             self.deadline = Some(now + self.limits.write_time);
         }
@@ -276,15 +276,15 @@ impl<H: Handler> Conn<H> {
 
     /// The server stops: what is under way is finished, with `Connection: close`, and nothing new is begun.
     ///
-    /// An idle connection is closed at once, unless it was busy within [`Limits::farewell_time`].
+    /// An idle connection is closed at once, unless it was busy within [`Limits::grace_time`].
     pub fn stop(&mut self, now: Instant) {
         let first = !std::mem::replace(&mut self.stopping, true);
         if first
             && self.is_idle()
             && let Some(deadline) = self.deadline
         {
-            let farewell = deadline - self.limits.idle_time + self.limits.farewell_time;
-            self.deadline = Some(farewell.min(deadline));
+            let grace = deadline - self.limits.idle_time + self.limits.grace_time;
+            self.deadline = Some(grace.min(deadline));
             self.expired(now);
         }
     }
@@ -314,7 +314,7 @@ impl<H: Handler> Conn<H> {
         } else if let Some(upload) = &self.upload {
             self.deadline = Some(upload.until); // that was `100 Continue`
         } else if !self.has_begun() {
-            let idle = if self.stopping { self.limits.farewell_time } else { self.limits.idle_time };
+            let idle = if self.stopping { self.limits.grace_time } else { self.limits.idle_time };
             self.deadline = Some(now + idle);
             if self.output.capacity() > IDLE_BUFFER {
                 self.output = Vec::new();

@@ -26,7 +26,7 @@ pub struct Limits {
     /// Once stopping: how long a connection that was lately busy may still bring its next request.
     ///
     /// Its client may have sent one before it could know; closing at once would reset it (RFC 9112, 9.6).
-    pub farewell_time: Duration,
+    pub grace_time: Duration,
 }
 
 impl Limits {
@@ -47,7 +47,7 @@ impl Default for Limits {
             idle_time: Duration::from_secs(15),
             write_time: Duration::from_secs(20),
             drain_time: Duration::from_secs(1),
-            farewell_time: Duration::from_secs(1),
+            grace_time: Duration::from_secs(1),
         }
     }
 }

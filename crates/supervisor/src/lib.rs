@@ -57,7 +57,7 @@ impl Model {
     }
 }
 
-/// A flag of one model: a number from 1 on, which the model reads with [`Settings::own`](app::Settings::own).
+/// A flag of one model: a number from 1 on, which the model reads with [`Settings::flag`](app::Settings::flag).
 #[derive(Clone, Copy, Debug)]
 pub struct Flag {
     /// Without the dashes.

@@ -101,7 +101,7 @@ impl Progress {
             Some(since + limits.head_time)
         } else if self.is(Phase::Idle) {
             // Its client may have sent a request before it could know that we stop (RFC 9112, 9.6).
-            let idle = if self.is_stopping() { limits.farewell_time.min(limits.idle_time) } else { limits.idle_time };
+            let idle = if self.is_stopping() { limits.grace_time.min(limits.idle_time) } else { limits.idle_time };
             Some(since + idle)
         } else {
             None

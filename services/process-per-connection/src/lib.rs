@@ -17,7 +17,7 @@ pub const MODEL: Model = Model { connection_takes: Resource::Process, ..Model::n
 /// Forks for each connection. Above the limit, a connection waits for a child to exit.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
-    app.rehearse();
+    app.warm_up();
     let mut children = Children::new(&listener, app.settings().max_connections, Calls(app.counters()))?;
     while let Some(socket) = children.next_arrival()? {
         children.fork(socket, |socket| {

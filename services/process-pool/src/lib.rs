@@ -38,12 +38,12 @@ const MAX_SPARE: Flag = Flag {
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let settings = app.settings();
     inherit_timeouts(&listener, &settings.limits)?;
-    app.rehearse();
+    app.warm_up();
     let most = settings.max_connections;
-    let min = settings.own(MIN_SPARE.name).min(most);
-    let spare = Spare { min, max: settings.own(MAX_SPARE.name).max(min) };
+    let min = settings.flag(MIN_SPARE.name).min(most);
+    let spare = Spare { min, max: settings.flag(MAX_SPARE.name).max(min) };
     let mut pool = Pool::new(&listener, most, spare, Calls(app.counters()))?;
-    pool.grow(settings.own(START.name), app)?;
+    pool.grow(settings.flag(START.name), app)?;
     while !pool.is_finished() {
         pool.wait()?;
         pool.reap()?;

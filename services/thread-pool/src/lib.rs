@@ -28,8 +28,8 @@ const QUEUE: Flag =
 /// Accepts connections for the pool until SIGTERM has come and every connection is finished.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
-    let workers = app.settings().own(WORKERS.name);
-    let limit = app.settings().max_connections.min(workers + app.settings().own(QUEUE.name));
+    let workers = app.settings().flag(WORKERS.name);
+    let limit = app.settings().max_connections.min(workers + app.settings().flag(QUEUE.name));
     let mut threads = Threads::new(&listener, limit, Calls(app.counters()))?;
     let queue = Queue::new(app.counters());
     thread::scope(|scope| {

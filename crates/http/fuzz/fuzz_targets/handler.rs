@@ -19,7 +19,7 @@ pub static LIMITS: Limits = Limits {
     idle_time: Duration::from_millis(150),
     write_time: Duration::from_millis(200),
     drain_time: Duration::from_millis(50),
-    farewell_time: Duration::from_millis(20),
+    grace_time: Duration::from_millis(20),
 };
 
 /// What was asked and what was told.
