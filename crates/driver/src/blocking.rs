@@ -12,30 +12,33 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
-use crate::hearing::stop;
 use crate::syscalls::Calls;
+use crate::ttl::stop_connection;
 
 /// Bytes of the read buffer, on the worker's stack. Each page of it that a forked child touches is a page fault.
 const BUFFER: usize = 4 << 10;
 
-/// Serves a whole connection with blocking calls. The error, if any, was the peer's.
+/// Serves a whole connection with blocking calls.
 ///
-/// It must come from a listener of [`inherit_timeouts`], and whoever stops the server must interrupt this thread: with
-/// SIGTERM, which a child of [`fork`](crate::fork) heeds, or with [`INTERRUPT`].
+/// Its listener must have the time-outs of [`inherit_timeouts`]. To stop the worker, its process gets SIGTERM, which a child
+/// of [`fork`](crate::fork) does not block, or its thread gets [`INTERRUPT`].
+///
+/// # Errors
+/// The peer's: its connection is broken.
 pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: Calls) -> io::Result<()> {
     let mut buffer = [0; BUFFER];
     let mut now = Instant::now();
-    let patience =
+    let time_left =
         |conn: &Conn<H>, now| conn.deadline().map_or(Duration::MAX, |at: Instant| at.saturating_duration_since(now));
-    let mut socket = Interruptible::new(socket, patience(&conn, now));
+    let mut socket = Interruptible::new(socket, time_left(&conn, now));
     loop {
-        socket.pass_on_sigterm(&mut conn, now);
-        conn.expired(now); // here too: a peer that keeps sending never lets a read time out
-        let patience = patience(&conn, now);
+        socket.stop_after_sigterm(&mut conn, now);
+        conn.expired(now); // here too: a read never times out while the peer keeps sending
+        let time_left = time_left(&conn, now);
         let done = match conn.want() {
             Want::Read => {
-                let read = socket.wait_at_most(patience).and_then(|()| calls.read(&socket.stream, &mut buffer));
-                // It was too late, or woken: what came in time is read all the same.
+                let read = socket.set_read_timeout(time_left).and_then(|()| calls.read(&socket.stream, &mut buffer));
+                // The time-out is over, or a signal came: bytes that came in time are read all the same.
                 let read = read.or_else(|error| match is_again(&error) {
                     true => calls.read_now(&socket.stream, &mut buffer),
                     false => Err(error),
@@ -56,14 +59,14 @@ pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: C
             Want::Sleep(until) => {
                 thread::sleep(until.saturating_duration_since(now)); // which SIGTERM does not end
                 now = Instant::now();
-                socket.pass_on_sigterm(&mut conn, now);
+                socket.stop_after_sigterm(&mut conn, now);
                 conn.woke(now);
                 Ok(())
             }
             Want::Block(job) => {
                 let reply = job.run();
                 now = Instant::now();
-                socket.pass_on_sigterm(&mut conn, now);
+                socket.stop_after_sigterm(&mut conn, now);
                 conn.done(reply, now);
                 Ok(())
             }
@@ -82,9 +85,12 @@ fn is_again(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Sets on the listener what every accepted socket then has: time-outs for a blocked read and write.
+/// Sets the time-outs of blocking reads and writes on the listener, from which every accepted socket inherits them.
 ///
 /// Linux copies them with the socket (`sk_clone_lock`), which saves two system calls a connection.
+///
+/// # Errors
+/// Those of setsockopt(2).
 pub fn inherit_timeouts(listener: &impl AsFd, limits: &Limits) -> io::Result<()> {
     setsockopt(listener, sockopt::ReceiveTimeout, &timeval(limits.idle_time))?;
     setsockopt(listener, sockopt::SendTimeout, &timeval(limits.write_time))?;
@@ -93,7 +99,7 @@ pub fn inherit_timeouts(listener: &impl AsFd, limits: &Limits) -> io::Result<()>
 
 pub(crate) static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// Has SIGTERM come to a worker of this process?
+/// Has SIGTERM come to this worker process, or to the process of this worker thread?
 pub fn is_stopping() -> bool {
     STOPPING.load(SeqCst)
 }
@@ -103,33 +109,32 @@ thread_local! {
     static BLOCKED_ON: Cell<RawFd> = const { Cell::new(-1) };
 }
 
-/// What interrupts a call that blocks, and says nothing else: for one thread among others, or a worker that is not needed
-/// any more. Were SIGTERM not blocked in all of them, the kernel would give it to any,
-/// and not to the one that waits for it.
+/// Interrupts a call in which one thread among others blocks. SIGTERM cannot do that: sent to the process, it may reach any
+/// thread that does not block it, and not the one that waits for it.
 pub const INTERRUPT: Signal = Signal::SIGUSR1;
 
-/// Installs what lets SIGTERM interrupt a worker: once in a process, before its first worker.
+/// Installs the handler that lets these signals interrupt a worker: once in a process, before its first worker.
 ///
 /// # Errors
 /// None in practice: sigaction(2) with valid arguments.
-pub fn prepare_for_sigterm() -> io::Result<()> {
+pub fn handle_signals(signals: impl IntoIterator<Item = Signal>) -> io::Result<()> {
     let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::empty(), SigSet::empty());
-    for signal in [Signal::SIGTERM, INTERRUPT] {
+    for signal in signals {
         // SAFETY: the handler stores to an atomic and makes one system call, and leaves errno as it was.
         unsafe { sigaction(signal, &action)? };
     }
     Ok(())
 }
 
-/// Lets SIGTERM interrupt this process. Whoever stops the server sends it to each worker.
-pub(crate) fn heed_sigterm() -> io::Result<()> {
+/// Lets SIGTERM interrupt this worker process.
+pub(crate) fn unblock_sigterm() -> io::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     Ok(signals.thread_unblock()?)
 }
 
-/// Ends a blocked read, and keeps one from blocking that was just about to: the old race between a flag and a
-/// call. The read that has begun ends with EINTR; the one that has not finds a short time-out on its socket.
+/// Ends a read that blocks, and keeps a read from blocking that was just about to begin (the old race between a flag and a
+/// call): a read that has begun ends with EINTR, and one that has not finds a short time-out on its socket.
 extern "C" fn on_signal(signal: libc::c_int) {
     if signal == libc::SIGTERM {
         STOPPING.store(true, SeqCst);
@@ -149,31 +154,31 @@ struct Interruptible {
     stream: TcpStream,
     /// The time-out that is set on the socket.
     timeout: Duration,
-    /// Has the connection been told of SIGTERM?
-    told: bool,
+    /// The connection knows that the server stops.
+    is_stopped: bool,
 }
 
 impl Interruptible {
     fn new(stream: TcpStream, timeout: Duration) -> Interruptible {
         BLOCKED_ON.set(stream.as_raw_fd());
-        Interruptible { stream, timeout, told: false }
+        Interruptible { stream, timeout, is_stopped: false }
     }
 
-    /// Tells the connection of SIGTERM, if that has come.
-    fn pass_on_sigterm<H: Handler>(&mut self, conn: &mut Conn<H>, now: Instant) {
-        if STOPPING.load(SeqCst) && !std::mem::replace(&mut self.told, true) {
-            stop(conn, &self.stream, now);
+    /// Tells the connection that the server stops, if SIGTERM has come.
+    fn stop_after_sigterm<H: Handler>(&mut self, conn: &mut Conn<H>, now: Instant) {
+        if STOPPING.load(SeqCst) && !std::mem::replace(&mut self.is_stopped, true) {
+            stop_connection(conn, &self.stream, now);
         }
     }
 
-    /// Sets the time-out for a read, unless the one that is set is near enough: most reads need no system call here.
-    fn wait_at_most(&mut self, patience: Duration) -> io::Result<()> {
-        if self.timeout.abs_diff(patience) > Duration::from_millis(20) || self.told {
-            setsockopt(&self.stream, sockopt::ReceiveTimeout, &timeval(patience))?;
-            self.timeout = patience;
+    /// Sets the read time-out, unless the one that is set is near enough: most reads need no system call here.
+    fn set_read_timeout(&mut self, time_left: Duration) -> io::Result<()> {
+        if self.timeout.abs_diff(time_left) > Duration::from_millis(20) || self.is_stopped {
+            setsockopt(&self.stream, sockopt::ReceiveTimeout, &timeval(time_left))?;
+            self.timeout = time_left;
         }
-        if STOPPING.load(SeqCst) && !self.told {
-            return Err(ErrorKind::Interrupted.into()); // what we set may have undone what the handler had set
+        if STOPPING.load(SeqCst) && !self.is_stopped {
+            return Err(ErrorKind::Interrupted.into()); // this time-out may have replaced the handler's
         }
         Ok(())
     }

@@ -1,34 +1,49 @@
-//! A socket driven by a [`Conn`](http::Conn): the blocking way, and the non-blocking "as far as it goes" way.
+//! What several I/O models share: a connection's [`Conn`](http::Conn) driven by system calls, each of which is counted.
 //!
-//! Everything that two I/O models would otherwise say twice is here: arrivals, children, timers, stopping,
-//! helper threads, and the system calls with their counts. What differs between models is in `services/`.
+//! What makes a model stands in its own folder in `services/`. Here is what would otherwise stand there twice:
+//!
+//! | for | look at |
+//! |---|---|
+//! | event loops that learn readiness (select, poll, epoll and what is built on it) | [`Poller`], [`Connections`] |
+//! | all event loops | [`Acceptor`], [`Permits`], [`Timers`], [`Helpers`], [`Sigterm`], [`on_each_thread`] |
+//! | workers that block | [`serve_blocking`], [`BlockingAcceptor`] |
+//! | worker threads | [`ThreadAcceptor`] |
+//! | worker processes | [`fork`], [`wait4`], [`terminate`] |
+//! | tasks on tokio (feature `tokio`) | `tasks` |
 
-mod alike;
-mod arrivals;
+mod acceptor;
+mod backlog;
 mod blocking;
-mod children;
-mod detached;
-mod door;
-mod epoll;
-mod hearing;
+mod common;
+mod connection;
+mod connections;
+mod files;
 mod helpers;
-mod peers;
-mod piece;
-mod stop;
+mod loops;
+mod permits;
+mod poller;
+mod processes;
+mod signals;
 mod syscalls;
+#[cfg(feature = "tokio")]
+pub mod tasks;
 mod threads;
 mod timers;
+mod ttl;
 
-pub use alike::{BUFFER, HELPER_THREADS, REST, STACK, TURN};
-pub use arrivals::{Arrivals, Places};
-pub use blocking::{INTERRUPT, inherit_timeouts, is_stopping, prepare_for_sigterm, serve_blocking};
-pub use children::{Children, fork, terminate, wait4_any};
-pub use epoll::Epoll;
-pub use hearing::{hear, require_ttl, stop};
+pub use acceptor::Acceptor;
+pub use backlog::{Backlog, BlockingAcceptor};
+pub use blocking::{INTERRUPT, handle_signals, inherit_timeouts, is_stopping, serve_blocking};
+pub use common::{BACK_OFF, HELPER_THREADS, MAX_STEPS, READ_BUFFER, THREAD_STACK};
+pub use connections::Connections;
+pub use files::{FileChunk, SendFile};
 pub use helpers::Helpers;
-pub use peers::{HELPERS, LISTENER, Peers, READS, Readiness, STOP, SendFile, Trigger, Watch};
-pub use piece::Piece;
-pub use stop::{Stop, on_each_thread, signals};
-pub use syscalls::{Calls, NotAccepted};
-pub use threads::{Guest, Threads};
-pub use timers::{Timers, timeout};
+pub use loops::on_each_thread;
+pub use permits::Permits;
+pub use poller::{Event, Id, Interest, Key, Poller, Readiness, Trigger};
+pub use processes::{fork, terminate, wait4};
+pub use signals::{Sigterm, signal_fd};
+pub use syscalls::{AcceptError, Calls};
+pub use threads::{Accepted, ThreadAcceptor};
+pub use timers::{Timers, poll_timeout};
+pub use ttl::{clear_min_ttl, set_min_ttl, stop_connection};

@@ -8,30 +8,30 @@ use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, SockFlag, accept4, recv, send};
 use scoreboard::{Counters, Syscall};
 
-/// A file is sent in pieces of at most that many bytes, so that one fast reader does not hold up a loop.
+/// One sendfile(2) sends at most that many bytes, so that a fast reader does not hold up the other connections of a loop.
 const SENDFILE_MOST: u64 = 256 << 10;
 
 /// What a failed accept(2) means.
-pub enum NotAccepted {
-    /// Nobody is waiting.
-    Nobody,
-    /// The machine has no descriptor or memory left: rest a while.
+pub enum AcceptError {
+    /// No connection waits in the backlog.
+    BacklogEmpty,
+    /// The machine has no descriptor or memory left: back off.
     Exhausted,
-    /// accept hands on the error of the connection that it would have given: that one alone is lost.
-    ThatOne,
+    /// The connection that was to be accepted is lost, and accept(2) hands on its error; the next one may be fine.
+    ConnectionLost,
     /// The listener is no good.
     Fatal(io::Error),
 }
 
-impl From<io::Error> for NotAccepted {
-    fn from(error: io::Error) -> NotAccepted {
+impl From<io::Error> for AcceptError {
+    fn from(error: io::Error) -> AcceptError {
         match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EAGAIN) => NotAccepted::Nobody,
-            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => NotAccepted::Exhausted,
+            Some(Errno::EAGAIN) => AcceptError::BacklogEmpty,
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => AcceptError::Exhausted,
             None | Some(Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK | Errno::EFAULT | Errno::EOPNOTSUPP) => {
-                NotAccepted::Fatal(error)
+                AcceptError::Fatal(error)
             }
-            Some(_) => NotAccepted::ThatOne,
+            Some(_) => AcceptError::ConnectionLost,
         }
     }
 }
@@ -47,7 +47,7 @@ impl Calls {
         flags.set(SockFlag::SOCK_NONBLOCK, nonblocking);
         self.0.syscall(Syscall::Accept);
         let fd = accept4(listener.as_raw_fd(), flags)?;
-        // SAFETY: accept4 has just given us this descriptor; nobody else owns it.
+        // SAFETY: accept4 has just returned this descriptor, so nothing else owns it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) }.into())
     }
 
@@ -57,13 +57,13 @@ impl Calls {
         Ok(recv(socket.as_raw_fd(), buffer, MsgFlags::empty())?)
     }
 
-    /// The same without waiting, on a socket that blocks.
+    /// recv(2) that does not wait, although the socket is a blocking one (MSG_DONTWAIT).
     pub fn read_now(self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.syscall(Syscall::Read);
         Ok(recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
     }
 
-    /// send(2); `more` holds the bytes back until a file follows them into the same packet.
+    /// send(2); `more` makes the kernel hold the bytes back until a file follows them into the same packet (MSG_MORE).
     pub fn write(self, socket: &TcpStream, bytes: &[u8], more: bool) -> io::Result<usize> {
         let mut flags = MsgFlags::MSG_NOSIGNAL;
         flags.set(MsgFlags::from_bits_retain(libc::MSG_MORE), more);

@@ -6,152 +6,138 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use libc::pid_t;
-use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{getpid, gettid};
-use scoreboard::Syscall;
 
-use crate::blocking::{INTERRUPT, STOPPING, prepare_for_sigterm};
-use crate::detached::Detached;
-use crate::door::{Door, Doorkeeper};
-use crate::stop::signals;
+use crate::backlog::{Backlog, BlockingAcceptor};
+use crate::blocking::{INTERRUPT, STOPPING, handle_signals};
+use crate::signals::signal_fd;
 use crate::syscalls::Calls;
+use nix::sys::signal::Signal;
 
-/// The connections of a process whose threads wait, each for one of them.
-pub struct Threads<'a> {
-    door: Door<'a>,
-    room: Arc<Room>,
-    threads: Detached,
+/// Accepts connections for threads, each of which serves one of them at a time with blocking calls.
+pub struct ThreadAcceptor<'a> {
+    backlog: Backlog<'a>,
+    open: Arc<OpenConnections>,
     sigterm: SignalFd,
 }
 
-/// A connection that has arrived. Dropped, it is closed, and its place is free.
-pub struct Guest {
-    /// Its socket, until somebody serves it.
+/// An accepted connection. When it is dropped, its socket is closed, and another connection may be accepted.
+pub struct Accepted {
+    /// Its socket, until it is served.
     socket: Option<TcpStream>,
-    room: Arc<Room>,
+    open: Arc<OpenConnections>,
     calls: Calls,
 }
 
-/// The places for connections that are open at a time.
-struct Room {
+/// How many connections are open, and whether the acceptor waits for one of them to close.
+struct OpenConnections {
     limit: usize,
-    taken: AtomicUsize,
-    /// Somebody waits for one to become free.
-    awaited: AtomicBool,
-    freed: EventFd,
+    count: AtomicUsize,
+    /// The acceptor waits.
+    is_awaited: AtomicBool,
+    /// Readable when a connection has closed for which the acceptor waits.
+    closed: EventFd,
 }
 
-impl<'a> Threads<'a> {
-    /// No connection yet. Above `limit` open ones, a connection waits in the kernel's queue.
-    pub fn new(listener: &'a TcpListener, limit: usize, calls: Calls) -> io::Result<Threads<'a>> {
-        let sigterm = signals([Signal::SIGTERM])?;
-        prepare_for_sigterm()?;
-        let freed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        let room = Room { limit, taken: AtomicUsize::new(0), awaited: AtomicBool::new(false), freed };
-        Ok(Threads { door: Door::new(listener, calls)?, room: Arc::new(room), threads: Detached::new()?, sigterm })
-    }
-
-    /// Waits for a place and for a connection; `None` once SIGTERM has come and the queue is dry.
-    pub fn next_arrival(&mut self) -> io::Result<Option<Guest>> {
-        let socket = self.let_in()?;
-        Ok(socket.map(|socket| Guest::new(socket, Arc::clone(&self.room), self.door.calls)))
-    }
-
-    /// Runs `serve` in a thread of its own.
+impl<'a> ThreadAcceptor<'a> {
+    /// Above `limit` open connections, a connection waits in the kernel's backlog.
     ///
-    /// Out of threads (EAGAIN), it waits until the machine has one again: the connection is kept.
-    pub fn spawn<F>(&mut self, guest: Guest, serve: F) -> io::Result<()>
-    where
-        F: FnOnce(Guest) -> io::Result<()> + Send + 'static,
-    {
-        // What fails is the peer's own, even a panic.
-        let mut work = move || drop(serve(guest));
-        loop {
-            self.door.calls.0.syscall(Syscall::Clone);
-            match self.threads.start(work) {
-                Ok(()) => return Ok(()),
-                Err((Errno::EAGAIN, kept)) => {
-                    work = kept;
-                    self.rest()?;
-                }
-                Err((errno, _)) => return Err(errno.into()),
-            }
-        }
+    /// # Errors
+    /// The machine has no descriptor left.
+    pub fn new(listener: &'a TcpListener, limit: usize, calls: Calls) -> io::Result<ThreadAcceptor<'a>> {
+        let sigterm = signal_fd([Signal::SIGTERM])?;
+        handle_signals([Signal::SIGTERM, INTERRUPT])?;
+        let closed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let open = OpenConnections { limit, count: AtomicUsize::new(0), is_awaited: AtomicBool::new(false), closed };
+        Ok(ThreadAcceptor { backlog: Backlog::new(listener, calls)?, open: Arc::new(open), sigterm })
     }
 
-    /// Waits until every connection is finished.
+    /// Waits until a connection may be open and has arrived; `None` once SIGTERM has come and the backlog is empty.
+    ///
+    /// # Errors
+    /// The listener is no good.
+    pub fn next_connection(&mut self) -> io::Result<Option<Accepted>> {
+        let socket = self.accept()?;
+        Ok(socket.map(|socket| Accepted::new(socket, Arc::clone(&self.open), self.backlog.calls)))
+    }
+
+    /// Waits until every connection is closed.
+    ///
+    /// # Errors
+    /// A system call failed that does not fail.
     pub fn wait_for_all(mut self) -> io::Result<()> {
-        while self.room.await_one_less_than(1) {
+        while self.open.are_at_least(1) {
             self.wait(false, None)?;
         }
         Ok(())
     }
 }
 
-impl Doorkeeper for Threads<'_> {
-    fn door(&self) -> &Door<'_> {
-        &self.door
+impl BlockingAcceptor for ThreadAcceptor<'_> {
+    fn backlog(&self) -> &Backlog<'_> {
+        &self.backlog
     }
 
-    fn is_full(&mut self) -> io::Result<bool> {
-        Ok(self.room.await_one_less_than(self.room.limit))
+    fn is_at_limit(&mut self) -> io::Result<bool> {
+        Ok(self.open.are_at_least(self.open.limit))
     }
 
-    fn wait(&mut self, arrivals: bool, most: Option<Duration>) -> io::Result<()> {
-        let news = [self.room.freed.as_fd(), self.sigterm.as_fd()];
-        let [freed, signalled] = self.door.wait(news, arrivals, most)?;
-        if freed {
-            let _ = self.room.freed.read(); // it need not be readable any more
+    fn wait(&mut self, or_connection: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let others = [self.open.closed.as_fd(), self.sigterm.as_fd()];
+        let [closed, signalled] = self.backlog.wait(others, or_connection, timeout)?;
+        if closed {
+            let _ = self.open.closed.read(); // so that it is not readable any more
         }
         if signalled && self.sigterm.read_signal()?.is_some() {
-            self.door.stopping = true;
+            self.backlog.draining = true;
             interrupt_all_threads()?;
         }
         Ok(())
     }
 }
 
-impl Guest {
-    fn new(socket: TcpStream, room: Arc<Room>, calls: Calls) -> Guest {
-        room.taken.fetch_add(1, SeqCst);
+impl Accepted {
+    fn new(socket: TcpStream, open: Arc<OpenConnections>, calls: Calls) -> Accepted {
+        open.count.fetch_add(1, SeqCst);
         calls.0.opened();
-        Guest { socket: Some(socket), room, calls }
+        Accepted { socket: Some(socket), open, calls }
     }
 
     /// Serves it on this thread: `serve` gets the socket.
+    ///
+    /// # Errors
+    /// Those of `serve`.
     pub fn serve(mut self, serve: impl FnOnce(TcpStream) -> io::Result<()>) -> io::Result<()> {
         self.socket.take().map_or(Ok(()), serve)
     }
 }
 
-impl Drop for Guest {
+impl Drop for Accepted {
     fn drop(&mut self) {
-        drop(self.socket.take()); // first: the place is free when the descriptor is
+        drop(self.socket.take()); // first, since another connection may need the descriptor
         self.calls.0.closed();
-        self.room.taken.fetch_sub(1, SeqCst);
-        if self.room.awaited.load(SeqCst) {
-            let _ = self.room.freed.write(1); // it can only fail for being readable already
+        self.open.count.fetch_sub(1, SeqCst);
+        if self.open.is_awaited.load(SeqCst) {
+            let _ = self.open.closed.write(1); // it can only fail because the eventfd is readable already
         }
     }
 }
 
-impl Room {
-    /// Are there `places` connections, or more? Then the end of each is told from now on.
-    fn await_one_less_than(&self, places: usize) -> bool {
-        if self.taken.load(SeqCst) < places {
-            self.awaited.store(false, SeqCst);
+impl OpenConnections {
+    /// Are so many connections open, or more? If so, the next connection to close wakes the acceptor.
+    fn are_at_least(&self, count: usize) -> bool {
+        if self.count.load(SeqCst) < count {
+            self.is_awaited.store(false, SeqCst);
             return false;
         }
-        self.awaited.store(true, SeqCst);
-        self.taken.load(SeqCst) >= places // once more: one may have ended before it knew
+        self.is_awaited.store(true, SeqCst);
+        self.count.load(SeqCst) >= count // once more: a connection may have closed before it saw the flag
     }
 }
 
-/// Tells all threads to stop, those to come too, and interrupts each other one of this process, so that none stays
-/// blocked: tgkill(2).
+/// Makes all threads of this process stop, and interrupts the calls in which they block: tgkill(2).
 fn interrupt_all_threads() -> io::Result<()> {
     STOPPING.store(true, SeqCst);
     let me = gettid().as_raw();
@@ -164,4 +150,59 @@ fn interrupt_all_threads() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use scoreboard::Scoreboard;
+
+    use super::*;
+
+    fn accepted(open: &Arc<OpenConnections>) -> Accepted {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let calls = Calls(Box::leak(Box::new(Scoreboard::map().unwrap())).claim());
+        Accepted::new(socket, Arc::clone(open), calls)
+    }
+
+    fn open(limit: usize) -> Arc<OpenConnections> {
+        let closed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).unwrap();
+        Arc::new(OpenConnections { limit, count: AtomicUsize::new(0), is_awaited: AtomicBool::new(false), closed })
+    }
+
+    #[test]
+    fn a_connection_that_closes_wakes_the_acceptor_only_if_it_waits() {
+        let open = open(2);
+        drop(accepted(&open));
+        assert!(open.closed.read().is_err(), "nothing waits for it");
+        let (first, second) = (accepted(&open), accepted(&open));
+        assert!(open.are_at_least(open.limit));
+        drop(first);
+        assert_eq!(open.closed.read(), Ok(1));
+        assert!(!open.are_at_least(open.limit));
+        drop(second);
+        assert!(open.closed.read().is_err(), "the acceptor waits no longer");
+    }
+
+    #[test]
+    fn at_the_limit_the_acceptor_waits_until_a_connection_closes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let calls = Calls(Box::leak(Box::new(Scoreboard::map().unwrap())).claim());
+        let mut acceptor = ThreadAcceptor::new(&listener, 1, calls).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _clients = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
+        let first = acceptor.next_connection().unwrap().unwrap();
+        let delay = Duration::from_millis(50);
+        let begun = Instant::now();
+        let closes = std::thread::spawn(move || {
+            std::thread::sleep(delay);
+            drop(first);
+        });
+        let second = acceptor.next_connection().unwrap();
+        assert!(begun.elapsed() >= delay, "both were open at a time");
+        assert!(second.is_some());
+        closes.join().unwrap();
+    }
 }

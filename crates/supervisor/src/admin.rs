@@ -9,10 +9,10 @@ use http::{Answer, Body, Handler, Limits, Reply, Request};
 use nix::poll::{PollFd, PollFlags};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
-use crate::REST;
 use crate::client::Client;
 use crate::status::{Phase, Shared};
 use crate::{info, metrics};
+use driver::BACK_OFF;
 
 /// Connections at a time; another one takes the place of the one that has been still for longest.
 const CLIENTS: usize = 64;
@@ -91,7 +91,7 @@ impl Admin {
                     // That connection's own error: accept(2).
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
-                        self.resting_until = Some(now + REST);
+                        self.resting_until = Some(now + BACK_OFF);
                         return;
                     }
                 },

@@ -31,7 +31,6 @@ use std::process::ExitCode;
 
 use app::App;
 
-pub use driver::{HELPER_THREADS, REST, Stop, hear};
 use flags::{Flags, Mode};
 
 /// An I/O model: its name, and the one function that it is.
@@ -41,7 +40,7 @@ pub struct Model {
     pub name: &'static str,
     /// Accepts connections and serves them until SIGTERM has come and everything accepted is finished.
     ///
-    /// SIGTERM is blocked, so that it can be waited for: [`Stop`]. SIGINT and SIGPIPE are ignored.
+    /// SIGTERM is blocked, so that the model waits for it with a signalfd(2): [`Sigterm`](driver::Sigterm). SIGINT and SIGPIPE are ignored.
     /// `ErrorKind::Unsupported` says that this machine does not permit the model; the error's text says why.
     pub serve: fn(TcpListener, App) -> io::Result<()>,
     /// What the machine must have for each open connection.

@@ -86,9 +86,9 @@ fn attach_filter(listener: &TcpListener) -> io::Result<()> {
 
 /// The way that anybody may go: only packets that have not been forwarded once are let in, and whose sender began
 /// with the highest TTL; Linux begins with 64. Connections in the queue have their own setting already; those half-way
-/// into it get this one, and are deaf until their model has them [hear](driver::hear).
+/// into it get this one, and are deaf until their model has them [hear](driver::clear_min_ttl).
 fn require_ttl(listener: &TcpListener) -> io::Result<()> {
-    driver::require_ttl(listener, 255)
+    driver::set_min_ttl(listener, 255)
 }
 
 #[cfg(test)]

@@ -85,5 +85,5 @@ fn signals() -> Result<SignalFd, Failure> {
     // Ignored SIGCHLD is inherited through exec(2), and then the kernel throws away what children have used.
     // SAFETY: the default action installs no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl)? };
-    Ok(driver::signals([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])?)
+    Ok(driver::signal_fd([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])?)
 }

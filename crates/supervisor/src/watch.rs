@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use driver::timeout;
+use driver::poll_timeout;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
@@ -126,7 +126,7 @@ impl Watch {
         };
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         let next = own.into_iter().chain(admin.watch(now, &mut fds)).min();
-        match poll(&mut fds, timeout(next.map(|at| at.saturating_duration_since(now)))) {
+        match poll(&mut fds, poll_timeout(next.map(|at| at.saturating_duration_since(now)))) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }

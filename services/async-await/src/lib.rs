@@ -1,10 +1,9 @@
 //! **async-await**: a task a connection, which reads like a blocking thread and costs like an entry of an event loop.
 //!
-//! Where the blocking server waits, the task says `.await`: the compiler keeps its place as data, and one of tokio's
-//! few threads goes on with another. Put `converse` beside `driver::serve_blocking`: it is the same `match`.
+//! Where the blocking server waits, the task says `.await`: the compiler keeps the task's state as data, and one of tokio's
+//! few threads goes on with another task. Put `serve_connection` beside `driver::serve_blocking`: it is the same `match`.
 
 mod socket;
-mod stopping;
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, TcpStream};
@@ -13,25 +12,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use app::App;
-use driver::{Calls, HELPER_THREADS, NotAccepted, REST};
+use driver::tasks::{Stopping, accept_failed, permit, watch};
+use driver::{Calls, HELPER_THREADS};
 use http::{Conn, Handler, Want};
 use supervisor::Model;
 use tokio::io::Interest;
 use tokio::runtime::Builder;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 
-use socket::{Socket, watch};
-use stopping::Stopping;
+use socket::Socket;
 
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// The most connections that are accepted before those that are here have their turn.
-const ACCEPT_MOST: usize = 64;
+/// The most connections that are accepted before the other tasks have their turn.
+const ACCEPT_BATCH: usize = 64;
 
-/// Runs tokio's threads until SIGTERM has come and every connection is finished.
+/// Runs tokio's threads until SIGTERM has come and every connection is closed.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let threads = app.settings().threads;
     let runtime = Builder::new_multi_thread()
@@ -39,21 +41,21 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
         .max_blocking_threads(HELPER_THREADS)
         .enable_all()
         .build()?;
-    // As a task of its own it runs on a worker. Here it would hand each connection to another thread, and wake it.
+    // As a task, it runs on a worker thread. On this thread, it would have to wake a worker for each connection.
     runtime.block_on(async { tokio::spawn(accept(listener, app)).await? })
 }
 
-/// Starts a task for each connection until SIGTERM has come and the queue is dry; then waits for all of them.
+/// Starts a task for each connection until SIGTERM has come and the backlog is empty; then waits for all of them.
 async fn accept(listener: TcpListener, app: App) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = watch(listener, Interest::READABLE)?;
     let stopping = Stopping::at_sigterm()?;
     let limit = u32::try_from(app.settings().max_connections).unwrap_or(u32::MAX);
-    let places = Arc::new(Semaphore::new(limit as usize));
+    let permits = Arc::new(Semaphore::new(limit as usize));
     let mut workers = (0..app.settings().threads).map(|_| app.worker()).collect::<Vec<_>>().into_iter().cycle();
     let calls = Calls(app.counters());
     for turn in 1.. {
-        let permit = free_place(&places, calls).await?;
+        let permit = permit(&permits, app.counters()).await;
         let begins = stopping.begins();
         let accepted = match stopping.has_begun() {
             true => calls.accept(listener.get_ref(), true),
@@ -65,46 +67,46 @@ async fn accept(listener: TcpListener, app: App) -> io::Result<()> {
         match accepted {
             Ok(socket) => {
                 let (app, stopping) = (workers.next().unwrap_or(app), Arc::clone(&stopping));
-                let place = (app.counters().open(), permit);
+                let open = (app.counters().open(), permit);
                 tokio::spawn(async move {
-                    // The error, if any, was the peer's. A panic ends this task, and no other.
-                    let _ = converse(socket, app.connect(Instant::now()), Calls(app.counters()), &stopping).await;
-                    drop(place);
+                    // An error is the peer's, and a panic ends this task alone.
+                    let conn = app.connect(Instant::now());
+                    let _ = serve_connection(socket, conn, Calls(app.counters()), &stopping).await;
+                    drop(open);
                 });
             }
-            Err(error) => match error.into() {
-                NotAccepted::Nobody => break, // it would have waited, but for SIGTERM
-                NotAccepted::Exhausted => {
-                    app.counters().accept_paused();
-                    sleep(REST).await;
+            Err(error) => {
+                if accept_failed(error, app.counters()).await? {
+                    break; // the backlog is empty, and the task did not wait, so SIGTERM has come
                 }
-                NotAccepted::ThatOne => {}
-                NotAccepted::Fatal(error) => return Err(error),
-            },
+            }
         }
-        if turn % ACCEPT_MOST == 0 {
+        if turn % ACCEPT_BATCH == 0 {
             yield_now().await;
         }
     }
-    places.acquire_many(limit).await.map(drop).map_err(io::Error::other) // every place is free: everybody is gone
+    permits.acquire_many(limit).await.map(drop).map_err(io::Error::other) // all permits: every connection is closed
 }
 
-/// Serves a whole connection. The error, if any, was the peer's.
-async fn converse<H: Handler>(
+/// Serves a whole connection.
+///
+/// # Errors
+/// The peer's: its connection is broken.
+async fn serve_connection<H: Handler>(
     socket: TcpStream,
     mut conn: Conn<H>,
     calls: Calls,
     stopping: &Stopping,
 ) -> io::Result<()> {
     let mut now = Instant::now();
-    let alarm = pin!(sleep_until(conn.deadline().unwrap_or(now).into()));
+    let timer = pin!(sleep_until(conn.deadline().unwrap_or(now).into()));
     let sigterm = pin!(stopping.begins());
-    let mut socket = Socket::new(socket, alarm, sigterm)?;
+    let mut socket = Socket::new(socket, timer, sigterm)?;
     loop {
-        socket.let_others().await;
-        stopping.pass_on(&mut conn, &socket, now);
+        socket.end_turn().await;
+        socket.stop_after_sigterm(stopping, &mut conn, now);
         if !socket.is_ready() {
-            conn.expired(now); // here too: a peer that keeps sending never lets a read time out
+            conn.expired(now); // here too: a read never times out while the peer keeps sending
         }
         let deadline = conn.deadline();
         let done = match conn.want() {
@@ -132,14 +134,14 @@ async fn converse<H: Handler>(
             Want::Sleep(until) => {
                 sleep_until(until.into()).await; // which SIGTERM does not end
                 now = Instant::now();
-                stopping.pass_on(&mut conn, &socket, now);
+                socket.stop_after_sigterm(stopping, &mut conn, now);
                 conn.woke(now);
                 Ok(())
             }
             Want::Block(job) => {
                 let reply = spawn_blocking(|| job.run()).await?;
                 now = Instant::now();
-                stopping.pass_on(&mut conn, &socket, now);
+                socket.stop_after_sigterm(stopping, &mut conn, now);
                 conn.done(reply, now);
                 Ok(())
             }
@@ -154,15 +156,6 @@ async fn converse<H: Handler>(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Waits for a place for one more connection.
-async fn free_place(places: &Arc<Semaphore>, calls: Calls) -> io::Result<OwnedSemaphorePermit> {
-    if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
-        return Ok(permit);
-    }
-    calls.0.accept_paused();
-    Arc::clone(places).acquire_owned().await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
+//! A socket as a task uses it: the calls are ours, and tokio says when they would not block.
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::time::Instant;
 
-use driver::{BUFFER, Calls, TURN};
+use driver::tasks::{Stopping, watch};
+use driver::{Calls, MAX_STEPS, READ_BUFFER, stop_connection};
+use http::{Conn, Handler};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::futures::Notified;
@@ -14,59 +17,63 @@ use tokio::task::yield_now;
 use tokio::time::Sleep;
 
 thread_local! {
-    /// A task holds it from the call to the next line, never while it waits.
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+    /// A task borrows it for one read and what follows at once, never while it waits.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into_boxed_slice());
 }
 
-/// Lets tokio's epoll instance watch a descriptor, edge-triggered.
-pub fn watch<T: AsFd + AsRawFd>(inner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-    // SAFETY: what is watched here (a listener, a stream, a signalfd) owns its descriptor, and never another one.
-    Ok(unsafe { AsyncFd::register_with_interest(inner, interest)? })
-}
-
-/// A socket, and what else may wake its task: waits end at the deadline and at SIGTERM, as a blocking call does.
+/// A socket, and the other events that may wake its task: a wait ends at the deadline and at SIGTERM, as a blocking call
+/// does.
 pub struct Socket<'a, 's> {
-    /// No `tokio::net::TcpStream`, since the calls are ours: tokio says when, and `Calls` counts them.
+    /// Not a `tokio::net::TcpStream`, so that `Calls` makes the calls and counts them.
     stream: AsyncFd<TcpStream>,
-    /// The one timer of the connection. A request moves the deadline but not this: when it rings early, it is set anew.
-    alarm: Pin<&'a mut Sleep>,
+    /// The one timer of the connection. A request moves the deadline, not the timer: a timer that ends early is set anew.
+    timer: Pin<&'a mut Sleep>,
     sigterm: Pin<&'a mut Notified<'s>>,
-    /// Has SIGTERM ended a wait?
-    told: bool,
+    /// SIGTERM has ended a wait.
+    sigterm_seen: bool,
+    /// The connection knows that the server stops.
+    is_stopped: bool,
     /// Reads and writes since the task last waited.
     steps: usize,
-    /// It has become ready, and nothing was tried since.
+    /// The socket has become ready, and no call was made since.
     is_ready: bool,
 }
 
 impl<'a, 's> Socket<'a, 's> {
     pub fn new(
         stream: TcpStream,
-        alarm: Pin<&'a mut Sleep>,
+        timer: Pin<&'a mut Sleep>,
         sigterm: Pin<&'a mut Notified<'s>>,
     ) -> io::Result<Socket<'a, 's>> {
         let stream = watch(stream, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Socket { stream, alarm, sigterm, told: false, steps: 0, is_ready: false })
+        Ok(Socket { stream, timer, sigterm, sigterm_seen: false, is_stopped: false, steps: 0, is_ready: false })
     }
 
-    /// After many steps without a wait, lets other tasks go first. (The budget that tokio gives a task counts waits,
-    /// and who always has something to do never waits.)
-    pub async fn let_others(&mut self) {
+    /// Tells the connection that the server stops, if SIGTERM has come.
+    pub fn stop_after_sigterm<H: Handler>(&mut self, stopping: &Stopping, conn: &mut Conn<H>, now: Instant) {
+        if stopping.has_begun() && !std::mem::replace(&mut self.is_stopped, true) {
+            stop_connection(conn, &self.stream, now);
+        }
+    }
+
+    /// After many steps without a wait, lets other tasks have their turn. (The budget that tokio gives a task counts waits,
+    /// and a task that always has something to do never waits.)
+    pub async fn end_turn(&mut self) {
         self.steps += 1;
-        if self.steps > TURN {
+        if self.steps > MAX_STEPS {
             self.steps = 0;
             yield_now().await;
         }
     }
 
-    /// Has something come that is not read yet? Then it is too early to say that the peer is late.
+    /// Has the socket become ready since the last call? Then bytes may have come in time, and the peer is not late yet.
     pub fn is_ready(&self) -> bool {
         self.is_ready
     }
 
     /// Reads what is there, and passes it on, if the socket is ready.
     pub fn read(&self, calls: Calls, received: impl FnOnce(&[u8])) -> io::Result<()> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
+        BUFFER.with_borrow_mut(|buffer| {
             let mut read = Err(ErrorKind::WouldBlock.into());
             let _ = self.stream.try_io(Interest::READABLE, |stream| {
                 read = calls.read(stream, buffer);
@@ -84,7 +91,10 @@ impl<'a, 's> Socket<'a, 's> {
         self.stream.try_io(Interest::WRITABLE, call)
     }
 
-    /// What was done; or, where that would have blocked, waits, and says `WouldBlock` when it is time to look again.
+    /// Returns `done`, and before that waits if it is `WouldBlock`: until it is time to look again.
+    ///
+    /// # Errors
+    /// Those of `done`.
     pub async fn or_wait<T>(
         &mut self,
         done: io::Result<T>,
@@ -100,34 +110,31 @@ impl<'a, 's> Socket<'a, 's> {
 
     /// Until the socket is ready, or it is the deadline or later, or SIGTERM has come.
     async fn wait(&mut self, interest: Interest, deadline: Option<Instant>) -> io::Result<()> {
-        let Socket { stream, alarm, sigterm, told, steps, is_ready } = self;
+        let Socket { stream, timer, sigterm, sigterm_seen, steps, is_ready, .. } = self;
         *steps = 0;
         if let Some(deadline) = deadline
-            && (alarm.is_elapsed() || deadline < alarm.deadline().into_std())
+            && (timer.is_elapsed() || deadline < timer.deadline().into_std())
         {
-            alarm.as_mut().reset(deadline.into());
+            timer.as_mut().reset(deadline.into());
         }
         let ready = poll_fn(|context| match interest.is_readable() {
             true => stream.poll_read_ready(context),
             false => stream.poll_write_ready(context),
         });
         tokio::select! {
-            biased; // neither by lot
+            biased; // in this order, not at random
             ready = ready => *is_ready = ready.map(|_| true)?,
-            () = sigterm.as_mut(), if !*told => *told = true,
-            () = alarm.as_mut() => {}
+            () = sigterm.as_mut(), if !*sigterm_seen => *sigterm_seen = true,
+            () = timer.as_mut() => {}
         }
         Ok(())
     }
 
-    /// Says that nothing more will be written.
+    /// Shuts down the write side: shutdown(2).
+    ///
+    /// # Errors
+    /// Those of shutdown(2).
     pub fn shut(&self) -> io::Result<()> {
         self.stream.get_ref().shutdown(Shutdown::Write)
-    }
-}
-
-impl AsFd for Socket<'_, '_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
     }
 }

@@ -9,19 +9,19 @@ use scoreboard::Scoreboard;
 
 use super::*;
 
-/// `/block` waits until somebody was answered `/`; `/stop` begins to stop while it is under way.
-struct Ways {
+/// `/block` waits until `/` was answered on another connection; `/stop` begins the stop while its own request is in progress.
+struct Routes {
     answered: Sender<()>,
-    somebody: Option<Receiver<()>>,
+    answered_elsewhere: Option<Receiver<()>>,
     stopping: Arc<Stopping>,
 }
 
-impl Handler for Ways {
+impl Handler for Routes {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
         let stopping = Arc::clone(&self.stopping);
-        match (request.path, self.somebody.take()) {
-            ("/block", Some(somebody)) => Answer::Block(Job::new(move || {
-                somebody.recv_timeout(Duration::from_secs(10)).unwrap();
+        match (request.path, self.answered_elsewhere.take()) {
+            ("/block", Some(answered)) => Answer::Block(Job::new(move || {
+                answered.recv_timeout(Duration::from_secs(10)).unwrap();
                 Reply::text("blocked")
             })),
             ("/stop", _) => Answer::Block(Job::new(move || {
@@ -42,25 +42,28 @@ impl Handler for Ways {
     fn served(&mut self, _served: Served) {}
 }
 
-/// What peers read who send this, each over a connection of its own, all of which have tasks on one thread.
+/// The replies that peers read, each of which sends one request over its own connection. All tasks are on one thread.
 fn replies(requests: &[&str]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let app = App::new(Settings::with_files(".", "no-store"), Scoreboard::map().unwrap()).unwrap();
     let calls = Calls(app.counters());
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         let stopping = Stopping::at_sigterm().unwrap();
-        let (answered, somebody) = channel();
-        let mut somebody = Some(somebody);
+        let (answered, receiver) = channel();
+        let mut receiver = Some(receiver);
         let (mut peers, mut tasks) = (Vec::new(), Vec::new());
         for request in requests {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             peer.write_all(request.as_bytes()).unwrap();
             let socket = calls.accept(&listener, true).unwrap();
-            let handler =
-                Ways { answered: answered.clone(), somebody: somebody.take(), stopping: Arc::clone(&stopping) };
+            let handler = Routes {
+                answered: answered.clone(),
+                answered_elsewhere: receiver.take(),
+                stopping: Arc::clone(&stopping),
+            };
             let conn = Conn::new(handler, &app.settings().limits, Instant::now());
             let stopping = Arc::clone(&stopping);
-            tasks.push(tokio::spawn(async move { converse(socket, conn, calls, &stopping).await }));
+            tasks.push(tokio::spawn(async move { serve_connection(socket, conn, calls, &stopping).await }));
             peers.push(thread::spawn(move || {
                 let mut reply = String::new();
                 peer.read_to_string(&mut reply).unwrap();
@@ -75,7 +78,7 @@ fn replies(requests: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn who_blocks_holds_up_nobody() {
+fn a_blocking_call_delays_no_other_connection() {
     let request = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let replies = replies(&[&request("/block"), &request("/")]);
     assert!(replies[0].ends_with("blocked"), "{replies:?}");
@@ -83,7 +86,7 @@ fn who_blocks_holds_up_nobody() {
 }
 
 #[test]
-fn a_reply_that_sigterm_overtakes_says_close() {
+fn a_reply_that_comes_after_sigterm_says_close() {
     let replies = replies(&["GET /stop HTTP/1.1\r\nHost: a\r\n\r\n"]);
     assert!(replies[0].contains("Connection: close") && replies[0].ends_with("stopped"), "{replies:?}");
 }

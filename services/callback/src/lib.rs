@@ -1,8 +1,8 @@
-//! **callback**: one thread; whoever waits for something leaves a callback, and returns.
+//! **callback**: one thread; a function that would have to wait registers a callback instead, and returns.
 //!
-//! Continuation-passing style, as in libasync: a function does what can be done now, and registers the one that goes on
-//! when more can be done. What is handed on is the client's state, which is reference counted: when no callback refers
-//! to it any more, its socket is closed.
+//! Continuation-passing style, as in libasync: a function does what can be done now, and registers the function that goes
+//! on when more can be done. The callbacks share the client's state by reference counting: when no callback refers to it
+//! any more, its socket is closed.
 
 pub mod reactor;
 mod server;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use app::App;
-use driver::{Arrivals, Calls, Places, Stop, TURN};
+use driver::{Acceptor, Calls, MAX_STEPS, Permits, Sigterm};
 use http::{Conn, Want};
 use slotmap::DefaultKey;
 use supervisor::Model;
@@ -25,19 +25,22 @@ use server::Server;
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Registers who is called when somebody arrives, when a job is done, and at SIGTERM; all else follows from these.
+/// Registers the callbacks for a new connection, for a finished job, and for SIGTERM; all others follow from these.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
-    let places = Places::new(app.settings().max_connections);
+    let permits = Permits::new(app.settings().max_connections);
     let calls = Calls(app.counters());
-    let stop = Stop::new()?;
+    let sigterm = Sigterm::new()?;
     let mut reactor = Reactor::new(calls)?;
-    let server = Server::new(app, Arrivals::new(&listener, calls, &places)?)?;
+    let server = Server::new(app, Acceptor::new(&listener, calls, &permits)?)?;
     server.listen(&mut reactor)?;
     reactor.fdcb(&*server.helpers.borrow(), Op::Read, wrap(&server, Server::finish_jobs))?;
-    reactor.fdcb(&stop, Op::Read, {
-        let (server, stop) = (Rc::clone(&server), &stop);
+    reactor.fdcb(&sigterm, Op::Read, {
+        let (server, sigterm) = (Rc::clone(&server), &sigterm);
         move |reactor| {
-            reactor.fdcb_remove(stop, Op::Read); // it stays readable
+            reactor.fdcb_remove(sigterm, Op::Read); // the descriptor stays readable
             server.stop(reactor)
         }
     })?;
@@ -47,7 +50,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     Ok(())
 }
 
-/// A connection. The callbacks that wait for something of it hold it, and nobody else does.
+/// A connection. Only the callbacks that wait for something of it hold a reference.
 struct Client<'a> {
     server: Rc<Server<'a>>,
     key: DefaultKey,
@@ -57,16 +60,16 @@ struct Client<'a> {
 
 struct State {
     conn: Conn<App>,
-    /// The killing task, and there is but one: it looks at the connection's deadline when it comes due.
-    kill: Option<Timecb>,
+    /// The one timer for its deadline.
+    timer: Option<Timecb>,
     /// The end of a sleep, or the next turn.
     resume: Option<Timecb>,
 }
 
 impl<'a> Client<'a> {
-    /// Somebody has arrived; `at_once` says that the request is probably here too.
-    fn begin(server: &Rc<Server<'a>>, socket: TcpStream, at_once: bool, reactor: &mut Reactor<'a>) -> io::Result<()> {
-        server.take_in(socket, reactor.now()).go_on(reactor, at_once)
+    /// A connection was accepted; `readable` says that its request is probably here too.
+    fn begin(server: &Rc<Server<'a>>, socket: TcpStream, readable: bool, reactor: &mut Reactor<'a>) -> io::Result<()> {
+        server.new_client(socket, reactor.now()).go_on(reactor, readable)
     }
 
     fn readable(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
@@ -77,7 +80,7 @@ impl<'a> Client<'a> {
         self.go_on(reactor, false)
     }
 
-    /// It has slept enough, or others have had their turn.
+    /// Its sleep is over, or the other clients have had their turn.
     fn resume(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         state.resume = None;
@@ -86,26 +89,26 @@ impl<'a> Client<'a> {
         self.go_on(reactor, false)
     }
 
-    /// The killing task: ends who takes too long. Whoever is not late is left alone, and looked at again.
-    fn kill(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
+    /// Its timer has run out: ends the connection if its deadline has passed, and sets another timer if not.
+    fn timed_out(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
-        state.kill = None;
+        state.timer = None;
         if state.conn.deadline().is_some_and(|deadline| deadline <= reactor.now()) {
             state.conn.expired(reactor.now());
             drop(state);
             return self.go_on(reactor, false);
         }
-        self.remind(&mut state, reactor);
+        self.set_timer(&mut state, reactor);
         Ok(())
     }
 
-    /// Does what can be done now, and leaves a callback for the rest.
+    /// Does what can be done now, and registers a callback for the rest.
     fn go_on(self: &Rc<Self>, reactor: &mut Reactor<'a>, mut readable: bool) -> io::Result<()> {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let calls = self.server.calls;
         for step in 0.. {
-            if step == TURN {
+            if step == MAX_STEPS {
                 self.resume_after(Duration::ZERO, state, reactor);
                 break;
             }
@@ -115,7 +118,7 @@ impl<'a> Client<'a> {
                     break;
                 }
                 Want::Read => {
-                    readable = false; // should there be more, the kernel says so again
+                    readable = false; // if there are more bytes, the kernel reports the socket again
                     let mut buffer = self.server.buffer.borrow_mut();
                     let read = calls.read(&self.socket, &mut buffer);
                     read.map(|n| state.conn.received(&buffer[..n], reactor.now()))
@@ -133,7 +136,7 @@ impl<'a> Client<'a> {
                 }
                 Want::Block(job) => {
                     self.wait_for_nothing(reactor);
-                    if self.server.hand_out(self, job).is_err() {
+                    if self.server.run_job(self, job).is_err() {
                         return self.close(state, reactor); // no thread for it: that costs this connection alone
                     }
                     break;
@@ -144,22 +147,22 @@ impl<'a> Client<'a> {
             };
             match done {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // A read that was in vain is followed by another look at what is wanted, which is to wait.
+                    // After a read that found nothing, the next step waits.
                     if !matches!(state.conn.want(), Want::Read) {
                         self.wait_until(Op::Write, reactor)?;
                         break;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.close(state, reactor), // a broken peer costs its own connection
+                Err(_) => return self.close(state, reactor), // an error of this socket or file costs this connection alone
                 Ok(()) => {}
             }
         }
-        self.remind(state, reactor);
+        self.set_timer(state, reactor);
         Ok(())
     }
 
-    /// What goes on when the socket is ready. A callback for reads is registered once, and stays from request to request.
+    /// Registers the callback that goes on when the socket is ready. The one for reads stays from request to request.
     fn wait_until(self: &Rc<Self>, op: Op, reactor: &mut Reactor<'a>) -> io::Result<()> {
         let other = if op == Op::Read { Op::Write } else { Op::Read };
         reactor.fdcb_remove(&self.socket, other);
@@ -179,21 +182,25 @@ impl<'a> Client<'a> {
         state.resume.get_or_insert_with(|| reactor.delaycb(delay, wrap(self, Client::resume)));
     }
 
-    /// Has the killing task come in time for the deadline. A request moves that away, which costs nothing here.
-    fn remind(self: &Rc<Self>, state: &mut State, reactor: &mut Reactor<'a>) {
+    /// Sets its timer, unless the one that is set runs out before the deadline anyway. So a request, which moves the deadline
+    /// away, costs nothing here.
+    fn set_timer(self: &Rc<Self>, state: &mut State, reactor: &mut Reactor<'a>) {
         let Some(deadline) = state.conn.deadline() else { return };
-        if state.kill.is_some_and(|kill| kill.when() <= deadline) {
+        if state.timer.is_some_and(|timer| timer.when() <= deadline) {
             return;
         }
-        state.kill.into_iter().for_each(|kill| reactor.timecb_remove(kill));
+        state.timer.into_iter().for_each(|timer| reactor.timecb_remove(timer));
         let delay = deadline.saturating_duration_since(reactor.now());
-        state.kill = Some(reactor.delaycb(delay, wrap(self, Client::kill)));
+        state.timer = Some(reactor.delaycb(delay, wrap(self, Client::timed_out)));
     }
 
-    /// Removes every callback that holds it: the last one is the caller, and with it goes the socket.
+    /// Removes every callback that refers to it. Then only the caller does, and when that returns, the socket is closed.
     fn close(&self, state: &mut State, reactor: &mut Reactor<'a>) -> io::Result<()> {
         reactor.forget(&self.socket);
-        [state.kill.take(), state.resume.take()].into_iter().flatten().for_each(|timecb| reactor.timecb_remove(timecb));
+        [state.timer.take(), state.resume.take()]
+            .into_iter()
+            .flatten()
+            .for_each(|timecb| reactor.timecb_remove(timecb));
         self.server.closed(self.key, reactor)
     }
 }

@@ -1,8 +1,8 @@
-//! The reactor: who wants to know of what, and nothing about servers.
+//! The reactor: it knows descriptors, times and the callbacks registered for them, and nothing about servers.
 //!
 //! Its words are libasync's (Mazières, "A toolkit for user-level file systems", USENIX 2001): [`fdcb`](Reactor::fdcb)
 //! and [`delaycb`](Reactor::delaycb) register callbacks, and [`wrap`] makes one of a function and a counted reference.
-//! Each callback is handed the reactor, so none has to hold it, and no circle of references comes about by itself.
+//! Each callback is handed the reactor, so none has to hold a reference to it, which would make a circle.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use driver::{Calls, timeout};
+use driver::{Calls, poll_timeout};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use scoreboard::Syscall;
@@ -63,7 +63,7 @@ pub fn wrap<'a, T: 'a>(
     move |reactor| then(&this, reactor)
 }
 
-/// Calls back, on this one thread.
+/// Runs the registered callbacks, on this one thread.
 pub struct Reactor<'a> {
     kernel: Epoll,
     calls: Calls,
@@ -77,7 +77,7 @@ pub struct Reactor<'a> {
 }
 
 struct Descriptor<'a> {
-    /// Tells an event from one for whoever had the number before.
+    /// Tells an event of this descriptor from one of an earlier descriptor with the same number.
     generation: u32,
     callbacks: [Option<Fdcb<'a>>; 2],
     /// What the kernel watches it for.
@@ -98,9 +98,13 @@ impl<'a> Reactor<'a> {
         })
     }
 
-    /// Calls back whenever the descriptor is ready for `op`, as long as it is, instead of what was registered for that.
+    /// Runs the callback whenever and as long as the descriptor is ready for `op`; it replaces an earlier callback for that.
     ///
-    /// Now and then it calls in vain, so the descriptor should be non-blocking. An error of a callback ends the loop.
+    /// Now and then the callback runs although the descriptor is not ready, so that should be non-blocking. An error of a
+    /// callback ends the loop.
+    ///
+    /// # Errors
+    /// Those of epoll_ctl(2).
     pub fn fdcb(
         &mut self,
         fd: impl AsFd,
@@ -123,16 +127,16 @@ impl<'a> Reactor<'a> {
         descriptor.is_some_and(|descriptor| descriptor.callbacks[op as usize].is_some())
     }
 
-    /// Calls back no longer: libasync's `fdcb` with a null callback.
+    /// Removes a callback: libasync's `fdcb` with a null callback.
     ///
-    /// The kernel is told only when it reports what nobody wants to know: most often, somebody wants to again by then.
+    /// The kernel is told only when it reports an event without a callback: most often, there is a callback again by then.
     pub fn fdcb_remove(&mut self, fd: impl AsFd, op: Op) {
         if let Some(descriptor) = self.descriptors.get_mut(fd.as_fd().as_raw_fd() as usize) {
             descriptor.callbacks[op as usize] = None;
         }
     }
 
-    /// Forgets a descriptor which is about to be closed; the kernel does so by itself.
+    /// Forgets a descriptor that the caller closes next; the kernel forgets it by itself.
     pub fn forget(&mut self, fd: impl AsFd) {
         if let Some(descriptor) = self.descriptors.get_mut(fd.as_fd().as_raw_fd() as usize) {
             let generation = descriptor.generation.wrapping_add(1);
@@ -140,7 +144,7 @@ impl<'a> Reactor<'a> {
         }
     }
 
-    /// Calls back once, after that time; never before the callback that registers it has returned.
+    /// Runs the callback once, after that time; never before the callback that registers it has returned.
     pub fn delaycb(
         &mut self,
         delay: Duration,
@@ -157,42 +161,46 @@ impl<'a> Reactor<'a> {
         self.delayed.remove(&handle);
     }
 
-    /// The reactor's time, which stands still between one wait and the next.
+    /// The reactor's time, which stands still between two waits unless it [catches up](Reactor::catch_up).
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// Lets the reactor's time catch up with the clock. This is the one place where that is read.
+    /// Sets the reactor's time to the clock's, which is read here alone.
     pub fn catch_up(&mut self) -> Instant {
         self.now = Instant::now();
         self.now
     }
 
-    /// Waits until something is ready or due, and calls back.
+    /// Waits until a descriptor is ready or a callback is due, and runs the callbacks.
+    ///
+    /// # Errors
+    /// Those of epoll_wait(2), and those of the callbacks.
     pub fn run_once(&mut self) -> io::Result<()> {
-        let pause = self.delayed.first_key_value().map(|(Timecb(when, _), _)| when.saturating_duration_since(self.now));
-        let ready = self.wait(pause)?;
+        let timeout =
+            self.delayed.first_key_value().map(|(Timecb(when, _), _)| when.saturating_duration_since(self.now));
+        let ready = self.wait(timeout)?;
         let now = self.catch_up();
         self.dispatch(ready, now)
     }
 
-    fn wait(&mut self, pause: Option<Duration>) -> io::Result<usize> {
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.calls.0.syscall(Syscall::EpollWait);
-        match self.kernel.wait(&mut self.events, timeout(pause)) {
-            // It has not looked: a process that was stopped for a while is woken like this. signal(7)
+        match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
+            // The kernel has not looked: SIGCONT wakes a process like this that was stopped for a while. signal(7)
             Err(Errno::EINTR) => self.wait(Some(Duration::ZERO)),
             ready => Ok(ready?),
         }
     }
 
-    /// Calls back for the first events of this batch, and then for all that is due.
+    /// Runs the callbacks of the first `ready` events of this batch, and then those that are due.
     fn dispatch(&mut self, ready: usize, now: Instant) -> io::Result<()> {
         self.now = now;
         for event in 0..ready {
             let event = self.events[event];
             self.ready((event.data() >> 32) as u32, event.data() as u32 as usize, event.events())?;
         }
-        // What is registered from here on waits for the next round, or a callback without delay could go on for ever.
+        // A callback that is registered from here on waits for the next round, or one without delay could keep the loop for ever.
         let count = self.count;
         while let Some(first) = self.delayed.first_entry()
             && first.key().0 <= now
@@ -203,25 +211,25 @@ impl<'a> Reactor<'a> {
         Ok(())
     }
 
-    /// Calls back for one event. A callback may register and remove whatever it likes, itself included.
+    /// Runs the callbacks of one event. A callback may register and remove any callback, itself included.
     fn ready(&mut self, generation: u32, number: usize, flags: EpollFlags) -> io::Result<()> {
-        let mut in_vain = false;
+        let mut without_callback = false;
         for op in Op::ALL {
             if flags.intersects(op.flag() | BROKEN) {
                 let descriptor = &self.descriptors[number];
                 if descriptor.generation != generation {
-                    return Ok(()); // it was closed by a callback of this batch, and the number may be another's
+                    return Ok(()); // a callback of this batch has closed it, and another descriptor may have its number
                 }
                 match descriptor.callbacks[op as usize].clone() {
                     Some(callback) => callback(self)?,
-                    None => in_vain = true,
+                    None => without_callback = true,
                 }
             }
         }
         let descriptor = &self.descriptors[number];
         let wanted = descriptor.wanted();
-        if in_vain && descriptor.generation == generation && descriptor.watched != wanted {
-            // SAFETY: the kernel watches it, so it is open: whoever closes it has it forgotten first.
+        if without_callback && descriptor.generation == generation && descriptor.watched != wanted {
+            // SAFETY: the kernel watches the descriptor, so it is open: it is forgotten before it is closed.
             self.watch(unsafe { BorrowedFd::borrow_raw(number as i32) }, wanted)?;
         }
         Ok(())

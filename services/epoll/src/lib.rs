@@ -1,59 +1,57 @@
-//! **epoll**: a few threads, and readiness: the kernel remembers the sockets, and says which will not block.
+//! **epoll**: a few threads, and readiness: the kernel remembers the sockets, and says which would not block.
 //!
 //! Each thread has its own epoll instance and its own connections; all accept from one listener. Sockets are watched
 //! edge-triggered, so a request costs no epoll_ctl(2): one epoll_wait(2) for a batch, one read, one write.
+//!
+//! The loop is below; what makes it epoll is in `poller.rs`. Made to be compared: `diff -r services/poll services/epoll`.
+
+mod poller;
 
 use std::io;
 use std::net::TcpListener;
+use std::time::Instant;
 
 use app::App;
-use driver::{Arrivals, Calls, HELPERS, LISTENER, Peers, Places, STOP, Stop, Trigger, on_each_thread};
+use driver::{Acceptor, Calls, Connections, Event, Key, Permits, Poller, on_each_thread};
 use supervisor::Model;
+
+pub use poller::Epoll;
 
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Runs a loop on every thread until SIGTERM has come and every connection is finished.
+/// Runs a loop on every thread until SIGTERM has come and every connection is closed.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
-    let places = Places::new(app.settings().max_connections);
+    let permits = Permits::new(app.settings().max_connections);
     on_each_thread(app.settings().threads, || {
         let app = app.worker();
         let calls = Calls(app.counters());
-        let arrivals = Arrivals::new(&listener, calls, &places)?;
-        run(Peers::new(arrivals, calls, Trigger::Edge, |_, now| app.connect(now))?, Interest::new(calls)?)
+        let acceptor = Acceptor::new(&listener, calls, &permits)?;
+        let connections = Connections::new(acceptor, calls, |_, now| app.connect(now))?;
+        run(connections, Epoll::new(calls)?)
     })
 }
 
 /// The loop: wait until something is ready, do what can be done without waiting, and wait again.
-fn run(mut peers: Peers<'_, App>, mut interest: Interest) -> io::Result<()> {
-    let stop = Stop::new()?;
-    interest.listen(&stop, STOP, true)?;
-    interest.listen(peers.helpers(), HELPERS, true)?;
-    let mut listening = false;
+fn run(mut connections: Connections<'_, App>, mut poller: Epoll) -> io::Result<()> {
+    connections.watch_own(&mut poller)?;
     let mut ready = Vec::new();
-    while !peers.is_finished() {
-        if listening != peers.accepts() {
-            listening = !listening;
-            interest.listen(peers.arrivals(), LISTENER, listening)?;
-        }
-        interest.wait(&mut ready, peers.pause())?;
-        peers.waited();
-        for (key, readiness) in ready.drain(..) {
+    while !connections.is_finished() {
+        poller.wait(connections.timeout(), &mut ready)?; // epoll_wait(2)
+        connections.set_now(Instant::now());
+        for Event { key, readiness } in ready.drain(..) {
             match key {
-                LISTENER => peers.accept()?,
-                HELPERS => peers.finish_jobs()?,
-                STOP => {
-                    interest.listen(&stop, STOP, false)?; // it stays readable
-                    peers.stop();
-                }
-                _ => peers.turn(key, readiness)?,
+                Key::Listener => connections.accept(&mut poller)?,
+                Key::Helpers => connections.finish_jobs(&mut poller)?,
+                Key::Stop => connections.stop(&mut poller)?,
+                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?,
+                Key::Own(_) => {} // there are none
             }
         }
-        peers.work()?;
-        peers.changes(|fd, key, watch| interest.watch(fd, key, watch))?;
+        connections.run_timers(&mut poller)?;
     }
     Ok(())
 }
-
-/// What the kernel watches for this loop. It remembers: it is told of a connection once, and most never again.
-type Interest = driver::Epoll;

@@ -1,6 +1,7 @@
-//! Who is called back, when it is no request that has come.
+//! The callbacks that wait for something else than a request: a time-out, a helper thread's call, the end of a response.
 //!
-//! As in node, callbacks are not handed the loop: it is their thread's, of which there is one.
+//! As in node, a callback is not handed the loop: what it asks for is put into lists of this thread, and the loop takes them up
+//! when the callback has returned.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -9,16 +10,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use driver::Helpers;
+use driver::{Helpers, Id};
 use http::Reply;
 
 thread_local! {
     static ASKED_FOR: RefCell<AskedFor> = RefCell::default();
 }
 
-type Given = Box<dyn Any + Send>;
-type Call = Box<dyn FnOnce() -> Given + Send>;
-type Callback = Box<dyn FnOnce(Given)>;
+type Returned = Box<dyn Any + Send>;
+type Call = Box<dyn FnOnce() -> Returned + Send>;
+type Callback = Box<dyn FnOnce(Returned)>;
 
 /// What this thread's callbacks have asked for.
 #[derive(Default)]
@@ -26,15 +27,15 @@ struct AskedFor {
     /// By their times, and numbered, since times may be equal.
     timeouts: BTreeMap<(Instant, u64), Box<dyn FnOnce()>>,
     timeouts_so_far: u64,
-    /// What is not handed out yet.
+    /// Calls that no helper thread has been given yet.
     work: Vec<(Call, Callback)>,
-    /// Responses that have ended, by the keys of their connections.
-    replies: Vec<(u64, Reply)>,
+    /// Responses that have ended, and their connections.
+    replies: Vec<(Id, Reply)>,
 }
 
-/// Calls back, once, when the time is over: node's `setTimeout`.
+/// Runs a callback, once, when the time is over: node's `setTimeout`.
 pub fn set_timeout(callback: impl FnOnce() + 'static, time: Duration) {
-    // Node's longest is 24 days. What is longer than this machine's clock is for ever.
+    // Node's longest time-out is 24 days. A time beyond the range of the clock never comes.
     let Some(when) = Instant::now().checked_add(time) else { return };
     ASKED_FOR.with_borrow_mut(|asked_for| {
         asked_for.timeouts_so_far += 1;
@@ -42,46 +43,50 @@ pub fn set_timeout(callback: impl FnOnce() + 'static, time: Duration) {
     });
 }
 
-/// Has a helper thread make a call that blocks, and calls back with what it gives: libuv's `uv_queue_work`.
+/// Lets a helper thread make a call that blocks, and runs a callback with what it returns: libuv's `uv_queue_work`.
 ///
-/// Where there is no thread to be had, the loop makes the call itself.
+/// If no thread can be started, the loop makes the call itself.
 pub fn queue_work<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static, callback: impl FnOnce(T) + 'static) {
     let call: Call = Box::new(|| Box::new(call()));
-    let callback: Callback = Box::new(|given| callback(*given.downcast().expect("what the call has given")));
+    let callback: Callback = Box::new(|returned| callback(*returned.downcast().expect("what the call has returned")));
     ASKED_FOR.with_borrow_mut(|asked_for| asked_for.work.push((call, callback)));
 }
 
-/// The response of that connection has ended. (At the end of a thread there is nobody left to be told.)
-pub fn end(key: u64, reply: Reply) {
-    let _ = ASKED_FOR.try_with(|asked_for| asked_for.borrow_mut().replies.push((key, reply)));
+/// The response of that connection has ended. (When the thread ends, the list is gone, and the loop as well.)
+pub fn end(id: Id, reply: Reply) {
+    let _ = ASKED_FOR.try_with(|asked_for| asked_for.borrow_mut().replies.push((id, reply)));
 }
 
-/// The reply of that connection, if its callback, which has just returned, has ended it.
-pub fn ended_at_once(key: u64) -> Option<Reply> {
-    let last = ASKED_FOR.with_borrow_mut(|asked_for| asked_for.replies.pop_if(|(ended, _)| *ended == key));
+/// The reply to the connection whose callback has just returned, if that callback has ended the response.
+pub fn take_reply_at_once(id: Id) -> Option<Reply> {
+    let last = ASKED_FOR.with_borrow_mut(|asked_for| asked_for.replies.pop_if(|(ended, _)| *ended == id));
     last.map(|(_, reply)| reply)
 }
 
-/// The responses that have ended later than that.
-pub fn ended() -> Vec<(u64, Reply)> {
+/// The replies of responses that have ended later than that.
+pub fn take_replies() -> Vec<(Id, Reply)> {
     ASKED_FOR.with_borrow_mut(|asked_for| std::mem::take(&mut asked_for.replies))
 }
 
-/// The loop's side: calls back for what was asked for.
+/// The loop's side: it runs the callbacks when their time has come.
 pub struct Callbacks {
-    helpers: Helpers<Given>,
-    at_work: HashMap<u64, Callback>,
-    work_so_far: u64,
+    helpers: Helpers<u64, Returned>,
+    /// The callbacks of the calls that the helper threads have, by the calls' numbers.
+    in_progress: HashMap<u64, Callback>,
+    calls_so_far: u64,
 }
 
 impl Callbacks {
-    /// Nobody waits yet.
+    /// No callback waits yet.
+    ///
+    /// # Errors
+    /// The machine has no descriptor left.
     pub fn new() -> io::Result<Callbacks> {
-        Ok(Callbacks { helpers: Helpers::new()?, at_work: HashMap::new(), work_so_far: 0 })
+        Ok(Callbacks { helpers: Helpers::new()?, in_progress: HashMap::new(), calls_so_far: 0 })
     }
 
-    /// How long there is nobody to call back; `None` is for ever.
-    pub fn pause(&self) -> Option<Duration> {
+    /// How long the loop may wait until a callback has to run; `None` is without end.
+    pub fn timeout(&self) -> Option<Duration> {
         ASKED_FOR.with_borrow(|asked_for| {
             if !asked_for.replies.is_empty() {
                 return Some(Duration::ZERO);
@@ -91,9 +96,9 @@ impl Callbacks {
         })
     }
 
-    /// Calls back for each time-out that is due. One that is set meanwhile waits for the next round, or one callback
-    /// after the other could keep the loop.
-    pub fn timeouts(&mut self) {
+    /// Runs the callback of each time-out that is over. A time-out that is set meanwhile waits for the next round, or one
+    /// callback after the other could keep the loop for ever.
+    pub fn run_timeouts(&mut self) {
         let due = ASKED_FOR.with_borrow_mut(|asked_for| {
             if asked_for.timeouts.is_empty() {
                 return BTreeMap::new();
@@ -104,35 +109,38 @@ impl Callbacks {
         due.into_values().for_each(|callback| callback());
     }
 
-    /// Gives to the helper threads what was asked for.
-    pub fn hand_out_work(&mut self) -> io::Result<()> {
+    /// Gives the calls that callbacks have asked for to the helper threads.
+    ///
+    /// # Errors
+    /// None in practice: the threads have been started.
+    pub fn start_work(&mut self) -> io::Result<()> {
         for (call, callback) in ASKED_FOR.with_borrow_mut(|asked_for| std::mem::take(&mut asked_for.work)) {
             if self.helpers.start().is_err() {
                 set_timeout(|| callback(call()), Duration::ZERO);
                 continue;
             }
-            self.work_so_far += 1;
-            self.at_work.insert(self.work_so_far, callback);
-            self.helpers.run(self.work_so_far, call)?;
+            self.calls_so_far += 1;
+            self.in_progress.insert(self.calls_so_far, callback);
+            self.helpers.run(self.calls_so_far, call)?;
         }
         Ok(())
     }
 
-    /// Calls back for each call that has been made: the helpers are readable.
-    pub fn work_done(&mut self) {
-        while let Some((number, given)) = self.helpers.done() {
-            if let Some(callback) = self.at_work.remove(&number) {
-                callback(given);
+    /// Runs the callback of each call that has finished: the helper threads' eventfd is readable.
+    pub fn run_finished_work(&mut self) {
+        while let Some((number, returned)) = self.helpers.finished() {
+            if let Some(callback) = self.in_progress.remove(&number) {
+                callback(returned);
             }
         }
     }
 }
 
 impl Drop for Callbacks {
-    /// Whoever still waits is not called back, by another loop of this thread either.
+    /// Callbacks that still wait are dropped, so that another loop of this thread does not run them.
     fn drop(&mut self) {
         drop(ASKED_FOR.take());
-        ASKED_FOR.take().replies.clear(); // of the responses that were dropped just now
+        ASKED_FOR.take().replies.clear(); // of the responses that were just dropped
     }
 }
 

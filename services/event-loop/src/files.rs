@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use driver::{Calls, Piece, SendFile};
+use driver::{Calls, FileChunk, Id, SendFile};
 use http::FileRange;
 
 use crate::queue_work;
@@ -16,7 +16,7 @@ use crate::queue_work;
 /// The most bytes of one read, as in node (its documentation, `fs.createReadStream`, `highWaterMark`).
 const CHUNK: u64 = 64 << 10;
 
-/// The files that go out to connections, whose keys know them.
+/// The files that go out to the connections of the loop.
 pub struct Files {
     calls: Calls,
     chunks: Rc<RefCell<Chunks>>,
@@ -24,28 +24,28 @@ pub struct Files {
 
 #[derive(Default)]
 struct Chunks {
-    by_key: HashMap<u64, Chunk>,
-    /// Keys whose chunk has just been read.
-    read: Vec<u64>,
+    by_id: HashMap<Id, Chunk>,
+    /// The connections whose chunk has just been read.
+    read: Vec<Id>,
 }
 
 enum Chunk {
     Reading,
-    Read(io::Result<Piece>),
+    Read(io::Result<FileChunk>),
 }
 
 impl Files {
-    /// None is under way.
+    /// No file goes out yet.
     pub fn new(calls: Calls) -> Files {
         Files { calls, chunks: Rc::default() }
     }
 
-    /// Keys of the connections that can go on.
-    pub fn read(&mut self) -> Vec<u64> {
+    /// The connections whose chunk has been read since the last call.
+    pub fn take_read(&mut self) -> Vec<Id> {
         std::mem::take(&mut self.chunks.borrow_mut().read)
     }
 
-    fn start(&self, key: u64, range: FileRange<'_>) {
+    fn start(&self, id: Id, range: FileRange<'_>) {
         let FileRange { file, offset, len } = range;
         let file = Arc::clone(file);
         let read = move || {
@@ -56,40 +56,40 @@ impl Files {
         };
         let chunks = Rc::clone(&self.chunks);
         queue_work(read, move |bytes| {
-            let Chunks { by_key, read } = &mut *chunks.borrow_mut();
-            if let Some(chunk) = by_key.get_mut(&key) {
-                *chunk = Chunk::Read(bytes.map(Piece::new));
-                read.push(key);
+            let Chunks { by_id, read } = &mut *chunks.borrow_mut();
+            if let Some(chunk) = by_id.get_mut(&id) {
+                *chunk = Chunk::Read(bytes.map(FileChunk::new));
+                read.push(id);
             }
         });
     }
 }
 
 impl SendFile for Files {
-    fn send(&mut self, key: u64, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
-        let chunks = &mut self.chunks.borrow_mut().by_key;
-        match chunks.remove(&key) {
+    fn send(&mut self, id: Id, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
+        let chunks = &mut self.chunks.borrow_mut().by_id;
+        match chunks.remove(&id) {
             None => {
-                self.start(key, range);
-                chunks.insert(key, Chunk::Reading);
+                self.start(id, range);
+                chunks.insert(id, Chunk::Reading);
                 Ok(None)
             }
             Some(Chunk::Reading) => {
-                chunks.insert(key, Chunk::Reading);
+                chunks.insert(id, Chunk::Reading);
                 Ok(None)
             }
-            Some(Chunk::Read(piece)) => {
-                let mut piece = piece?;
-                let n = piece.send(self.calls, socket, range);
-                if !piece.is_sent() {
-                    chunks.insert(key, Chunk::Read(Ok(piece)));
+            Some(Chunk::Read(chunk)) => {
+                let mut chunk = chunk?;
+                let n = chunk.send(self.calls, socket, range);
+                if !chunk.is_sent() {
+                    chunks.insert(id, Chunk::Read(Ok(chunk)));
                 }
                 n.map(Some)
             }
         }
     }
 
-    fn gone(&mut self, key: u64) {
-        self.chunks.borrow_mut().by_key.remove(&key);
+    fn closed(&mut self, id: Id) {
+        self.chunks.borrow_mut().by_id.remove(&id);
     }
 }

@@ -1,4 +1,4 @@
-//! **event-loop**: one thread calls back whoever waits for something, and no callback ever waits: node.js.
+//! **event-loop**: one thread runs callbacks, and no callback ever waits: node.js.
 //!
 //! A server is a callback. It gets a request and the response to it, which it ends at once, or in a callback that comes
 //! later: after a time-out, or when a helper thread has made a call that blocks.
@@ -9,14 +9,18 @@ mod server;
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::time::Instant;
 
 use app::App;
-use driver::{Arrivals, Calls, Epoll, HELPERS, LISTENER, Peers, Places, Readiness, STOP, Stop, Trigger};
+use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller};
+use epoll::Epoll;
 use http::{Answer, Limits};
 use supervisor::Model;
 
 use callbacks::Callbacks;
 use files::Files;
+use server::Caller;
 
 pub use callbacks::{queue_work, set_timeout};
 pub use server::{Listening, Response, Server, create_server};
@@ -24,7 +28,13 @@ pub use server::{Listening, Response, Server, create_server};
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
+/// A helper thread has finished a call that a callback has asked for.
+const WORK: Key = Key::Own(0);
+
 /// The lab's workloads, as a program for this loop.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let server = create_server(move |request, response| match app.respond(request) {
         Answer::Reply(reply) => response.send(reply),
@@ -34,57 +44,55 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     })
     .on_finish(move |served| app.count_served(served));
     let settings = app.settings();
-    run(server, &listener, settings.max_connections, &settings.limits, Calls(app.counters()))
+    run(&server, &listener, settings.max_connections, &settings.limits, Calls(app.counters()))
 }
 
-/// The loop: wait until something has happened, and call back for each thing that has, one after the other.
+/// Runs the loop on this thread until SIGTERM has come and every connection is closed.
 fn run(
-    server: Server,
+    server: &Server,
     listener: &TcpListener,
     max_connections: usize,
     limits: &'static Limits,
     calls: Calls,
 ) -> io::Result<()> {
-    let places = Places::new(max_connections);
-    let arrivals = Arrivals::new(listener, calls, &places)?;
-    let mut peers =
-        Peers::new(arrivals, Files::new(calls), Trigger::Edge, |key, now| server.connect(key, limits, now))?;
-    let mut callbacks = Callbacks::new()?;
-    let mut interest = Epoll::new(calls)?;
-    let stop = Stop::new()?;
-    interest.listen(&stop, STOP, true)?;
-    interest.listen(&callbacks, HELPERS, true)?;
-    let mut listening = false;
+    let permits = Permits::new(max_connections);
+    let acceptor = Acceptor::new(listener, calls, &permits)?;
+    let connect = |id, now| server.connect(id, limits, now);
+    let connections = Connections::new(acceptor, Files::new(calls), connect)?;
+    run_loop(connections, Callbacks::new()?, Epoll::new(calls)?)
+}
+
+/// epoll's loop: wait until something has happened, and run the callback of each thing that has, one after the other.
+fn run_loop(
+    mut connections: Connections<'_, Caller<'_>, Files>,
+    mut callbacks: Callbacks,
+    mut poller: Epoll,
+) -> io::Result<()> {
+    connections.watch_own(&mut poller)?;
+    poller.watch(callbacks.as_fd(), WORK, Interest::Read)?;
     let mut ready = Vec::new();
-    while !peers.is_finished() {
-        if listening != peers.accepts() {
-            listening = !listening;
-            interest.listen(peers.arrivals(), LISTENER, listening)?;
-        }
-        let pauses = [peers.pause(), callbacks.pause()];
-        interest.wait(&mut ready, pauses.into_iter().flatten().min())?;
-        peers.waited();
-        callbacks.timeouts();
-        for (key, readiness) in ready.drain(..) {
+    while !connections.is_finished() {
+        let timeouts = [connections.timeout(), callbacks.timeout()];
+        poller.wait(timeouts.into_iter().flatten().min(), &mut ready)?; // epoll_wait(2)
+        connections.set_now(Instant::now());
+        callbacks.run_timeouts();
+        for Event { key, readiness } in ready.drain(..) {
             match key {
-                LISTENER => peers.accept()?,
-                HELPERS => callbacks.work_done(),
-                STOP => {
-                    interest.listen(&stop, STOP, false)?; // it stays readable
-                    peers.stop();
-                }
-                _ => peers.turn(key, readiness)?, // each request that it brings is a callback
+                Key::Listener => connections.accept(&mut poller)?,
+                Key::Helpers => connections.finish_jobs(&mut poller)?,
+                Key::Stop => connections.stop(&mut poller)?,
+                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?, // each request is a callback
+                Key::Own(_) => callbacks.run_finished_work(),
             }
         }
-        for key in peers.files().read() {
-            peers.turn(key, Readiness::default())?;
+        for id in connections.files().take_read() {
+            connections.resume(id, &mut poller)?;
         }
-        peers.work()?;
-        for (key, reply) in callbacks::ended() {
-            peers.done(key, reply)?; // of a request that was not answered at once
+        connections.run_timers(&mut poller)?;
+        for (id, reply) in callbacks::take_replies() {
+            connections.reply(id, reply, &mut poller)?; // to a request that was not answered at once
         }
-        callbacks.hand_out_work()?;
-        peers.changes(|fd, key, watch| interest.watch(fd, key, watch))?;
+        callbacks.start_work()?;
     }
     Ok(())
 }

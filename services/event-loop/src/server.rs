@@ -1,4 +1,4 @@
-//! A server, a request's response: node's words for them.
+//! A server and the response to a request, by node's names.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Instant;
 
-use driver::Calls;
+use driver::{Calls, Id};
 use http::{Answer, Body, Conn, Handler, Limits, Reply, Request, Served};
 use scoreboard::Scoreboard;
 
@@ -15,13 +15,13 @@ use crate::{callbacks, run};
 type OnRequest = Box<dyn Fn(&Request<'_>, Response)>;
 type OnFinish = Box<dyn Fn(Served)>;
 
-/// What is called back for requests.
+/// The callbacks of a server.
 pub struct Server {
     on_request: OnRequest,
     on_finish: OnFinish,
 }
 
-/// A server that calls back for each request: node's `http.createServer`.
+/// A server that runs a callback for each request: node's `http.createServer`.
 ///
 /// The request is whole, its body included, and lasts as long as the callback; the response lasts until it is ended.
 pub fn create_server(on_request: impl Fn(&Request<'_>, Response) + 'static) -> Server {
@@ -29,13 +29,13 @@ pub fn create_server(on_request: impl Fn(&Request<'_>, Response) + 'static) -> S
 }
 
 impl Server {
-    /// Calls back for each response whose last byte the kernel has taken: node's event `finish`.
+    /// Runs a callback for each response whose last byte the kernel has taken: node's event `finish`.
     #[must_use]
     pub fn on_finish(self, callback: impl Fn(Served) + 'static) -> Server {
         Server { on_finish: Box::new(callback), ..self }
     }
 
-    /// Binds the port; 0 is one that is free. Those who connect wait until the server [runs](Listening::run).
+    /// Binds the port; 0 takes one that is free. Clients that connect wait until the server [runs](Listening::run).
     ///
     /// # Errors
     /// What bind(2) says: the port is taken, or not ours to have, or the host is no address of this machine.
@@ -44,8 +44,8 @@ impl Server {
     }
 
     /// A connection that was just accepted.
-    pub(crate) fn connect(&self, key: u64, limits: &'static Limits, now: Instant) -> Conn<Caller<'_>> {
-        Conn::new(Caller { server: self, key }, limits, now)
+    pub(crate) fn connect(&self, id: Id, limits: &'static Limits, now: Instant) -> Conn<Caller<'_>> {
+        Conn::new(Caller { server: self, id }, limits, now)
     }
 }
 
@@ -56,33 +56,33 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Runs the loop on this thread, until SIGTERM has come and every connection is finished. Node does that by itself,
-    /// when the program has come to its last line. (Another thread that does not block SIGTERM would take it first.)
+    /// Runs the loop on this thread until SIGTERM has come and every connection is closed. Node does that by itself after
+    /// the program's last line. (A thread that does not block SIGTERM would take the signal first.)
     ///
     /// # Errors
     /// A system call failed that does not fail.
     pub fn run(self) -> io::Result<()> {
         let counters = Box::leak(Box::new(Scoreboard::map()?)).claim();
         let limits = Box::leak(Box::new(Limits::default()));
-        run(self.server, &self.listener, usize::MAX, limits, Calls(counters))
+        run(&self.server, &self.listener, usize::MAX, limits, Calls(counters))
     }
 }
 
 /// A connection's way to the callbacks.
 pub(crate) struct Caller<'a> {
     server: &'a Server,
-    key: u64,
+    id: Id,
 }
 
 impl Handler for Caller<'_> {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
-        (self.server.on_request)(request, Response::to(self.key));
-        callbacks::ended_at_once(self.key).map_or(Answer::Later, Answer::Reply)
+        (self.server.on_request)(request, Response::to(self.id));
+        callbacks::take_reply_at_once(self.id).map_or(Answer::Later, Answer::Reply)
     }
 
     fn date(&mut self, now: Instant) -> [u8; 29] {
@@ -94,7 +94,7 @@ impl Handler for Caller<'_> {
     }
 }
 
-/// The response to one request, which waits until it is ended. If nobody does, and it is dropped, it is a 500.
+/// The response to one request, which waits until the response is ended. A response that is dropped without that is a 500.
 ///
 /// It stays on the loop's thread:
 /// ```compile_fail
@@ -102,24 +102,24 @@ impl Handler for Caller<'_> {
 /// is_send::<event_loop::Response>();
 /// ```
 pub struct Response {
-    key: u64,
+    id: Id,
     reply: Reply,
     ended: bool,
-    /// What ends it is a list of this thread's.
+    /// Its end is put into a list of this thread's.
     _not_send: PhantomData<*const ()>,
 }
 
-/// The fields that the connection puts on.
+/// The fields that the connection adds by itself.
 const ITS_OWN: [&str; 4] = ["Date", "Server", "Content-Length", "Connection"];
 
 impl Response {
-    fn to(key: u64) -> Response {
+    fn to(id: Id) -> Response {
         let reply = Reply { content_type: "", ..Reply::text("") };
-        Response { key, reply, ended: false, _not_send: PhantomData }
+        Response { id, reply, ended: false, _not_send: PhantomData }
     }
 
     /// Sets the status and the header fields: node's `writeHead`. Without it, the status is 200, and there are no fields
-    /// but Date, Server, Content-Length and Connection, which are the connection's own, and passed over here.
+    /// but Date, Server, Content-Length and Connection: the connection adds those, and they are ignored here.
     pub fn write_head(&mut self, status: u16, fields: impl IntoIterator<Item = (&'static str, &'static str)>) {
         self.reply.status = status;
         for (name, value) in fields {
@@ -131,7 +131,7 @@ impl Response {
         }
     }
 
-    /// Ends it with this content.
+    /// Ends the response with this content.
     pub fn end(mut self, content: impl Into<Cow<'static, str>>) {
         self.reply.body = match self.reply.status {
             204 | 304 => Body::None, // which have no content: RFC 9110, 6.4.1
@@ -140,7 +140,7 @@ impl Response {
         self.ended = true;
     }
 
-    /// Ends it with a whole reply: express's `send`.
+    /// Ends the response with a whole reply: express's `send`.
     pub fn send(mut self, reply: Reply) {
         self.reply = reply;
         self.ended = true;
@@ -150,6 +150,6 @@ impl Response {
 impl Drop for Response {
     fn drop(&mut self) {
         let reply = std::mem::replace(&mut self.reply, Reply::text(""));
-        callbacks::end(self.key, if self.ended { reply } else { Reply::status(500) });
+        callbacks::end(self.id, if self.ended { reply } else { Reply::status(500) });
     }
 }

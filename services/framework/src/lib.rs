@@ -1,14 +1,12 @@
-//! **framework**: the web as an application sees it: routes, extractors, state. Whoever waits for what is axum's,
-//! hyper's and tokio's business, and so is HTTP itself.
+//! **framework**: the web as an application sees it: routes, extractors, state. axum, hyper and tokio decide which task waits
+//! for what, and they speak HTTP.
 //!
-//! What is ours is the frame around them: who is accepted, for how long a peer is waited for, and how it all stops.
+//! This file is an ordinary axum program. `accept.rs` accepts connections, `reply.rs` turns the app's replies into axum's, and
+//! `parity/` makes hyper behave like the other models, so that they can be compared.
 
-mod arrivals;
-mod connection;
-mod guard;
-mod progress;
+mod accept;
+mod parity;
 mod reply;
-mod strict;
 
 use std::io;
 use std::net::TcpListener;
@@ -19,7 +17,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::routing::{get, post};
-use supervisor::{HELPER_THREADS, Model};
+use driver::HELPER_THREADS;
+use supervisor::Model;
 use tokio::runtime::Builder;
 
 use reply::Reply;
@@ -27,18 +26,21 @@ use reply::Reply;
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Runs axum on tokio's threads until SIGTERM has come and every connection is finished.
+/// Runs axum on tokio's threads until SIGTERM has come and every connection is closed.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(app.settings().threads)
-        .max_blocking_threads(HELPER_THREADS) // tokio's default, 512, would fight for the store
+        .max_blocking_threads(HELPER_THREADS) // tokio's default, 512, would contend for the store
         .enable_all()
         .build()?;
-    // As a task of its own it runs on a worker. Here it would hand each connection to another thread, and wake it.
-    runtime.block_on(async { tokio::spawn(arrivals::serve(listener, app, router(app))).await? })
+    // As a task, it runs on a worker thread. On this thread, it would have to wake a worker for each connection.
+    runtime.block_on(async { tokio::spawn(accept::accept(listener, app, router(app))).await? })
 }
 
-/// What is served: the counterpart of express's `app.post('/nod', ...)`.
+/// The routes: the counterpart of express's `app.post('/nod', ...)`.
 fn router(app: App) -> Router {
     Router::new()
         .route("/", get(root))
@@ -79,7 +81,7 @@ async fn increment(State(app): State<App>) -> Reply {
     Reply(app.increment())
 }
 
-/// Saves a nod. The store blocks, and a thread of tokio's loops must not.
+/// Saves a nod. The store blocks, so the call runs on one of tokio's blocking threads.
 async fn nod(State(app): State<App>, fields: HeaderMap, form: Bytes) -> Reply {
     blocking(move || app.nod(&|name| lookup(&fields, name), &form)).await
 }

@@ -1,3 +1,5 @@
+//! The app's replies as axum's.
+
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -13,10 +15,10 @@ use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// A file is read in pieces of that many bytes, one at a time: so much of it is in memory for each reader.
-const PIECE: u64 = 64 << 10;
+/// Bytes of one read of a file. Each connection has one chunk of that size in memory.
+const CHUNK: u64 = 64 << 10;
 
-/// What the application said, for axum. Date, Content-Length and Connection are put on by hyper.
+/// A reply of the app, for axum. hyper adds Date, Content-Length and Connection.
 pub struct Reply(pub app::Reply);
 
 impl IntoResponse for Reply {
@@ -26,7 +28,7 @@ impl IntoResponse for Reply {
         let mut response = Response::new(match body {
             Body::None => axum::body::Body::empty(),
             Body::Bytes(bytes) => axum::body::Body::from(bytes),
-            Body::File { file, offset, len } => axum::body::Body::new(Pieces { file, offset, left: len, read: None }),
+            Body::File { file, offset, len } => axum::body::Body::new(Chunks { file, offset, left: len, read: None }),
         });
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let out = response.headers_mut();
@@ -35,7 +37,7 @@ impl IntoResponse for Reply {
             out.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         for (name, value) in fields {
-            // What an application of ours puts there is always valid; a field that is not would be left out.
+            // The app sets valid fields only; an invalid one would be left out.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 out.append(name, value);
             }
@@ -44,15 +46,15 @@ impl IntoResponse for Reply {
     }
 }
 
-/// A piece of a file, read by tokio's blocking threads: a regular file is always "ready", even if the disk is not.
-struct Pieces {
+/// A file, read chunk by chunk on tokio's blocking threads: a regular file always counts as ready, even if the disk is not.
+struct Chunks {
     file: Arc<File>,
     offset: u64,
     left: u64,
     read: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
-impl http_body::Body for Pieces {
+impl http_body::Body for Chunks {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -60,8 +62,8 @@ impl http_body::Body for Pieces {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let Pieces { file, offset, left, read } = &mut *self;
-        let (file, offset, len) = (file, *offset, PIECE.min(*left) as usize);
+        let Chunks { file, offset, left, read } = &mut *self;
+        let (file, offset, len) = (file, *offset, CHUNK.min(*left) as usize);
         let reading = read.get_or_insert_with(|| {
             let file = Arc::clone(file);
             spawn_blocking(move || read_at(&file, offset, len))
@@ -84,12 +86,12 @@ impl http_body::Body for Pieces {
 
 /// pread(2). A file that has shrunk cannot give what was promised: the connection is then cut.
 fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
-    let mut piece = vec![0; len];
-    match file.read_at(&mut piece, offset)? {
+    let mut chunk = vec![0; len];
+    match file.read_at(&mut chunk, offset)? {
         0 => Err(ErrorKind::UnexpectedEof.into()),
         n => {
-            piece.truncate(n);
-            Ok(piece.into())
+            chunk.truncate(n);
+            Ok(chunk.into())
         }
     }
 }

@@ -19,7 +19,7 @@ const RESFD: u32 = 1;
 #[derive(Default)]
 struct Iocb {
     data: u64,
-    /// Set by the kernel; and flags of this operation, of which we have none.
+    /// A key that the kernel sets, and flags of this operation (none).
     key_and_rw_flags: [u32; 2],
     opcode: u16,
     priority: i16,
@@ -44,13 +44,13 @@ struct IoEvent {
 
 /// A read that is complete.
 pub struct Completion {
-    /// What was submitted with it.
+    /// The number that was submitted with it.
     pub data: u64,
     /// Bytes; fewer than asked for at the end of the file.
     pub result: Result<u64, Errno>,
 }
 
-/// One loop's reads under way; readable when one of them is complete.
+/// The reads of one loop that are in progress. Its descriptor is readable when one of them is complete.
 pub struct Context {
     id: libc::c_ulong,
     completed: EventFd,
@@ -59,7 +59,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// For at most so many reads at a time.
+    /// For at most that many reads at a time.
     ///
     /// # Errors
     /// `ErrorKind::Unsupported` where the kernel lacks it, forbids it, or has no room for another.
@@ -70,13 +70,13 @@ impl Context {
     }
 
     /// Submits a read: io_submit(2), which blocks all the same where the file is not open for O_DIRECT, and where the
-    /// file system must first find out where the bytes are. So its time is taken.
+    /// file system must first find out where the bytes are. So its time is measured.
     ///
     /// # Errors
     /// Of the submission; those of the read come with its completion.
     ///
     /// # Safety
-    /// The memory must stay mapped, and be used by nobody else, until the completion has come or the context is dropped.
+    /// The memory must stay mapped and unused until the completion has come or the context is dropped.
     pub unsafe fn read(&self, file: &File, offset: u64, into: *mut u8, bytes: usize, data: u64) -> io::Result<()> {
         let mut iocb = Iocb {
             data,
@@ -90,7 +90,7 @@ impl Context {
             ..Iocb::default()
         };
         let begun = Instant::now();
-        // SAFETY: one iocb, which the kernel copies; what it points to is the caller's promise.
+        // SAFETY: one iocb, which the kernel copies; the caller vouches for the memory that it points to.
         let submitted = unsafe { libc::syscall(libc::SYS_io_submit, self.id, 1, [&raw mut iocb].as_mut_ptr()) };
         self.calls.0.syscall_took(Syscall::IoSubmit, begun.elapsed());
         Errno::result(submitted)?;
@@ -127,7 +127,7 @@ impl AsFd for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: io_destroy takes no memory of ours; it returns when all that was under way is complete.
+        // SAFETY: io_destroy takes no memory of ours; it returns when all reads are complete.
         unsafe { libc::syscall(libc::SYS_io_destroy, self.id) };
     }
 }

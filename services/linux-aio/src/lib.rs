@@ -9,12 +9,13 @@ mod reads;
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
 use app::App;
-use driver::{
-    Arrivals, Calls, HELPERS, LISTENER, Peers, Places, READS, Readiness, STOP, Stop, Trigger, on_each_thread,
-};
+use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller, on_each_thread};
+use epoll::Epoll;
 use nix::sys::statfs::{self, statfs};
 use supervisor::Model;
 
@@ -23,65 +24,53 @@ use reads::Reads;
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Runs a loop on every thread until SIGTERM has come and every connection is finished.
+/// Reads are complete.
+const COMPLETIONS: Key = Key::Own(0);
+
+/// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
 /// `ErrorKind::Unsupported` where the machine does not permit io_setup(2), or has no room for another context.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     app.state("file_system", &file_system(&app.settings().files)?);
-    let places = Places::new(app.settings().max_connections);
+    let permits = Permits::new(app.settings().max_connections);
     on_each_thread(app.settings().threads, || {
         let app = app.worker();
         let calls = Calls(app.counters());
-        let arrivals = Arrivals::new(&listener, calls, &places)?;
-        let reads = Reads::new(app, calls)?;
-        run(Peers::new(arrivals, reads, Trigger::Edge, |_, now| app.connect(now))?, Interest::new(calls)?)
+        let acceptor = Acceptor::new(&listener, calls, &permits)?;
+        let connections = Connections::new(acceptor, Reads::new(app, calls)?, |_, now| app.connect(now))?;
+        run(connections, Epoll::new(calls)?)
     })
 }
 
-/// The loop: it submits reads, does something else meanwhile, and gives those a turn whose read is complete.
-fn run(mut peers: Peers<'_, App, Reads>, mut interest: Interest) -> io::Result<()> {
-    let stop = Stop::new()?;
-    interest.listen(&stop, STOP, true)?;
-    interest.listen(peers.helpers(), HELPERS, true)?;
-    interest.listen(peers.files(), READS, true)?;
-    let mut listening = false;
+/// epoll's loop, which submits reads, does something else meanwhile, and resumes the connections whose read is complete.
+fn run(mut connections: Connections<'_, App, Reads>, mut poller: Epoll) -> io::Result<()> {
+    connections.watch_own(&mut poller)?;
+    poller.watch(connections.files().as_fd(), COMPLETIONS, Interest::Read)?;
     let mut ready = Vec::new();
-    while !peers.is_finished() {
-        if listening != peers.accepts() {
-            listening = !listening;
-            interest.listen(peers.arrivals(), LISTENER, listening)?;
-        }
-        interest.wait(&mut ready, peers.pause())?;
-        peers.waited();
-        for (key, readiness) in ready.drain(..) {
+    while !connections.is_finished() {
+        poller.wait(connections.timeout(), &mut ready)?; // epoll_wait(2)
+        connections.set_now(Instant::now());
+        for Event { key, readiness } in ready.drain(..) {
             match key {
-                LISTENER => peers.accept()?,
-                HELPERS => peers.finish_jobs()?,
-                READS => {
-                    // At once: a chunk has been sent from before another one may take its place.
-                    for key in peers.files().complete()? {
-                        peers.turn(key, Readiness::default())?;
+                Key::Listener => connections.accept(&mut poller)?,
+                Key::Helpers => connections.finish_jobs(&mut poller)?,
+                Key::Stop => connections.stop(&mut poller)?,
+                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?, // io_submit(2), if it comes to a file
+                Key::Own(_) => {
+                    for id in connections.files().complete()? {
+                        connections.resume(id, &mut poller)?; // at once: a chunk is sent before another may take its slot
                     }
                 }
-                STOP => {
-                    interest.listen(&stop, STOP, false)?; // it stays readable
-                    peers.stop();
-                }
-                _ => peers.turn(key, readiness)?,
             }
         }
-        peers.work()?;
-        while let Some(key) = peers.files().next_in_line() {
-            peers.turn(key, Readiness::default())?;
+        connections.run_timers(&mut poller)?;
+        while let Some(id) = connections.files().next_in_queue() {
+            connections.resume(id, &mut poller)?;
         }
-        peers.changes(|fd, key, watch| interest.watch(fd, key, watch))?;
     }
     Ok(())
 }
-
-/// What the kernel watches for this loop.
-type Interest = driver::Epoll;
 
 /// The type of the file system that a directory is on: statfs(2). Whether O_DIRECT works, and blocks, depends on it.
 fn file_system(dir: &Path) -> io::Result<String> {

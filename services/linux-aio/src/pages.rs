@@ -25,7 +25,10 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// So many slots, without memory as yet.
+    /// That many slots; the kernel gives them memory when they are first written to.
+    ///
+    /// # Errors
+    /// The machine has no descriptor or address space left.
     pub fn new(slots: usize, calls: Calls) -> io::Result<Pages> {
         let len = NonZeroUsize::new(slots * SLOT).ok_or(io::ErrorKind::InvalidInput)?;
         let file = File::from(memfd_create("chunks", MFdFlags::MFD_CLOEXEC)?);
@@ -63,7 +66,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: it is our mapping, and nobody else has its address: the context, which had, was dropped before.
+        // SAFETY: it is our mapping, and the context, which had its address, was dropped before.
         let _ = unsafe { munmap(self.mapping, self.len.get()) };
     }
 }

@@ -1,4 +1,21 @@
 //! The reads of one loop: from the file, past the page cache, into a slot of pages, and from there to the socket.
+//!
+//! There are 64 slots, and each goes round in this circle. A connection has one slot at most:
+//!
+//! ```text
+//!            take: io_submit(2)             completion
+//!   Free ─────────────────────► Reading ──────────────────► Read ──┐ sendfile(2): some of it is sent
+//!    ▲                             │                          │ ◄──┘
+//!    │                             │ its connection closes:   │
+//!    │                             │ the kernel still writes  │ all of it is sent; or its connection closes;
+//!    │                             ▼                          │ or it is the least recently used, and another
+//!    │        completion       Reading,                       │ connection needs a slot
+//!    ├───────────────────── without a connection              │
+//!    └────────────────────────────────────────────────────────┘
+//!      release: fallocate(2) takes the slot's pages out of the file, since sockets may still refer to them
+//! ```
+//!
+//! When all slots are in the state `Reading`, further connections wait in a queue.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -7,7 +24,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use app::App;
-use driver::{Calls, SendFile};
+use driver::{Calls, Id, SendFile};
 use http::FileRange;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -28,29 +45,30 @@ pub struct Reads {
     context: Context, // dropped before the pages, since it waits until nothing is being read into them
     pages: Pages,
     slots: [Slot; SLOTS],
-    /// Keys of those for whom no slot was left; in the line, those that are gone may stand as well.
-    waiting: HashSet<u64>,
-    line: VecDeque<u64>,
-    /// Who is next in line, and has a turn now.
-    called: Option<u64>,
+    /// The connections that wait for a slot.
+    waiting: HashSet<Id>,
+    /// The same in the order in which they came, and connections that have closed since.
+    queue: VecDeque<Id>,
+    /// The connection that was taken from the queue and may now take a slot.
+    next: Option<Id>,
     /// Does O_DIRECT work, as far as is known?
     direct: Option<bool>,
-    /// Counts what is used, to know what was not for the longest time.
+    /// Counts uses of slots, to find the least recently used one.
     clock: u64,
 }
 
-/// A slot, and what it holds. Once it has held something it is free only with fresh pages.
+/// A slot, and what it holds. A slot that has held a chunk is free only when it has fresh pages.
 #[derive(Clone, Copy)]
 enum Slot {
     Free,
-    /// The chunk that starts there in the file, for a connection; for nobody, if that is gone.
+    /// The kernel reads the chunk that starts at `from` in the file, for that connection; `None` if it has closed.
     Reading {
-        key: Option<u64>,
+        id: Option<Id>,
         from: u64,
     },
-    /// What of it was read, or why nothing.
+    /// The chunk that starts at `from` is here: how many bytes of it, or why none.
     Read {
-        key: u64,
+        id: Id,
         from: u64,
         bytes: Result<u64, Errno>,
         used: u64,
@@ -58,20 +76,20 @@ enum Slot {
 }
 
 impl Slot {
-    fn is_for(&self, connection: u64) -> bool {
+    fn is_for(&self, connection: Id) -> bool {
         match self {
             Slot::Free => false,
-            Slot::Reading { key, .. } => *key == Some(connection),
-            Slot::Read { key, .. } => *key == connection,
+            Slot::Reading { id, .. } => *id == Some(connection),
+            Slot::Read { id, .. } => *id == connection,
         }
     }
 }
 
 impl Reads {
-    /// Of one loop.
+    /// The reads of one loop.
     ///
     /// # Errors
-    /// `ErrorKind::Unsupported` where the machine does not permit them.
+    /// `ErrorKind::Unsupported` where the machine does not permit io_setup(2).
     pub fn new(app: App, calls: Calls) -> io::Result<Reads> {
         Ok(Reads {
             app,
@@ -80,48 +98,50 @@ impl Reads {
             pages: Pages::new(SLOTS, calls)?,
             slots: [Slot::Free; SLOTS],
             waiting: HashSet::new(),
-            line: VecDeque::new(),
-            called: None,
+            queue: VecDeque::new(),
+            next: None,
             direct: None,
             clock: 0,
         })
     }
 
-    /// Keys of the connections that are to have a turn, since their read is complete; the loop watches us for that.
-    pub fn complete(&mut self) -> io::Result<Vec<u64>> {
-        let mut keys = Vec::new();
+    /// The connections whose read is complete. The loop watches the context for that.
+    ///
+    /// # Errors
+    /// A system call failed that does not fail.
+    pub fn complete(&mut self) -> io::Result<Vec<Id>> {
+        let mut ids = Vec::new();
         let mut unwanted = Vec::new();
         for completion in self.context.completions()? {
-            let at = completion.data as usize;
-            match self.slots[at] {
-                Slot::Reading { key: Some(key), from } => {
+            let slot = completion.data as usize;
+            match self.slots[slot] {
+                Slot::Reading { id: Some(id), from } => {
                     self.clock += 1;
-                    self.slots[at] = Slot::Read { key, from, bytes: completion.result, used: self.clock };
-                    keys.push(key);
+                    self.slots[slot] = Slot::Read { id, from, bytes: completion.result, used: self.clock };
+                    ids.push(id);
                 }
-                _ => unwanted.push(at),
+                _ => unwanted.push(slot),
             }
         }
-        unwanted.into_iter().try_for_each(|at| self.release(at))?;
-        Ok(keys)
+        unwanted.into_iter().try_for_each(|slot| self.release(slot))?;
+        Ok(ids)
     }
 
-    /// The key of one that waits for a slot, if there is one for it.
-    pub fn next_in_line(&mut self) -> Option<u64> {
-        let Reads { waiting, line, slots, .. } = self;
-        let is_there = !line.is_empty() && slots.iter().any(|slot| !matches!(slot, Slot::Reading { .. }));
-        self.called =
-            is_there.then(|| std::iter::from_fn(|| line.pop_front()).find(|key| waiting.remove(key))).flatten();
-        self.called
+    /// The connection that has waited longest for a slot, if it can have one now.
+    pub fn next_in_queue(&mut self) -> Option<Id> {
+        let Reads { waiting, queue, slots, .. } = self;
+        let is_there = !queue.is_empty() && slots.iter().any(|slot| !matches!(slot, Slot::Reading { .. }));
+        self.next = is_there.then(|| std::iter::from_fn(|| queue.pop_front()).find(|id| waiting.remove(id))).flatten();
+        self.next
     }
 
-    /// Submits the read of the chunk in which the range starts, or has the connection wait in line: chunk by chunk, so
-    /// that a large file does not keep its slot to its end.
-    fn read(&mut self, key: u64, range: FileRange<'_>) -> io::Result<()> {
-        let may_take = self.waiting.is_empty() || self.called == Some(key);
+    /// Submits the read of the chunk in which the range starts, or lets the connection wait in the queue. It queues again for
+    /// each chunk, so a large file does not keep its slot to its end.
+    fn read(&mut self, id: Id, range: FileRange<'_>) -> io::Result<()> {
+        let may_take = self.waiting.is_empty() || self.next == Some(id);
         let Some(at) = may_take.then(|| self.take()).transpose()?.flatten() else {
-            self.waiting.insert(key);
-            self.line.push_back(key);
+            self.waiting.insert(id);
+            self.queue.push_back(id);
             return Ok(());
         };
         if self.direct != Some(false) {
@@ -131,11 +151,12 @@ impl Reads {
         let bytes = (range.offset + range.len - from).next_multiple_of(ALIGNMENT).min(SLOT as u64) as usize;
         // SAFETY: the slot is taken until the completion has come, and the pages are dropped after the context.
         unsafe { self.context.read(range.file, from, self.pages.address(at), bytes, at as u64)? };
-        self.slots[at] = Slot::Reading { key: Some(key), from };
+        self.slots[at] = Slot::Reading { id: Some(id), from };
         Ok(())
     }
 
-    /// A free slot, or that which was not used for the longest time: a slow peer costs a second read, and that peer only.
+    /// A free slot, or else the least recently used one that is not being read into: its connection, whose peer is slow, has to
+    /// read the chunk again.
     fn take(&mut self) -> io::Result<Option<usize>> {
         if let Some(at) = self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
             return Ok(Some(at));
@@ -155,7 +176,7 @@ impl Reads {
         Ok(())
     }
 
-    /// Has a request's own open file read past the page cache, where its file system can.
+    /// Makes reads of a request's own open file bypass the page cache, where its file system can do that.
     fn make_direct(&mut self, file: &File) -> io::Result<()> {
         self.calls.0.syscall(Syscall::Fcntl);
         match fcntl(file, FcntlArg::F_SETFL(OFlag::O_DIRECT)) {
@@ -167,7 +188,7 @@ impl Reads {
         Ok(())
     }
 
-    /// Has it read through the page cache again; `false` if it was.
+    /// Makes reads of the file go through the page cache again. `false` if they did already.
     fn make_buffered(&mut self, file: &File) -> io::Result<bool> {
         self.calls.0.syscall(Syscall::Fcntl);
         if !OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?).contains(OFlag::O_DIRECT) {
@@ -188,20 +209,20 @@ impl Reads {
 }
 
 impl SendFile for Reads {
-    fn send(&mut self, key: u64, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
-        if self.waiting.contains(&key) {
+    fn send(&mut self, id: Id, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
+        if self.waiting.contains(&id) {
             return Ok(None);
         }
-        let Some(at) = self.slots.iter().position(|slot| slot.is_for(key)) else {
-            self.read(key, range)?;
+        let Some(at) = self.slots.iter().position(|slot| slot.is_for(id)) else {
+            self.read(id, range)?;
             return Ok(None);
         };
         let Slot::Read { from, bytes, .. } = self.slots[at] else { return Ok(None) };
         let bytes = match bytes {
-            // The file system took the flag, but not the read.
+            // The file system accepted the flag, but refuses the read.
             Err(Errno::EINVAL) if self.make_buffered(range.file)? => {
                 self.release(at)?;
-                self.read(key, range)?;
+                self.read(id, range)?;
                 return Ok(None);
             }
             bytes => bytes?,
@@ -221,16 +242,16 @@ impl SendFile for Reads {
             self.release(at)?;
         } else {
             self.clock += 1;
-            self.slots[at] = Slot::Read { key, from, bytes: Ok(bytes), used: self.clock };
+            self.slots[at] = Slot::Read { id, from, bytes: Ok(bytes), used: self.clock };
         }
         Ok(Some(sent))
     }
 
-    fn gone(&mut self, key: u64) {
-        self.waiting.remove(&key);
-        let Some(at) = self.slots.iter().position(|slot| slot.is_for(key)) else { return };
+    fn closed(&mut self, id: Id) {
+        self.waiting.remove(&id);
+        let Some(at) = self.slots.iter().position(|slot| slot.is_for(id)) else { return };
         if let Slot::Reading { from, .. } = self.slots[at] {
-            self.slots[at] = Slot::Reading { key: None, from };
+            self.slots[at] = Slot::Reading { id: None, from };
         } else {
             let _ = self.release(at); // else it stays until the slot is needed
         }

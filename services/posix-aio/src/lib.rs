@@ -9,12 +9,13 @@ mod signals;
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::Instant;
 
 use app::App;
-use driver::{
-    Arrivals, Calls, HELPERS, LISTENER, Peers, Places, READS, Readiness, STOP, Stop, Trigger, on_each_thread,
-};
+use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller, on_each_thread};
+use epoll::Epoll;
 use supervisor::Model;
 
 use reads::Reads;
@@ -23,60 +24,53 @@ use signals::Signals;
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 
-/// Runs a loop on every thread until SIGTERM has come and every connection is finished.
+/// A loop's signal has come: a read of it is complete.
+const SIGNALS: Key = Key::Own(0);
+
+/// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// There are at most as many loops as real-time signals, which on Linux with glibc are 31: signal(7).
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    signals::block(numbers.clone())?; // here, for every thread to come: the signals are sent to the process
-    let places = Places::new(app.settings().max_connections);
+    signals::block(numbers.clone())?; // before any thread starts, since the signals are sent to the process
+    let permits = Permits::new(app.settings().max_connections);
     let next = AtomicI32::new(*numbers.start());
     on_each_thread(app.settings().threads.min(numbers.count()), || {
         let app = app.worker();
         let calls = Calls(app.counters());
-        let arrivals = Arrivals::new(&listener, calls, &places)?;
+        let acceptor = Acceptor::new(&listener, calls, &permits)?;
         let reads = Reads::new(calls, Signals::new(next.fetch_add(1, Relaxed))?);
-        run(Peers::new(arrivals, reads, Trigger::Edge, |_, now| app.connect(now))?, Interest::new(calls)?)
+        let connections = Connections::new(acceptor, reads, |_, now| app.connect(now))?;
+        run(connections, Epoll::new(calls)?)
     })
 }
 
-/// The loop, which sees to each piece of a file in four steps: a connection's turn *enqueues* the read (1), the loop
-/// *does something else* (2), *checks* whether it is complete (3), and the next turn *reads the return value* (4).
-fn run(mut peers: Peers<'_, App, Reads>, mut interest: Interest) -> io::Result<()> {
-    let stop = Stop::new()?;
-    interest.listen(&stop, STOP, true)?;
-    interest.listen(peers.helpers(), HELPERS, true)?;
-    interest.listen(peers.files(), READS, true)?;
-    let mut listening = false;
+/// epoll's loop, which sees to each chunk of a file in four steps: a connection's turn *enqueues* the read (1), the loop
+/// *does something else* (2), *checks* whether it is complete (3), and the connection's next turn *reads the return value* (4).
+fn run(mut connections: Connections<'_, App, Reads>, mut poller: Epoll) -> io::Result<()> {
+    connections.watch_own(&mut poller)?;
+    poller.watch(connections.files().as_fd(), SIGNALS, Interest::Read)?;
     let mut ready = Vec::new();
-    while !peers.is_finished() {
-        if listening != peers.accepts() {
-            listening = !listening;
-            interest.listen(peers.arrivals(), LISTENER, listening)?;
-        }
-        let pauses = [peers.pause(), peers.files().pause()];
-        interest.wait(&mut ready, pauses.into_iter().flatten().min())?;
-        peers.waited();
-        for (key, readiness) in ready.drain(..) {
+    while !connections.is_finished() {
+        let timeouts = [connections.timeout(), connections.files().timeout()];
+        poller.wait(timeouts.into_iter().flatten().min(), &mut ready)?; // epoll_wait(2)
+        connections.set_now(Instant::now());
+        for Event { key, readiness } in ready.drain(..) {
             match key {
-                LISTENER => peers.accept()?,
-                HELPERS => peers.finish_jobs()?,
-                READS => peers.files().notified()?, // it is worth checking
-                STOP => {
-                    interest.listen(&stop, STOP, false)?; // it stays readable
-                    peers.stop();
-                }
-                _ => peers.turn(key, readiness)?, // 1, if it comes to a file; and all of this is 2
+                Key::Listener => connections.accept(&mut poller)?,
+                Key::Helpers => connections.finish_jobs(&mut poller)?,
+                Key::Stop => connections.stop(&mut poller)?,
+                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?, // 1, if it comes to a file; all are 2
+                Key::Own(_) => connections.files().take_signals()?,
             }
         }
-        for key in peers.files().complete() {
-            peers.turn(key, Readiness::default())?; // 3 has said yes: 4, and 1 for the next piece
+        for id in connections.files().complete() {
+            connections.resume(id, &mut poller)?; // `complete` was 3; this is 4, and 1 for the next chunk
         }
-        peers.work()?;
-        peers.changes(|fd, key, watch| interest.watch(fd, key, watch))?;
+        connections.run_timers(&mut poller)?;
     }
     Ok(())
 }
-
-/// What the kernel watches for this loop.
-type Interest = driver::Epoll;

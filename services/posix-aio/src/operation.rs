@@ -20,8 +20,8 @@ pub struct Notice {
     pub value: u64,
 }
 
-/// A read that is under way. Until it is complete, a thread of glibc's may write to its buffer and use its file: they
-/// are kept here, untouched, and `Drop` waits.
+/// A read in progress. Until it is complete, a thread of glibc's may write to the buffer and use the file: both are kept
+/// here, untouched, and `Drop` waits.
 pub struct Operation {
     aio: Pin<Box<AioRead<'static>>>,
     buffer: Vec<u8>,
@@ -29,7 +29,8 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Enqueues a read that is to fill the buffer: aio_read(3). Without a notice it has to be asked.
+    /// Enqueues a read that fills the buffer: aio_read(3). Without a notice, [`is_complete`](Operation::is_complete) has to be
+    /// asked.
     ///
     /// # Errors
     /// EAGAIN: glibc has no memory or thread for it now.
@@ -62,11 +63,11 @@ impl Operation {
         self.aio.as_mut().error() != Err(Errno::EINPROGRESS)
     }
 
-    /// What was read, in the buffer that was given for it; less than its length at the end of the file only. Blocks if
-    /// the operation is not complete.
+    /// The bytes that were read, in the buffer that was given for them; fewer than its length only at the end of the file.
+    /// Blocks if the read is not complete.
     ///
     /// # Errors
-    /// Those of pread(2); EAGAIN: it was done, but the signal could not be queued.
+    /// Those of pread(2); EAGAIN: the read was done, but the signal could not be queued.
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
         let n = self.end()?;
         let mut bytes = mem::take(&mut self.buffer);
@@ -74,7 +75,7 @@ impl Operation {
         Ok(bytes)
     }
 
-    /// Ends it early if it has not begun: aio_cancel(3). It is complete some time, in any case.
+    /// Ends the read early if it has not begun: aio_cancel(3). In any case it becomes complete some time.
     pub fn cancel(&mut self) {
         let _ = self.aio.as_mut().cancel();
     }

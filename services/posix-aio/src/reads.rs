@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use driver::{Calls, Piece, SendFile};
+use driver::{Calls, FileChunk, Id, SendFile};
 use http::FileRange;
 
 use crate::operation::{Notice, Operation};
@@ -16,30 +16,30 @@ use crate::signals::Signals;
 const CHUNK: usize = 256 << 10;
 /// The most buffers that are kept for later reads.
 const SPARE: usize = 16;
-/// While anything is under way, all of it is checked so often: a signal is lost when too many are queued.
+/// While reads are in progress, all of them are checked so often: the kernel drops a signal when too many are queued.
 const SWEEP: Duration = Duration::from_millis(100);
 
 /// The files that go out to the connections of a loop.
 pub struct Reads {
     calls: Calls,
     signals: Signals,
-    /// What is under way, by the keys of the connections.
-    reading: HashMap<u64, Operation>,
-    /// What was under way for connections that are gone.
+    /// The reads in progress, one for each connection that waits for one.
+    reading: HashMap<Id, Operation>,
+    /// Reads that are still in progress although their connection has closed.
     orphans: Vec<Operation>,
-    /// What was read and is not sent.
-    unsent: HashMap<u64, Piece>,
-    /// Keys for whose reads glibc had no room.
-    refused: Vec<u64>,
-    /// Keys that came with signals.
-    notified: Vec<u64>,
-    /// Buffers without a read. Their bytes are old ones, which spares zeroing them.
+    /// Chunks that were read and are not sent to their end.
+    unsent: HashMap<Id, FileChunk>,
+    /// Connections for whose reads glibc had no room.
+    refused: Vec<Id>,
+    /// Connections whose ids came with signals.
+    signalled: Vec<Id>,
+    /// Buffers for later reads. They keep their old bytes, which saves zeroing them.
     spare: Vec<Vec<u8>>,
-    swept: Instant,
+    last_sweep: Instant,
 }
 
 impl Reads {
-    /// Of the loop that has these signals for itself.
+    /// The reads of the loop that has these signals for itself.
     pub fn new(calls: Calls, signals: Signals) -> Reads {
         Reads {
             calls,
@@ -48,69 +48,72 @@ impl Reads {
             orphans: Vec::new(),
             unsent: HashMap::new(),
             refused: Vec::new(),
-            notified: Vec::new(),
+            signalled: Vec::new(),
             spare: Vec::new(),
-            swept: Instant::now(),
+            last_sweep: Instant::now(),
         }
     }
 
-    /// Takes the signals that have come; the loop watches us for them.
-    pub fn notified(&mut self) -> io::Result<()> {
-        self.signals.take(self.calls, &mut self.notified)
+    /// Takes the signals that have come. The loop watches their descriptor.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn take_signals(&mut self) -> io::Result<()> {
+        self.signals.take(self.calls, &mut self.signalled)
     }
 
-    /// Keys of the connections whose read is complete, or may be enqueued again.
-    pub fn complete(&mut self) -> Vec<u64> {
-        let mut keys = std::mem::take(&mut self.notified);
-        let sweeps = self.pause() == Some(Duration::ZERO);
+    /// The connections whose read is complete, or may be enqueued again.
+    pub fn complete(&mut self) -> Vec<Id> {
+        let mut ids = std::mem::take(&mut self.signalled);
+        let sweeps = self.timeout() == Some(Duration::ZERO);
         if sweeps {
-            self.swept = Instant::now();
+            self.last_sweep = Instant::now();
             self.orphans.retain_mut(|orphan| !orphan.is_complete());
-            keys = self.reading.keys().copied().collect();
+            ids = self.reading.keys().copied().collect();
         }
-        keys.retain(|key| self.reading.get_mut(key).is_some_and(Operation::is_complete));
-        if sweeps || !keys.is_empty() {
-            keys.append(&mut self.refused);
+        ids.retain(|id| self.reading.get_mut(id).is_some_and(Operation::is_complete));
+        if sweeps || !ids.is_empty() {
+            ids.append(&mut self.refused);
         }
-        keys
+        ids
     }
 
-    /// How long the loop may wait, whatever signals come or are lost.
-    pub fn pause(&self) -> Option<Duration> {
-        self.is_busy().then(|| SWEEP.saturating_sub(self.swept.elapsed()))
+    /// How long the loop may wait until it must check all reads, in case a signal was lost.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.is_busy().then(|| SWEEP.saturating_sub(self.last_sweep.elapsed()))
     }
 
     fn is_busy(&self) -> bool {
         !(self.reading.is_empty() && self.orphans.is_empty() && self.refused.is_empty())
     }
 
-    /// The next bytes of the file, if they are read already; else they will be.
-    fn read(&mut self, key: u64, range: FileRange<'_>) -> io::Result<Option<Vec<u8>>> {
-        if let Some(operation) = self.reading.get_mut(&key)
+    /// The next chunk of the file if it has been read; else enqueues the read.
+    fn read(&mut self, id: Id, range: FileRange<'_>) -> io::Result<Option<Vec<u8>>> {
+        if let Some(operation) = self.reading.get_mut(&id)
             && !operation.is_complete()
         {
             return Ok(None);
         }
-        match self.reading.remove(&key).map(Operation::finish) {
-            None => self.enqueue(key, range, true)?,
-            Some(Err(error)) if is_again(&error) => self.enqueue(key, range, false)?, // a sweep will find it
+        match self.reading.remove(&id).map(Operation::finish) {
+            None => self.enqueue(id, range, true)?,
+            Some(Err(error)) if is_again(&error) => self.enqueue(id, range, false)?, // without a signal: a sweep finds it
             Some(bytes) => return bytes.map(Some),
         }
         Ok(None)
     }
 
-    fn enqueue(&mut self, key: u64, range: FileRange<'_>, signals: bool) -> io::Result<()> {
+    fn enqueue(&mut self, id: Id, range: FileRange<'_>, signals: bool) -> io::Result<()> {
         if !self.is_busy() {
-            self.swept = Instant::now();
+            self.last_sweep = Instant::now();
         }
         let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK));
         buffer.resize(range.len.min(CHUNK as u64) as usize, 0);
-        let notice = signals.then_some(Notice { signal: self.signals.number, value: key });
+        let notice = signals.then_some(Notice { signal: self.signals.number, value: id.to_bits() });
         match Operation::enqueue(range.file, range.offset, buffer, notice) {
             Ok(operation) => {
-                self.reading.insert(key, operation);
+                self.reading.insert(id, operation);
             }
-            Err(error) if is_again(&error) => self.refused.push(key),
+            Err(error) if is_again(&error) => self.refused.push(id),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -118,26 +121,26 @@ impl Reads {
 }
 
 impl SendFile for Reads {
-    fn send(&mut self, key: u64, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
-        let mut piece = match self.unsent.remove(&key) {
-            Some(piece) => piece,
-            None => match self.read(key, range)? {
-                Some(bytes) => Piece::new(bytes),
+    fn send(&mut self, id: Id, socket: &TcpStream, range: FileRange<'_>) -> io::Result<Option<usize>> {
+        let mut chunk = match self.unsent.remove(&id) {
+            Some(chunk) => chunk,
+            None => match self.read(id, range)? {
+                Some(bytes) => FileChunk::new(bytes),
                 None => return Ok(None),
             },
         };
-        let n = piece.send(self.calls, socket, range);
-        if !piece.is_sent() {
-            self.unsent.insert(key, piece);
+        let n = chunk.send(self.calls, socket, range);
+        if !chunk.is_sent() {
+            self.unsent.insert(id, chunk);
         } else if self.spare.len() < SPARE {
-            self.spare.push(piece.into_bytes());
+            self.spare.push(chunk.into_bytes());
         }
         n.map(Some)
     }
 
-    fn gone(&mut self, key: u64) {
-        self.unsent.remove(&key);
-        if let Some(mut operation) = self.reading.remove(&key) {
+    fn closed(&mut self, id: Id) {
+        self.unsent.remove(&id);
+        if let Some(mut operation) = self.reading.remove(&id) {
             operation.cancel();
             self.orphans.push(operation);
         }

@@ -1,11 +1,11 @@
-//! The real-time signal of one loop, by which glibc says that operations are complete.
+//! The real-time signal of one loop, by which glibc says that reads are complete.
 
 use std::io;
 use std::mem::{MaybeUninit, offset_of};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use driver::Calls;
+use driver::{Calls, Id};
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -23,14 +23,20 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Of a signal that is [blocked](block) in all threads.
+    /// The signal must be [blocked](block) in all threads.
+    ///
+    /// # Errors
+    /// Those of signalfd(2).
     pub fn new(number: i32) -> io::Result<Signals> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Signals { number, fd: SignalFd::with_flags(&set(number..=number), flags)? })
     }
 
-    /// Takes some of those that have come, and adds their values to `values`.
-    pub fn take(&self, calls: Calls, values: &mut Vec<u64>) -> io::Result<()> {
+    /// Takes some of the signals that have come, and appends the connections whose ids they carry.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn take(&self, calls: Calls, ids: &mut Vec<Id>) -> io::Result<()> {
         let mut signals = [0; SIGINFO * MOST];
         calls.0.syscall(Syscall::Read);
         let n = match nix::unistd::read(&self.fd, &mut signals) {
@@ -41,7 +47,7 @@ impl Signals {
         for signal in signals[..n].chunks_exact(SIGINFO) {
             let mut value = [0; size_of::<u64>()];
             value.copy_from_slice(&signal[at..at + size_of::<u64>()]);
-            values.push(u64::from_ne_bytes(value));
+            ids.push(Id::from_bits(u64::from_ne_bytes(value)));
         }
         Ok(())
     }
@@ -53,7 +59,7 @@ impl AsFd for Signals {
     }
 }
 
-/// Blocks these signals in this thread and in those that it starts.
+/// Blocks these signals in this thread, and in the threads that it starts.
 pub fn block(signals: RangeInclusive<i32>) -> io::Result<()> {
     Ok(set(signals).thread_block()?)
 }
@@ -61,7 +67,7 @@ pub fn block(signals: RangeInclusive<i32>) -> io::Result<()> {
 /// A set of signals, real-time ones too, for which nix has no name: sigsetops(3).
 fn set(signals: RangeInclusive<i32>) -> SigSet {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises it, before sigaddset and whatever follows; the numbers are those of signals.
+    // SAFETY: sigemptyset initialises the set before it is used; the numbers are those of signals.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         signals.for_each(|signal| {

@@ -1,7 +1,8 @@
-//! **process-pool**: blocking I/O, and processes that were forked before anybody came.
+//! **process-pool**: blocking I/O, and processes that were forked before the connections arrive.
 //!
 //! Every worker waits in accept(2) on the same listener, serves one whole connection, and waits again. The parent only
-//! counts: too few are idle, and it forks more; too many for a while, and some may go; one has crashed, and is replaced.
+//! counts: when too few workers are idle, it forks more; when too many have been idle for a while, it ends some; and it
+//! replaces a worker that has crashed.
 
 mod pool;
 mod worker;
@@ -34,7 +35,10 @@ const MAX_SPARE: Flag = Flag {
 };
 
 /// Keeps a pool of workers, each of which serves one connection after the other. There are never more workers than
-/// connections are allowed.
+/// connections may be open.
+///
+/// # Errors
+/// A system call failed that does not fail.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let settings = app.settings();
     inherit_timeouts(&listener, &settings.limits)?;

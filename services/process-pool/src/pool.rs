@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use app::App;
-use driver::{Calls, INTERRUPT, REST, fork, prepare_for_sigterm, signals, terminate, timeout, wait4_any};
+use driver::{BACK_OFF, Calls, fork, handle_signals, poll_timeout, signal_fd, terminate, wait4};
 use libc::pid_t;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -18,9 +18,9 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 use scoreboard::Syscall;
 
-use crate::worker::{BUSY, Desk, IDLE, NONE, RETIRED, work};
+use crate::worker::{BUSY, IDLE, NONE, RETIRE, RETIRED, Slot, work};
 
-/// Half of those too many are ended after that time, and then half of the rest.
+/// After that time half of the surplus workers are ended, and then half of the rest.
 const SHRINK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many workers are to be idle.
@@ -36,61 +36,61 @@ pub struct Pool<'a> {
     most: usize,
     spare: Spare,
     calls: Calls,
-    /// Each worker's place in `states`.
-    places: HashMap<pid_t, usize>,
-    /// What each worker does, as it says itself.
+    /// Each worker's index in `states`.
+    slots: HashMap<pid_t, usize>,
+    /// What each worker does. The workers write it themselves, in shared memory.
     states: &'static [AtomicUsize],
     idle: &'static AtomicUsize,
-    /// A worker tells here that too few are idle, or too many.
-    told: EventFd,
+    /// A worker writes to it when too few workers are idle, or too many.
+    wake: EventFd,
     signals: SignalFd,
     stopping: bool,
     /// Since when too many are idle.
     surplus_since: Option<Instant>,
-    resting_until: Option<Instant>,
+    backs_off_until: Option<Instant>,
 }
 
 impl<'a> Pool<'a> {
     /// No worker yet, and never more than `most`.
     pub fn new(listener: &'a TcpListener, most: usize, spare: Spare, calls: Calls) -> io::Result<Pool<'a>> {
         listener.set_nonblocking(false)?;
-        let signals = signals([Signal::SIGTERM, Signal::SIGCHLD])?;
-        prepare_for_sigterm()?;
+        let signals = signal_fd([Signal::SIGTERM, Signal::SIGCHLD])?;
+        handle_signals([Signal::SIGTERM, RETIRE])?;
         let shared = scoreboard::map_numbers(most + 1)?;
         Ok(Pool {
             listener,
             most,
             spare,
             calls,
-            places: HashMap::new(),
+            slots: HashMap::new(),
             idle: &shared[0],
             states: &shared[1..],
-            told: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             signals,
             stopping: false,
             surplus_since: None,
-            resting_until: None,
+            backs_off_until: None,
         })
     }
 
-    /// Has it stopped, and is everybody gone?
+    /// Has SIGTERM come, and have all workers exited?
     pub fn is_finished(&self) -> bool {
-        self.stopping && self.places.is_empty()
+        self.stopping && self.slots.is_empty()
     }
 
-    /// Waits until a worker ends, too few are idle, one too many was for long enough, or SIGTERM comes.
+    /// Waits until a worker exits, too few are idle, too many have been idle for long enough, or SIGTERM comes.
     pub fn wait(&mut self) -> io::Result<()> {
-        let look_again = self.stopping.then(|| Instant::now() + REST);
+        let look_again = self.stopping.then(|| Instant::now() + BACK_OFF);
         let shrink = self.surplus_since.map(|since| since + SHRINK_EVERY);
-        let next = [look_again, shrink, self.resting_until].into_iter().flatten().min();
-        let pause = next.map(|at| at.saturating_duration_since(Instant::now()));
-        let fds = [self.signals.as_fd(), self.told.as_fd()];
+        let next = [look_again, shrink, self.backs_off_until].into_iter().flatten().min();
+        let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
+        let fds = [self.signals.as_fd(), self.wake.as_fd()];
         self.calls.0.syscall(Syscall::Poll);
-        match poll(&mut fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), timeout(pause)) {
+        match poll(&mut fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)), poll_timeout(timeout)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let _ = self.told.read(); // it need not be readable any more
+        let _ = self.wake.read(); // so that it is not readable any more
         while let Some(signal) = self.signals.read_signal()? {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
                 self.stop()?;
@@ -99,13 +99,13 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Takes in those who have ended, with what they cost.
+    /// Takes in the workers that have exited, with what they used.
     pub fn reap(&mut self) -> io::Result<()> {
-        while let Some((pid, usage)) = wait4_any()? {
+        while let Some((pid, usage)) = wait4()? {
             self.calls.0.reaped(&usage);
-            let Some(place) = self.places.remove(&pid) else { continue };
-            match self.states[place].swap(NONE, SeqCst) {
-                BUSY => self.calls.0.closed(), // it cannot say so itself any more
+            let Some(slot) = self.slots.remove(&pid) else { continue };
+            match self.states[slot].swap(NONE, SeqCst) {
+                BUSY => self.calls.0.closed(), // a crashed worker cannot count that itself
                 IDLE => drop(self.idle.fetch_sub(1, SeqCst)),
                 _ => {}
             }
@@ -115,49 +115,49 @@ impl<'a> Pool<'a> {
 
     /// How many workers are to be forked.
     pub fn missing(&self) -> usize {
-        let rests = self.resting_until.is_some_and(|until| Instant::now() < until);
-        // While stopping, those that finish take the next one out of the queue, and more workers only help while there
-        // is one.
-        if rests || (self.stopping && !self.somebody_waits()) {
+        let backs_off = self.backs_off_until.is_some_and(|until| Instant::now() < until);
+        // While the server stops, workers that finish accept the next connection, and more workers only help while there is
+        // one in the backlog.
+        if backs_off || (self.stopping && !self.has_backlog()) {
             return 0;
         }
         self.spare.min.saturating_sub(self.idle.load(SeqCst))
     }
 
-    fn somebody_waits(&self) -> bool {
+    fn has_backlog(&self) -> bool {
         let mut fds = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// Forks so many workers, as far as there is room for them.
     ///
-    /// Out of processes (EAGAIN, ENOMEM), it rests.
+    /// Out of processes (EAGAIN, ENOMEM), it backs_off.
     pub fn grow(&mut self, workers: usize, app: App) -> io::Result<()> {
         if workers > 0 {
-            self.resting_until = None;
+            self.backs_off_until = None;
         }
         for _ in 0..workers {
             let free = self.states.iter().position(|state| state.load(SeqCst) == NONE);
-            let Some(place) = free.filter(|_| self.places.len() < self.most) else {
-                self.calls.0.accept_paused(); // who comes now waits in the kernel's queue
+            let Some(slot) = free.filter(|_| self.slots.len() < self.most) else {
+                self.calls.0.accept_paused(); // further connections wait in the kernel's backlog
                 return Ok(());
             };
             self.calls.0.syscall(Syscall::Fork);
-            // It is counted before it can count itself.
-            self.states[place].store(IDLE, SeqCst);
+            // The parent counts the worker before the worker counts itself.
+            self.states[slot].store(IDLE, SeqCst);
             self.idle.fetch_add(1, SeqCst);
-            match fork(|| work(&self.desk(place), app.worker())) {
+            match fork(|| work(&self.slot(slot), app.worker())) {
                 Ok(child) => {
                     if self.stopping {
                         terminate(child);
                     }
-                    self.places.insert(child, place);
+                    self.slots.insert(child, slot);
                 }
                 Err(errno) => {
-                    self.states[place].store(NONE, SeqCst);
+                    self.states[slot].store(NONE, SeqCst);
                     self.idle.fetch_sub(1, SeqCst);
                     self.calls.0.accept_paused();
-                    self.resting_until = Some(Instant::now() + REST);
+                    self.backs_off_until = Some(Instant::now() + BACK_OFF);
                     return if matches!(errno, Errno::EAGAIN | Errno::ENOMEM) { Ok(()) } else { Err(errno.into()) };
                 }
             }
@@ -165,8 +165,8 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Ends half of those idle workers that are too many, if they were for long enough. One that has become busy
-    /// meanwhile finishes.
+    /// Ends half of the surplus idle workers, if there was a surplus for long enough. A worker that has become busy meanwhile
+    /// finishes its connection first.
     pub fn shrink(&mut self) {
         let surplus = self.idle.load(SeqCst).saturating_sub(self.spare.max);
         if self.stopping || surplus == 0 {
@@ -178,31 +178,31 @@ impl<'a> Pool<'a> {
             return;
         }
         self.surplus_since = Some(now);
-        let retire = |place: usize| self.states[place].compare_exchange(IDLE, RETIRED, SeqCst, SeqCst).is_ok();
-        let retired = self.places.iter().filter(|&(_, &place)| retire(place)).map(|(&pid, _)| pid);
+        let retire = |slot: usize| self.states[slot].compare_exchange(IDLE, RETIRED, SeqCst, SeqCst).is_ok();
+        let retired = self.slots.iter().filter(|&(_, &slot)| retire(slot)).map(|(&pid, _)| pid);
         for pid in retired.take(surplus.div_ceil(2)) {
             self.idle.fetch_sub(1, SeqCst);
-            // Should it miss that, being just about to wait, then accept(2) ends at its time-out.
-            let _ = kill(Pid::from_raw(pid), INTERRUPT);
+            // A worker that is just about to wait misses the signal; its accept(2) then ends at the listener's time-out.
+            let _ = kill(Pid::from_raw(pid), RETIRE);
         }
     }
 
-    /// SIGTERM has come: the workers take the queue dry, finish what is under way, and end.
+    /// SIGTERM has come: the workers accept the backlog to its end, finish their connections, and exit.
     fn stop(&mut self) -> io::Result<()> {
         self.stopping = true;
-        // Before they are told: so none that is just about to wait in accept(2) waits there any more.
+        // Before the signal is sent: so a worker that is just about to wait in accept(2) does not wait there any more.
         self.listener.set_nonblocking(true)?;
-        self.places.keys().for_each(|&pid| terminate(pid));
+        self.slots.keys().for_each(|&pid| terminate(pid));
         Ok(())
     }
 
-    fn desk(&self, place: usize) -> Desk<'_> {
-        Desk {
+    fn slot(&self, slot: usize) -> Slot<'_> {
+        Slot {
             listener: self.listener,
-            state: &self.states[place],
+            state: &self.states[slot],
             idle: self.idle,
             spare: self.spare,
-            tell: &self.told,
+            wake_parent: &self.wake,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One worker's life, and what the parent sees of it.
+//! What a worker does, and what the parent sees of it.
 
 use std::io;
 use std::net::TcpListener;
@@ -6,67 +6,74 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
 use app::App;
-use driver::{Calls, NotAccepted, REST, is_stopping, serve_blocking};
+use driver::{AcceptError, BACK_OFF, Calls, is_stopping, serve_blocking};
 use nix::sys::eventfd::EventFd;
+use nix::sys::signal::Signal;
 
 use crate::pool::Spare;
 
-/// A worker's entry in the table that all processes share.
+/// The signal that ends a worker's accept(2) when the pool has too many workers. (SIGTERM would say that the server stops.)
+pub const RETIRE: Signal = Signal::SIGUSR1;
+
+/// The state of a slot without a worker.
 pub const NONE: usize = 0;
-/// It waits in accept(2).
+/// The worker waits in accept(2).
 pub const IDLE: usize = 1;
-/// It serves a connection.
+/// The worker serves a connection.
 pub const BUSY: usize = 2;
-/// It is one too many, and ends when it has nothing to do.
+/// The pool has too many workers, and this one exits when it has no connection.
 pub const RETIRED: usize = 3;
 
 /// What a worker needs of the pool.
-pub struct Desk<'a> {
+pub struct Slot<'a> {
     pub listener: &'a TcpListener,
-    /// Its entry in the table.
+    /// What the worker does, in the table that all processes share.
     pub state: &'a AtomicUsize,
-    /// How many are idle.
+    /// How many workers are idle.
     pub idle: &'a AtomicUsize,
-    /// With fewer idle ones the parent is told, and with one more than the most.
+    /// The worker wakes the parent when fewer workers are idle than the least, or more than the most.
     pub spare: Spare,
-    pub tell: &'a EventFd,
+    pub wake_parent: &'a EventFd,
 }
 
-impl Desk<'_> {
-    fn tell(&self) {
-        let _ = self.tell.write(1); // it can only fail for being readable already
+impl Slot<'_> {
+    fn wake_parent(&self) {
+        let _ = self.wake_parent.write(1); // it can only fail because the eventfd is readable already
     }
 }
 
-/// Serves one connection after the other, until SIGTERM has come and nobody waits any more.
-pub fn work(desk: &Desk<'_>, app: App) -> io::Result<()> {
+/// Serves one connection after the other, until SIGTERM has come and the backlog is empty.
+///
+/// # Errors
+/// The listener is no good.
+pub fn work(slot: &Slot<'_>, app: App) -> io::Result<()> {
     let calls = Calls(app.counters());
-    while desk.state.load(SeqCst) != RETIRED {
-        // The listener blocks while we serve, and no longer once the pool stops: then the queue is taken dry.
-        let socket = match calls.accept(desk.listener, false) {
+    while slot.state.load(SeqCst) != RETIRED {
+        // The listener blocks until the pool stops; from then on accept(2) returns at once, so the backlog gets empty.
+        let socket = match calls.accept(slot.listener, false) {
             Ok(socket) => socket,
             Err(error) => match error.into() {
-                NotAccepted::Nobody | NotAccepted::ThatOne if is_stopping() => return Ok(()),
-                NotAccepted::Nobody | NotAccepted::ThatOne => continue,
-                NotAccepted::Exhausted => {
+                AcceptError::BacklogEmpty | AcceptError::ConnectionLost if is_stopping() => return Ok(()),
+                AcceptError::BacklogEmpty | AcceptError::ConnectionLost => continue,
+                AcceptError::Exhausted => {
                     app.counters().accept_paused();
-                    std::thread::sleep(REST); // which SIGTERM ends
+                    std::thread::sleep(BACK_OFF); // which SIGTERM ends
                     continue;
                 }
-                NotAccepted::Fatal(error) => return Err(error),
+                AcceptError::Fatal(error) => return Err(error),
             },
         };
         calls.0.opened();
-        // It may have been retired just now: then this connection is its last, and not to be told of it.
-        let stays = desk.state.swap(BUSY, SeqCst) == IDLE;
-        if stays && desk.idle.fetch_sub(1, SeqCst) <= desk.spare.min {
-            desk.tell();
+        // The parent may have retired this worker just now: then it is not counted any more, and this connection is its last.
+        let stays = slot.state.swap(BUSY, SeqCst) == IDLE;
+        if stays && slot.idle.fetch_sub(1, SeqCst) <= slot.spare.min {
+            slot.wake_parent();
         }
-        let _ = serve_blocking(socket, app.connect(Instant::now()), calls); // what fails is the peer's own
-        if stays && desk.idle.fetch_add(1, SeqCst) == desk.spare.max {
-            desk.tell();
+        let _ = serve_blocking(socket, app.connect(Instant::now()), calls); // an error is the peer's, and ends this connection alone
+        if stays && slot.idle.fetch_add(1, SeqCst) == slot.spare.max {
+            slot.wake_parent();
         }
-        desk.state.store(if stays { IDLE } else { RETIRED }, SeqCst);
+        slot.state.store(if stays { IDLE } else { RETIRED }, SeqCst);
         calls.0.closed();
     }
     Ok(())

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use driver::Guest;
+use driver::Accepted;
 use scoreboard::Counters;
 
-/// First come, first served. It is as long as there are places for connections, and its depth is a metric.
+/// First come, first served. The limit of open connections bounds it, and its depth is a metric.
 pub struct Queue {
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -15,7 +15,7 @@ pub struct Queue {
 
 #[derive(Default)]
 struct Inner {
-    guests: VecDeque<Guest>,
+    connections: VecDeque<Accepted>,
     closed: bool,
 }
 
@@ -26,22 +26,22 @@ impl Queue {
     }
 
     /// Appends a connection, and wakes one worker.
-    pub fn put(&self, guest: Guest) {
-        self.lock().guests.push_back(guest);
+    pub fn put(&self, connection: Accepted) {
+        self.lock().connections.push_back(connection);
         self.counters.queued();
         self.changed.notify_one();
     }
 
     /// Waits for a connection; `None` once the queue is closed and empty.
-    pub fn take(&self) -> Option<Guest> {
-        let waits = |inner: &mut Inner| inner.guests.is_empty() && !inner.closed;
+    pub fn take(&self) -> Option<Accepted> {
+        let waits = |inner: &mut Inner| inner.connections.is_empty() && !inner.closed;
         let mut inner = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
-        let guest = inner.guests.pop_front();
+        let connection = inner.connections.pop_front();
         drop(inner);
-        guest.inspect(|_| self.counters.dequeued())
+        connection.inspect(|_| self.counters.dequeued())
     }
 
-    /// Nobody comes any more.
+    /// No connection comes any more.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

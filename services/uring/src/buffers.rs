@@ -1,4 +1,4 @@
-//! Provided buffers: the kernel takes one when bytes arrive, so a connection that waits holds none.
+//! Provided buffers: the kernel takes one when bytes arrive, so a connection that waits needs none.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -9,17 +9,17 @@ use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
-/// The most buffers.
+/// Buffers at most.
 const COUNT: u16 = 1024;
 /// Buffers at first.
-const FEW: u16 = 64;
+const AT_FIRST: u16 = 64;
 
 /// A ring of buffers that is shared with the kernel: io_uring_register_buf_ring(3).
 pub struct Buffers {
     ring: NonNull<BufRingEntry>,
-    /// Of all buffers; one that was never handed out costs nothing.
+    /// The memory of all buffers. A buffer that was never provided costs none.
     memory: Vec<u8>,
-    /// How many are handed out, or were and are to be given back.
+    /// How many buffers have been provided: the kernel has them, or fills them, or they are about to be given back.
     used: u16,
     tail: u16,
 }
@@ -30,7 +30,10 @@ impl Buffers {
     /// Bytes of one buffer.
     pub const SIZE: u32 = 4 << 10;
 
-    /// Makes the buffers and hands a few of them to the kernel.
+    /// Makes the buffers and provides a few of them to the kernel.
+    ///
+    /// # Errors
+    /// Those of io_uring_register(2) and mmap(2).
     pub fn register(submitter: &Submitter<'_>) -> io::Result<Buffers> {
         let bytes =
             NonZeroUsize::new(usize::from(COUNT) * size_of::<BufRingEntry>()).ok_or(io::ErrorKind::InvalidInput)?;
@@ -42,7 +45,7 @@ impl Buffers {
         unsafe { submitter.register_buf_ring_with_flags(ring.as_ptr() as u64, COUNT, Buffers::GROUP, 0)? };
         let memory = vec![0; usize::from(COUNT) * Buffers::SIZE as usize];
         let mut buffers = Buffers { ring: ring.cast(), memory, used: 0, tail: 0 };
-        (0..FEW).for_each(|_| buffers.add());
+        (0..AT_FIRST).for_each(|_| buffers.add());
         Ok(buffers)
     }
 
@@ -52,7 +55,7 @@ impl Buffers {
         &self.memory[start..start + len]
     }
 
-    /// Hands out one more, if there is another one.
+    /// Provides one buffer more, if there is another one.
     pub fn add(&mut self) {
         if self.used < COUNT {
             self.used += 1;
@@ -60,7 +63,7 @@ impl Buffers {
         }
     }
 
-    /// Hands a buffer to the kernel, again.
+    /// Provides a buffer to the kernel (again).
     pub fn give_back(&mut self, id: u16) {
         let start = usize::from(id) * Buffers::SIZE as usize;
         let address = self.memory.as_mut_ptr().wrapping_add(start) as u64;

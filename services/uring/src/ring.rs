@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
-use driver::Calls;
+use driver::{Calls, Id};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use nix::errno::Errno;
@@ -14,55 +14,61 @@ use crate::buffers::Buffers;
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
-/// A key is a generation above an index below 2^28: the bits between are free for the operation.
+/// An id is a generation above an index below 2^28; the bits between have room for the operation.
 const OP_SHIFT: u32 = 28;
 
 /// What was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Connections that arrive, or the next one.
+    /// A connection from the listener, or one after the other.
     Accept,
-    /// A descriptor has become readable.
-    Readable,
-    /// Bytes from a peer.
+    /// SIGTERM.
+    Sigterm,
+    /// A helper thread that has finished a call.
+    Helpers,
+    /// Bytes from the peer of a connection.
     Receive,
-    /// Bytes to a peer.
+    /// Bytes to the peer of a connection.
     Send,
-    /// Bytes of a file.
+    /// Bytes of a file for a connection.
     Read,
-    /// The end of another operation, or of a descriptor: only a failure is reported, and it does not matter.
-    End,
+    /// The early end of another operation.
+    Cancel,
+    /// The end of a descriptor.
+    Close,
 }
 
-const OPS: [Op; 6] = [Op::Accept, Op::Readable, Op::Receive, Op::Send, Op::Read, Op::End];
+const OPS: [Op; 8] = [Op::Accept, Op::Sigterm, Op::Helpers, Op::Receive, Op::Send, Op::Read, Op::Cancel, Op::Close];
 
-fn tag(op: Op, key: u64) -> u64 {
-    debug_assert_eq!(key >> OP_SHIFT & 0xf, 0, "an index of 2^28");
-    key | (op as u64) << OP_SHIFT
+/// What the kernel hands back with a completion: the operation, and the connection if there is one.
+fn user_data(op: Op, id: Option<Id>) -> u64 {
+    let bits = id.map_or(0, Id::to_bits);
+    debug_assert_eq!(bits >> OP_SHIFT & 0xf, 0, "an index of 2^28");
+    bits | (op as u64) << OP_SHIFT
 }
 
-/// Something that was submitted is done, or one of its many parts is.
+/// An operation is complete, or a multishot operation has delivered a part.
 #[derive(Debug)]
 pub struct Completion {
     /// What was submitted.
     pub op: Op,
-    /// For whom.
-    pub key: u64,
-    /// The number that the system call would have returned.
+    /// For which connection. Without meaning where the operation is none of a connection's.
+    pub id: Id,
+    /// What the system call would have returned.
     pub result: Result<usize, Errno>,
-    /// Will there be more completions of the same submission?
+    /// The operation goes on: more completions follow.
     pub more: bool,
-    /// The provided buffer that holds what was received.
+    /// The provided buffer that holds the received bytes.
     pub buffer: Option<u16>,
 }
 
 impl Completion {
-    fn of(entry: &cqueue::Entry) -> Completion {
-        let tag = entry.user_data();
+    fn new(entry: &cqueue::Entry) -> Completion {
+        let bits = entry.user_data();
         let result = usize::try_from(entry.result()).map_err(|_| Errno::from_raw(-entry.result()));
         Completion {
-            op: OPS[(tag >> OP_SHIFT & 0xf) as usize],
-            key: tag & !(0xf << OP_SHIFT),
+            op: OPS[(bits >> OP_SHIFT & 0xf) as usize],
+            id: Id::from_bits(bits & !(0xf << OP_SHIFT)),
             result,
             more: cqueue::more(entry.flags()),
             buffer: cqueue::buffer_select(entry.flags()),
@@ -78,29 +84,35 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// `ErrorKind::Unsupported` where the kernel lacks it (before 6.0), or seccomp or sysctl forbid it.
+    /// A ring with its provided buffers.
+    ///
+    /// # Errors
+    /// `ErrorKind::Unsupported` where the kernel lacks io_uring (before 6.0), or seccomp or sysctl forbid it.
     pub fn new(calls: Calls) -> io::Result<Ring> {
         let ring = build().map_err(explain)?;
         let buffers = Buffers::register(&ring.submitter()).map_err(explain)?;
         Ok(Ring { ring, buffers, calls })
     }
 
-    /// Submits what was pushed, and waits for a completion, or that long: one io_uring_enter(2).
-    pub fn submit_and_wait(&mut self, pause: Option<Duration>) -> io::Result<()> {
+    /// Submits what was pushed, and waits for a completion, at most that long (`None`: without end): one io_uring_enter(2).
+    ///
+    /// # Errors
+    /// Those of io_uring_enter(2) that do not pass; this holds for all functions here.
+    pub fn submit_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.calls.0.syscall(Syscall::IoUringEnter);
-        let waited = match pause {
+        let waited = match timeout {
             None => self.ring.submit_and_wait(1),
-            Some(pause) => {
-                let timespec = Timespec::from(pause);
+            Some(time) => {
+                let timespec = Timespec::from(time);
                 self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
             }
         };
         match waited {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                // A process that was stopped for a while is woken like this, with completions that it has not got yet.
+                // SIGCONT wakes a process like this that was stopped for a while, and there may be completions.
                 Some(Errno::EINTR) => self.submit_and_wait(Some(Duration::ZERO)),
-                Some(Errno::ETIME) if pause != Some(Duration::ZERO) => self.submit_and_wait(Some(Duration::ZERO)),
+                Some(Errno::ETIME) if timeout != Some(Duration::ZERO) => self.submit_and_wait(Some(Duration::ZERO)),
                 // The time is over; or completions must be taken before more can be submitted.
                 Some(Errno::ETIME | Errno::EBUSY | Errno::EAGAIN) => Ok(()),
                 _ => Err(error),
@@ -108,12 +120,12 @@ impl Ring {
         }
     }
 
-    /// Takes what is completed.
+    /// Takes the completions that are there.
     pub fn completions(&mut self, into: &mut Vec<Completion>) {
-        into.extend(self.ring.completion().map(|entry| Completion::of(&entry)));
+        into.extend(self.ring.completion().map(|entry| Completion::new(&entry)));
     }
 
-    /// What was received into a provided buffer.
+    /// The bytes that were received into a provided buffer.
     pub fn received(&self, buffer: u16, len: usize) -> &[u8] {
         self.buffers.get(buffer, len)
     }
@@ -123,31 +135,31 @@ impl Ring {
         self.buffers.give_back(buffer);
     }
 
-    /// The kernel had no buffer left.
+    /// Provides one buffer more, if there is another one: the kernel had none left.
     pub fn add_buffer(&mut self) {
         self.buffers.add();
     }
 
-    /// Accepts whoever arrives: again and again, until it is [ended](Ring::end), or once.
-    pub fn accept(&mut self, listener: impl AsFd, again: bool) -> io::Result<()> {
+    /// Accepts connections: one after the other until it is [cancelled](Ring::cancel_accept) (multishot), or one.
+    pub fn accept(&mut self, listener: impl AsFd, multishot: bool) -> io::Result<()> {
         let (listener, flags) = (fd(listener), libc::SOCK_CLOEXEC);
-        let entry = if again {
+        let entry = if multishot {
             opcode::AcceptMulti::new(listener).flags(flags).build()
         } else {
             opcode::Accept::new(listener, std::ptr::null_mut(), std::ptr::null_mut()).flags(flags).build()
         };
-        self.push(entry, Op::Accept, 0)
+        self.push(entry, Op::Accept, None)
     }
 
-    /// Says when a descriptor is readable, once.
-    pub fn watch(&mut self, readable: impl AsFd, key: u64) -> io::Result<()> {
+    /// Completes `op` when a descriptor becomes readable, once.
+    pub fn watch(&mut self, descriptor: impl AsFd, op: Op) -> io::Result<()> {
         let events = libc::POLLIN as u32;
-        self.push(opcode::PollAdd::new(fd(readable), events).build(), Op::Readable, key)
+        self.push(opcode::PollAdd::new(fd(descriptor), events).build(), op, None)
     }
 
-    /// Receives what comes into provided buffers: again and again, or once.
-    pub fn receive(&mut self, key: u64, socket: impl AsFd, again: bool) -> io::Result<()> {
-        let entry = if again {
+    /// Receives bytes into provided buffers: again and again (multishot), or once.
+    pub fn receive(&mut self, id: Id, socket: impl AsFd, multishot: bool) -> io::Result<()> {
+        let entry = if multishot {
             opcode::RecvMulti::new(fd(socket), Buffers::GROUP).build()
         } else {
             opcode::Recv::new(fd(socket), std::ptr::null_mut(), Buffers::SIZE)
@@ -155,45 +167,54 @@ impl Ring {
                 .build()
                 .flags(squeue::Flags::BUFFER_SELECT)
         };
-        self.push(entry, Op::Receive, key)
+        self.push(entry, Op::Receive, Some(id))
     }
 
     /// Sends `bytes`; `more` says that a file follows.
     ///
     /// # Safety
     /// The bytes must stay in place, unchanged, until the completion has come.
-    pub unsafe fn send(&mut self, key: u64, socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<()> {
+    pub unsafe fn send(&mut self, id: Id, socket: impl AsFd, bytes: &[u8], more: bool) -> io::Result<()> {
         let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.push(opcode::Send::new(fd(socket), bytes.as_ptr(), len).flags(flags).build(), Op::Send, key)
+        self.push(opcode::Send::new(fd(socket), bytes.as_ptr(), len).flags(flags).build(), Op::Send, Some(id))
     }
 
     /// Reads from a file, at `offset`, into `into`.
     ///
     /// # Safety
     /// The buffer must stay in place, untouched, until the completion has come.
-    pub unsafe fn read(&mut self, key: u64, file: impl AsFd, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    pub unsafe fn read(&mut self, id: Id, file: impl AsFd, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let len = u32::try_from(into.len()).unwrap_or(u32::MAX);
         let entry = opcode::Read::new(fd(file), into.as_mut_ptr(), len).offset(offset).build();
-        self.push(entry, Op::Read, key)
+        self.push(entry, Op::Read, Some(id))
     }
 
-    /// Ends an operation early: it completes with ECANCELED, unless it was about to complete anyway.
-    pub fn end(&mut self, op: Op, key: u64) -> io::Result<()> {
-        let entry = opcode::AsyncCancel::new(tag(op, key)).build();
-        self.push(entry.flags(squeue::Flags::SKIP_SUCCESS), Op::End, key)
+    /// Ends an operation of a connection early: it completes with ECANCELED, unless it was about to complete anyway.
+    pub fn cancel(&mut self, op: Op, id: Id) -> io::Result<()> {
+        self.push_cancel(user_data(op, Some(id)))
+    }
+
+    /// Ends the accept early.
+    pub fn cancel_accept(&mut self) -> io::Result<()> {
+        self.push_cancel(user_data(Op::Accept, None))
+    }
+
+    fn push_cancel(&mut self, user_data: u64) -> io::Result<()> {
+        let entry = opcode::AsyncCancel::new(user_data).build();
+        self.push(entry.flags(squeue::Flags::SKIP_SUCCESS), Op::Cancel, None)
     }
 
     /// Closes a descriptor, in the same batch as everything else.
     pub fn close(&mut self, descriptor: OwnedFd) -> io::Result<()> {
         let entry = opcode::Close::new(Fd(descriptor.into_raw_fd())).build();
-        self.push(entry.flags(squeue::Flags::SKIP_SUCCESS), Op::End, 0)
+        self.push(entry.flags(squeue::Flags::SKIP_SUCCESS), Op::Close, None)
     }
 
-    fn push(&mut self, entry: squeue::Entry, op: Op, key: u64) -> io::Result<()> {
-        let entry = entry.user_data(tag(op, key));
-        // SAFETY: what the entry points to is ours (no pointer, or provided buffers), or its owner has promised to
-        // keep it in place: `send`, `read`.
+    fn push(&mut self, entry: squeue::Entry, op: Op, id: Option<Id>) -> io::Result<()> {
+        let entry = entry.user_data(user_data(op, id));
+        // SAFETY: the entry has no pointer, or one to provided buffers, or one whose memory the caller of `send` or `read` has
+        // promised to keep in place.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
             self.calls.0.syscall(Syscall::IoUringEnter);
             self.ring.submit()?; // the queue is full: the kernel takes it over and empties it
@@ -206,8 +227,8 @@ fn fd(descriptor: impl AsFd) -> Fd {
     Fd(descriptor.as_fd().as_raw_fd())
 }
 
-/// With what makes it fast where the kernel has it: one thread only submits (6.0), and completions are worked off
-/// when it asks for them rather than by interrupting it (6.1).
+/// A ring with the two features that make it fast, where the kernel has them: only one thread submits (6.0), and the kernel
+/// works off completions when that thread asks for them, rather than by interrupting it (6.1).
 fn build() -> io::Result<IoUring> {
     let best = IoUring::builder()
         .setup_cqsize(COMPLETIONS)

@@ -10,7 +10,7 @@ use app::App;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, alarm, fork, pause};
-use supervisor::{Model, Resource, Stop};
+use supervisor::{Model, Resource};
 
 pub fn by_name(name: &OsStr) -> Option<Model> {
     let model = |name, serve, connection_takes| Some(Model { connection_takes, ..Model::new(name, serve) });
@@ -30,7 +30,7 @@ pub fn by_name(name: &OsStr) -> Option<Model> {
 
 /// One connection at a time, one request each; at SIGTERM the queue is taken dry.
 fn serve(listener: TcpListener, app: App) -> io::Result<()> {
-    let stop = Stop::new()?;
+    let stop = driver::Sigterm::new()?;
     listener.set_nonblocking(true)?;
     loop {
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];

@@ -1,3 +1,5 @@
+//! How far a connection has got, which hyper does not tell.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,36 +11,38 @@ use app::Settings;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A time that nobody has asked for yet.
+/// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// A request.
+    /// The next request.
     Idle,
     /// The rest of a head.
     Head,
-    /// Us.
+    /// The server's reply.
     Busy,
 }
 
-/// How far a connection is, which hyper does not tell: it is pieced together from what passes its socket, and from
-/// when it calls the service and drops the reply. All in one task, so nothing here needs an order.
+/// How far a connection has got. It is inferred from the bytes that pass its socket, and from the moments at which hyper calls
+/// the service and drops the reply. All of that happens in one task, so no memory order is needed.
 pub struct Progress {
     begun: Instant,
     phase: AtomicU8,
-    /// Since when, in microseconds after `begun`, or [`UNKNOWN`].
+    /// When the phase began, in microseconds after `begun`, or [`UNKNOWN`].
     since: AtomicU64,
-    /// Since when the peer takes nothing, in the same; 0 if it does.
+    /// Since when the peer takes no bytes, in microseconds after `begun`; 0 if it takes them.
     stalled: AtomicU64,
     stopping: AtomicBool,
     refused: AtomicBool,
+    /// The TTL filter of a stopping listener is cleared.
+    ttl_cleared: AtomicBool,
 }
 
 impl Progress {
-    /// Of a connection that was just accepted.
+    /// The progress of a connection that was just accepted.
     pub fn new() -> Progress {
         Progress {
             begun: Instant::now(),
@@ -47,6 +51,7 @@ impl Progress {
             stalled: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            ttl_cleared: AtomicBool::new(false),
         }
     }
 
@@ -56,7 +61,7 @@ impl Progress {
         self.since.store(self.micros(now), Relaxed);
     }
 
-    /// Is it in that phase?
+    /// Is the connection in that phase?
     pub fn is(&self, phase: Phase) -> bool {
         self.phase.load(Relaxed) == phase as u8
     }
@@ -71,22 +76,22 @@ impl Progress {
         self.stopping.load(Relaxed)
     }
 
-    /// A request was refused by us, and the peer may still be sending it.
+    /// The guard has refused a request, and the peer may still be sending it.
     pub fn refuse(&self) {
         self.refused.store(true, Relaxed);
     }
 
-    /// Was a request refused by us?
+    /// Has the guard refused a request?
     pub fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
 
-    /// Does the peer not take what is written?
+    /// Does the peer take no bytes?
     pub fn is_stalled(&self) -> bool {
         self.stalled.load(Relaxed) != 0
     }
 
-    /// Until when the peer has to do something, if it has.
+    /// Until when the peer has to do something, if it has to.
     pub fn deadline(&self, settings: &Settings) -> Option<Instant> {
         let limits = &settings.limits;
         let at = |micros| self.begun + Duration::from_micros(micros);
@@ -100,7 +105,7 @@ impl Progress {
         if self.is(Phase::Head) {
             Some(since + limits.head_time)
         } else if self.is(Phase::Idle) {
-            // Its client may have sent a request before it could know that we stop (RFC 9112, 9.6).
+            // The client may have sent a request before it could know that the server stops (RFC 9112, 9.6).
             let idle = if self.is_stopping() { limits.grace_time.min(limits.idle_time) } else { limits.idle_time };
             Some(since + idle)
         } else {
@@ -109,10 +114,10 @@ impl Progress {
     }
 
     fn received(&self, bytes: &[u8]) {
-        // Line ends before a request begin none, or a peer could stay forever by sending one now and then.
+        // An empty line does not begin a request, or a peer could stay for ever by sending one now and then.
         if self.is(Phase::Idle) && bytes.iter().any(|b| !matches!(b, b'\r' | b'\n')) {
             self.phase.store(Phase::Head as u8, Relaxed);
-            self.since.store(UNKNOWN, Relaxed); // most heads are whole at once, and need no clock
+            self.since.store(UNKNOWN, Relaxed); // most heads arrive whole, and need no clock
         }
     }
 
@@ -129,18 +134,18 @@ impl Progress {
     }
 }
 
-/// A socket that notes its progress.
+/// A socket that notes the progress of its connection.
 pub struct Watched {
     /// The socket.
     pub socket: TcpStream,
-    /// What is noted.
+    /// Its connection's progress.
     pub progress: Arc<Progress>,
 }
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.progress.is_stopping() {
-            supervisor::hear(&self.socket);
+        if self.progress.is_stopping() && !self.progress.ttl_cleared.swap(true, Relaxed) {
+            driver::clear_min_ttl(&self.socket);
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);

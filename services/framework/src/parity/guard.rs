@@ -1,3 +1,5 @@
+//! The service that hyper calls, between hyper and the router.
+
 use std::cell::OnceCell;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,17 +19,17 @@ use scoreboard::{Counters, Route};
 use tokio::time::timeout;
 use tower::Service;
 
-use crate::progress::{Phase, Progress};
+use super::progress::{Phase, Progress};
+use super::strict;
 use crate::reply::Reply;
-use crate::strict;
 
 thread_local! {
-    /// Each thread counts by itself.
+    /// Each thread has its own counters.
     static COUNTERS: OnceCell<&'static Counters> = const { OnceCell::new() };
 }
 
-/// Stands between hyper and the router of one connection: refuses what hyper lets through, reads the content within
-/// its limits, counts replies, and notes how far the connection is.
+/// For one connection: refuses requests that hyper lets through and the other models do not, reads the content within its
+/// limits, counts replies, and notes the connection's progress.
 pub struct Guard {
     app: App,
     router: Router,
@@ -35,7 +37,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Of one connection.
+    /// The guard of one connection.
     pub fn new(app: App, router: Router, progress: Arc<Progress>) -> Guard {
         Guard { app, router, progress }
     }
@@ -57,7 +59,7 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
                 Err(status) => refuse(status, &progress),
                 Ok(()) => match app.route(request.method().as_str(), request.uri().path()) {
                     Err(reply) => Reply(reply).into_response(),
-                    Ok(known) => match whole(request, app, known, &mut route).await {
+                    Ok(known) => match read_whole(request, app, known, &mut route).await {
                         Ok(request) => router.call(request).await.unwrap_or_else(|never| match never {}),
                         Err(status) => refuse(status, &progress),
                     },
@@ -81,7 +83,7 @@ impl Guard {
     }
 }
 
-/// A status that ends the connection.
+/// A reply with that status, which ends the connection.
 fn refuse(status: u16, progress: &Progress) -> axum::response::Response {
     progress.refuse();
     let mut response = Reply(app::Reply::status(status)).into_response();
@@ -89,7 +91,7 @@ fn refuse(status: u16, progress: &Progress) -> axum::response::Response {
     response
 }
 
-/// Does a peer of HTTP/1.0 ask for the connection to be kept?
+/// Does an HTTP/1.0 request ask to keep the connection?
 fn persists(fields: &HeaderMap) -> bool {
     let lines = fields.get_all(CONNECTION);
     let options = || lines.iter().flat_map(|line| line.as_bytes().split(|&b| b == b','));
@@ -97,8 +99,13 @@ fn persists(fields: &HeaderMap) -> bool {
     has(b"keep-alive") && !has(b"close")
 }
 
-/// The request with all of its content, in its time; the error is a status.
-async fn whole(request: Request<Incoming>, app: App, known: Route, route: &mut Route) -> Result<Request<Body>, u16> {
+/// The request with all of its content, which has to come in time; the error is a status.
+async fn read_whole(
+    request: Request<Incoming>,
+    app: App,
+    known: Route,
+    route: &mut Route,
+) -> Result<Request<Body>, u16> {
     let limits = &app.settings().limits;
     let (head, mut body) = request.into_parts();
     let content = if body.is_end_stream() {
@@ -115,16 +122,16 @@ async fn whole(request: Request<Incoming>, app: App, known: Route, route: &mut R
 async fn read(body: &mut Incoming, most: usize) -> Result<Vec<u8>, u16> {
     let mut content = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        let Ok(piece) = frame.map_err(|_| 400u16)?.into_data() else { continue }; // trailers mean nothing here
-        if content.len() + piece.len() > most {
+        let Ok(data) = frame.map_err(|_| 400u16)?.into_data() else { continue }; // trailers are ignored
+        if content.len() + data.len() > most {
             return Err(413);
         }
-        content.extend_from_slice(&piece);
+        content.extend_from_slice(&data);
     }
     Ok(content)
 }
 
-/// The content of a reply, which is counted when hyper has all of it.
+/// The content of a reply. When hyper has all of it, the reply is counted.
 pub struct Counted {
     body: Body,
     app: App,

@@ -1,11 +1,14 @@
-//! What hyper lets through, and our own HTTP does not.
+//! Requests that hyper lets through, and that the other models refuse.
 
 use app::Settings;
 use axum::http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Scheme;
 use axum::http::{HeaderValue, Method, Request, Uri, Version};
 
-/// Finds what is wrong with a head that hyper takes; the error is a status that ends the connection.
+/// Refuses a head that hyper takes and the other models do not.
+///
+/// # Errors
+/// The status of the refusal, which ends the connection.
 pub fn check<B>(request: &Request<B>, settings: &Settings) -> Result<(), u16> {
     check_target(request.method(), request.uri())?;
     let (mut hosts, mut size) = (0, 0);
@@ -59,7 +62,7 @@ fn is_host(host: &[u8]) -> bool {
     !name.is_empty() && name_is_valid && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Only `chunked`, once; any other coding is one that we lack: RFC 9112, 6.1.
+/// Only `chunked`, once; any other coding is not implemented: RFC 9112, 6.1.
 fn check_codings<'a>(lines: impl Iterator<Item = &'a HeaderValue>) -> Result<(), u16> {
     let (mut chunked, mut others) = (0, 0);
     for coding in lines.flat_map(|line| line.as_bytes().split(|&b| b == b',')) {

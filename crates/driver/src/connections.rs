@@ -1,0 +1,273 @@
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use http::{Conn, Handler, Reply};
+use slotmap::SlotMap;
+
+use crate::acceptor::Acceptor;
+use crate::common::READ_BUFFER;
+use crate::connection::{Connection, Next};
+use crate::files::SendFile;
+use crate::helpers::Helpers;
+use crate::poller::{Id, Interest, Key, Poller, Readiness, Trigger};
+use crate::signals::Sigterm;
+use crate::syscalls::Calls;
+use crate::timers::Timers;
+use crate::ttl::stop_connection;
+
+/// The connections of one event loop that learns readiness, and everything that happens to them but the question which
+/// sockets are ready: that is the [`Poller`]'s, and the loop hands it to each function that has to tell it something.
+pub struct Connections<'a, H, F = Calls> {
+    acceptor: Acceptor<'a>,
+    connect: Box<dyn Fn(Id, Instant) -> Conn<H> + 'a>,
+    files: F,
+    calls: Calls,
+    connections: SlotMap<Id, Connection<H>>,
+    deadlines: Timers<Id>,
+    sleeps: Timers<Id>,
+    helpers: Helpers<Id, Reply>,
+    sigterm: Sigterm,
+    /// Connections that have used up their turn.
+    unfinished: Vec<Id>,
+    read_buffer: Box<[u8]>,
+    now: Instant,
+    /// When the loop last knew of every event.
+    last_wait: Instant,
+    /// The poller watches the listener.
+    is_listening: bool,
+    stopping: bool,
+}
+
+impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
+    /// None yet; `connect` makes the `Conn` of each one that is accepted.
+    ///
+    /// # Errors
+    /// The machine has no descriptor left.
+    pub fn new(
+        acceptor: Acceptor<'a>,
+        files: F,
+        connect: impl Fn(Id, Instant) -> Conn<H> + 'a,
+    ) -> io::Result<Connections<'a, H, F>> {
+        Ok(Connections {
+            calls: acceptor.calls(),
+            acceptor,
+            connect: Box::new(connect),
+            files,
+            connections: SlotMap::with_key(),
+            deadlines: Timers::default(),
+            sleeps: Timers::default(),
+            helpers: Helpers::new()?,
+            sigterm: Sigterm::new()?,
+            unfinished: Vec::new(),
+            read_buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            now: Instant::now(),
+            last_wait: Instant::now(),
+            is_listening: false,
+            stopping: false,
+        })
+    }
+
+    /// Watches the loop's own descriptors: the listener, SIGTERM, and the helper threads' eventfd.
+    ///
+    /// # Errors
+    /// The poller's; this holds for all functions that take it.
+    pub fn watch_own(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        poller.watch(self.sigterm.as_fd(), Key::Stop, Interest::Read)?;
+        poller.watch(self.helpers.as_fd(), Key::Helpers, Interest::Read)?;
+        self.listen(poller)
+    }
+
+    /// Watches the listener, unless the acceptor backs off or is drained.
+    fn listen(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        let listen = self.acceptor.is_listening(self.now);
+        if listen == std::mem::replace(&mut self.is_listening, listen) {
+            return Ok(());
+        }
+        match listen {
+            true => poller.watch(self.acceptor.as_fd(), Key::Listener, Interest::Read),
+            false => poller.forget(self.acceptor.as_fd()),
+        }
+    }
+
+    /// How the loop sends files.
+    pub fn files(&mut self) -> &mut F {
+        &mut self.files
+    }
+
+    /// Accepts what has arrived, one batch of it.
+    pub fn accept(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        let batch = self.acceptor.begin_batch();
+        for _ in 0..batch {
+            let Some(socket) = self.acceptor.accept(self.now)? else { break };
+            let readiness = Readiness { readable: batch > 1, writable: true, hung_up: false };
+            let Connections { connect, now, stopping, .. } = self;
+            let id = self.connections.insert_with_key(|id| {
+                let mut conn = connect(id, *now);
+                if *stopping {
+                    stop_connection(&mut conn, &socket, *now);
+                }
+                Connection::new(socket, conn, readiness)
+            });
+            self.advance(id, readiness, poller)?;
+        }
+        self.listen(poller)
+    }
+
+    /// Drives one connection as far as it goes without waiting, and tells the poller what it waits for then.
+    pub fn advance(&mut self, id: Id, readiness: Readiness, poller: &mut impl Poller) -> io::Result<()> {
+        let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
+        connection.readiness.readable |= readiness.readable;
+        connection.readiness.writable |= readiness.writable;
+        connection.readiness.hung_up |= readiness.hung_up;
+        let next = connection.advance(id, &mut self.files, self.calls, &mut self.read_buffer, &mut self.now);
+        let interest = match next {
+            Next::Ready(interest) => interest,
+            Next::Sleep(until) => {
+                self.sleeps.set(id, until);
+                Interest::Nothing
+            }
+            Next::Run(job) => {
+                if self.helpers.run(id, || job.run()).is_err() {
+                    return self.close(id, poller); // no thread for it: that costs this connection alone
+                }
+                Interest::Nothing
+            }
+            Next::Turn => {
+                if !std::mem::replace(&mut connection.is_unfinished, true) {
+                    self.unfinished.push(id);
+                }
+                connection.interest
+            }
+            Next::Close => return self.close(id, poller),
+        };
+        if !connection.awaits_file {
+            self.deadlines.set_for_deadline(id, connection.conn.deadline(), &mut connection.timer);
+        }
+        watch(connection, id, interest, poller)
+    }
+
+    /// Drives a connection on for which something else than its socket is ready.
+    pub fn resume(&mut self, id: Id, poller: &mut impl Poller) -> io::Result<()> {
+        self.advance(id, Readiness::default(), poller)
+    }
+
+    fn close(&mut self, id: Id, poller: &mut impl Poller) -> io::Result<()> {
+        let Some(connection) = self.connections.remove(id) else { return Ok(()) };
+        if connection.interest != Interest::Nothing {
+            poller.forget_closing(connection.socket.as_fd())?;
+        }
+        drop(connection);
+        self.files.closed(id);
+        self.acceptor.closed();
+        self.listen(poller) // there is a permit again
+    }
+
+    /// How long the loop may wait for events; `None` is without end.
+    pub fn timeout(&self) -> Option<Duration> {
+        if !self.unfinished.is_empty() || (self.is_draining() && self.acceptor.is_listening(self.now)) {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.deadlines.timeout(self.now);
+        [deadline, self.sleeps.timeout(self.now), self.acceptor.timeout(self.now)].into_iter().flatten().min()
+    }
+
+    /// The loop has waited until now.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        self.last_wait = now;
+    }
+
+    /// Sees to the connections whose deadline or sleep is over or whose turn was cut short, and to the listener.
+    pub fn run_timers(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        if self.is_draining() {
+            self.accept(poller)?;
+        }
+        for id in std::mem::take(&mut self.unfinished) {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.is_unfinished = false;
+                self.resume(id, poller)?;
+            }
+        }
+        while let Some((when, id)) = self.deadlines.pop(self.last_wait) {
+            if let Some(connection) = self.connections.get_mut(id)
+                && connection.timer == Some(when)
+            {
+                connection.timer = None;
+                if !connection.awaits_file {
+                    // By the time of the last wait: bytes that came since then are not known yet, and may be in time.
+                    connection.conn.expired(self.last_wait);
+                    self.resume(id, poller)?;
+                }
+            }
+        }
+        // Those that are over now: a sleep of no time that begins meanwhile waits for the next round.
+        let slept: Vec<_> = std::iter::from_fn(|| self.sleeps.pop(self.now)).collect();
+        for (_, id) in slept {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.conn.woke(self.now);
+                self.resume(id, poller)?;
+            }
+        }
+        self.listen(poller)
+    }
+
+    /// Hands the replies of finished jobs to their connections: the helper threads' eventfd is readable.
+    pub fn finish_jobs(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        while let Some((id, reply)) = self.helpers.finished() {
+            self.reply(id, reply, poller)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a reply to the connection that waits for it ([`Want::Pending`](http::Want::Pending)).
+    pub fn reply(&mut self, id: Id, reply: Reply, poller: &mut impl Poller) -> io::Result<()> {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.conn.done(reply, self.now);
+        }
+        self.resume(id, poller)
+    }
+
+    /// SIGTERM has come: accepts what is in the backlog, closes idle connections, and finishes the others.
+    pub fn stop(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+        self.stopping = true;
+        self.acceptor.drain();
+        for (id, connection) in &mut self.connections {
+            stop_connection(&mut connection.conn, &connection.socket, self.now);
+            if !std::mem::replace(&mut connection.is_unfinished, true) {
+                self.unfinished.push(id);
+            }
+        }
+        poller.forget(self.sigterm.as_fd()) // the descriptor stays readable
+    }
+
+    /// Has SIGTERM come, and may there still be a connection in the backlog?
+    fn is_draining(&self) -> bool {
+        self.stopping && !self.acceptor.is_drained()
+    }
+
+    /// Has SIGTERM come, and is every connection closed?
+    pub fn is_finished(&self) -> bool {
+        self.stopping && self.acceptor.is_drained() && self.connections.is_empty()
+    }
+}
+
+/// Tells the poller what a connection waits for, where the kernel has to know.
+///
+/// Edge-triggered, an interest only grows: most connections are watched for reads once, and never again for anything.
+fn watch<H, P: Poller>(connection: &mut Connection<H>, id: Id, interest: Interest, poller: &mut P) -> io::Result<()> {
+    let watched = connection.interest;
+    connection.interest = match P::TRIGGER {
+        Trigger::Edge => interest.max(watched),
+        Trigger::Level => interest,
+    };
+    if connection.interest == watched {
+        return Ok(());
+    }
+    let (fd, key) = (connection.socket.as_fd(), Key::Connection(id));
+    match (watched, connection.interest) {
+        (_, Interest::Nothing) => poller.forget(fd),
+        (Interest::Nothing, interest) => poller.watch(fd, key, interest),
+        (_, interest) => poller.change(fd, key, interest),
+    }
+}

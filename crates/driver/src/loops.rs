@@ -1,0 +1,30 @@
+use std::io::{self, ErrorKind};
+use std::thread;
+
+/// Runs the loop on `threads` threads, this one among them, until all have returned.
+///
+/// A loop that fails or panics ends the process, and so does a thread that cannot be started: half a server would be worse
+/// than a restarted one.
+///
+/// # Errors
+/// `ErrorKind::Unsupported`, which every loop meets alike: the machine does not permit the model.
+pub fn on_each_thread(threads: usize, body: impl Fn() -> io::Result<()> + Sync) -> io::Result<()> {
+    let run = || match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&body)) {
+        Ok(Err(error)) if error.kind() != ErrorKind::Unsupported => exit("a loop has failed", &error),
+        Ok(ended) => ended,
+        Err(_) => std::process::abort(),
+    };
+    thread::scope(|scope| {
+        let start = |n| thread::Builder::new().name(format!("loop-{n}")).spawn_scoped(scope, run);
+        let others: Vec<_> = (1..threads)
+            .map(|n| start(n).unwrap_or_else(|error| exit("there is no thread for another loop", &error)))
+            .collect();
+        let mine = run();
+        others.into_iter().map(|t| t.join().unwrap_or_else(|_| std::process::abort())).fold(mine, Result::and)
+    })
+}
+
+fn exit(what: &str, error: &io::Error) -> ! {
+    eprintln!("{what}: {error}");
+    std::process::exit(1)
+}

@@ -1,0 +1,150 @@
+//! A connection, and what the kernel does for it at the moment.
+
+use std::io;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use app::App;
+use driver::Id;
+use http::{Conn, FileRange, Want};
+
+use crate::ring::{Op, Ring};
+
+/// A peer that has sent more than that many bytes too early has to wait: its receive is ended.
+const MAX_EARLY: usize = 64 << 10;
+/// Bytes of a file that are read, and then sent, at a time.
+const CHUNK: u64 = 128 << 10;
+
+/// A connection. It may be freed only when no operation of it is in progress.
+pub struct Connection {
+    pub socket: TcpStream,
+    pub conn: Conn<App>,
+    /// The one timer that is set for its deadline.
+    pub timer: Option<Instant>,
+    /// A receive is in progress.
+    pub is_receiving: bool,
+    /// A send or a read of a file is in progress, and the kernel uses its bytes: they must not change.
+    pub is_sending: bool,
+    /// The peer sends no more.
+    pub peer_ended: bool,
+    /// An operation has failed.
+    pub broken: bool,
+    pub closing: bool,
+    pub chunk: Chunk,
+    /// Bytes that a multishot receive has delivered before the connection could take them.
+    early: Vec<u8>,
+    has_received: bool,
+}
+
+impl Connection {
+    pub fn new(socket: TcpStream, conn: Conn<App>) -> Connection {
+        Connection {
+            socket,
+            conn,
+            timer: None,
+            is_receiving: false,
+            is_sending: false,
+            peer_ended: false,
+            broken: false,
+            closing: false,
+            chunk: Chunk::default(),
+            early: Vec::new(),
+            has_received: false,
+        }
+    }
+
+    /// Can it take bytes that arrive now straight from the provided buffer?
+    pub fn can_take_bytes(&mut self) -> bool {
+        !self.is_sending && self.early.is_empty() && matches!(self.conn.want(), Want::Read)
+    }
+
+    /// Keeps bytes that it cannot take yet.
+    pub fn keep_early(&mut self, bytes: &[u8]) {
+        self.early.extend_from_slice(bytes);
+    }
+
+    /// Has the peer sent so much too early that the receive must end?
+    pub fn has_too_much_early(&self) -> bool {
+        self.is_receiving && self.early.len() > MAX_EARLY
+    }
+
+    /// Bytes that were kept, or no bytes at the end of the stream; `None` when there is neither.
+    pub fn take_early(&mut self) -> Option<Vec<u8>> {
+        (self.peer_ended || !self.early.is_empty()).then(|| std::mem::take(&mut self.early))
+    }
+
+    /// Submits a receive, unless one is in progress.
+    ///
+    /// The first receive is single-shot, since many connections have only one request, and a multishot receive must be
+    /// cancelled before the socket is closed. The second is multishot: one submission serves the rest of the connection.
+    ///
+    /// # Errors
+    /// Those of io_uring_enter(2); this holds for all functions that take the ring.
+    pub fn receive(&mut self, id: Id, ring: &mut Ring) -> io::Result<()> {
+        self.chunk = Chunk::default();
+        if !std::mem::replace(&mut self.is_receiving, true) {
+            ring.receive(id, &self.socket, self.has_received)?;
+            self.has_received = true;
+        }
+        Ok(())
+    }
+
+    /// Cancels all operations in progress.
+    pub fn cancel(&mut self, id: Id, ring: &mut Ring) -> io::Result<()> {
+        if self.is_receiving {
+            ring.cancel(Op::Receive, id)?;
+        }
+        if self.is_sending {
+            ring.cancel(Op::Send, id)?;
+            ring.cancel(Op::Read, id)?;
+        }
+        Ok(())
+    }
+}
+
+/// A chunk of a file on its way from the disk to the socket.
+#[derive(Default)]
+pub struct Chunk {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Chunk {
+    /// Sends the rest of the chunk, or reads the next one.
+    ///
+    /// # Safety
+    /// The chunk must stay as it is until the completion has come.
+    pub unsafe fn send_or_read(
+        &mut self,
+        id: Id,
+        socket: &TcpStream,
+        range: FileRange<'_>,
+        ring: &mut Ring,
+    ) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            self.bytes.resize(range.len.min(CHUNK) as usize, 0);
+            // SAFETY: the caller keeps the chunk as it is.
+            unsafe { ring.read(id, range.file, range.offset, &mut self.bytes) }
+        } else {
+            let rest = &self.bytes[self.sent..];
+            // SAFETY: the caller keeps the chunk as it is.
+            unsafe { ring.send(id, socket, rest, (rest.len() as u64) < range.len) }
+        }
+    }
+
+    /// The file has given that many bytes.
+    pub fn filled(&mut self, n: usize) {
+        self.bytes.truncate(n);
+        self.sent = 0;
+    }
+
+    /// The socket has taken that many bytes, which were of this chunk if there is one.
+    pub fn sent(&mut self, n: usize) {
+        if !self.bytes.is_empty() {
+            self.sent += n;
+            if self.sent == self.bytes.len() {
+                self.filled(0);
+            }
+        }
+    }
+}
