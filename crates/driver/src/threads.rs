@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use libc::pid_t;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{getpid, gettid};
 
@@ -14,7 +15,6 @@ use crate::backlog::{Backlog, BlockingAcceptor};
 use crate::blocking::{INTERRUPT, STOPPING, handle_signals};
 use crate::signals::signal_fd;
 use crate::syscalls::Calls;
-use nix::sys::signal::Signal;
 
 /// Accepts connections for threads, each of which serves one of them at a time with blocking calls.
 pub struct ThreadAcceptor<'a> {
@@ -191,18 +191,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let calls = Calls(Box::leak(Box::new(Scoreboard::map().unwrap())).claim());
         let mut acceptor = ThreadAcceptor::new(&listener, 1, calls).unwrap();
-        let address = listener.local_addr().unwrap();
-        let _clients = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
-        let first = acceptor.next_connection().unwrap().unwrap();
-        let delay = Duration::from_millis(50);
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = acceptor.next_connection().unwrap();
+        assert!(acceptor.is_at_limit().unwrap());
+        let patience = Duration::from_secs(10);
         let begun = Instant::now();
-        let closes = std::thread::spawn(move || {
-            std::thread::sleep(delay);
-            drop(first);
-        });
-        let second = acceptor.next_connection().unwrap();
-        assert!(begun.elapsed() >= delay, "both were open at a time");
-        assert!(second.is_some());
+        let closes = std::thread::spawn(|| drop(connection));
+        acceptor.wait(false, Some(patience)).unwrap();
+        assert!(begun.elapsed() < patience, "the connection closed and the acceptor slept on");
+        assert!(!acceptor.is_at_limit().unwrap());
         closes.join().unwrap();
     }
 }
