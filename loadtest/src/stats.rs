@@ -1,28 +1,30 @@
-//! What trials allow to say: whether two targets differ, by how much, and who ranks where.
+//! Statistics over trials: whether two targets differ, by which ratio, and how targets rank.
 //!
-//! Figures of a server are skewed and scale with the machine's speed, so that differences are ratios: everything here is
-//! done with logarithms. Trials are interleaved, the n-th of each target close to the n-th of the others; their ratios
-//! within a run are taken pair by pair, and what drifts on the machine falls out.
+//! Figures of a server are skewed and scale with the machine's speed. Differences are therefore ratios, and everything
+//! here works on logarithms. Trials are interleaved: the n-th trials of all targets run close to each other. Within a
+//! run the ratios are taken pair by pair, which removes a drift of the machine's speed.
 
-/// The fewest trials that support an interval or a rank: with three, equal targets differ falsely in 10 % of runs.
-pub const TRIALS: usize = 5;
-/// Chance, over all pairs of a comparison together, to call at least one pair different that is not.
+/// The fewest trials that support an interval or a rank. With three trials, equal targets are called different in 10 %
+/// of runs.
+pub const MIN_TRIALS: usize = 5;
+/// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
 pub const ALPHA: f64 = 0.05;
 
-/// A ratio with what is known of it.
+/// A ratio with its confidence interval and p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
-    /// Geometric mean of second to first.
+    /// Geometric mean of the second to the first.
     pub ratio: f64,
-    /// Lower end of its 95 % interval.
+    /// Lower end of its 95 % confidence interval.
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Chance of a ratio that far from 1 between equals; to be corrected where there are several.
+    /// The p-value: the probability that equals show a ratio at least this far from 1. It has to be corrected if there
+    /// are several comparisons.
     pub p: f64,
 }
 
-/// The chance that Student's t with `df` degrees of freedom is further from zero than `t`.
+/// The probability that Student's t with `df` degrees of freedom is further from zero than `t`.
 /// Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
 fn beyond(t: f64, df: usize) -> f64 {
     let theta = (t.abs() / (df as f64).sqrt()).atan();
@@ -40,7 +42,7 @@ fn beyond(t: f64, df: usize) -> f64 {
     (1.0 - within).clamp(0.0, 1.0)
 }
 
-/// The t that is exceeded, on both sides together, with probability `p`.
+/// The value that |t| exceeds with probability `p`.
 fn quantile(p: f64, df: usize) -> f64 {
     let (mut low, mut high) = (0.0, 1e6);
     for _ in 0..100 {
@@ -54,7 +56,7 @@ fn logs(values: &[f64]) -> Option<Vec<f64>> {
     values.iter().map(|&value| (value > 0.0 && value.is_finite()).then(|| value.ln())).collect()
 }
 
-/// Mean, and variance of the mean.
+/// The mean, and the variance of the mean.
 fn mean(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -71,22 +73,22 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
     Ratio { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), p }
 }
 
-/// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t on
-/// logarithms. `None` with fewer than [`TRIALS`] pairs, or with values that are not above zero.
+/// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
+/// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
 pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let pairs: Vec<f64> = logs(first)?.iter().zip(logs(second)?).map(|(a, b)| b - a).collect();
-    if pairs.len() < TRIALS {
+    if pairs.len() < MIN_TRIALS {
         return None;
     }
     let (mean, variance) = mean(&pairs);
     Some(ratio(mean, variance, pairs.len() - 1))
 }
 
-/// The same for values of two runs, which are no pairs: Welch's t (Biometrika 34, 1947), its degrees of freedom rounded
-/// down.
+/// The same for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34, 1947), with its degrees of
+/// freedom rounded down.
 pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let (first, second) = (logs(first)?, logs(second)?);
-    if first.len().min(second.len()) < TRIALS {
+    if first.len().min(second.len()) < MIN_TRIALS {
         return None;
     }
     let ((a, va), (b, vb)) = (mean(&first), mean(&second));
@@ -96,8 +98,8 @@ pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     Some(ratio(b - a, va + vb, (df as usize).max(1)))
 }
 
-/// Which of several comparisons are real at [`ALPHA`] over all of them: S. Holm, "A Simple Sequentially Rejective Multiple
-/// Test Procedure", Scandinavian Journal of Statistics 6, 1979.
+/// Which of several comparisons are significant at [`ALPHA`] over all of them: S. Holm, "A Simple Sequentially
+/// Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979.
 pub fn holm(p: &[f64]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -111,8 +113,8 @@ pub fn holm(p: &[f64]) -> Vec<bool> {
     real
 }
 
-/// The rank of each target by its trials: one more than the number of targets that are surely better. `more` says that
-/// higher is better. All `None` unless every target has [`TRIALS`] trials.
+/// The rank of each target by its trials: one more than the number of targets that are significantly better. All `None`
+/// unless every target has [`MIN_TRIALS`] trials.
 pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
     let mut pairs = Vec::new();
     for second in 0..targets.len() {
@@ -129,11 +131,11 @@ pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
         let worse = if (ratio.ratio > 1.0) == more { *first } else { *second };
         ranks[worse] = ranks[worse].map(|rank| rank + 1);
     }
-    if let [only] = targets { vec![(only.len() >= TRIALS).then_some(1)] } else { ranks }
+    if let [only] = targets { vec![(only.len() >= MIN_TRIALS).then_some(1)] } else { ranks }
 }
 
-/// Jain's fairness index of what each of `n` has got: 1 if all have the same, 1/n if one has everything. R. Jain, D. Chiu,
-/// W. Hawe, DEC-TR-301, 1984. `None` if nobody has anything.
+/// Jain's fairness index of `n` shares: 1 if all shares are equal, 1/n if one has everything. R. Jain, D. Chiu, W.
+/// Hawe, DEC-TR-301, 1984. `None` if all shares are zero.
 pub fn fairness(shares: impl Iterator<Item = u32>) -> Option<f64> {
     let (n, sum, squares) = shares.map(f64::from).fold((0.0, 0.0, 0.0), |(n, s, q), x| (n + 1.0, s + x, q + x * x));
     (squares > 0.0).then(|| sum * sum / (n * squares))
@@ -144,14 +146,14 @@ mod tests {
     use super::*;
     use crate::plan::splitmix;
 
-    /// Normally distributed around 0 with deviation 1 (Box and Muller, 1958).
+    /// A normally distributed number with mean 0 and deviation 1 (Box and Muller, 1958).
     fn normal(seed: &mut u64) -> f64 {
         let mut uniform = || ((splitmix(seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
         (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
     }
 
-    /// Trials of targets of these speeds: 3 % of noise each, now and then a trial that is disturbed, and a machine that
-    /// slows down by a tenth over the run.
+    /// Simulated trials of targets with these speeds. Each trial has 3 % of noise, one trial in 20 is disturbed, and
+    /// the machine slows down by a tenth over the run.
     fn run(speeds: &[f64], trials: usize, seed: &mut u64) -> Vec<Vec<f64>> {
         let mut made = vec![Vec::new(); speeds.len()];
         for trial in 0..trials {

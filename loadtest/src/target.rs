@@ -1,4 +1,4 @@
-//! Addresses of targets: `http://host:port/path`.
+//! The URL of a target: `http://host:port/path`.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// The first address that the host has.
+    /// Returns the first address of the host.
     ///
     /// # Errors
     /// The name cannot be resolved.
@@ -28,7 +28,7 @@ impl Url {
         (self.host.as_str(), self.port).to_socket_addrs()?.next().ok_or_else(no_address)
     }
 
-    /// The same server, another path.
+    /// The URL of another path on the same server.
     pub fn with_path(&self, path: &str) -> Url {
         Url { path: path.to_owned(), ..self.clone() }
     }

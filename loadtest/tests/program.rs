@@ -1,4 +1,4 @@
-//! The program as a user meets it: exit codes and messages.
+//! Tests of the program's exit codes and messages.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ fn loadtest(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
 }
 
-/// Answers every request with `answer(path)`, one a connection.
+/// A server that answers one request a connection with `answer(path)`.
 fn server(answer: fn(&str) -> String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The load generator against servers that misbehave, each in its own way, on loopback.
+//! Tests of the load generator against servers that misbehave, each in its own way, on loopback.
 
 mod common;
 
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// Holds a connection until the other side is done with it.
+/// Keeps a connection open until the client closes it.
 fn hold(mut stream: &TcpStream) {
     while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
 }
@@ -27,20 +27,20 @@ fn plan() -> Plan {
         concurrencies: vec![2],
         duration: Duration::from_secs(1),
         warmup: Duration::ZERO,
-        // Long, so that a busy machine does not turn one class into another.
+        // The time-outs are long, so that a busy machine does not turn one class into another.
         timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(20),
         ..Plan::default()
     }
 }
 
-/// The classes that occurred, but for `aborted_at_end`.
+/// The classes that occurred, without `aborted_at_end`.
 fn classes(cell: &Cell) -> BTreeMap<&str, u64> {
     let some = cell.errors.iter().filter(|(class, n)| **n > 0 && *class != "aborted_at_end");
     some.map(|(class, n)| (class.as_str(), *n)).collect()
 }
 
-/// A short request timeout, for servers that do not answer at all.
+/// A plan with a short request time-out, for servers that do not answer at all.
 fn impatient() -> Plan {
     Plan { timeout: Duration::from_millis(50), ..plan() }
 }
@@ -140,7 +140,7 @@ fn a_reset_is_a_reset() {
     });
 }
 
-/// A server that answers the check and is gone when the load comes.
+/// The server answers the check, and has closed its listener when the load begins.
 #[test]
 fn nobody_there_is_connect_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -153,11 +153,11 @@ fn nobody_there_is_connect_refused() {
     });
     let cell = only(&plan(), address);
     assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_refused"]);
-    // The back-off keeps two connections from trying more than some dozens of times.
+    // Because of the back-off, two connections try no more than some dozens of times.
     assert!(cell.requests < 100, "{}", cell.requests);
 }
 
-/// A listener whose queue is full lets connections wait.
+/// If a listener's backlog is full, further connections have to wait.
 #[test]
 fn a_full_queue_is_connect_timeout() {
     use nix::sys::socket::{Backlog, listen};
@@ -167,7 +167,7 @@ fn a_full_queue_is_connect_timeout() {
     let (full, filled) = mpsc::channel();
     thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        // Fill the queue before the check is answered, so that it is full when the load begins.
+        // Fill the backlog before the check is answered, so that it is full when the load begins.
         let waiting: Vec<_> = (0..4).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(50))).collect();
         request(&stream);
         let _ = (&stream).write_all(OK_CLOSE);
@@ -211,7 +211,7 @@ fn each_connection_carries_exactly_n_requests() {
                     break;
                 }
             }
-            // What is cut short by the end of the window shows less than the pattern.
+            // A connection that the end of the window cuts short shows only part of the pattern.
             if pattern.ends_with('c') {
                 log.lock().unwrap().push(pattern);
             }
@@ -270,7 +270,7 @@ fn large_answers_that_end_with_the_connection_are_read_whole() {
     assert!(cell.ok > 0);
 }
 
-/// Has its cost from metrics.
+/// A target whose cost comes from metrics.
 struct Metered(SocketAddr, SocketAddr);
 
 impl Fleet for Metered {
@@ -288,7 +288,7 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after() {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             request(&stream);
-            // One second of CPU and a mebibyte from each scrape to the next.
+            // CPU time grows by one second, and memory by a mebibyte, from each scrape to the next.
             let n = scrapes.fetch_add(1, Relaxed);
             let text = format!("process_tree_cpu_seconds_total {n}\nprocess_tree_memory_bytes {}\n", n << 20);
             let _ = write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
@@ -300,14 +300,14 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after() {
     let server = &cell.trials[0].server;
     let answered = 1e6 / server.cpu_us_per_request.unwrap();
     assert!(answered >= 1.0, "{answered}");
-    // Scraped before the load, and at both ends of the window.
+    // The metrics were scraped before the load, and at both ends of the window.
     assert_eq!(server.memory_bytes, Some(2.0 * 1024.0 * 1024.0));
     assert_eq!(server.memory_bytes_per_connection, Some(1024.0 * 1024.0));
     assert_eq!(server.user_us_per_request, None);
     assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
 }
 
-/// Refuses one target for a reason, and does not reach another.
+/// One target is unsupported, the other one unreachable.
 struct Two(AtomicUsize);
 
 impl Fleet for Two {
@@ -333,7 +333,7 @@ fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
     assert_eq!(results.cells[0].missing["throughput"], "seccomp");
 }
 
-/// Sets the stop flag when so many answers have come.
+/// Sets the stop flag after this number of answers.
 struct Stopper<'a>(&'a AtomicBool, u64);
 
 impl Observer for Stopper<'_> {
@@ -344,7 +344,7 @@ impl Observer for Stopper<'_> {
     }
 }
 
-/// Runs the plan's only cell until so many answers have come, however long a busy machine takes for them.
+/// Runs the plan's only cell until there are this many answers, even if a busy machine takes long for them.
 fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
     let stop = AtomicBool::new(false);
     let plan = Plan { duration: Duration::from_secs(3600), ..plan.clone() };
@@ -379,7 +379,7 @@ fn results_survive_their_json() {
     assert!(value["cells"][0]["trials"][0]["latency_histogram"].as_str().unwrap().starts_with("HIST"));
 }
 
-/// A pool of four threads, each with one connection until that closes: sixty of 64 clients wait.
+/// A pool of four threads, each of which serves one connection until that closes: sixty of 64 clients wait.
 #[test]
 fn a_pool_of_four_under_64_clients_is_called_starved() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -397,7 +397,8 @@ fn a_pool_of_four_under_64_clients_is_called_starved() {
             }
         });
     }
-    // So few answers a connection that a slow machine could not tell are none: four workers do far more than 640.
+    // Even a slow machine reaches 10 answers per connection, below which starvation is not judged: four workers do far
+    // more than 640.
     let cell = only(
         &Plan { concurrencies: vec![64], duration: Duration::from_secs(2), timeout: Duration::from_secs(5), ..plan() },
         address,

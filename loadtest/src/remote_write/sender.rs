@@ -1,4 +1,4 @@
-//! The thread that sends samples, and tries again where that helps.
+//! The thread that sends samples to Prometheus, and repeats a request where that helps.
 
 use super::queue::Queue;
 use super::wire::{Batch, body};
@@ -7,82 +7,82 @@ use crate::target::Url;
 use std::io;
 use std::time::Duration;
 
-/// Samples in one request.
+/// The most samples in one request.
 const AT_ONCE: usize = 2_000;
-/// What is read of an answer.
+/// How many bytes of an answer are read.
 const ANSWER: usize = 16 * 1024;
 
-/// How patient the sender is.
+/// How long an attempt may take, and how long to wait between attempts.
 #[derive(Clone, Copy)]
-pub struct Patience {
-    /// For one attempt.
+pub struct RetryPolicy {
+    /// Time-out of one attempt.
     pub attempt: Duration,
-    /// Before the second attempt; doubled each time.
+    /// Back-off before the second attempt; it doubles each time.
     pub first_pause: Duration,
-    /// The longest pause.
+    /// The longest back-off.
     pub longest_pause: Duration,
 }
 
-/// What became of the samples that were sent.
+/// The numbers of samples that were delivered, lost and refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Samples that were taken.
+pub struct DeliveryCounts {
+    /// Samples that the server accepted.
     pub sent: u64,
     /// Samples that could not be delivered in time.
     pub lost: u64,
-    /// Samples that the other side does not want.
+    /// Samples that the server refused.
     pub refused: u64,
-    /// What was wrong, when something was wrong last.
+    /// The last error.
     pub problem: Option<String>,
 }
 
-/// What an attempt came to.
+/// The result of an attempt.
 enum Answer {
     Taken,
-    /// It will not help to try again.
+    /// The server refused the samples; another attempt would not help.
     Refused(String),
-    /// Later perhaps: after a time, if one is named.
+    /// Another attempt may help, after the pause that the server asked for, if it did.
     Later(String, Option<Duration>),
 }
 
-/// Sends what is in the queue until it is closed and empty.
-pub fn send_all(url: &Url, queue: &Queue, patience: Patience) -> Tally {
-    let mut tally = Tally::default();
+/// Sends the samples of the queue until it is closed and empty.
+pub fn send_all(url: &Url, queue: &Queue, policy: RetryPolicy) -> DeliveryCounts {
+    let mut counts = DeliveryCounts::default();
     while let Some(batch) = queue.take(AT_ONCE) {
-        deliver(url, queue, patience, &batch, &mut tally);
+        deliver(url, queue, policy, &batch, &mut counts);
     }
-    tally.lost += queue.dropped();
-    tally
+    counts.lost += queue.dropped();
+    counts
 }
 
-fn deliver(url: &Url, queue: &Queue, patience: Patience, batch: &Batch, tally: &mut Tally) {
+fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts: &mut DeliveryCounts) {
     let (body, samples) = (body(batch), batch.len() as u64);
-    let mut pause = patience.first_pause;
-    while let Some(limit) = queue.time_left(patience.attempt) {
+    let mut pause = policy.first_pause;
+    while let Some(limit) = queue.time_left(policy.attempt) {
         let answer = post(url, &body, limit).unwrap_or_else(|error| Answer::Later(error.to_string(), None));
         match answer {
             Answer::Taken => {
-                tally.sent += samples;
+                counts.sent += samples;
                 return;
             }
             Answer::Refused(why) => {
-                tally.refused += samples;
-                tally.problem = Some(why);
+                counts.refused += samples;
+                counts.problem = Some(why);
                 return;
             }
             Answer::Later(why, after) => {
-                tally.problem = Some(why);
+                counts.problem = Some(why);
                 if !queue.pause(after.unwrap_or(pause), after.is_some()) {
                     break;
                 }
-                pause = (pause * 2).min(patience.longest_pause);
+                pause = (pause * 2).min(policy.longest_pause);
             }
         }
     }
-    tally.lost += samples;
+    counts.lost += samples;
 }
 
-/// One attempt.
+/// Makes one attempt.
 fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
     // HTTP/1.0, so that the answer is not chunked.
     let mut request = format!(
@@ -109,7 +109,7 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
     })
 }
 
-/// The pause that the head of an answer asks for. A date is not understood: our own pause will do.
+/// The pause that the answer's Retry-After field asks for. A date is ignored; the sender's own back-off applies then.
 fn retry_after(head: &str) -> Option<Duration> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     let mut named = fields.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));

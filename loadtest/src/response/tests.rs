@@ -1,18 +1,23 @@
 use super::*;
 
-/// Feeds the whole, then split at every byte, then byte by byte; all must agree on where the response ends.
+/// Feeds the whole input, then splits it at every byte, then feeds it byte by byte. All must agree on where the
+/// response ends.
 fn parse(input: &[u8], to_head: bool) -> (Option<usize>, u16, bool) {
     let feed = |pieces: &[&[u8]]| {
         let mut response = Response::default();
         let mut before = 0;
         for piece in pieces {
             match response.feed(piece, to_head) {
-                Progress::More => before += piece.len(),
-                Progress::Done(used) => return (Some(before + used), response.status(), response.closes()),
-                Progress::Bad(_) => return (None, 0, false),
+                ParseProgress::Incomplete => before += piece.len(),
+                ParseProgress::Complete(used) => return (Some(before + used), response.status(), response.closes()),
+                ParseProgress::Invalid(_) => return (None, 0, false),
             }
         }
-        if response.end() { (Some(before), response.status(), true) } else { (None, response.status(), false) }
+        if response.is_complete_at_eof() {
+            (Some(before), response.status(), true)
+        } else {
+            (None, response.status(), false)
+        }
     };
     let whole = feed(&[input]);
     for at in 1..input.len() {
@@ -105,12 +110,15 @@ fn refuses_garbage() {
 #[test]
 fn an_endless_head_ends_somewhere() {
     let mut response = Response::default();
-    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), Progress::More);
+    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), ParseProgress::Incomplete);
     let mut fed = 0;
-    while response.feed(b"X-Again: and again\r\n", false) == Progress::More {
+    while response.feed(b"X-Again: and again\r\n", false) == ParseProgress::Incomplete {
         fed += 20;
         assert!(fed <= MAX_HEAD);
     }
     let mut response = Response::default();
-    assert!(matches!(response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false), Progress::Bad(_)));
+    assert!(matches!(
+        response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false),
+        ParseProgress::Invalid(_)
+    ));
 }

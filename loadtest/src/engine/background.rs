@@ -1,14 +1,14 @@
-//! The connections beside the measured ones, on a thread of their own.
+//! The background load: idle, slow, resetting and busy connections, all driven by one thread.
 //!
-//! Nothing here is measured, so it has a beat of ten milliseconds, which costs little. Only the busy ones ask as fast as
-//! they are answered.
+//! Nothing is measured here, so the thread works in ticks of ten milliseconds, which cost little. Only the busy clients
+//! send their next request as soon as the last one is answered.
 
 use super::Load;
 use super::control::Control;
 use super::dial::{Dial, Dialer};
-use crate::meter::Nanos;
-use crate::pace::{Beside, Herd};
-use crate::plan::Crowd;
+use crate::pace::{BackgroundGroup, BackgroundResults};
+use crate::plan::BackgroundLoad;
+use crate::recorder::Nanos;
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
@@ -18,19 +18,20 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const BEAT: Nanos = 10_000_000;
-/// A slow one does something every so many beats: four times a second.
+/// A slow connection does something every this many ticks: four times a second.
 const SLOW: usize = 25;
-/// Connections opened in a beat, so that opening a herd does not take the server away from the measured clients.
+/// Connections opened in a tick. The limit keeps the background connections from taking the server away from the
+/// measured clients.
 const OPENED_A_BEAT: usize = 128;
-/// Before a connection that the server ended, or refused, is opened again.
+/// The pause before a connection that the server closed or refused is opened again.
 const BACK_OFF: Nanos = 100_000_000;
-/// What a slow reader takes at a time, in bytes.
+/// The most that a slow reader reads at a time, in bytes.
 const SIP: usize = 1024;
 /// Receive buffer of a slow reader in bytes; the kernel doubles it.
 const SMALL_BUFFER: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BackgroundKind {
     Idle,
     SlowSender,
     SlowReader,
@@ -39,99 +40,99 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum BackgroundPhase {
     Down,
     Connecting,
     Up,
 }
 
-struct Member {
-    kind: Kind,
-    phase: Phase,
+struct BackgroundConnection {
+    kind: BackgroundKind,
+    phase: BackgroundPhase,
     socket: Option<OwnedFd>,
     generation: u32,
     sent: usize,
     tried: bool,
-    /// What has come says that the request was a success.
+    /// The answer's status line says that the request succeeded.
     succeeded: bool,
 }
 
-/// What the thread tells the others.
+/// The counters that this thread shares with the other threads.
 #[derive(Default)]
-pub struct Tally {
+pub struct BackgroundCounters {
     tried: AtomicU64,
     resets: AtomicU64,
     busy_answers: AtomicU64,
-    herds: [HerdTally; 5],
+    herds: [GroupCounters; 5],
 }
 
 #[derive(Default)]
-struct HerdTally {
+struct GroupCounters {
     up: AtomicU64,
     up_at_end: AtomicU64,
     cut_off: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Tally {
-    /// Whether all of them have tried to connect.
-    pub fn is_settled(&self, crowd: &Crowd) -> bool {
+impl BackgroundCounters {
+    /// Whether every connection has tried to connect at least once.
+    pub fn is_settled(&self, crowd: &BackgroundLoad) -> bool {
         self.tried.load(Relaxed) >= crowd.total() as u64
     }
 
-    /// The window has ended: remembers how many are up.
+    /// The window has ended: remembers how many connections are established.
     pub fn keep_up(&self) {
         self.herds.iter().for_each(|herd| herd.up_at_end.store(herd.up.load(Relaxed), Relaxed));
     }
 
-    /// What became of `crowd`.
-    pub fn seen(&self, crowd: &Crowd) -> Beside {
-        let herd = |kind: Kind, asked: usize| {
+    /// Returns what became of the connections that `load` asks for.
+    pub fn seen(&self, crowd: &BackgroundLoad) -> BackgroundResults {
+        let herd = |kind: BackgroundKind, asked: usize| {
             let tally = &self.herds[kind as usize];
-            Herd {
+            BackgroundGroup {
                 asked: asked as u64,
                 up: tally.up_at_end.load(Relaxed),
                 cut_off: tally.cut_off.load(Relaxed),
                 failed: tally.failed.load(Relaxed),
             }
         };
-        Beside {
-            idle: herd(Kind::Idle, crowd.idle),
-            slow_senders: herd(Kind::SlowSender, crowd.slow_senders),
-            slow_readers: herd(Kind::SlowReader, crowd.slow_readers),
-            resetters: herd(Kind::Resetter, crowd.resetters),
+        BackgroundResults {
+            idle: herd(BackgroundKind::Idle, crowd.idle),
+            slow_senders: herd(BackgroundKind::SlowSender, crowd.slow_senders),
+            slow_readers: herd(BackgroundKind::SlowReader, crowd.slow_readers),
+            resetters: herd(BackgroundKind::Resetter, crowd.resetters),
             resets: self.resets.load(Relaxed),
-            busy: herd(Kind::Busy, crowd.busy),
+            busy: herd(BackgroundKind::Busy, crowd.busy),
             busy_answers: self.busy_answers.load(Relaxed),
         }
     }
 }
 
-/// Keeps the crowd busy until the trial is over.
+/// Drives the background connections until the trial is over.
 ///
 /// # Errors
-/// No epoll instance could be had, or waiting failed.
-pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &Tally) -> io::Result<()> {
+/// The kernel gave no epoll instance, or epoll_wait failed.
+pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &BackgroundCounters) -> io::Result<()> {
     let kinds = [
-        (Kind::Idle, load.beside.idle),
-        (Kind::SlowSender, load.beside.slow_senders),
-        (Kind::SlowReader, load.beside.slow_readers),
-        (Kind::Resetter, load.beside.resetters),
-        (Kind::Busy, load.beside.busy),
+        (BackgroundKind::Idle, load.background.idle),
+        (BackgroundKind::SlowSender, load.background.slow_senders),
+        (BackgroundKind::SlowReader, load.background.slow_readers),
+        (BackgroundKind::Resetter, load.background.resetters),
+        (BackgroundKind::Busy, load.background.busy),
     ];
-    let member = |kind| Member {
+    let member = |kind| BackgroundConnection {
         kind,
-        phase: Phase::Down,
+        phase: BackgroundPhase::Down,
         socket: None,
         generation: 0,
         sent: 0,
         tried: false,
         succeeded: false,
     };
-    let members: Vec<Member> =
+    let members: Vec<BackgroundConnection> =
         kinds.iter().flat_map(|&(kind, count)| std::iter::repeat_n(kind, count)).map(member).collect();
     let reopen = (0..members.len() as u32).map(|index| (0, index)).collect();
-    let mut crowd = Bystanders {
+    let mut crowd = BackgroundDriver {
         tally,
         members,
         reopen,
@@ -147,8 +148,8 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &Tally) -> io::Result<
     let (mut next, mut beat) = (control.clock.now(), 0);
     while !control.is_released() && !control.stopped() {
         let now = control.clock.now();
-        let patience = next.saturating_sub(now).div_ceil(1_000_000) as u16;
-        match crowd.epoll.wait(&mut events, EpollTimeout::from(patience)) {
+        let timeout = next.saturating_sub(now).div_ceil(1_000_000) as u16;
+        match crowd.epoll.wait(&mut events, EpollTimeout::from(timeout)) {
             Ok(count) => events[..count].iter().for_each(|event| crowd.ready(*event, now)),
             Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -162,13 +163,13 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, tally: &Tally) -> io::Result<
     Ok(())
 }
 
-/// All who are beside the measured connections, driven by one loop.
-struct Bystanders<'a> {
-    tally: &'a Tally,
-    members: Vec<Member>,
-    /// Which to open, and when; in the order of time, for the pause is the same for all.
+/// Drives all background connections in one epoll loop.
+struct BackgroundDriver<'a> {
+    tally: &'a BackgroundCounters,
+    members: Vec<BackgroundConnection>,
+    /// The connections to open and when, in order of time, since the pause is the same for all.
     reopen: VecDeque<(Nanos, u32)>,
-    /// Resetters, whose pause is a beat.
+    /// Resetters, which open their next connection at the next tick.
     again: VecDeque<u32>,
     dialer: Dialer,
     epoll: Epoll,
@@ -178,8 +179,8 @@ struct Bystanders<'a> {
     busy_request: &'a [u8],
 }
 
-impl Bystanders<'_> {
-    fn herd(&self, index: u32) -> &HerdTally {
+impl BackgroundDriver<'_> {
+    fn herd(&self, index: u32) -> &GroupCounters {
         &self.tally.herds[self.members[index as usize].kind as usize]
     }
 
@@ -199,8 +200,8 @@ impl Bystanders<'_> {
         for index in (beat % SLOW..self.members.len()).step_by(SLOW) {
             let member = &self.members[index];
             match (member.phase, member.kind) {
-                (Phase::Up, Kind::SlowSender) => self.say(index as u32, now),
-                (Phase::Up, Kind::SlowReader) => self.hear(index as u32, SIP, now),
+                (BackgroundPhase::Up, BackgroundKind::SlowSender) => self.say(index as u32, now),
+                (BackgroundPhase::Up, BackgroundKind::SlowReader) => self.hear(index as u32, SIP, now),
                 _ => {}
             }
         }
@@ -212,10 +213,10 @@ impl Bystanders<'_> {
             Dial::Failed(_) | Dial::NotTried => return self.close(index, now),
         };
         let member = &mut self.members[index as usize];
-        if member.kind == Kind::SlowReader {
+        if member.kind == BackgroundKind::SlowReader {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &SMALL_BUFFER);
         }
-        (member.phase, member.sent, member.succeeded) = (Phase::Connecting, 0, false);
+        (member.phase, member.sent, member.succeeded) = (BackgroundPhase::Connecting, 0, false);
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let event = EpollEvent::new(flags, u64::from(member.generation) << 32 | u64::from(index));
         let added = self.epoll.add(&socket, event);
@@ -235,43 +236,46 @@ impl Bystanders<'_> {
             return self.close(index, now);
         }
         let kind = member.kind;
-        if member.phase == Phase::Connecting && event.events().contains(EpollFlags::EPOLLOUT) {
+        if member.phase == BackgroundPhase::Connecting && event.events().contains(EpollFlags::EPOLLOUT) {
             self.connected(index, now);
         }
-        let up = self.members[index as usize].phase == Phase::Up;
-        if up && kind != Kind::SlowReader && event.events().intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP) {
+        let up = self.members[index as usize].phase == BackgroundPhase::Up;
+        if up
+            && kind != BackgroundKind::SlowReader
+            && event.events().intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP)
+        {
             self.hear(index, usize::MAX, now);
         }
     }
 
     fn connected(&mut self, index: u32, now: Nanos) {
-        self.members[index as usize].phase = Phase::Up;
+        self.members[index as usize].phase = BackgroundPhase::Up;
         self.herd(index).up.fetch_add(1, Relaxed);
         self.tried(index);
         self.say(index, now);
         let member = &mut self.members[index as usize];
-        if member.kind == Kind::Resetter
+        if member.kind == BackgroundKind::Resetter
             && let Some(socket) = member.socket.take()
         {
-            // With a linger of no time, close sends a reset. socket(7)
+            // With a linger time of zero, close sends a reset. socket(7)
             let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
             drop(socket);
-            (member.phase, member.generation) = (Phase::Down, member.generation.wrapping_add(1));
+            (member.phase, member.generation) = (BackgroundPhase::Down, member.generation.wrapping_add(1));
             self.herd(index).up.fetch_sub(1, Relaxed);
             self.tally.resets.fetch_add(1, Relaxed);
             self.again.push_back(index);
         }
     }
 
-    /// Sends what this one has to say: its request, or the next byte of it.
+    /// Sends the request of this connection, or the next byte of it.
     fn say(&mut self, index: u32, now: Nanos) {
         let member = &mut self.members[index as usize];
         let Some(socket) = &member.socket else { return };
         let words = match member.kind {
-            Kind::Idle | Kind::Resetter => &self.ask[..],
-            Kind::SlowReader => &self.ask_much[..],
-            Kind::Busy => self.busy_request,
-            Kind::SlowSender => self.endless.get(member.sent..=member.sent).unwrap_or(b"a"),
+            BackgroundKind::Idle | BackgroundKind::Resetter => &self.ask[..],
+            BackgroundKind::SlowReader => &self.ask_much[..],
+            BackgroundKind::Busy => self.busy_request,
+            BackgroundKind::SlowSender => self.endless.get(member.sent..=member.sent).unwrap_or(b"a"),
         };
         let result = send(socket.as_raw_fd(), words, MsgFlags::MSG_NOSIGNAL);
         member.sent += 1;
@@ -280,7 +284,7 @@ impl Bystanders<'_> {
         }
     }
 
-    /// Reads up to so many bytes.
+    /// Reads up to this number of bytes.
     fn hear(&mut self, index: u32, bytes: usize, now: Nanos) {
         let mut buffer = [0; 16 * 1024];
         let room = bytes.min(buffer.len());
@@ -289,7 +293,7 @@ impl Bystanders<'_> {
             match recv(socket.as_raw_fd(), &mut buffer[..room], MsgFlags::empty()) {
                 Ok(0) => return self.close(index, now),
                 Ok(_) if bytes != usize::MAX => return,
-                Ok(n) if self.members[index as usize].kind == Kind::Busy => {
+                Ok(n) if self.members[index as usize].kind == BackgroundKind::Busy => {
                     let succeeds = |head: &[u8]| head.starts_with(b"HTTP/1.1 2") || head.starts_with(b"HTTP/1.1 3");
                     self.members[index as usize].succeeded |= succeeds(&buffer[..n]);
                 }
@@ -300,14 +304,14 @@ impl Bystanders<'_> {
         }
     }
 
-    /// The server has ended the connection, or it could not be opened.
+    /// The server has closed the connection, or it could not be opened.
     fn close(&mut self, index: u32, now: Nanos) {
         let succeeded = std::mem::take(&mut self.members[index as usize].succeeded);
         let herd = self.herd(index);
         if succeeded {
             herd.up.fetch_sub(1, Relaxed);
             self.tally.busy_answers.fetch_add(1, Relaxed);
-        } else if self.members[index as usize].phase == Phase::Up {
+        } else if self.members[index as usize].phase == BackgroundPhase::Up {
             herd.up.fetch_sub(1, Relaxed);
             herd.cut_off.fetch_add(1, Relaxed);
         } else {
@@ -315,7 +319,7 @@ impl Bystanders<'_> {
         }
         self.tried(index);
         let member = &mut self.members[index as usize];
-        (member.phase, member.socket) = (Phase::Down, None);
+        (member.phase, member.socket) = (BackgroundPhase::Down, None);
         member.generation = member.generation.wrapping_add(1);
         if succeeded {
             return self.open(index, now);
