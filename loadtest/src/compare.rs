@@ -28,8 +28,8 @@ pub fn rank(cells: &mut [Cell]) {
         let group: Vec<usize> = (first..cells.len()).filter(|&at| cells[at].same_load(&cells[first])).collect();
         done.extend(&group);
         let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
-        let by = |(_, more, value): Compared| {
-            stats::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), more)
+        let by = |(_, higher_is_better, value): Compared| {
+            stats::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), higher_is_better)
         };
         let [throughput, p99, cpu] = COMPARED.map(by);
         for (place, &at) in valid.iter().enumerate() {
@@ -126,9 +126,9 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: {}, so not compared", before.key(), invalid.verdict.name())?;
             continue;
         }
-        for (name, more, value) in COMPARED {
+        for (name, higher_is_better, value) in COMPARED {
             match stats::unpaired(&values(before, value), &values(after, value)) {
-                Some(ratio) => found.push((before.key(), name, more, ratio)),
+                Some(ratio) => found.push((before.key(), name, higher_is_better, ratio)),
                 None => writeln!(
                     out,
                     "{}: {name}: needs {} trials with that figure in each",
@@ -143,9 +143,9 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: only in {}", after.key(), second.run_id)?;
         }
     }
-    let real = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((key, name, more, ratio), real) in found.iter().zip(real) {
-        let word = match (real, (ratio.ratio > 1.0) == *more) {
+    let significant = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
+    for ((key, name, higher_is_better, ratio), significant) in found.iter().zip(significant) {
+        let word = match (significant, (ratio.ratio > 1.0) == *higher_is_better) {
             (false, _) => "no change beyond noise",
             (true, true) => "better",
             (true, false) => "worse",
@@ -168,15 +168,18 @@ pub fn aa_name(target: &str) -> String {
 pub fn print_noise(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nThe same target twice: how much noise this machine has")?;
     for cell in &results.cells {
-        let pair = results.cells.iter().find(|other| other.target == aa_name(&cell.target) && other.same_load(cell));
-        let Some(pair) = pair else { continue };
+        let copy = results.cells.iter().find(|other| other.target == aa_name(&cell.target) && other.same_load(cell));
+        let Some(copy) = copy else { continue };
         for (name, _, value) in COMPARED {
-            let Some(ratio) = stats::paired(&values(cell, value), &values(pair, value)) else { continue };
-            let half = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
-            write!(out, "{}: {name}: differences below {half:.1} % are noise", cell.key())?;
+            let Some(ratio) = stats::paired(&values(cell, value), &values(copy, value)) else { continue };
+            let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
+            write!(out, "{}: {name}: differences below {half_width:.1} % are noise", cell.key())?;
             if ratio.p < stats::ALPHA {
                 let off = (ratio.ratio - 1.0) * 100.0;
-                write!(out, "; warning: the same differs from itself by {off:+.1} %, as it does in one run of twenty")?;
+                write!(
+                    out,
+                    "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
+                )?;
             }
             writeln!(out)?;
         }

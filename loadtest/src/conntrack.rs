@@ -41,7 +41,7 @@ impl Table {
 
 /// The number of entries that a trial needs: its connections, and if these are closed within it, all connections that
 /// it opens.
-pub fn opened(concurrent: usize, are_kept: bool, time: Duration) -> u64 {
+pub fn entries_needed(concurrent: usize, are_kept: bool, time: Duration) -> u64 {
     let again = if are_kept { 0.0 } else { time.as_secs_f64() * OPENED_A_SECOND };
     concurrent as u64 + again as u64
 }
@@ -86,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn room_is_needed_for_what_a_trial_opens() {
+    fn a_trial_needs_room_for_the_connections_that_it_opens() {
         let table = Table { entries: 900, most: 1000 };
         assert!(table.has_room_for(100) && !table.has_room_for(101));
         assert!(Table { entries: 500, most: 1000 }.has_room_for(u64::MAX), "more than half is never waited for");
-        assert_eq!(opened(64, true, Duration::from_secs(9)), 64);
-        assert_eq!(opened(64, false, Duration::from_millis(500)), 10_064);
+        assert_eq!(entries_needed(64, true, Duration::from_secs(9)), 64);
+        assert_eq!(entries_needed(64, false, Duration::from_millis(500)), 10_064);
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use crate::results::tests::results;
 
     #[test]
-    fn conditions_are_met_or_crossed() {
+    fn a_condition_lists_the_cells_that_do_not_meet_it() {
         let mut results = results(&["a"]);
         let cell = &mut results.cells[0];
         cell.latency_us.p99 = Figure::of(&[49_000.0]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones_say_what_to_write() {
+    fn a_wrong_condition_is_refused_with_an_example() {
         for bad in ["p99", "p99<50", "p98<5ms", "errors<1", "throughput>many", "<5ms", "cpu>-1us"] {
             let why = bad.parse::<Condition>().unwrap_err();
             assert!(why.contains("write it as in p99<50ms"), "{why}");

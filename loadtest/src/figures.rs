@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_intervals() {
+    fn a_figure_has_the_median_and_its_order_statistics_interval() {
         assert_eq!(Figure::of(&[]), None);
         assert_eq!(Figure::of(&[4.0, 2.0]), Some(Figure { median: 3.0, low: None, high: None }));
         let five = Figure::of(&[5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();

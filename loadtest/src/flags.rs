@@ -92,7 +92,7 @@ pub struct RunFlags {
     pub quiet: bool,
 }
 
-fn is_workload(flag: &str, workload: &str) -> Result<(), String> {
+fn check_workload(flag: &str, workload: &str) -> Result<(), String> {
     let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !path.starts_with('/')
@@ -111,8 +111,8 @@ impl RunFlags {
     /// # Errors
     /// One line that says how to correct the flags.
     pub fn plan(&self, targets: Vec<String>) -> Result<Plan, String> {
-        self.workload.iter().try_for_each(|workload| is_workload("--workload", workload))?;
-        is_workload("--busy-workload", &self.busy_workload)?;
+        self.workload.iter().try_for_each(|workload| check_workload("--workload", workload))?;
+        check_workload("--busy-workload", &self.busy_workload)?;
         let at_least_one = |flag: &str, n: usize| match n {
             0 => Err(format!("{flag} must be at least 1")),
             _ => Ok(()),

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_made_and_nothing_is_left_in_it() {
+    fn a_folder_is_made_and_the_check_leaves_no_file_in_it() {
         let folder = std::env::temp_dir().join(format!("loadtest-folder-{}", std::process::id()));
         make_writable(&folder.join("a/b")).unwrap();
         assert_eq!(fs::read_dir(folder.join("a/b")).unwrap().count(), 0);

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_in_order_and_fine_enough() {
+    fn buckets_are_in_order_and_within_their_resolution() {
         let mut last = 0;
         for step in 0..40_000u64 {
             // Each number up to 1000, then ever larger steps up to the end.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn another_thread_reads_what_was_told() {
+    fn another_thread_reads_the_stored_counts() {
         let (shared, mut latencies) = (SharedCoarseHistogram::default(), CoarseHistogram::default());
         (0..10).for_each(|nanos| latencies.record(nanos * 100));
         shared.set(&latencies);

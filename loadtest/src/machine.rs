@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_calendar() {
+    fn dates_follow_the_gregorian_calendar() {
         let at = |seconds| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");

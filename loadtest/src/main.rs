@@ -57,7 +57,7 @@ fn run() -> Result<u8, EarlyExit> {
     }
     limits::make_room(plan.connections()).map_err(|why| EarlyExit(USAGE, why))?;
     if let Some(folder) = &cli.results {
-        own(folder, cli.owner.as_deref())?;
+        prepare_results_folder(folder, cli.owner.as_deref())?;
     }
     let mut files = cli.run.output_files().map_err(|why| EarlyExit(USAGE, why))?;
     let stop = stop_on_signals();
@@ -104,9 +104,9 @@ fn run() -> Result<u8, EarlyExit> {
 }
 
 /// Takes the identity of the folder's owner if `--owner` asks for it, and checks that the folder is writable.
-fn own(folder: &Path, like: Option<&Path>) -> Result<(), EarlyExit> {
-    let own = like.map_or(Ok(()), |like| privileges::drop_privileges_to_owner(folder, like));
-    own.and_then(|()| folder::make_writable(folder)).map_err(|error| not_writable(folder, error))
+fn prepare_results_folder(folder: &Path, like: Option<&Path>) -> Result<(), EarlyExit> {
+    let prepared = like.map_or(Ok(()), |like| privileges::drop_privileges_to_owner(folder, like));
+    prepared.and_then(|()| folder::make_writable(folder)).map_err(|error| not_writable(folder, error))
 }
 
 fn not_writable(folder: &Path, error: io::Error) -> EarlyExit {

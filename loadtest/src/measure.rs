@@ -36,8 +36,8 @@ pub fn trial(measurement: &TrialMeasurement, costs: &CostSnapshots, cost: &CostS
     let open = measurement.offered.is_some();
     let (service_time_us, schedule_lag_us) = match open {
         true => (
-            times(&measurement.service, "service_time_us", &mut missing),
-            times(&measurement.lag, "schedule_lag_us", &mut missing),
+            times(&measurement.service_time, "service_time_us", &mut missing),
+            times(&measurement.schedule_lag, "schedule_lag_us", &mut missing),
         ),
         false => {
             for group in ["schedule_lag_us", "pace"] {
@@ -84,8 +84,8 @@ pub fn trial(measurement: &TrialMeasurement, costs: &CostSnapshots, cost: &CostS
         histogram_unit: "ns".into(),
         latency_histogram: encode(&measurement.latency),
         connect_histogram: encode(&measurement.connect),
-        service_time_histogram: histogram(&measurement.service),
-        schedule_lag_histogram: histogram(&measurement.lag),
+        service_time_histogram: histogram(&measurement.service_time),
+        schedule_lag_histogram: histogram(&measurement.schedule_lag),
     };
     Trial { missing, ..trial }
 }
@@ -98,8 +98,8 @@ pub fn empty_trial() -> Trial {
         outcomes: OutcomeCounts::default(),
         latency: crate::recorder::histogram(),
         connect: crate::recorder::histogram(),
-        service: crate::recorder::histogram(),
-        lag: crate::recorder::histogram(),
+        service_time: crate::recorder::histogram(),
+        schedule_lag: crate::recorder::histogram(),
         offered: None,
         unsent: 0,
         background: Default::default(),
@@ -194,9 +194,9 @@ fn server(
     figures.cpus_used = note("cpus_used", grown(begin.cpu, end.cpu).map(|cpu| cpu / seconds.max(1e-9)), None);
     figures.memory_bytes = note("memory_bytes", end.memory, None);
     figures.peak_memory_bytes = note("peak_memory_bytes", end.peak_memory, None);
-    let came = end.memory.zip(idle.memory).map(|(end, idle)| end - idle);
-    let why = came.filter(|&came| came < 0.0).map(|_| "memory shrank under load".to_owned());
-    let each = came.filter(|&came| came >= 0.0).map(|came| came / connections as f64);
+    let grown_by = end.memory.zip(idle.memory).map(|(end, idle)| end - idle);
+    let why = grown_by.filter(|&grown_by| grown_by < 0.0).map(|_| "memory shrank under load".to_owned());
+    let each = grown_by.filter(|&grown_by| grown_by >= 0.0).map(|grown_by| grown_by / connections as f64);
     figures.memory_bytes_per_connection = note("memory_bytes_per_connection", each, why);
     figures.processes = note("processes", end.processes, None);
     figures.threads = note("threads", end.threads, None);
@@ -225,17 +225,19 @@ pub fn summarise(cell: &mut Cell) {
         *cell.errors.entry(class.clone()).or_default() += count;
     }
     let mut missing = Missing::new();
-    let one = |_: &str, values: Vec<Option<f64>>| Figure::of(&values.into_iter().collect::<Option<Vec<f64>>>()?);
-    let all = |value: fn(&Trial) -> f64| Figure::of(&whole.iter().map(|trial| value(trial)).collect::<Vec<_>>());
-    cell.throughput = all(|trial| trial.throughput);
-    cell.bytes_per_second = all(|trial| trial.bytes_per_second);
-    cell.latency_us = Times::combine(&whole.iter().map(|trial| &trial.latency_us).collect::<Vec<_>>(), one);
-    cell.service_time_us = Times::combine(&whole.iter().map(|trial| &trial.service_time_us).collect::<Vec<_>>(), one);
-    cell.schedule_lag_us = Times::combine(&whole.iter().map(|trial| &trial.schedule_lag_us).collect::<Vec<_>>(), one);
-    cell.pace = Pace::combine(&whole.iter().map(|trial| &trial.pace).collect::<Vec<_>>(), one);
-    cell.connect_us = Times::combine(&whole.iter().map(|trial| &trial.connect_us).collect::<Vec<_>>(), one);
-    cell.server = ServerCost::combine(&whole.iter().map(|trial| &trial.server).collect::<Vec<_>>(), one);
-    cell.client = ClientCost::combine(&whole.iter().map(|trial| &trial.client).collect::<Vec<_>>(), one);
+    let figure = |_: &str, values: Vec<Option<f64>>| Figure::of(&values.into_iter().collect::<Option<Vec<f64>>>()?);
+    let plain = |value: fn(&Trial) -> f64| Figure::of(&whole.iter().map(|trial| value(trial)).collect::<Vec<_>>());
+    cell.throughput = plain(|trial| trial.throughput);
+    cell.bytes_per_second = plain(|trial| trial.bytes_per_second);
+    cell.latency_us = Times::combine(&whole.iter().map(|trial| &trial.latency_us).collect::<Vec<_>>(), figure);
+    cell.service_time_us =
+        Times::combine(&whole.iter().map(|trial| &trial.service_time_us).collect::<Vec<_>>(), figure);
+    cell.schedule_lag_us =
+        Times::combine(&whole.iter().map(|trial| &trial.schedule_lag_us).collect::<Vec<_>>(), figure);
+    cell.pace = Pace::combine(&whole.iter().map(|trial| &trial.pace).collect::<Vec<_>>(), figure);
+    cell.connect_us = Times::combine(&whole.iter().map(|trial| &trial.connect_us).collect::<Vec<_>>(), figure);
+    cell.server = ServerCost::combine(&whole.iter().map(|trial| &trial.server).collect::<Vec<_>>(), figure);
+    cell.client = ClientCost::combine(&whole.iter().map(|trial| &trial.client).collect::<Vec<_>>(), figure);
     for trial in &whole {
         missing.extend(trial.missing.iter().map(|(name, why)| (name.clone(), why.clone())));
     }

@@ -5,13 +5,13 @@ use crate::units::{count, micros};
 use serde::{Deserialize, Serialize};
 
 /// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
-const PUNCTUAL: f64 = 1_000.0;
+const NORMAL_LAG: f64 = 1_000.0;
 /// The largest share of a high percentile of latency (the 99th, or with few samples the 90th) that a longer lag may
 /// have.
-const BLAME: f64 = 0.1;
+const LAG_SHARE: f64 = 0.1;
 /// Share of the window for which a client thread may have been kept from a CPU. Half is normal if it shares the CPU
 /// with one server.
-const KEPT_WAITING: f64 = 0.75;
+const CPU_WAIT_SHARE: f64 = 0.75;
 
 /// The background connections of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct BackgroundResults {
 impl BackgroundResults {
     /// Background connections that were open at the end of the window.
     pub fn up(&self) -> u64 {
-        [self.idle, self.slow_senders, self.slow_readers, self.resetters, self.busy].iter().map(|herd| herd.up).sum()
+        [self.idle, self.slow_senders, self.slow_readers, self.resetters, self.busy].iter().map(|group| group.up).sum()
     }
 }
 
@@ -61,15 +61,15 @@ impl BackgroundResults {
 pub fn client_limit(trial: &Trial) -> Option<String> {
     let (lag, latency) = (&trial.schedule_lag_us, &trial.latency_us);
     if let Some((lag, latency)) = lag.p99.zip(latency.p99).or(lag.p90.zip(latency.p90))
-        && lag > PUNCTUAL
-        && lag > BLAME * latency
+        && lag > NORMAL_LAG
+        && lag > LAG_SHARE * latency
     {
         return Some(format!(
             "the worst of the requests were sent {} late or more although a connection was free",
             micros(lag)
         ));
     }
-    let waited = trial.client.longest_cpu_wait.filter(|&waited| waited > KEPT_WAITING)?;
+    let waited = trial.client.longest_cpu_wait.filter(|&waited| waited > CPU_WAIT_SHARE)?;
     Some(format!("a client thread was kept from its CPU {:.0} % of the time", waited * 100.0))
 }
 
@@ -88,21 +88,24 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
             time(cell.schedule_lag_us.p99),
         ));
     }
-    let herd = |name: &str, herd: fn(&BackgroundResults) -> BackgroundGroup| {
-        let last = herd(&cell.trials.last()?.background);
+    let group = |name: &str, group: fn(&BackgroundResults) -> BackgroundGroup| {
+        let last = group(&cell.trials.last()?.background);
         let sum =
-            |of: fn(BackgroundGroup) -> u64| cell.trials.iter().map(|trial| of(herd(&trial.background))).sum::<u64>();
-        let (cut_off, failed) = (sum(|herd| herd.cut_off), sum(|herd| herd.failed));
+            |of: fn(BackgroundGroup) -> u64| cell.trials.iter().map(|trial| of(group(&trial.background))).sum::<u64>();
+        let (cut_off, failed) = (sum(|group| group.cut_off), sum(|group| group.failed));
         (last.asked > 0).then(|| {
-            format!("beside: {} of {} {name} up, {cut_off} cut off by the target, {failed} failed", last.up, last.asked)
+            format!(
+                "background: {} of {} {name} open, {cut_off} closed by the target, {failed} failed",
+                last.up, last.asked
+            )
         })
     };
-    remarks.extend(herd("idle connections", |background| background.idle));
-    remarks.extend(herd("slow senders", |background| background.slow_senders));
-    remarks.extend(herd("slow readers", |background| background.slow_readers));
+    remarks.extend(group("idle connections", |background| background.idle));
+    remarks.extend(group("slow senders", |background| background.slow_senders));
+    remarks.extend(group("slow readers", |background| background.slow_readers));
     let resets: u64 = cell.trials.iter().map(|trial| trial.background.resets).sum();
     if resets > 0 {
-        remarks.push(format!("beside: {resets} connections reset"));
+        remarks.push(format!("background: {resets} connections reset"));
     }
     let sum = |of: fn(&BackgroundResults) -> u64| cell.trials.iter().map(|trial| of(&trial.background)).sum::<u64>();
     if sum(|background| background.busy.asked) > 0 {
@@ -110,7 +113,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
             sum(|background| background.busy_answers),
             sum(|background| background.busy.cut_off + background.busy.failed),
         );
-        remarks.push(format!("beside: {answers} requests of busy clients answered, {failed} failed"));
+        remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
     remarks
 }

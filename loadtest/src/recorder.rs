@@ -32,9 +32,9 @@ pub struct Recorder {
     /// the request was due) to the last byte of the answer received.
     pub latency: Histogram<u64>,
     /// Service time of these requests, in nanoseconds: always from the first byte sent. Open loop only.
-    pub service: Histogram<u64>,
+    pub service_time: Histogram<u64>,
     /// Schedule lag in nanoseconds: how late a request was sent although a connection was free. Open loop only.
-    pub lag: Histogram<u64>,
+    pub schedule_lag: Histogram<u64>,
     /// The latencies in coarse buckets, which are cheap to publish during the load.
     pub live_latency: CoarseHistogram,
     /// Connect time in nanoseconds: from `connect` to an established connection.
@@ -53,8 +53,8 @@ impl Default for Recorder {
             started: 0,
             outcomes: OutcomeCounts::default(),
             latency: histogram(),
-            service: histogram(),
-            lag: histogram(),
+            service_time: histogram(),
+            schedule_lag: histogram(),
             live_latency: CoarseHistogram::default(),
             connect: histogram(),
             bytes: 0,
@@ -68,8 +68,8 @@ impl Recorder {
     /// Clears everything and starts a window in which `in_flight` requests are already in flight.
     pub fn begin_window(&mut self, in_flight: u64) {
         self.latency.reset();
-        self.service.reset();
-        self.lag.reset();
+        self.service_time.reset();
+        self.schedule_lag.reset();
         self.live_latency = CoarseHistogram::default();
         self.connect.reset();
         self.started = in_flight;
@@ -94,7 +94,7 @@ impl Recorder {
     /// In an open loop, called besides [`Recorder::answered`]: the answer came `nanos` after the request was sent.
     pub fn served(&mut self, status: u16, nanos: Nanos) {
         if (200..400).contains(&status) {
-            self.service.saturating_record(nanos);
+            self.service_time.saturating_record(nanos);
         }
     }
 
@@ -127,16 +127,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_does_not_grow_with_the_samples() {
+    fn the_histograms_do_not_grow_with_the_number_of_samples() {
         let mut recorder = Recorder::default();
         let size = |recorder: &Recorder| {
-            [&recorder.latency, &recorder.service, &recorder.lag, &recorder.connect].map(|h| h.distinct_values())
+            [&recorder.latency, &recorder.service_time, &recorder.schedule_lag, &recorder.connect]
+                .map(|h| h.distinct_values())
         };
         let empty = size(&recorder);
         for nanos in (0..1_000_000).map(|n: u64| n * n * 7).chain([u64::MAX]) {
             recorder.answered(200, nanos);
             recorder.served(200, nanos);
-            recorder.lag.saturating_record(nanos);
+            recorder.schedule_lag.saturating_record(nanos);
             recorder.connected(nanos);
         }
         assert_eq!(size(&recorder), empty);

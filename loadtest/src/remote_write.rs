@@ -29,9 +29,9 @@ const QUEUE: usize = 100_000;
 /// How long the end of a run waits for unsent samples.
 const FLUSH: Duration = Duration::from_secs(3);
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
-    attempt: Duration::from_secs(5),
-    first_pause: Duration::from_millis(100),
-    longest_pause: Duration::from_secs(5),
+    attempt_timeout: Duration::from_secs(5),
+    first_back_off: Duration::from_millis(100),
+    longest_back_off: Duration::from_secs(5),
 };
 /// Prometheus' path for remote write, used if the URL has no path.
 const PATH: &str = "/api/v1/write";
@@ -213,7 +213,7 @@ impl fmt::Display for DeliveryReport {
             write!(f, ", but {missing}")?;
         }
         if !self.is_complete() {
-            write!(f, "; the results are not touched by this")?;
+            write!(f, "; the results are not affected")?;
         }
         Ok(())
     }

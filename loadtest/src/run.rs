@@ -203,35 +203,35 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         estimate: plan.estimate(),
     });
     let started = Instant::now();
-    let mut left = vec![plan.trials; keys.len()];
+    let mut trials_left = vec![plan.trials; keys.len()];
     let mut server_cpus = vec![online_cpus(); keys.len()];
     for (done, &(index, trial)) in order.iter().enumerate() {
         if stop.load(Relaxed) {
             break;
         }
-        let schedule = rate(&keys[index], &results.cells);
+        let schedule = resolve_schedule(&keys[index], &results.cells);
         let (key, cell) = (&keys[index], &mut results.cells[index]);
-        left[index] -= 1;
+        trials_left[index] -= 1;
         // After a trial that could not be measured, the cell's other trials are skipped.
         if matches!(cell.verdict, Verdict::Valid) {
             observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });
             let pace = started.elapsed().checked_div(done as u32).unwrap_or(plan.duration + plan.warmup);
-            let later = pace * (order.len() - done - 1) as u32;
+            let rest_of_run = pace * (order.len() - done - 1) as u32;
             let time = plan.warmup + plan.duration;
-            let opened = conntrack::opened(plan.connections(), key.requests_per_connection.0.is_none(), time);
+            let opened = conntrack::entries_needed(plan.connections(), key.requests_per_connection.0.is_none(), time);
             conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
             let dropped = conntrack::dropped();
-            let measurement = run_trial(plan, key, schedule, fleet, observer, stop, later);
+            let measurement = run_trial(plan, key, schedule, fleet, observer, stop, rest_of_run);
             let dropped = conntrack::dropped().saturating_sub(dropped);
             fleet.finished(&key.target);
             match measurement? {
                 Ok(None) => {}
-                Ok(Some(FinishedTrial { trial, cpus, gone })) => {
+                Ok(Some(FinishedTrial { trial, cpus, no_answer_at_end })) => {
                     let trial = Trial { dropped_packets: dropped, ..trial };
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
                     cell.trials.push(trial);
-                    if let Some(why) = gone {
+                    if let Some(why) = no_answer_at_end {
                         cell.verdict = Verdict::Errors;
                         cell.reasons.push(format!("it did not answer any more at the end: {why}"));
                     }
@@ -251,13 +251,13 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                 }
             }
         }
-        if left[index] == 0 {
+        if trials_left[index] == 0 {
             conclude(cell, server_cpus[index]);
             observer.on(Event::CellFinished { cell });
         }
     }
     results.interrupted = stop.load(Relaxed);
-    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| left[index] > 0) {
+    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| trials_left[index] > 0) {
         conclude(cell, server_cpus[index]);
     }
     if results.interrupted {
@@ -282,7 +282,7 @@ fn conclude(cell: &mut Cell, server_cpus: usize) {
 }
 
 /// Turns a share of a ceiling into a rate; other schedules stay as they are. `None` if the ceiling was not measured.
-fn rate(key: &Key, cells: &[Cell]) -> Option<Schedule> {
+fn resolve_schedule(key: &Key, cells: &[Cell]) -> Option<Schedule> {
     let load = |cell: &&Cell| {
         (&cell.workload, cell.concurrency, cell.requests_per_connection, cell.schedule)
             == (&key.workload, key.concurrency, key.requests_per_connection, Schedule::Closed)
@@ -306,7 +306,7 @@ struct FinishedTrial {
     cpus: Option<usize>,
     /// Why the target no longer answered after the trial. All its connections may still have been waiting within their
     /// time-out, so that no request had failed.
-    gone: Option<io::Error>,
+    no_answer_at_end: Option<io::Error>,
 }
 
 fn run_trial(
@@ -316,7 +316,7 @@ fn run_trial(
     fleet: &mut dyn Fleet,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-    later: Duration,
+    rest_of_run: Duration,
 ) -> io::Result<Result<Option<FinishedTrial>, NotReady>> {
     let endpoint = match fleet.ready(&key.target) {
         Ok(endpoint) => endpoint,
@@ -364,7 +364,7 @@ fn run_trial(
         answered: 0,
         reported: Duration::ZERO,
         progress: &mut |elapsed, answered, errors, live| {
-            let remaining = planned.saturating_sub(elapsed) + later;
+            let remaining = planned.saturating_sub(elapsed) + rest_of_run;
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         },
     };
@@ -375,8 +375,9 @@ fn run_trial(
         let failed = OutcomeClass::ALL
             .iter()
             .any(|class| class.is_error() && trial.errors.get(class.name()).is_some_and(|&n| n > 0));
-        let gone = if failed || stop.load(Relaxed) { None } else { check(&endpoint.url, &key.workload, limit).err() };
-        FinishedTrial { trial, cpus: endpoint.cpus, gone }
+        let no_answer_at_end =
+            if failed || stop.load(Relaxed) { None } else { check(&endpoint.url, &key.workload, limit).err() };
+        FinishedTrial { trial, cpus: endpoint.cpus, no_answer_at_end }
     })))
 }
 

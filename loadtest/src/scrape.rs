@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_prometheus_text() {
+    fn samples_are_read_from_prometheus_text() {
         let text =
             "# HELP a b\n# TYPE a counter\na 1.5\nab 7\na_total{kind=\"x\"} 2\na_total{kind=\"y\"} 3 1700000000000\n";
         assert_eq!(total(text, "a", ""), Some(1.5));

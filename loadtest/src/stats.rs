@@ -26,7 +26,7 @@ pub struct Ratio {
 
 /// The probability that Student's t with `df` degrees of freedom is further from zero than `t`.
 /// Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
-fn beyond(t: f64, df: usize) -> f64 {
+fn two_sided_p(t: f64, df: usize) -> f64 {
     let theta = (t.abs() / (df as f64).sqrt()).atan();
     let (sin, cos) = theta.sin_cos();
     let even = df.is_multiple_of(2);
@@ -43,21 +43,21 @@ fn beyond(t: f64, df: usize) -> f64 {
 }
 
 /// The value that |t| exceeds with probability `p`.
-fn quantile(p: f64, df: usize) -> f64 {
+fn critical_t(p: f64, df: usize) -> f64 {
     let (mut low, mut high) = (0.0, 1e6);
     for _ in 0..100 {
         let middle = (low + high) / 2.0;
-        if beyond(middle, df) > p { low = middle } else { high = middle }
+        if two_sided_p(middle, df) > p { low = middle } else { high = middle }
     }
     high
 }
 
-fn logs(values: &[f64]) -> Option<Vec<f64>> {
+fn logarithms(values: &[f64]) -> Option<Vec<f64>> {
     values.iter().map(|&value| (value > 0.0 && value.is_finite()).then(|| value.ln())).collect()
 }
 
 /// The mean, and the variance of the mean.
-fn mean(values: &[f64]) -> (f64, f64) {
+fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
@@ -67,31 +67,31 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
     let error = variance.sqrt();
     let p = match mean.abs() {
         same if same < 1e-12 => 1.0,
-        apart => beyond(apart / error.max(1e-15), df),
+        apart => two_sided_p(apart / error.max(1e-15), df),
     };
-    let half = quantile(ALPHA, df) * error;
+    let half = critical_t(ALPHA, df) * error;
     Ratio { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), p }
 }
 
 /// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
 /// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
 pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
-    let pairs: Vec<f64> = logs(first)?.iter().zip(logs(second)?).map(|(a, b)| b - a).collect();
+    let pairs: Vec<f64> = logarithms(first)?.iter().zip(logarithms(second)?).map(|(a, b)| b - a).collect();
     if pairs.len() < MIN_TRIALS {
         return None;
     }
-    let (mean, variance) = mean(&pairs);
+    let (mean, variance) = mean_and_variance(&pairs);
     Some(ratio(mean, variance, pairs.len() - 1))
 }
 
 /// The same for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34, 1947), with its degrees of
 /// freedom rounded down.
 pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
-    let (first, second) = (logs(first)?, logs(second)?);
+    let (first, second) = (logarithms(first)?, logarithms(second)?);
     if first.len().min(second.len()) < MIN_TRIALS {
         return None;
     }
-    let ((a, va), (b, vb)) = (mean(&first), mean(&second));
+    let ((a, va), (b, vb)) = (mean_and_variance(&first), mean_and_variance(&second));
     let (na, nb) = ((first.len() - 1) as f64, (second.len() - 1) as f64);
     let df = (va + vb).powi(2) / (va * va / na + vb * vb / nb);
     let df = if df.is_finite() { df } else { na + nb };
@@ -103,19 +103,19 @@ pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
 pub fn holm(p: &[f64]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-    let mut real = vec![false; p.len()];
+    let mut significant = vec![false; p.len()];
     for (rank, &index) in order.iter().enumerate() {
         if p[index] > ALPHA / (p.len() - rank) as f64 {
             break;
         }
-        real[index] = true;
+        significant[index] = true;
     }
-    real
+    significant
 }
 
 /// The rank of each target by its trials: one more than the number of targets that are significantly better. All `None`
 /// unless every target has [`MIN_TRIALS`] trials.
-pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
+pub fn ranks(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
     let mut pairs = Vec::new();
     for second in 0..targets.len() {
         for first in 0..second {
@@ -126,9 +126,9 @@ pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
         }
     }
     let mut ranks = vec![Some(1); targets.len()];
-    let real = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((first, second, ratio), _) in pairs.iter().zip(real).filter(|(_, real)| *real) {
-        let worse = if (ratio.ratio > 1.0) == more { *first } else { *second };
+    let significant = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
+    for ((first, second, ratio), _) in pairs.iter().zip(significant).filter(|(_, significant)| *significant) {
+        let worse = if (ratio.ratio > 1.0) == higher_is_better { *first } else { *second };
         ranks[worse] = ranks[worse].map(|rank| rank + 1);
     }
     if let [only] = targets { vec![(only.len() >= MIN_TRIALS).then_some(1)] } else { ranks }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn different_targets_are_told_apart_despite_drift() {
+    fn different_targets_get_different_ranks_despite_drift() {
         let mut seed = 3;
         let told = (0..100).filter(|_| {
             let ranks = ranks(&run(&[1e5, 2e5, 1e5], 10, &mut seed), true);
@@ -189,28 +189,28 @@ mod tests {
     }
 
     #[test]
-    fn fewer_than_five_trials_claim_nothing() {
+    fn fewer_than_five_trials_give_no_rank_and_no_ratio() {
         assert_eq!(ranks(&run(&[1.0, 9.0], 4, &mut 4), true), [None, None]);
         assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
         assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
     }
 
     #[test]
-    fn students_t_is_the_tables() {
+    fn students_t_agrees_with_the_published_tables() {
         for (df, t, p) in [(1, 12.706, 0.05), (2, 4.303, 0.05), (4, 2.776, 0.05), (4, 4.604, 0.01), (9, 2.262, 0.05)] {
-            assert!((beyond(t, df) - p).abs() < 1e-4, "{df}: {}", beyond(t, df));
-            assert!((quantile(p, df) - t).abs() < 1e-2);
+            assert!((two_sided_p(t, df) - p).abs() < 1e-4, "{df}: {}", two_sided_p(t, df));
+            assert!((critical_t(p, df) - t).abs() < 1e-2);
         }
     }
 
     #[test]
-    fn holms_steps_end_at_the_first_that_fails() {
+    fn holms_method_stops_at_the_first_comparison_that_is_not_significant() {
         assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [true, false, false, true]);
         assert!(holm(&[]).is_empty());
     }
 
     #[test]
-    fn fairness_is_between_one_of_n_and_1() {
+    fn jains_index_is_one_for_equal_shares_and_1_in_n_for_one_winner() {
         assert_eq!(fairness([5, 5, 5].into_iter()), Some(1.0));
         assert_eq!(fairness([8, 0, 0, 0].into_iter()), Some(0.25));
         assert_eq!(fairness([0, 0].into_iter()), None);

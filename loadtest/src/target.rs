@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_urls_apart() {
+    fn a_url_is_parsed_into_its_parts() {
         let url: Url = "http://localhost:8080".parse().unwrap();
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("localhost", 8080, "/"));
         let url: Url = "http://[::1]:9090/metrics?a=b".parse().unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_use() {
+    fn an_unusable_url_is_refused_with_an_example() {
         for bad in ["", "localhost", "https://a/", "http://", "http://:80", "http://a:0", "http://a:b", "http://::1:80"]
         {
             let why = bad.parse::<Url>().unwrap_err();

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_times() {
+    fn times_are_parsed_with_their_unit() {
         for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1.5s", 1_500), ("2m", 120_000), ("1h", 3_600_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_figures() {
+    fn figures_are_written_with_unit_and_three_digits() {
         assert_eq!(micros(87.25), "87.2µs");
         assert_eq!(micros(999.6), "1.00ms");
         assert_eq!(micros(12_345.0), "12.3ms");

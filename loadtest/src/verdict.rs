@@ -6,21 +6,21 @@ use crate::plan::Schedule;
 use crate::results::{Cell, Trial, Verdict};
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
-const BUSY: f64 = 0.9;
+const BUSY_SHARE: f64 = 0.9;
 
 /// With fewer answers per connection than this, one cannot tell whether a connection was starved.
-const ENOUGH: f64 = 10.0;
+const ENOUGH_ANSWERS: f64 = 10.0;
 /// A fairness index below this means that some connections are hardly served. An uneven load of the threads alone does
 /// not lower it that far.
-const FAIR: f64 = 0.8;
+const FAIR_INDEX: f64 = 0.8;
 /// By Little's law, mean latency times rate is the number of requests in flight. If that number is outside these shares
 /// of the connections, the requests that cross the ends of the window cannot explain it.
-const UNDER_WAY: [f64; 2] = [0.8, 1.25];
+const IN_FLIGHT_SHARES: [f64; 2] = [0.8, 1.25];
 /// If the throughput of three or more trials has a larger standard deviation than this share of its mean, the cell is
 /// unstable.
-const STEADY: f64 = 0.1;
+const STEADY_DEVIATION: f64 = 0.1;
 /// The smallest share of the offered rate that has to be achieved.
-const OFFERED: f64 = 0.99;
+const OFFERED_SHARE: f64 = 0.99;
 
 /// The facts of one trial that show whether all its connections were served and the schedule was kept. An unknown fact
 /// has no influence.
@@ -35,7 +35,7 @@ pub struct Evidence {
     /// Jain's fairness index.
     pub fairness: Option<f64>,
     /// Requests in flight: mean latency times rate. Only in a closed loop with kept connections.
-    pub under_way: Option<f64>,
+    pub in_flight: Option<f64>,
     /// Achieved rate as a share of the offered rate, in an open loop.
     pub achieved: Option<f64>,
 }
@@ -50,14 +50,14 @@ impl Evidence {
             answers_per_connection: Some(answers as f64 / connections),
             unserved: trial.unserved,
             fairness: trial.fairness,
-            under_way: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
+            in_flight: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
             achieved: trial.pace.achieved_share,
         }
     }
 
     /// The verdict that these facts lead to, and the reason; `None` if there is no objection.
     pub fn verdict(&self) -> Option<(Verdict, String)> {
-        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH);
+        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH_ANSWERS);
         if enough {
             if let Some(unserved) = self.unserved.filter(|&unserved| unserved > 0) {
                 return Some((
@@ -65,27 +65,27 @@ impl Evidence {
                     format!("{unserved} of {} connections got no answer", self.connections),
                 ));
             }
-            if let Some(fairness) = self.fairness.filter(|&fairness| fairness < FAIR) {
+            if let Some(fairness) = self.fairness.filter(|&fairness| fairness < FAIR_INDEX) {
                 let why = format!("connections were served unevenly: Jain's fairness index is {fairness:.2}");
                 return Some((Verdict::Starved, why));
             }
-            if let Some(share) = self.under_way.map(|n| n / self.connections) {
-                let why = || format!("requests under way by Little's law: {:.0} % of the connections", share * 100.0);
-                if share < UNDER_WAY[0] {
+            if let Some(share) = self.in_flight.map(|n| n / self.connections) {
+                let why = || format!("requests in flight by Little's law: {:.0} % of the connections", share * 100.0);
+                if share < IN_FLIGHT_SHARES[0] {
                     return Some((Verdict::Starved, why()));
                 }
-                if share > UNDER_WAY[1] {
+                if share > IN_FLIGHT_SHARES[1] {
                     return Some((Verdict::Unstable, why()));
                 }
             }
         }
-        let short = self.achieved.filter(|&achieved| achieved < OFFERED)?;
+        let short = self.achieved.filter(|&achieved| achieved < OFFERED_SHARE)?;
         Some((Verdict::Unstable, format!("only {:.1} % of the offered rate was achieved", short * 100.0)))
     }
 }
 
 /// Standard deviation of the throughput over its mean; `None` with fewer than three trials.
-fn spread(cell: &Cell) -> Option<f64> {
+fn deviation(cell: &Cell) -> Option<f64> {
     let values: Vec<f64> = cell.trials.iter().filter(|trial| !trial.aborted).map(|trial| trial.throughput).collect();
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -130,11 +130,11 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         }
         reasons.push(why);
     }
-    if let Some(spread) = spread(cell).filter(|&spread| spread > STEADY) {
+    if let Some(deviation) = deviation(cell).filter(|&deviation| deviation > STEADY_DEVIATION) {
         if verdict == Verdict::Valid {
             verdict = Verdict::Unstable;
         }
-        reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", spread * 100.0));
+        reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", deviation * 100.0));
     }
     for class in OutcomeClass::ALL.into_iter().filter(|class| class.is_error()) {
         let count = cell.errors.get(class.name()).copied().unwrap_or(0);
@@ -179,7 +179,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
 }
 
 fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
-    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY)?;
+    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
     let percent = busy * 100.0;
     let Some(used) = trial.server.cpus_used else {
         return Some(format!(
@@ -188,7 +188,7 @@ fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
     };
     let threads = trial.server.threads.unwrap_or(f64::MAX).max(1.0);
     let could = threads.min(server_cpus as f64);
-    (used < BUSY * could).then(|| {
+    (used < BUSY_SHARE * could).then(|| {
         format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} CPUs")
     })
 }
@@ -217,24 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn evidence_asks_for_its_verdict() {
+    fn each_kind_of_evidence_leads_to_its_verdict() {
         let well = Evidence {
             connections: 64.0,
             answers_per_connection: Some(100.0),
             unserved: Some(0),
             fairness: Some(0.95),
-            under_way: Some(63.0),
+            in_flight: Some(63.0),
             achieved: Some(1.0),
         };
-        let asks = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
-        assert_eq!(asks(well), None);
-        assert_eq!(asks(Evidence { unserved: Some(60), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { fairness: Some(0.1), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { under_way: Some(4.0), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { under_way: Some(99.0), ..well }), Some(Verdict::Unstable));
-        assert_eq!(asks(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
+        let verdict_of = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
+        assert_eq!(verdict_of(well), None);
+        assert_eq!(verdict_of(Evidence { unserved: Some(60), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { fairness: Some(0.1), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { in_flight: Some(4.0), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { in_flight: Some(99.0), ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
         let few = Evidence { answers_per_connection: Some(2.0), unserved: Some(60), ..well };
-        assert_eq!(asks(few), None, "nobody can say yet");
+        assert_eq!(verdict_of(few), None, "there are too few answers to judge");
     }
 
     #[test]

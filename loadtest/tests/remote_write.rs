@@ -67,7 +67,7 @@ fn said(url: &str) -> String {
 }
 
 #[test]
-fn a_prometheus_that_is_down_costs_one_line() {
+fn an_unreachable_prometheus_is_reported_in_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -78,14 +78,14 @@ fn a_prometheus_that_is_down_costs_one_line() {
 }
 
 #[test]
-fn a_prometheus_that_refuses_is_quoted() {
+fn a_refusal_is_quoted() {
     let refusing = server("HTTP/1.1 404 No\r\nContent-Length: 19\r\n\r\n404 page not found\n", true);
     let said = said(&format!("http://{refusing}/nowhere"));
     assert!(said.contains("samples were refused (status 404: 404 page not found)"), "{said}");
 }
 
 #[test]
-fn a_prometheus_that_hangs_delays_nothing_but_the_end() {
+fn a_prometheus_that_hangs_delays_only_the_end() {
     // The kernel accepts the connection, but no answer ever comes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let said = said(&format!("http://{}", listener.local_addr().unwrap()));
@@ -93,7 +93,7 @@ fn a_prometheus_that_hangs_delays_nothing_but_the_end() {
 }
 
 #[test]
-fn a_last_sample_that_is_not_there_is_missed() {
+fn a_missing_last_sample_is_reported() {
     let said = said(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
     assert!(said.contains("samples, but the last one is missing there"), "{said}");
 }

@@ -73,7 +73,7 @@ fn serve(listener: TcpListener, seen: &Mutex<Seen>) {
 }
 
 #[test]
-fn twenty_thousand_connections_from_one_process() {
+fn one_process_holds_twenty_thousand_connections() {
     let (room, why) = room();
     let connections = ASKED.min(room);
     if connections < ASKED {
@@ -109,7 +109,7 @@ fn twenty_thousand_connections_from_one_process() {
 
 /// The program runs under a limit of its own, as a shell's `ulimit -n` sets it.
 #[test]
-fn what_does_not_fit_the_limit_is_refused_with_what_to_do() {
+fn too_many_connections_for_the_limit_are_refused_with_advice() {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_loadtest");
     command.args(["-c", &format!("ulimit -n 200; exec {program} --target x=http://127.0.0.1:1 -c 1000")]);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{OK, OK_CLOSE, One, only, request, run, server};
+use common::{OK, OK_CLOSE, SingleTarget, only, request, run, server};
 use loadtest::cost::CostSource;
 use loadtest::plan::{PerConnection, Plan};
 use loadtest::results::{Cell, Results, Verdict};
@@ -67,7 +67,7 @@ fn a_good_server_is_valid() {
 }
 
 #[test]
-fn a_status_is_an_error_and_no_latency() {
+fn an_error_status_is_counted_and_has_no_latency() {
     fails_as("status", |stream, _| {
         let answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
         while request(&stream).is_some() && (&stream).write_all(answer).is_ok() {}
@@ -92,7 +92,7 @@ fn a_head_that_trickles_is_a_read_timeout() {
 }
 
 #[test]
-fn closing_without_an_answer_is_closed() {
+fn a_connection_closed_without_an_answer_is_closed() {
     fails_as("closed", |stream, _| drop(request(&stream)));
 }
 
@@ -132,7 +132,7 @@ fn an_endless_head_is_a_protocol_error() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn a_reset_is_classified_as_reset() {
     fails_as("reset", |stream, _| {
         request(&stream);
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
@@ -142,7 +142,7 @@ fn a_reset_is_a_reset() {
 
 /// The server answers the check, and has closed its listener when the load begins.
 #[test]
-fn nobody_there_is_connect_refused() {
+fn a_target_without_a_listener_is_connect_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -159,7 +159,7 @@ fn nobody_there_is_connect_refused() {
 
 /// If a listener's backlog is full, further connections have to wait.
 #[test]
-fn a_full_queue_is_connect_timeout() {
+fn a_full_backlog_is_connect_timeout() {
     use nix::sys::socket::{Backlog, listen};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
@@ -179,7 +179,7 @@ fn a_full_queue_is_connect_timeout() {
 }
 
 #[test]
-fn a_target_that_falls_silent_before_the_end_has_errors() {
+fn a_target_that_stops_answering_has_the_verdict_errors() {
     let answered = AtomicUsize::new(0);
     let plan = Plan { timeout: Duration::from_secs(2), ..plan() };
     let cell = only(
@@ -191,7 +191,7 @@ fn a_target_that_falls_silent_before_the_end_has_errors() {
             hold(&stream);
         }),
     );
-    assert!(cell.ok > 0 && classes(&cell).is_empty(), "nobody has waited for too long yet: {cell:?}");
+    assert!(cell.ok > 0 && classes(&cell).is_empty(), "no request has waited for too long yet: {cell:?}");
     assert_eq!(cell.verdict, Verdict::Errors);
     assert!(cell.reasons[0].contains("did not answer any more"), "{:?}", cell.reasons);
 }
@@ -228,7 +228,7 @@ fn each_connection_carries_exactly_n_requests() {
 }
 
 #[test]
-fn a_connection_that_the_server_closes_between_requests_is_no_error() {
+fn a_connection_that_the_server_closes_between_requests_is_not_an_error() {
     let address = server(|stream, _| {
         for answer in [OK, OK, OK_CLOSE] {
             if request(&stream).is_none() || (&stream).write_all(answer).is_err() {
@@ -242,7 +242,7 @@ fn a_connection_that_the_server_closes_between_requests_is_no_error() {
 }
 
 #[test]
-fn large_and_chunked_answers_are_read_whole() {
+fn large_chunked_answers_are_read_completely() {
     let address = server(|stream, _| {
         let body = vec![b'x'; 3_000_000];
         while request(&stream).is_some() {
@@ -259,7 +259,7 @@ fn large_and_chunked_answers_are_read_whole() {
 }
 
 #[test]
-fn large_answers_that_end_with_the_connection_are_read_whole() {
+fn large_answers_that_end_with_the_connection_are_read_completely() {
     let address = server(|stream, _| {
         request(&stream);
         let _ =
@@ -271,17 +271,17 @@ fn large_answers_that_end_with_the_connection_are_read_whole() {
 }
 
 /// A target whose cost comes from metrics.
-struct Metered(SocketAddr, SocketAddr);
+struct TargetWithMetrics(SocketAddr, SocketAddr);
 
-impl Fleet for Metered {
+impl Fleet for TargetWithMetrics {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let cost = CostSource::Metrics(format!("http://{}/metrics", self.1).parse().unwrap());
-        Ok(Endpoint { cost, ..One(self.0).ready(target)? })
+        Ok(Endpoint { cost, ..SingleTarget(self.0).ready(target)? })
     }
 }
 
 #[test]
-fn the_targets_cost_comes_from_its_metrics_before_and_after() {
+fn the_targets_cost_comes_from_its_metrics_before_and_after_the_window() {
     let scrapes = AtomicUsize::new(0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let metrics = listener.local_addr().unwrap();
@@ -295,8 +295,9 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after() {
         }
     });
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let cell =
-        run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut Metered(address, metrics)).cells.remove(0);
+    let cell = run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut TargetWithMetrics(address, metrics))
+        .cells
+        .remove(0);
     let server = &cell.trials[0].server;
     let answered = 1e6 / server.cpu_us_per_request.unwrap();
     assert!(answered >= 1.0, "{answered}");
@@ -307,10 +308,10 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after() {
     assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
 }
 
-/// One target is unsupported, the other one unreachable.
-struct Two(AtomicUsize);
+/// SingleTarget target is unsupported, the other one unreachable.
+struct UnreadyTargets(AtomicUsize);
 
-impl Fleet for Two {
+impl Fleet for UnreadyTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         self.0.fetch_add(1, Relaxed);
         Err(match target {
@@ -322,7 +323,7 @@ impl Fleet for Two {
 
 #[test]
 fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
-    let mut fleet = Two(AtomicUsize::new(0));
+    let mut fleet = UnreadyTargets(AtomicUsize::new(0));
     let plan = Plan { targets: vec!["no".into(), "gone".into()], trials: 3, ..plan() };
     let results = run(&plan, &mut fleet);
     let verdict = |index: usize| (results.cells[index].verdict, results.cells[index].reasons[0].as_str());
@@ -334,9 +335,9 @@ fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
 }
 
 /// Sets the stop flag after this number of answers.
-struct Stopper<'a>(&'a AtomicBool, u64);
+struct StopAfterAnswers<'a>(&'a AtomicBool, u64);
 
-impl Observer for Stopper<'_> {
+impl Observer for StopAfterAnswers<'_> {
     fn on(&mut self, event: Event<'_>) {
         if matches!(event, Event::Progress { answered, .. } if answered >= self.1) {
             self.0.store(true, Relaxed);
@@ -348,11 +349,11 @@ impl Observer for Stopper<'_> {
 fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
     let stop = AtomicBool::new(false);
     let plan = Plan { duration: Duration::from_secs(3600), ..plan.clone() };
-    loadtest::run(&plan, &mut One(address), &mut Stopper(&stop, answers), &stop).unwrap()
+    loadtest::run(&plan, &mut SingleTarget(address), &mut StopAfterAnswers(&stop, answers), &stop).unwrap()
 }
 
 #[test]
-fn what_was_measured_until_a_stop_is_reported() {
+fn an_interrupted_run_reports_what_was_measured() {
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let results = until(1, &Plan { trials: 5, ..plan() }, address);
     assert!(results.interrupted);
@@ -364,9 +365,9 @@ fn what_was_measured_until_a_stop_is_reported() {
 }
 
 #[test]
-fn results_survive_their_json() {
+fn results_survive_being_written_and_read_as_json() {
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let results = run(&plan(), &mut One(address));
+    let results = run(&plan(), &mut SingleTarget(address));
     let json = serde_json::to_string(&results).unwrap();
     let again: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(again, results);
@@ -381,7 +382,7 @@ fn results_survive_their_json() {
 
 /// A pool of four threads, each of which serves one connection until that closes: sixty of 64 clients wait.
 #[test]
-fn a_pool_of_four_under_64_clients_is_called_starved() {
+fn a_pool_of_four_threads_under_64_clients_is_starved() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for _ in 0..4 {

@@ -25,7 +25,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Sleeps, and spins through the last part, so that it takes exactly this long unless the machine interferes.
-fn precisely(time: Duration) {
+fn sleep_exactly(time: Duration) {
     let began = Instant::now();
     thread::sleep(time.saturating_sub(Duration::from_micros(300)));
     while began.elapsed() < time {
@@ -35,11 +35,11 @@ fn precisely(time: Duration) {
 
 /// When a request had arrived, and when its answer was about to be sent, by the server's clock, which is also the
 /// generator's.
-type Served = (Instant, Instant);
+type ServerTimes = (Instant, Instant);
 
 /// Starts a server that does `work` for each request and then answers. It records the times of the trial's first
 /// connection.
-fn recording(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Vec<Served>>) {
+fn recording_server(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Vec<ServerTimes>>) {
     let (ended, records) = mpsc::channel();
     let address = server(move |stream, number| {
         let mut record = Vec::new();
@@ -65,7 +65,7 @@ fn recording(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Rece
 /// A request was sent after the previous answer had left the server, and before the request arrived there. Its answer
 /// arrived after it had left the server, and before the next request arrived there. This holds however busy the machine
 /// is, and the bounds are tight if it is not busy.
-fn agrees(cell: &Cell, histogram: &str, record: &[Served]) {
+fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
     let nanos = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
     let under_way = cell.errors["aborted_at_end"] - cell.trials[0].pace.unsent.unwrap_or(0.0) as u64;
     // The measured requests are the last ones of the record, since the warm-up comes before them.
@@ -126,41 +126,41 @@ fn decode(histogram: &str) -> Histogram<u64> {
 /// In virtual time, a test of the client shows that 10 ms are reported as 10 ms ± 1 % at every percentile. Here the
 /// machine has an influence, so each time is compared with what the server itself recorded.
 #[test]
-fn ten_milliseconds_are_ten_milliseconds() {
+fn a_delay_of_ten_milliseconds_agrees_with_the_servers_record() {
     let _alone = alone();
     for schedule in [Schedule::Closed, Schedule::Rate(50.0), Schedule::Rate(200.0)] {
-        let (address, records) = recording(|| precisely(Duration::from_millis(10)));
+        let (address, records) = recording_server(|| sleep_exactly(Duration::from_millis(10)));
         let cell = only(&plan(schedule, 1, 2000), address);
         let histogram = match schedule {
             Schedule::Closed => &cell.trials[0].latency_histogram,
             _ => &cell.trials[0].service_time_histogram,
         };
-        agrees(&cell, histogram, &records.recv().unwrap());
+        assert_agrees(&cell, histogram, &records.recv().unwrap());
         assert!(latency(&cell, 0.0) >= 10.0, "{schedule}: {}", latency(&cell, 0.0));
     }
 }
 
 #[test]
-fn two_modes_are_two_modes() {
+fn two_different_delays_agree_with_the_servers_record() {
     let _alone = alone();
     let number = AtomicU64::new(0);
     // Every fourth request takes 40 ms, the others 5 ms.
-    let (address, records) = recording(move || {
+    let (address, records) = recording_server(move || {
         let slow = number.fetch_add(1, Relaxed) % 4 == 3;
-        precisely(Duration::from_millis(if slow { 40 } else { 5 }));
+        sleep_exactly(Duration::from_millis(if slow { 40 } else { 5 }));
     });
     let cell = only(&plan(Schedule::Closed, 1, 2000), address);
-    agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
+    assert_agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
     assert!(latency(&cell, 0.0) >= 5.0 && latency(&cell, 0.85) >= 40.0, "{}", latency(&cell, 0.85));
 }
 
 /// The server stalls for 100 ms of each second: 50 of the 500 requests of a second are due during a stall and wait for
 /// 50 ms on average.
 #[test]
-fn a_stall_shows_in_the_latency_and_hides_in_the_service_time() {
+fn a_stall_shows_in_the_latency_but_not_in_the_service_time() {
     let _alone = alone();
     let began = Instant::now();
-    let (address, records) = recording(move || {
+    let (address, records) = recording_server(move || {
         let into = began.elapsed().as_millis() as u64 % 1000;
         if into < 100 {
             thread::sleep(Duration::from_millis(100 - into));
@@ -172,13 +172,13 @@ fn a_stall_shows_in_the_latency_and_hides_in_the_service_time() {
     assert!(latency(&cell, 0.99) > 80.0, "{}", latency(&cell, 0.99));
     // Only one request of each stall took long after it was sent.
     let service = &cell.trials[0].service_time_histogram;
-    agrees(&cell, service, &records.recv().unwrap());
+    assert_agrees(&cell, service, &records.recv().unwrap());
     assert!(latency(&cell, 0.98) > quantile_of(service, 0.98));
 }
 
 /// Instead of its fifth answer, each connection is closed: four answers and one error, again and again.
 #[test]
-fn every_fifth_request_that_is_not_answered_is_an_error() {
+fn every_unanswered_request_is_counted_as_an_error() {
     let _alone = alone();
     let refused = Arc::new(AtomicU64::new(0));
     let count = refused.clone();
@@ -203,7 +203,7 @@ fn every_fifth_request_that_is_not_answered_is_an_error() {
 }
 
 #[test]
-fn a_server_that_ignores_connection_close_is_noticed() {
+fn a_server_that_ignores_connection_close_is_reported() {
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let mode = vec![PerConnection(NonZeroU32::new(1))];
@@ -216,7 +216,7 @@ fn a_server_that_ignores_connection_close_is_noticed() {
 
 /// The program is stopped for 19 of every 20 milliseconds.
 #[test]
-fn a_generator_held_to_five_per_cent_is_client_limited() {
+fn a_generator_with_five_per_cent_of_a_cpu_is_client_limited() {
     use nix::sys::signal::{Signal, kill};
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
@@ -243,7 +243,7 @@ fn a_generator_held_to_five_per_cent_is_client_limited() {
 }
 
 #[test]
-fn the_crowd_beside_is_counted_apart() {
+fn background_connections_are_counted_separately() {
     let _alone = alone();
     let address = server(|stream, _| {
         while let Some(text) = request(&stream) {
@@ -276,7 +276,7 @@ fn the_crowd_beside_is_counted_apart() {
 
 /// The target closes idle connections: each close is counted, and the connection is opened again.
 #[test]
-fn idle_connections_that_are_cut_off_are_counted() {
+fn idle_connections_that_the_target_closes_are_counted() {
     let _alone = alone();
     let address = server(|stream, number| {
         if number > 2 && number <= 12 {

@@ -135,7 +135,7 @@ impl LiveCounters {
     }
 
     /// Called when the window begins: the recorder starts its counts anew, and the total of answers goes on.
-    pub fn keep_total(&self, outcomes: &OutcomeCounts) {
+    pub fn begin_window(&self, outcomes: &OutcomeCounts) {
         self.publish(outcomes);
         self.answered_before.store(self.answered.load(Relaxed), Relaxed);
         self.errors.store(0, Relaxed);
@@ -155,7 +155,7 @@ impl LiveCounters {
 
     /// Publishes what takes a little longer (connections and latencies), from time to time within the window.
     #[inline]
-    pub fn tell(&self, now: Nanos, recorder: &Recorder, established: impl FnOnce() -> usize) {
+    pub fn publish_live(&self, now: Nanos, recorder: &Recorder, established: impl FnOnce() -> usize) {
         if (1..=now).contains(&self.due.load(Relaxed)) {
             self.due.store(now + LIVE_INTERVAL, Relaxed);
             self.latencies.set(&recorder.live_latency);
@@ -167,29 +167,29 @@ impl LiveCounters {
 
 /// The sums over the threads that have published something within the window: outcomes, established connections,
 /// latencies.
-pub fn told(counters: &[LiveCounters]) -> (OutcomeCounts, usize, CoarseHistogram) {
+pub fn live_totals(threads: &[LiveCounters]) -> (OutcomeCounts, usize, CoarseHistogram) {
     let (mut outcomes, mut established, mut latencies) = (OutcomeCounts::default(), 0, CoarseHistogram::default());
-    for counters in counters.iter().filter(|counters| counters.in_window.load(Acquire)) {
+    for thread in threads.iter().filter(|thread| thread.in_window.load(Acquire)) {
         for class in OutcomeClass::ALL {
-            outcomes[class] += counters.outcomes[class as usize].load(Relaxed);
+            outcomes[class] += thread.outcomes[class as usize].load(Relaxed);
         }
-        established += counters.established.load(Relaxed);
-        counters.latencies.add_to(&mut latencies);
+        established += thread.established.load(Relaxed);
+        thread.latencies.add_to(&mut latencies);
     }
     (outcomes, established, latencies)
 }
 
 /// Connections that are established ahead of the load or have failed, over all threads.
-pub fn settled(counters: &[LiveCounters]) -> usize {
-    counters.iter().map(|counters| counters.settled.load(Relaxed)).sum()
+pub fn settled(threads: &[LiveCounters]) -> usize {
+    threads.iter().map(|thread| thread.settled.load(Relaxed)).sum()
 }
 
 /// Complete answers since the load began, over all threads.
-pub fn answered(counters: &[LiveCounters]) -> u64 {
-    counters.iter().map(|counters| counters.answered.load(Relaxed)).sum()
+pub fn answered(threads: &[LiveCounters]) -> u64 {
+    threads.iter().map(|thread| thread.answered.load(Relaxed)).sum()
 }
 
 /// Errors in the present part of the trial (warm-up or window), over all threads.
-pub fn errors(counters: &[LiveCounters]) -> u64 {
-    counters.iter().map(|counters| counters.errors.load(Relaxed)).sum()
+pub fn errors(threads: &[LiveCounters]) -> u64 {
+    threads.iter().map(|thread| thread.errors.load(Relaxed)).sum()
 }

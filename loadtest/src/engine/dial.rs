@@ -105,7 +105,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn no_source_has_more_connections_than_it_has_ports() {
+    fn each_source_address_carries_at_most_ten_thousand_connections() {
         let target = "127.0.0.1:80".parse().unwrap();
         let dialers = [(0, 35_000), (35_000, 35_000), (70_000, 5_000)];
         let mut connections = BTreeMap::<usize, usize>::new();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_address_of_loopback() {
+    fn each_source_number_stands_for_a_loopback_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         for (slot, ip) in [(0, "127.0.0.1"), (PER_SOURCE, "127.0.0.2"), (PER_SOURCE * (SOURCES - 1), "127.0.0.250")] {
             let Dial::Begun(socket) = Dialer::new(listener.local_addr().unwrap(), 0).dial(slot) else { panic!() };

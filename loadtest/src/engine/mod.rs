@@ -88,9 +88,9 @@ pub struct TrialMeasurement {
     /// Latency of requests with the outcome `ok`, in nanoseconds.
     pub latency: Histogram<u64>,
     /// Service time of these requests, from the first byte sent, in nanoseconds. Open loop only.
-    pub service: Histogram<u64>,
+    pub service_time: Histogram<u64>,
     /// Schedule lag: how late requests were sent although a connection was free, in nanoseconds. Open loop only.
-    pub lag: Histogram<u64>,
+    pub schedule_lag: Histogram<u64>,
     /// Requests a second that were due in the window. Open loop only.
     pub offered: Option<f64>,
     /// Requests that were due in the window and still waited for a connection at its end.
@@ -132,7 +132,7 @@ pub struct TrialMeasurement {
 pub fn trial(
     load: &Load<'_>,
     stop: &AtomicBool,
-    watch: &mut dyn TrialObserver,
+    observer: &mut dyn TrialObserver,
 ) -> io::Result<Option<TrialMeasurement>> {
     let threads = load.threads.clamp(1, load.concurrency.max(1));
     let control = Control::new(stop);
@@ -144,7 +144,7 @@ pub fn trial(
         if load.background.total() > 0 {
             let (control, background_counters) = (&control, &background_counters);
             let others = load.cpus.len().saturating_sub(threads);
-            let started = thread::Builder::new().name("load-beside".into()).spawn_scoped(scope, move || {
+            let started = thread::Builder::new().name("load-background".into()).spawn_scoped(scope, move || {
                 // The pinned client threads use the last CPUs of the list.
                 if others > 0 {
                     pin::pin(&load.cpus[..others]);
@@ -177,7 +177,7 @@ pub fn trial(
             }
         }
         let thread_ended = || handles.iter().any(|handle| handle.is_finished());
-        coordinate(load, &control, &counters, &background_counters, watch, &thread_ended);
+        coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
         control.release();
         let joined = handles
             .into_iter()
@@ -187,7 +187,7 @@ pub fn trial(
     let Some(measured) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
     let measurement = sum(measured);
     let offered = times.map(|times| times.mean());
-    Ok(Some(TrialMeasurement { offered, background: background_counters.seen(&load.background), ..measurement }))
+    Ok(Some(TrialMeasurement { offered, background: background_counters.results(&load.background), ..measurement }))
 }
 
 /// Leads the threads through the phases of the trial. `thread_ended` says whether a client thread has ended early.
@@ -196,21 +196,21 @@ fn coordinate(
     control: &Control<'_>,
     counters: &[LiveCounters],
     background_counters: &background::BackgroundCounters,
-    watch: &mut dyn TrialObserver,
+    observer: &mut dyn TrialObserver,
     thread_ended: &dyn Fn() -> bool,
 ) {
     let over = || control.stopped() || thread_ended();
-    let (mut settled, mut patience) = (0, nanos(CONNECT_STALL));
-    while control.clock.now() < patience {
+    let (mut settled, mut give_up_at) = (0, nanos(CONNECT_STALL));
+    while control.clock.now() < give_up_at {
         if over() {
             return;
         }
         let before = std::mem::replace(&mut settled, control::settled(counters));
-        if settled >= load.concurrency && background_counters.is_settled(&load.background) {
+        if settled >= load.concurrency && background_counters.all_tried(&load.background) {
             break;
         }
         if settled > before {
-            patience = (control.clock.now() + nanos(CONNECT_STALL)).min(nanos(CONNECT_LIMIT));
+            give_up_at = (control.clock.now() + nanos(CONNECT_STALL)).min(nanos(CONNECT_LIMIT));
         }
         thread::sleep(Duration::from_millis(1));
     }
@@ -227,19 +227,19 @@ fn coordinate(
         let answered = control::answered(counters);
         if !window_began && now >= begin {
             window_began = true;
-            watch.window_begins(&|| control::answered(counters));
+            observer.window_begins(&|| control::answered(counters));
         }
         let live = || {
-            let (outcomes, established, latencies) = control::told(counters);
+            let (outcomes, established, latencies) = control::live_totals(counters);
             let since = now.checked_sub(begin).map(Duration::from_nanos);
             LiveSnapshot { since, outcomes, established, latencies }
         };
-        watch.tick(Duration::from_nanos(now.saturating_sub(load_begin)), answered, control::errors(counters), &live);
+        observer.tick(Duration::from_nanos(now.saturating_sub(load_begin)), answered, control::errors(counters), &live);
         let next = if now < begin { begin - now } else { nanos(REPORT_INTERVAL) };
         thread::sleep(Duration::from_nanos(next).min(REPORT_INTERVAL));
     }
-    background_counters.keep_up();
-    watch.window_ended(control::answered(counters));
+    background_counters.remember_established();
+    observer.window_ended(control::answered(counters));
 }
 
 fn nanos(duration: Duration) -> Nanos {
@@ -264,8 +264,8 @@ fn sum(measured: Vec<ThreadMeasurement>) -> TrialMeasurement {
         total.started += part.recorder.started;
         total.outcomes.add(&part.recorder.outcomes);
         total.latency.add(&part.recorder.latency).expect("same bounds");
-        total.service.add(&part.recorder.service).expect("same bounds");
-        total.lag.add(&part.recorder.lag).expect("same bounds");
+        total.service_time.add(&part.recorder.service_time).expect("same bounds");
+        total.schedule_lag.add(&part.recorder.schedule_lag).expect("same bounds");
         total.connect.add(&part.recorder.connect).expect("same bounds");
         total.bytes += part.recorder.bytes;
         total.close_ignored += part.recorder.close_ignored;
@@ -274,7 +274,7 @@ fn sum(measured: Vec<ThreadMeasurement>) -> TrialMeasurement {
         cpu += part.cpu;
         let share = |time: Duration| time.as_secs_f64() / part.window.as_secs_f64().max(1e-9);
         busiest_thread = busiest_thread.max(share(part.cpu));
-        polling = polling.max(share(part.polled));
+        polling = polling.max(share(part.fruitless_polling));
         longest_wait = longest_wait.max(share(part.waited));
         unsent += part.unsent;
         established += part.established;
@@ -285,8 +285,8 @@ fn sum(measured: Vec<ThreadMeasurement>) -> TrialMeasurement {
         started: total.started,
         outcomes: total.outcomes,
         latency: total.latency,
-        service: total.service,
-        lag: total.lag,
+        service_time: total.service_time,
+        schedule_lag: total.schedule_lag,
         offered: None,
         unsent,
         background: BackgroundResults::default(),

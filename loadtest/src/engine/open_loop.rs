@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_go_out_in_order_on_the_connection_that_is_free_the_longest() {
+    fn requests_are_sent_in_order_on_the_connection_that_has_been_free_the_longest() {
         let mut open_loop = open_loop(&[0, 0, 0]);
         for n in 0..3 {
             assert_eq!(open_loop.due(), Some(millis(n)));
@@ -114,21 +114,21 @@ mod tests {
     }
 
     #[test]
-    fn lag_does_not_count_what_a_connection_was_waited_for() {
+    fn schedule_lag_does_not_include_the_wait_for_a_connection() {
         let mut open_loop = open_loop(&[millis(5)]);
         let next = open_loop.next(millis(5) + 7, TIMEOUT, |_, _| true);
         assert_eq!(next, NextAction::Send { index: 0, intended: 0, lag: 7 });
     }
 
     #[test]
-    fn a_connection_that_is_gone_is_passed_over() {
+    fn a_connection_that_was_closed_is_skipped() {
         let mut open_loop = open_loop(&[0, 0]);
         let next = open_loop.next(0, TIMEOUT, |index, _| index == 1);
         assert_eq!(next, NextAction::Send { index: 1, intended: 0, lag: 0 });
     }
 
     #[test]
-    fn what_waits_for_too_long_is_given_up() {
+    fn a_request_that_waits_too_long_for_a_connection_is_given_up() {
         let mut open_loop = open_loop(&[0]);
         let now = TIMEOUT + millis(2);
         assert_eq!(open_loop.next(now, TIMEOUT, |_, _| true), NextAction::Shed);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_has_nothing_to_send() {
+    fn a_closed_loop_has_no_scheduled_request() {
         let mut open_loop = OpenLoop::default();
         open_loop.add_free(0, 0, 0);
         assert_eq!((open_loop.is_on(), open_loop.due()), (false, None));

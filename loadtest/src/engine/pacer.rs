@@ -10,7 +10,7 @@ use crate::schedule::IntendedTimes;
 #[derive(Debug)]
 pub struct Pacer {
     times: IntendedTimes,
-    go: Nanos,
+    load_begin: Nanos,
     threads: u64,
     /// The next request to be sent, counted over all threads.
     next: u64,
@@ -19,15 +19,15 @@ pub struct Pacer {
 
 impl Pacer {
     /// For thread `index` of `threads`. The load begins at `load_begin`.
-    pub fn new(times: IntendedTimes, go: Nanos, index: usize, threads: usize) -> Pacer {
-        let mut pacer = Pacer { times, go, threads: threads as u64, next: index as u64, due: 0 };
+    pub fn new(times: IntendedTimes, load_begin: Nanos, index: usize, threads: usize) -> Pacer {
+        let mut pacer = Pacer { times, load_begin, threads: threads as u64, next: index as u64, due: 0 };
         pacer.due = pacer.at(pacer.next);
         pacer
     }
 
     fn at(&self, n: u64) -> Nanos {
         // The time saturates after the end of a falling ramp, where it is infinite.
-        self.go.saturating_add((self.times.at(n) * 1e9) as Nanos)
+        self.load_begin.saturating_add((self.times.at(n) * 1e9) as Nanos)
     }
 
     /// When the next request is due.
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_counted() {
+    fn requests_that_are_due_and_not_sent_are_counted() {
         let times = IntendedTimes::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
         let mut pacer = Pacer::new(times, 0, 1, 2);
         for (millis, waiting) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (100, 50), (1_000_000, 500_000)] {

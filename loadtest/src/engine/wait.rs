@@ -54,7 +54,7 @@ mod tests {
     use std::time::Instant;
 
     #[test]
-    fn both_ways_wait_for_an_event_or_the_time() {
+    fn both_implementations_wait_for_an_event_or_the_timeout() {
         type Wait = fn(&Epoll, &mut [EpollEvent], Nanos) -> nix::Result<usize>;
         for wait in [wait_precisely as Wait, poll_and_wait] {
             let epoll = Epoll::new(EpollCreateFlags::empty()).unwrap();

@@ -48,7 +48,7 @@ pub struct ThreadMeasurement {
     /// CPU time of this thread in the window, without fruitless polling.
     pub cpu: Duration,
     /// Time of fruitless polls in the window: the next request was due too soon for a sleep.
-    pub polled: Duration,
+    pub fruitless_polling: Duration,
     /// Time in the window for which this thread was ready to run and had no CPU.
     pub waited: Duration,
     /// Connections that were established when the window ended.
@@ -162,13 +162,13 @@ impl<'a> Worker<'a> {
             return Ok(None);
         }
         let begin = now;
-        let (cpu, waited, polled) = (thread_cpu(), run_queue::waited(), self.polling.in_vain());
-        self.counters.keep_total(&self.recorder.outcomes);
+        let (cpu, waited, fruitless_polling) = (thread_cpu(), run_queue::waited(), self.polling.fruitless());
+        self.counters.begin_window(&self.recorder.outcomes);
         self.recorder.begin_window(self.in_flight());
         self.slots.iter_mut().for_each(|slot| slot.client.reset_served());
         now = self.run_until(&mut events, window.end)?;
         let (cpu, waited) = (thread_cpu() - cpu, run_queue::waited().saturating_sub(waited));
-        let polled = self.polling.in_vain() - polled;
+        let fruitless_polling = self.polling.fruitless() - fruitless_polling;
         let unsent = self.open_loop.unsent(now);
         self.recorder.started += unsent;
         self.recorder.outcomes[OutcomeClass::AbortedAtEnd] += self.in_flight() + unsent;
@@ -178,8 +178,8 @@ impl<'a> Worker<'a> {
             recorder: std::mem::take(&mut self.recorder),
             window: Duration::from_nanos(now - begin),
             interrupted: now < window.end,
-            cpu: cpu.saturating_sub(polled),
-            polled,
+            cpu: cpu.saturating_sub(fruitless_polling),
+            fruitless_polling,
             waited,
             established,
             served: self.slots.iter().map(|slot| slot.client.served()).collect(),
@@ -214,7 +214,7 @@ impl<'a> Worker<'a> {
                 NextAction::Nothing => return,
                 NextAction::Shed => self.recorder.shed(),
                 NextAction::Send { index, intended, lag } => {
-                    self.recorder.lag.saturating_record(lag);
+                    self.recorder.schedule_lag.saturating_record(lag);
                     let client = &mut self.slots[index as usize].client;
                     let step = client.take_request(intended, self.script, self.now, &mut self.recorder);
                     self.apply(index, step);
@@ -257,7 +257,7 @@ impl<'a> Worker<'a> {
         loop {
             let now = self.run_once(events, until)?;
             self.counters.publish(&self.recorder.outcomes);
-            self.counters.tell(now, &self.recorder, || self.established());
+            self.counters.publish_live(now, &self.recorder, || self.established());
             if now >= until || self.control.stopped() {
                 return Ok(now);
             }

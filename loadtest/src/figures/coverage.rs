@@ -98,7 +98,7 @@ fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
 }
 
 #[test]
-fn coverage_of_order_statistics_holds_where_the_bootstraps_does_not() {
+fn order_statistics_keep_their_coverage_where_the_bootstrap_does_not() {
     for n in MIN_TRIALS..=10 {
         assert!((resampled(n).iter().map(|(.., chance)| chance).sum::<f64>() - 1.0).abs() < 1e-9);
         for (draw, truth) in DISTRIBUTIONS {

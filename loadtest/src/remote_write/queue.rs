@@ -48,11 +48,11 @@ impl Queue {
 
     /// Waits for samples and takes whole batches: the oldest one, and further ones as long as all together have no more
     /// than `most` samples. `None` when the queue is closed and empty.
-    pub fn take(&self, capacity: usize) -> Option<Batch> {
+    pub fn take(&self, most: usize) -> Option<Batch> {
         let mut state = self.lock();
         loop {
             if let Some(mut batch) = state.batches.pop_front() {
-                while let Some(next) = state.batches.pop_front_if(|next| batch.len() + next.len() <= capacity) {
+                while let Some(next) = state.batches.pop_front_if(|next| batch.len() + next.len() <= most) {
                     batch.extend(next);
                 }
                 state.samples -= batch.len();
@@ -77,17 +77,17 @@ impl Queue {
         Some(left.min(longest)).filter(|left| !left.is_zero())
     }
 
-    /// Waits before the next attempt. If the server has `asked` for the pause, waits for all of it; otherwise at most
+    /// Waits before the next attempt. If the server asked for the pause, waits for all of it; otherwise at most
     /// until the queue is closed. Returns false if there is no time for another attempt.
-    pub fn pause(&self, pause: Duration, asked: bool) -> bool {
+    pub fn wait_before_retry(&self, pause: Duration, server_asked: bool) -> bool {
         let until = Instant::now() + pause;
         let mut state = self.lock();
         let mut open = state.closed.is_none();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match state.closed {
-                Some(last) if last <= Instant::now() || (asked && last <= until) => return false,
-                Some(_) if open && !asked => return true,
+                Some(last) if last <= Instant::now() || (server_asked && last <= until) => return false,
+                Some(_) if open && !server_asked => return true,
                 _ if left.is_zero() => return true,
                 _ => {}
             }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_forgets_the_oldest() {
+    fn a_full_queue_drops_the_oldest_samples() {
         let queue = Queue::new(10);
         (0..4).for_each(|n| queue.push(batch(4, f64::from(n))));
         queue.close(Instant::now());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_stay_whole() {
+    fn a_batch_is_never_split() {
         let queue = Queue::new(100);
         (0..3).for_each(|n| queue.push(batch(4, f64::from(n))));
         assert_eq!(queue.take(8).unwrap().len(), 8);
@@ -131,25 +131,25 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_attempt_after_the_last_moment() {
+    fn there_is_no_attempt_after_the_time_of_closing() {
         let queue = Queue::new(100);
         assert_eq!(queue.time_left(Duration::from_secs(9)), Some(Duration::from_secs(9)));
-        assert!(queue.pause(Duration::from_millis(1), true));
+        assert!(queue.wait_before_retry(Duration::from_millis(1), true));
         queue.close(Instant::now() + Duration::from_secs(100));
         assert!(queue.time_left(Duration::from_secs(200)).unwrap() <= Duration::from_secs(100));
-        assert!(!queue.pause(Duration::from_secs(1000), true));
+        assert!(!queue.wait_before_retry(Duration::from_secs(1000), true));
         queue.close(Instant::now());
         assert_eq!(queue.time_left(Duration::from_secs(9)), None);
-        assert!(!queue.pause(Duration::ZERO, false));
+        assert!(!queue.wait_before_retry(Duration::ZERO, false));
         queue.close(Instant::now() + Duration::from_millis(20));
-        assert!(!queue.pause(Duration::from_secs(1000), false), "not even one that began before it");
+        assert!(!queue.wait_before_retry(Duration::from_secs(1000), false), "not even one that began before it");
     }
 
     #[test]
-    fn closing_ends_a_pause() {
+    fn closing_the_queue_ends_a_pause() {
         let queue = Queue::new(100);
         std::thread::scope(|scope| {
-            let paused = scope.spawn(|| queue.pause(Duration::from_secs(1000), false));
+            let paused = scope.spawn(|| queue.wait_before_retry(Duration::from_secs(1000), false));
             // A test cannot see when the pause has begun. A pause that begins after the queue was closed does not end
             // early, so open the queue and close it again and again.
             while !paused.is_finished() {

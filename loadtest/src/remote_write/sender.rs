@@ -8,19 +8,19 @@ use std::io;
 use std::time::Duration;
 
 /// The most samples in one request.
-const AT_ONCE: usize = 2_000;
+const MAX_SAMPLES: usize = 2_000;
 /// How many bytes of an answer are read.
-const ANSWER: usize = 16 * 1024;
+const ANSWER_BYTES: usize = 16 * 1024;
 
 /// How long an attempt may take, and how long to wait between attempts.
 #[derive(Clone, Copy)]
 pub struct RetryPolicy {
     /// Time-out of one attempt.
-    pub attempt: Duration,
+    pub attempt_timeout: Duration,
     /// Back-off before the second attempt; it doubles each time.
-    pub first_pause: Duration,
+    pub first_back_off: Duration,
     /// The longest back-off.
-    pub longest_pause: Duration,
+    pub longest_back_off: Duration,
 }
 
 /// The numbers of samples that were delivered, lost and refused.
@@ -37,18 +37,18 @@ pub struct DeliveryCounts {
 }
 
 /// The result of an attempt.
-enum Answer {
-    Taken,
+enum AttemptResult {
+    Accepted,
     /// The server refused the samples; another attempt would not help.
     Refused(String),
     /// Another attempt may help, after the pause that the server asked for, if it did.
-    Later(String, Option<Duration>),
+    Retry(String, Option<Duration>),
 }
 
 /// Sends the samples of the queue until it is closed and empty.
 pub fn send_all(url: &Url, queue: &Queue, policy: RetryPolicy) -> DeliveryCounts {
     let mut counts = DeliveryCounts::default();
-    while let Some(batch) = queue.take(AT_ONCE) {
+    while let Some(batch) = queue.take(MAX_SAMPLES) {
         deliver(url, queue, policy, &batch, &mut counts);
     }
     counts.lost += queue.dropped();
@@ -57,25 +57,25 @@ pub fn send_all(url: &Url, queue: &Queue, policy: RetryPolicy) -> DeliveryCounts
 
 fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts: &mut DeliveryCounts) {
     let (body, samples) = (body(batch), batch.len() as u64);
-    let mut pause = policy.first_pause;
-    while let Some(limit) = queue.time_left(policy.attempt) {
-        let answer = post(url, &body, limit).unwrap_or_else(|error| Answer::Later(error.to_string(), None));
+    let mut back_off = policy.first_back_off;
+    while let Some(limit) = queue.time_left(policy.attempt_timeout) {
+        let answer = post(url, &body, limit).unwrap_or_else(|error| AttemptResult::Retry(error.to_string(), None));
         match answer {
-            Answer::Taken => {
+            AttemptResult::Accepted => {
                 counts.sent += samples;
                 return;
             }
-            Answer::Refused(why) => {
+            AttemptResult::Refused(why) => {
                 counts.refused += samples;
                 counts.problem = Some(why);
                 return;
             }
-            Answer::Later(why, after) => {
+            AttemptResult::Retry(why, after) => {
                 counts.problem = Some(why);
-                if !queue.pause(after.unwrap_or(pause), after.is_some()) {
+                if !queue.wait_before_retry(after.unwrap_or(back_off), after.is_some()) {
                     break;
                 }
-                pause = (pause * 2).min(policy.longest_pause);
+                back_off = (back_off * 2).min(policy.longest_back_off);
             }
         }
     }
@@ -83,7 +83,7 @@ fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts:
 }
 
 /// Makes one attempt.
-fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
+fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
     // HTTP/1.0, so that the answer is not chunked.
     let mut request = format!(
         "POST {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\nUser-Agent: loadtest/{}\r\n\
@@ -96,16 +96,16 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
     )
     .into_bytes();
     request.extend(body);
-    let (status, answer) = scrape::exchange(url, &request, false, limit, ANSWER)?;
+    let (status, answer) = scrape::exchange(url, &request, false, limit, ANSWER_BYTES)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let text: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
-    let said = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
+    let error = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
     Ok(match status {
-        200..300 => Answer::Taken,
+        200..300 => AttemptResult::Accepted,
         // "Must not retry on 4xx, but for 429": remote write 1.0, Retries & Backoff
-        429 | 500.. => Answer::Later(said, retry_after(head)),
-        _ => Answer::Refused(said),
+        429 | 500.. => AttemptResult::Retry(error, retry_after(head)),
+        _ => AttemptResult::Refused(error),
     })
 }
 

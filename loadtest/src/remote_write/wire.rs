@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_their_edges() {
+    fn varints_and_samples_at_the_limits_are_encoded_correctly() {
         for (number, expected) in [
             (0, &b"\x00"[..]),
             (127, b"\x7f"),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_sorted_and_have_values() {
+    fn labels_are_sorted_and_never_empty() {
         let labels = labels(&[("workload", "/"), ("empty", ""), ("class", "é")]).named("x");
         let names: Vec<&str> = labels.0.iter().map(|&(name, _)| name).collect();
         assert_eq!(names, ["__name__", "class", "workload"]);

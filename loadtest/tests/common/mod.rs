@@ -46,24 +46,24 @@ pub fn request(mut stream: &TcpStream) -> Option<String> {
 }
 
 /// A fleet of one target, which already runs.
-pub struct One(pub SocketAddr);
+pub struct SingleTarget(pub SocketAddr);
 
-impl Fleet for One {
+impl Fleet for SingleTarget {
     fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
         let url = format!("http://{}", self.0).parse().unwrap();
         Ok(Endpoint { url, cost: CostSource::None, cpus: None })
     }
 }
 
-pub struct Silent;
+pub struct IgnoreEvents;
 
-impl Observer for Silent {
+impl Observer for IgnoreEvents {
     fn on(&mut self, _: Event<'_>) {}
 }
 
 /// Runs the plan, and checks that each request has one outcome.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
-    let results = loadtest::run(plan, fleet, &mut Silent, &AtomicBool::new(false)).unwrap();
+    let results = loadtest::run(plan, fleet, &mut IgnoreEvents, &AtomicBool::new(false)).unwrap();
     for cell in &results.cells {
         assert_eq!(cell.requests, cell.ok + cell.errors.values().sum::<u64>());
     }
@@ -72,5 +72,5 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
 
 /// Runs a plan that has a single cell, and returns it.
 pub fn only(plan: &Plan, address: SocketAddr) -> Cell {
-    run(plan, &mut One(address)).cells.remove(0)
+    run(plan, &mut SingleTarget(address)).cells.remove(0)
 }

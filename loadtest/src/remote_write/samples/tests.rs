@@ -37,7 +37,7 @@ fn live(millis: u64, ok: u64) -> LiveSnapshot {
 }
 
 #[test]
-fn a_trial_begins_with_zero_and_ends_with_its_results() {
+fn a_trials_counters_begin_at_zero_and_end_with_the_results() {
     let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     let mut all = trial.progress(&LiveSnapshot::default(), 9_900);
     assert!(all.is_empty(), "warm-up is not measured");
@@ -78,7 +78,7 @@ fn a_trial_begins_with_zero_and_ends_with_its_results() {
 }
 
 #[test]
-fn a_trial_shorter_than_a_second_has_a_beginning_and_an_end() {
+fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
     let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 2);
     let mut measured = measure::empty_trial();
     (measured.seconds, measured.requests) = (0.2, 5);
@@ -90,7 +90,7 @@ fn a_trial_shorter_than_a_second_has_a_beginning_and_an_end() {
 }
 
 #[test]
-fn a_trial_that_was_never_measured_leaves_nothing() {
+fn a_trial_that_was_not_measured_has_no_counts_of_its_own() {
     let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     assert!(trial.finish(None, 1_000).is_empty());
     let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
@@ -133,7 +133,7 @@ fn a_cell_has_the_figures_of_the_results_in_seconds() {
 }
 
 #[test]
-fn ranks_and_the_ends_of_intervals_are_told() {
+fn ranks_and_interval_ends_are_sent() {
     let mut cell = Cell::new(&KEY());
     cell.trials = vec![measure::empty_trial()];
     assert!(rank_samples(&run(), &cell, 5).is_empty(), "no rank is not the first");
@@ -146,7 +146,7 @@ fn ranks_and_the_ends_of_intervals_are_told() {
 }
 
 #[test]
-fn a_cell_that_is_not_supported_has_its_verdict_alone() {
+fn an_unsupported_cell_has_only_its_verdict() {
     let mut cell = Cell::new(&KEY());
     cell.verdict = Verdict::Unsupported;
     let batch = cell_samples(&run(), &cell, 5);

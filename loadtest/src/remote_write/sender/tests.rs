@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Instant;
 
 const SHORT: RetryPolicy = RetryPolicy {
-    attempt: Duration::from_secs(20),
-    first_pause: Duration::from_millis(1),
-    longest_pause: Duration::from_millis(20),
+    attempt_timeout: Duration::from_secs(20),
+    first_back_off: Duration::from_millis(1),
+    longest_back_off: Duration::from_millis(20),
 };
 
 fn batch(samples: usize) -> Batch {
@@ -89,7 +89,7 @@ fn a_request_has_the_right_head_and_body() {
 }
 
 #[test]
-fn a_server_error_is_tried_again() {
+fn a_request_is_repeated_after_a_server_error() {
     let (url, asked) = server(&[
         "HTTP/1.0 500 No\r\nContent-Length: 5\r\n\r\nlater",
         "HTTP/1.0 503 No\r\nContent-Length: 0\r\n\r\n",
@@ -104,7 +104,7 @@ fn a_server_error_is_tried_again() {
 }
 
 #[test]
-fn what_is_refused_is_not_sent_again() {
+fn refused_samples_are_not_sent_again() {
     let (url, asked) = server(&["HTTP/1.0 400 Bad\r\nContent-Length: 20\r\n\r\nout of order sample\n"]);
     let counts = send(&url, LONG);
     let problem = Some("status 400: out of order sample".to_owned());
@@ -113,7 +113,7 @@ fn what_is_refused_is_not_sent_again() {
 }
 
 #[test]
-fn a_server_that_asks_for_time_gets_it() {
+fn the_sender_waits_as_long_as_retry_after_asks() {
     let (url, asked) = server(&[
         "HTTP/1.0 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -130,7 +130,7 @@ fn a_server_that_asks_for_time_gets_it() {
 }
 
 #[test]
-fn a_server_that_is_not_there_costs_the_samples() {
+fn samples_for_an_unreachable_server_are_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
@@ -140,7 +140,7 @@ fn a_server_that_is_not_there_costs_the_samples() {
 }
 
 #[test]
-fn a_server_that_comes_back_gets_everything() {
+fn a_server_that_comes_back_gets_all_samples() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -154,7 +154,7 @@ fn a_server_that_comes_back_gets_everything() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_left_alone() {
+fn the_sender_gives_up_on_a_server_that_never_answers() {
     let (url, _asked) = server(&[""]);
     let counts = send(&url, Duration::from_millis(500));
     assert_eq!((counts.sent, counts.lost), (0, 6));
