@@ -145,12 +145,12 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
     }
     let significant = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
     for ((key, name, higher_is_better, ratio), significant) in found.iter().zip(significant) {
-        let word = match (significant, (ratio.ratio > 1.0) == *higher_is_better) {
+        let judgement = match (significant, (ratio.ratio > 1.0) == *higher_is_better) {
             (false, _) => "no change beyond noise",
             (true, true) => "better",
             (true, false) => "worse",
         };
-        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {word}", ratio.ratio, ratio.low, ratio.high)?;
+        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {judgement}", ratio.ratio, ratio.low, ratio.high)?;
     }
     Ok(())
 }
@@ -233,16 +233,16 @@ mod tests {
 
     #[test]
     fn only_a_change_beyond_noise_is_reported_as_a_change() {
-        let said = |first: &Results, second: &Results| {
+        let printed = |first: &Results, second: &Results| {
             let mut out = Vec::new();
             print(first, second, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let before = run("r", &[("a", 100.0)], 5);
-        assert!(said(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
-        assert!(said(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
-        assert!(said(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
-        assert!(said(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
+        assert!(printed(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
+        assert!(printed(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
+        assert!(printed(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
+        assert!(printed(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
     }
 
     #[test]

@@ -39,11 +39,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8, EarlyExit> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let word = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    if files::COMMANDS.contains(&word.as_str()) {
+    let command = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    if files::COMMANDS.contains(&command.as_str()) {
         return files::run(arguments).map_err(|why| EarlyExit(USAGE, why)).map(|()| 0);
     }
-    let aa = word == "aa";
+    let aa = command == "aa";
     if aa {
         arguments.remove(1);
     }

@@ -270,12 +270,12 @@ pub struct Trial {
     pub histogram_unit: String,
     /// Latencies as an HDR histogram: V2, deflated, base64. Not present in what the lab shows live.
     pub latency_histogram: String,
-    /// Connect times, likewise.
+    /// Connect times, in the same form.
     pub connect_histogram: String,
-    /// Service times, likewise; empty in a closed loop, where they are the latencies.
+    /// Service times, in the same form; empty in a closed loop, where they are the latencies.
     #[serde(default)]
     pub service_time_histogram: String,
-    /// Schedule lag, likewise; empty in a closed loop.
+    /// Schedule lag, in the same form; empty in a closed loop.
     #[serde(default)]
     pub schedule_lag_histogram: String,
 }

@@ -1,3 +1,5 @@
+//! Turns SIGINT and SIGTERM into a flag that ends a run in good order.
+
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

@@ -84,8 +84,8 @@ pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     Some(ratio(mean, variance, pairs.len() - 1))
 }
 
-/// The same for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34, 1947), with its degrees of
-/// freedom rounded down.
+/// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
+/// 1947), with its degrees of freedom rounded down.
 pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let (first, second) = (logarithms(first)?, logarithms(second)?);
     if first.len().min(second.len()) < MIN_TRIALS {
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn different_targets_get_different_ranks_despite_drift() {
         let mut seed = 3;
-        let told = (0..100).filter(|_| {
+        let distinguished = (0..100).filter(|_| {
             let ranks = ranks(&run(&[1e5, 2e5, 1e5], 10, &mut seed), true);
             ranks == [Some(2), Some(1), Some(2)]
         });
-        assert!(told.count() >= 95);
+        assert!(distinguished.count() >= 95);
         let less = ranks(&run(&[1e5, 2e5], 10, &mut seed), false);
         assert_eq!(less, [Some(1), Some(2)]);
     }

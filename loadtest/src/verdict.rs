@@ -8,7 +8,7 @@ use crate::results::{Cell, Trial, Verdict};
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
 const BUSY_SHARE: f64 = 0.9;
 
-/// With fewer answers per connection than this, one cannot tell whether a connection was starved.
+/// With fewer answers per connection than this, it is too early to call a connection starved.
 const ENOUGH_ANSWERS: f64 = 10.0;
 /// A fairness index below this means that some connections are hardly served. An uneven load of the threads alone does
 /// not lower it that far.

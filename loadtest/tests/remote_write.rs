@@ -57,7 +57,7 @@ fn loadtest(arguments: &[&str]) -> Output {
 
 /// Makes a short quiet run that writes to `url`, and returns its standard error.
 #[track_caller]
-fn said(url: &str) -> String {
+fn messages(url: &str) -> String {
     let began = Instant::now();
     let output =
         loadtest(&["--target", &target(), "-d", "1s", "-c", "2", "--quiet", "--remote-write", url, "--trials", "2"]);
@@ -71,31 +71,31 @@ fn an_unreachable_prometheus_is_reported_in_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let said = said(&url);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&format!("{url}/api/v1/write: ")), "{said}");
-    assert!(said.contains("samples were lost (") && said.contains("refused"), "{said}");
+    let messages = messages(&url);
+    assert_eq!(messages.lines().count(), 1, "{messages}");
+    assert!(messages.contains(&format!("{url}/api/v1/write: ")), "{messages}");
+    assert!(messages.contains("samples were lost (") && messages.contains("refused"), "{messages}");
 }
 
 #[test]
 fn a_refusal_is_quoted() {
     let refusing = server("HTTP/1.1 404 No\r\nContent-Length: 19\r\n\r\n404 page not found\n", true);
-    let said = said(&format!("http://{refusing}/nowhere"));
-    assert!(said.contains("samples were refused (status 404: 404 page not found)"), "{said}");
+    let messages = messages(&format!("http://{refusing}/nowhere"));
+    assert!(messages.contains("samples were refused (status 404: 404 page not found)"), "{messages}");
 }
 
 #[test]
 fn a_prometheus_that_hangs_delays_only_the_end() {
     // The kernel accepts the connection, but no answer ever comes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let said = said(&format!("http://{}", listener.local_addr().unwrap()));
-    assert!(said.contains("were lost (no complete answer in time)"), "{said}");
+    let messages = messages(&format!("http://{}", listener.local_addr().unwrap()));
+    assert!(messages.contains("were lost (no complete answer in time)"), "{messages}");
 }
 
 #[test]
 fn a_missing_last_sample_is_reported() {
-    let said = said(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
-    assert!(said.contains("samples, but the last one is missing there"), "{said}");
+    let messages = messages(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
+    assert!(messages.contains("samples, but the last one is missing there"), "{messages}");
 }
 
 #[test]
@@ -239,8 +239,8 @@ fn a_real_prometheus_has_what_the_results_have() {
     }
 
     // Prometheus has all that was sent: the samples, and a stale marker for each series that ended.
-    let said = String::from_utf8(output.stderr).unwrap();
-    let last = said.lines().last().unwrap();
+    let messages = String::from_utf8(output.stderr).unwrap();
+    let last = messages.lines().last().unwrap();
     let sent: f64 = last.strip_suffix(" samples").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     let live = "__name__=~\"loadtest_(requests_total|errors_total|connections|latency_seconds|running)\"";
     let series = prometheus.query(&format!("{{run_id=\"{run}\"}}[10m]"), None);

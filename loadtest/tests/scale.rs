@@ -88,8 +88,8 @@ fn one_process_holds_twenty_thousand_connections() {
     listen(&listener, Backlog::MAXCONN).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let seer = seen.clone();
-    thread::spawn(move || serve(listener, &seer));
+    let seen_by_server = seen.clone();
+    thread::spawn(move || serve(listener, &seen_by_server));
     let file = std::env::temp_dir().join(format!("loadtest-scale-{}.json", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args(["--target", &format!("x=http://{address}"), "-c", &connections.to_string()]);

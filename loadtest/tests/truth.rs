@@ -81,14 +81,14 @@ fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
     shortest.sort_unstable();
     longest.sort_unstable();
     let histogram = decode(histogram);
-    let said = histogram
+    let reported = histogram
         .iter_recorded()
         .flat_map(|step| std::iter::repeat_n(step.value_iterated_to(), step.count_at_value() as usize));
     let mut checked = 0;
-    for ((said, shortest), longest) in said.zip(&shortest).zip(&longest) {
+    for ((reported, shortest), longest) in reported.zip(&shortest).zip(&longest) {
         // The histogram resolves a time to a thousandth of it.
-        assert!(histogram.highest_equivalent(said) >= *shortest, "{checked}: {said} ns, at least {shortest}");
-        assert!(histogram.lowest_equivalent(said) <= *longest, "{checked}: {said} ns, at most {longest}");
+        assert!(histogram.highest_equivalent(reported) >= *shortest, "{checked}: {reported} ns, at least {shortest}");
+        assert!(histogram.lowest_equivalent(reported) <= *longest, "{checked}: {reported} ns, at most {longest}");
         checked += 1;
     }
     assert_eq!(checked, cell.ok);
@@ -270,7 +270,8 @@ fn background_connections_are_counted_separately() {
     // The schedule was kept: only the requests that were due in the window are counted, apart from those that waited at
     // its ends.
     let due = cell.trials[0].seconds * 200.0;
-    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0; // requests due before the window and sent in it
+    // Requests due before the window and sent in it.
+    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0;
     assert!((cell.requests as f64 - due).abs() <= 10.0 + late, "{} of {due}", cell.requests);
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the client in virtual time: its steps, what it records, and that a request allocates nothing.
+
 use super::*;
 use crate::class::OutcomeCounts;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -280,8 +282,8 @@ fn a_constant_delay_is_reported_at_every_percentile() {
     let sim = open_loop(20 * MILLISECOND, 10_000, |_| 10 * MILLISECOND);
     for histogram in [&sim.recorder.latency, &sim.recorder.service_time] {
         for quantile in (1..=1000).map(|n| f64::from(n) / 1000.0) {
-            let said = histogram.value_at_quantile(quantile);
-            assert!(said.abs_diff(10 * MILLISECOND) < MILLISECOND / 10, "{quantile}: {said}");
+            let reported = histogram.value_at_quantile(quantile);
+            assert!(reported.abs_diff(10 * MILLISECOND) < MILLISECOND / 10, "{quantile}: {reported}");
         }
     }
 }

@@ -134,7 +134,7 @@ impl LiveCounters {
         self.settled.store(connections, Relaxed);
     }
 
-    /// Called when the window begins: the recorder starts its counts anew, and the total of answers goes on.
+    /// Called when the window begins: the recorder starts its counts anew, but the total of answers includes the warm-up.
     pub fn begin_window(&self, outcomes: &OutcomeCounts) {
         self.publish(outcomes);
         self.answered_before.store(self.answered.load(Relaxed), Relaxed);

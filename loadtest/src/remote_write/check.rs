@@ -26,7 +26,7 @@ pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String>
         match value(&url) {
             Ok(Some(value)) if value == "0" => return None,
             Ok(_) => why = "the last one is missing there".into(),
-            Err(error) => why = format!("whether the last one is there cannot be told: {error}"),
+            Err(error) => why = format!("Prometheus cannot be asked whether the last one is there: {error}"),
         }
     }
     Some(why)

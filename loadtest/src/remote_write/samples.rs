@@ -37,14 +37,14 @@ fn labels_of(
     run.with(&[
         ("target", target),
         ("workload", workload),
-        ("schedule", &word(&schedule)),
+        ("schedule", &json_text(&schedule)),
         ("concurrency", &concurrency.to_string()),
-        ("requests_per_connection", &word(&per_connection)),
+        ("requests_per_connection", &json_text(&per_connection)),
     ])
 }
 
 /// A value in the form of results.json, without quotes.
-fn word(value: &impl Serialize) -> String {
+fn json_text(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         Ok(other) => other.to_string(),

@@ -1,3 +1,5 @@
+//! Tests of the response parser: where responses end, and which are refused.
+
 use super::*;
 
 /// Feeds the whole input, then splits it at every byte, then feeds it byte by byte. All must agree on where the

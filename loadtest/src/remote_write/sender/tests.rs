@@ -43,13 +43,13 @@ fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 fn server(answers: &'static [&'static str]) -> (Url, Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/v1/write", listener.local_addr().unwrap()).parse().unwrap();
-    let (tell, told) = channel();
+    let (sender, received) = channel();
     thread::spawn(move || {
         let mut silent = Vec::new();
         for (number, mut stream) in listener.incoming().flatten().enumerate() {
             let Some(asked) = request(&mut stream) else { continue };
             let answer = answers[number.min(answers.len() - 1)];
-            let _ = tell.send(asked);
+            let _ = sender.send(asked);
             if answer.is_empty() {
                 silent.push(stream);
             } else {
@@ -57,7 +57,7 @@ fn server(answers: &'static [&'static str]) -> (Url, Receiver<(String, Vec<u8>)>
             }
         }
     });
-    (url, told)
+    (url, received)
 }
 
 /// Sends two batches of three samples within this time.
