@@ -1,4 +1,4 @@
-//! The command line: what it may say, and what is wrong with it.
+//! The command line of `loadtest`: its flags, and the messages for wrong usage.
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use loadtest::cost::CostSource;
@@ -35,30 +35,32 @@ errors, starved (connections were not served), unstable (the trials differ), uns
 Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target does not answer,
 130 interrupted (what was measured is still reported).";
 
-/// Loads HTTP servers and compares what they do and what they cost.
+/// Loads HTTP servers and compares their throughput, latency and cost.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
-    /// A server to load, or the name alone of one of the lab's services that is found under it, with its metrics, at
-    /// the ports 8080 and 9080; a list, or repeated
+    /// A server to load. A name alone means one of the lab's services, whose host has that name: it is reached at port
+    /// 8080 and its metrics at port 9080; a list, or repeated
     #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required = true)]
     targets: Vec<String>,
-    /// Where the metrics of one of the lab's services are; from them comes what it costs; repeatable
+    /// URL of the metrics of one of the lab's services, from which its cost is read; repeatable
     #[arg(long, value_name = "NAME=URL")]
     metrics: Vec<String>,
-    /// Process on this machine that is charged, with all below it, for a target without metrics; repeatable
+    /// Process on this machine whose cost, with that of all its descendants, counts as the cost of a target without
+    /// metrics; repeatable
     #[arg(long, value_name = "NAME=PID")]
     target_pid: Vec<String>,
-    /// Folder in which this run gets a folder of its own for results.json
+    /// Folder in which this run makes a folder of its own for results.json
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
-    /// Where the results can be looked at; said at the end
+    /// URL at which the results can be looked at; printed at the end
     #[arg(long, value_name = "URL")]
     pub dashboard: Option<String>,
-    /// Root becomes the owner of the folder of --results, or of this file where that is root's
+    /// If the program runs as root, it takes the identity of the owner of the --results folder, or of this file's owner
+    /// if root owns the folder
     #[arg(long, value_name = "FILE", hide = true)]
     pub owner: Option<PathBuf>,
-    /// A Prometheus to tell every second how the run fares, and its results; it takes no part in the exit code
+    /// Prometheus to which the run's progress is written every second, and its results; does not affect the exit code
     #[arg(long, value_name = "URL", value_parser = remote_write::endpoint)]
     pub remote_write: Option<Url>,
     #[command(flatten)]
@@ -66,7 +68,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses these arguments, the program's name first, and the environment for those that are absent; wrong usage ends the process.
+    /// Parses these arguments, of which the first is the program's name. A flag that is absent takes its value from the
+    /// environment. Wrong usage ends the process.
     pub fn from_args(arguments: Vec<OsString>) -> Cli {
         let command = Cli::command().mut_args(|arg| match arg.get_long() {
             Some(long) => {
@@ -78,10 +81,10 @@ impl Cli {
         Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|error| error.exit())
     }
 
-    /// The plan, and where each target is.
+    /// Returns the plan, and the endpoint of each target.
     ///
     /// # Errors
-    /// One line that says what to do.
+    /// One line that says how to correct the command line.
     pub fn plan(&self) -> Result<(Plan, Vec<(String, Endpoint)>), String> {
         let mut endpoints: Vec<(String, Endpoint)> = Vec::new();
         for text in &self.targets {
@@ -132,7 +135,7 @@ fn variable(flag: &str) -> String {
     format!("LOADTEST_{}", flag.to_uppercase().replace('-', "_"))
 }
 
-/// One of the lab's services by its name, which in the lab's containers is its host's, too.
+/// Finds one of the lab's services by its name, which is also its host name in the lab's containers.
 fn service(name: &str) -> Result<(&str, String, CostSource), String> {
     let known = std::env::var(variable("target")).unwrap_or_default();
     let names = known.split(',').map(|known| known.split('=').next().unwrap_or(known));

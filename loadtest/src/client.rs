@@ -1,24 +1,25 @@
-//! Sans-I/O client: the state of one connection of the load, driven by events and points in time.
+//! The state machine of one client connection, without I/O: events and points in time drive it.
 //!
-//! It never touches a socket or a clock. The engine tells it what happened and does what the answering [`Step`] says;
+//! It never touches a socket or a clock. The engine reports what happened and does what the returned [`Step`] says;
 //! tests do the same in virtual time.
 
-use crate::class::Class;
-use crate::meter::{Meter, Nanos};
-use crate::response::{Progress, Response};
+use crate::class::OutcomeClass;
+use crate::recorder::{Nanos, Recorder};
+use crate::response::{ParseProgress, Response};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 const MILLISECOND: Nanos = 1_000_000;
-/// First pause after a failure; it doubles with each further one, so that a refusing target cannot make us spin.
+/// First back-off after a failure. It doubles with each further failure, so that a target that refuses connections does
+/// not make the client spin.
 const FIRST_BACK_OFF: Nanos = MILLISECOND;
 const LONGEST_BACK_OFF: Nanos = 100 * MILLISECOND;
-/// How long a server that announced the end of a connection has to close it.
-const CLOSING: Nanos = 1_000 * MILLISECOND;
+/// How long a server may take to close a connection after it announced to do so.
+const CLOSE_TIMEOUT: Nanos = 1_000 * MILLISECOND;
 /// No deadline.
 const NEVER: Nanos = Nanos::MAX;
 
-/// What `POST /nod` says, and its fields.
+/// The body of `POST /nod`, and its header fields.
 const NOD: &str = "nod=Hello+World";
 const NOD_FIELDS: &str = "\
     Cookie: account=alice\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n";
@@ -32,14 +33,14 @@ pub struct Script {
     per_connection: Option<NonZeroU32>,
     timeout: Nanos,
     connect_timeout: Nanos,
-    /// A schedule says when requests are sent, not the answers to the last ones.
+    /// Open loop: the schedule says when requests are sent, not the answers to earlier requests.
     open_loop: bool,
 }
 
 impl Script {
-    /// Prepares the request for `workload` (`/path`, or a method before it as in `POST /counter`, sent without a body;
-    /// but `POST /nod` sends a form, as alice) to the server that calls itself `authority`. With `per_connection`, the last request of each connection asks the
-    /// server to close it.
+    /// Prepares the request for `workload` to the server whose Host field is `authority`. The workload is a `/path`, or
+    /// has a method before it, as in `POST /counter`. It is sent without a body, except that `POST /nod` sends a form,
+    /// as the account alice. With `per_connection`, the last request of each connection asks the server to close it.
     pub fn new(
         authority: &str,
         workload: &str,
@@ -65,12 +66,12 @@ impl Script {
         }
     }
 
-    /// The same for an open loop: a connection waits after each answer until it is given its next request.
+    /// Makes this the script of an open loop: after each answer a connection waits until it is given its next request.
     pub fn open_loop(self) -> Script {
         Script { open_loop: true, ..self }
     }
 
-    /// The longest that a request may take, and may wait for a connection.
+    /// The longest time that a request may take, and also that it may wait for a connection.
     pub fn timeout(&self) -> Nanos {
         self.timeout
     }
@@ -80,7 +81,7 @@ impl Script {
         self.per_connection.is_some()
     }
 
-    /// The request that asks the server to close the connection after it.
+    /// The request that asks the server to close the connection after the answer.
     pub fn closing_request(&self) -> &[u8] {
         &self.last_request
     }
@@ -99,46 +100,46 @@ pub enum Step {
     Wait,
     /// Write [`Client::outgoing`].
     Send,
-    /// The connection is free for a request of the schedule. Open loop only.
+    /// Nothing until the schedule has a request for the connection, which is free. Open loop only.
     Free,
-    /// Close the socket and open another one after so many nanoseconds.
+    /// Close the socket, and open another one after this number of nanoseconds.
     Reopen(Nanos),
 }
 
-/// What a socket call reported.
+/// A failure of a connection, as a socket call reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The connection was refused, or there is no way to the target.
+pub enum SocketFailure {
+    /// The connection was refused, or there is no route to the target.
     Refused,
-    /// The kernel gave up on connecting.
+    /// The kernel gave up its attempt to connect.
     TimedOut,
     /// The connection was reset.
     Reset,
-    /// The connection was closed by the other side (a write found it so).
+    /// The peer had closed the connection, as a write noticed.
     Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     Down,
     Connecting,
-    /// Connected, and no request out.
+    /// Established, and no request is in flight.
     Idle,
     Sending,
     Receiving,
-    /// The answer is complete and the server said that it will close.
+    /// The answer is complete, and the server has announced that it will close.
     Closing,
 }
 
-/// One connection of the load.
+/// One client connection of the load. It is opened again after it is closed.
 #[derive(Debug)]
 pub struct Client {
-    phase: Phase,
-    /// A request was started and has not ended.
+    phase: ConnectionPhase,
+    /// Whether a request was started and has not ended.
     in_flight: bool,
-    /// Requests answered on this connection.
+    /// Requests answered on the present connection.
     answered: u32,
-    /// Complete answers since the window began, over all its connections.
+    /// Complete answers since the window began, over all connections of this client.
     served: u32,
     /// Bytes of the present request that were written.
     written: u32,
@@ -146,7 +147,7 @@ pub struct Client {
     failures: u32,
     /// When the present attempt to connect, or the present request, began.
     began: Nanos,
-    /// When the present request was due; in a closed loop the same.
+    /// When the present request was due; in a closed loop, when it began.
     intended: Nanos,
     deadline: Nanos,
     response: Response,
@@ -155,7 +156,7 @@ pub struct Client {
 impl Default for Client {
     fn default() -> Client {
         Client {
-            phase: Phase::Down,
+            phase: ConnectionPhase::Down,
             in_flight: false,
             answered: 0,
             served: 0,
@@ -180,39 +181,40 @@ impl Client {
         self.served
     }
 
-    /// The window begins.
-    pub fn forget_served(&mut self) {
+    /// Starts the count of [`Client::served`] anew, because the window begins.
+    pub fn reset_served(&mut self) {
         self.served = 0;
     }
 
-    /// Whether the connection is established and has no request out.
+    /// Whether the connection is established and has no request in flight.
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
+        self.phase == ConnectionPhase::Idle
     }
 
-    /// Whether it is known how opening the connection ahead of the load went: well, or not at the first attempt.
+    /// Whether the result of the first attempt to open the connection ahead of the load is known.
     pub fn is_settled(&self) -> bool {
         self.is_idle() || self.failures > 0
     }
 
     /// Whether the connection is being established.
     pub fn is_connecting(&self) -> bool {
-        self.phase == Phase::Connecting
+        self.phase == ConnectionPhase::Connecting
     }
 
     /// Whether there are request bytes to write.
     pub fn is_sending(&self) -> bool {
-        self.phase == Phase::Sending
+        self.phase == ConnectionPhase::Sending
     }
 
     /// Whether the connection is established.
     pub fn is_connected(&self) -> bool {
-        !matches!(self.phase, Phase::Down | Phase::Connecting)
+        !matches!(self.phase, ConnectionPhase::Down | ConnectionPhase::Connecting)
     }
 
-    /// A socket is being connected. `load` says that the load is on: the connection is for a request, which starts now.
-    pub fn opening(&mut self, load: bool, script: &Script, now: Nanos, meter: &mut Meter) {
-        self.phase = Phase::Connecting;
+    /// The engine has begun to connect a socket. `load` says that the load is on, so that the connection gets a request
+    /// at once.
+    pub fn opening(&mut self, load: bool, script: &Script, now: Nanos, recorder: &mut Recorder) {
+        self.phase = ConnectionPhase::Connecting;
         self.answered = 0;
         self.written = 0;
         self.began = now;
@@ -220,61 +222,61 @@ impl Client {
         self.response.reset();
         if load && !self.in_flight {
             self.in_flight = true;
-            meter.started += 1;
+            recorder.started += 1;
         }
     }
 
-    /// No connection could be tried, for a reason of this machine; says when to try again.
-    pub fn not_opened(&mut self, meter: &mut Meter) -> Step {
-        meter.local_failures += 1;
-        self.phase = Phase::Down;
+    /// The connection could not be attempted, for a reason of this machine. The step says when to try again.
+    pub fn could_not_open(&mut self, recorder: &mut Recorder) -> Step {
+        recorder.local_failures += 1;
+        self.phase = ConnectionPhase::Down;
         self.deadline = NEVER;
         Step::Reopen(self.back_off())
     }
 
     /// The connection is established.
-    pub fn connected(&mut self, script: &Script, now: Nanos, meter: &mut Meter) -> Step {
-        meter.connected(now.saturating_sub(self.began));
+    pub fn connected(&mut self, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
+        recorder.connected(now.saturating_sub(self.began));
         if self.in_flight {
             return self.request(script, now);
         }
-        self.rest(script)
+        self.become_idle(script)
     }
 
-    fn rest(&mut self, script: &Script) -> Step {
-        self.phase = Phase::Idle;
+    fn become_idle(&mut self, script: &Script) -> Step {
+        self.phase = ConnectionPhase::Idle;
         self.deadline = NEVER;
         if script.open_loop { Step::Free } else { Step::Wait }
     }
 
-    /// Whether a request of the schedule can be given to it: to its idle connection, or to the one that it opens then.
+    /// Whether it can take a request of the schedule, on its idle connection or on one that it opens for the request.
     pub fn is_free(&self) -> bool {
-        !self.in_flight && matches!(self.phase, Phase::Idle | Phase::Down)
+        !self.in_flight && matches!(self.phase, ConnectionPhase::Idle | ConnectionPhase::Down)
     }
 
-    /// Takes on a request that was due at `intended`. The answer says whether the connection must be opened for it.
-    pub fn take(&mut self, intended: Nanos, script: &Script, now: Nanos, meter: &mut Meter) -> Step {
+    /// Takes a request that was due at `intended`. The step says whether a connection must be opened for it.
+    pub fn take_request(&mut self, intended: Nanos, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
         debug_assert!(self.is_free());
         self.in_flight = true;
         self.intended = intended;
-        meter.started += 1;
+        recorder.started += 1;
         match self.phase {
-            Phase::Idle => self.request(script, now),
+            ConnectionPhase::Idle => self.request(script, now),
             _ => Step::Reopen(0),
         }
     }
 
     /// Starts a request on an idle connection.
-    pub fn start(&mut self, script: &Script, now: Nanos, meter: &mut Meter) -> Step {
+    pub fn start(&mut self, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
         debug_assert!(self.is_idle());
         self.in_flight = true;
-        meter.started += 1;
+        recorder.started += 1;
         self.request(script, now)
     }
 
     #[inline]
     fn request(&mut self, script: &Script, now: Nanos) -> Step {
-        self.phase = Phase::Sending;
+        self.phase = ConnectionPhase::Sending;
         self.written = 0;
         self.began = now;
         if !script.open_loop {
@@ -296,48 +298,50 @@ impl Client {
         &request[self.written as usize..]
     }
 
-    /// So many bytes of [`Client::outgoing`] were written.
+    /// The engine has written this number of bytes of [`Client::outgoing`].
     #[inline]
     pub fn sent(&mut self, bytes: usize, script: &Script) {
         self.written += bytes as u32;
         if self.outgoing(script).is_empty() {
-            self.phase = Phase::Receiving;
+            self.phase = ConnectionPhase::Receiving;
         }
     }
 
-    /// Bytes came, or the stream ended (`end`), or both, in this order.
+    /// Bytes were received, or the stream ended (`end`), or both in this order.
     #[inline]
-    pub fn received(&mut self, bytes: &[u8], end: bool, script: &Script, now: Nanos, meter: &mut Meter) -> Step {
-        meter.bytes += bytes.len() as u64;
+    pub fn received(&mut self, bytes: &[u8], end: bool, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
+        recorder.bytes += bytes.len() as u64;
         match self.phase {
-            Phase::Receiving | Phase::Sending => {}
-            // An idle connection that the server closes is no error: no request was on its way. One on which it talks
-            // unasked is of no use.
-            Phase::Idle if end || !bytes.is_empty() => return self.reopen(),
-            Phase::Closing if end || !bytes.is_empty() => return self.reopen(),
+            ConnectionPhase::Receiving | ConnectionPhase::Sending => {}
+            // It is not an error if the server closes an idle connection, because no request was in flight. If the
+            // server sends bytes that were not asked for, the connection cannot be used any more.
+            ConnectionPhase::Idle if end || !bytes.is_empty() => return self.reopen(),
+            ConnectionPhase::Closing if end || !bytes.is_empty() => return self.reopen(),
             _ => return Step::Wait,
         }
         let progress = match bytes {
-            [] => Progress::More,
+            [] => ParseProgress::Incomplete,
             _ => self.response.feed(bytes, script.to_head),
         };
         match progress {
-            Progress::Done(used) if used == bytes.len() => self.complete(end, script, now, meter),
-            Progress::Done(_) | Progress::Bad(_) => self.fail(Class::Protocol, meter),
-            Progress::More if end && self.response.end() => self.complete(end, script, now, meter),
-            Progress::More if end => self.fail(Class::Closed, meter),
-            Progress::More => Step::Wait,
+            ParseProgress::Complete(used) if used == bytes.len() => self.complete(end, script, now, recorder),
+            ParseProgress::Complete(_) | ParseProgress::Invalid(_) => self.fail(OutcomeClass::Protocol, recorder),
+            ParseProgress::Incomplete if end && self.response.is_complete_at_eof() => {
+                self.complete(end, script, now, recorder)
+            }
+            ParseProgress::Incomplete if end => self.fail(OutcomeClass::Closed, recorder),
+            ParseProgress::Incomplete => Step::Wait,
         }
     }
 
-    fn complete(&mut self, end: bool, script: &Script, now: Nanos, meter: &mut Meter) -> Step {
-        meter.answered(self.response.status(), now.saturating_sub(self.intended));
+    fn complete(&mut self, end: bool, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
+        recorder.answered(self.response.status(), now.saturating_sub(self.intended));
         if script.open_loop {
-            meter.served(self.response.status(), now.saturating_sub(self.began));
+            recorder.served(self.response.status(), now.saturating_sub(self.began));
         }
         let last = self.is_last(script);
         let announced = self.response.closes();
-        let cut_short = self.phase == Phase::Sending;
+        let cut_short = self.phase == ConnectionPhase::Sending;
         self.answered += 1;
         self.served += 1;
         self.failures = 0;
@@ -345,76 +349,78 @@ impl Client {
         self.response.reset();
         if !(end || last || announced || cut_short) {
             if script.open_loop {
-                return self.rest(script);
+                return self.become_idle(script);
             }
             self.in_flight = true;
-            meter.started += 1;
+            recorder.started += 1;
             return self.request(script, now);
         }
         if !end && announced {
-            // The side that closes first keeps the port in TIME_WAIT, so leave that to the server, as it announced.
-            self.phase = Phase::Closing;
-            self.deadline = now + CLOSING;
+            // The side that closes first keeps the port in TIME_WAIT. So leave closing to the server, as it announced.
+            self.phase = ConnectionPhase::Closing;
+            self.deadline = now + CLOSE_TIMEOUT;
             return Step::Wait;
         }
         if !end && last {
-            meter.close_ignored += 1;
+            recorder.close_ignored += 1;
         }
         self.reopen()
     }
 
     /// A socket call failed.
-    pub fn failed(&mut self, failure: Failure, meter: &mut Meter) -> Step {
+    pub fn failed(&mut self, failure: SocketFailure, recorder: &mut Recorder) -> Step {
         match self.phase {
-            // The server closed a kept connection before a byte of this request was on its way: the request is sent
-            // again on another connection. RFC 9112 section 9.3.1.
-            Phase::Sending if self.answered > 0 && self.written == 0 => self.reopen(),
-            Phase::Connecting | Phase::Sending | Phase::Receiving => self.fail(
+            // The server closed a kept connection before a byte of this request was sent. The request is sent again on
+            // another connection. RFC 9112 section 9.3.1.
+            ConnectionPhase::Sending if self.answered > 0 && self.written == 0 => self.reopen(),
+            ConnectionPhase::Connecting | ConnectionPhase::Sending | ConnectionPhase::Receiving => self.fail(
                 match failure {
-                    Failure::Refused => Class::ConnectRefused,
-                    Failure::TimedOut if self.phase == Phase::Connecting => Class::ConnectTimeout,
-                    Failure::TimedOut => Class::ReadTimeout,
-                    Failure::Reset => Class::Reset,
-                    Failure::Closed => Class::Closed,
+                    SocketFailure::Refused => OutcomeClass::ConnectRefused,
+                    SocketFailure::TimedOut if self.phase == ConnectionPhase::Connecting => {
+                        OutcomeClass::ConnectTimeout
+                    }
+                    SocketFailure::TimedOut => OutcomeClass::ReadTimeout,
+                    SocketFailure::Reset => OutcomeClass::Reset,
+                    SocketFailure::Closed => OutcomeClass::Closed,
                 },
-                meter,
+                recorder,
             ),
-            Phase::Down | Phase::Idle | Phase::Closing => self.reopen(),
+            ConnectionPhase::Down | ConnectionPhase::Idle | ConnectionPhase::Closing => self.reopen(),
         }
     }
 
-    /// Time has passed: looks whether a deadline has, too.
+    /// Time has passed: checks whether the deadline has passed, too.
     #[inline]
-    pub fn tick(&mut self, now: Nanos, meter: &mut Meter) -> Step {
-        if now < self.deadline { Step::Wait } else { self.expired(meter) }
+    pub fn tick(&mut self, now: Nanos, recorder: &mut Recorder) -> Step {
+        if now < self.deadline { Step::Wait } else { self.expired(recorder) }
     }
 
-    fn expired(&mut self, meter: &mut Meter) -> Step {
+    fn expired(&mut self, recorder: &mut Recorder) -> Step {
         match self.phase {
-            Phase::Connecting => self.fail(Class::ConnectTimeout, meter),
-            Phase::Sending | Phase::Receiving => self.fail(Class::ReadTimeout, meter),
-            Phase::Closing => {
-                meter.close_ignored += 1;
+            ConnectionPhase::Connecting => self.fail(OutcomeClass::ConnectTimeout, recorder),
+            ConnectionPhase::Sending | ConnectionPhase::Receiving => self.fail(OutcomeClass::ReadTimeout, recorder),
+            ConnectionPhase::Closing => {
+                recorder.close_ignored += 1;
                 self.reopen()
             }
-            Phase::Down | Phase::Idle => Step::Wait,
+            ConnectionPhase::Down | ConnectionPhase::Idle => Step::Wait,
         }
     }
 
-    fn fail(&mut self, class: Class, meter: &mut Meter) -> Step {
+    fn fail(&mut self, class: OutcomeClass, recorder: &mut Recorder) -> Step {
         if self.in_flight {
             self.in_flight = false;
-            meter.ends[class] += 1;
+            recorder.outcomes[class] += 1;
         }
-        self.phase = Phase::Down;
+        self.phase = ConnectionPhase::Down;
         self.deadline = NEVER;
         Step::Reopen(self.back_off())
     }
 
-    /// Gives the connection up without a failure. One that carried nothing pauses all the same, or a server that closes
-    /// everything at once would make us spin.
+    /// Gives up the connection without counting a failure. If it carried no answer, the client backs off all the same.
+    /// Otherwise a server that closes every connection at once would make the client spin.
     fn reopen(&mut self) -> Step {
-        self.phase = Phase::Down;
+        self.phase = ConnectionPhase::Down;
         self.deadline = NEVER;
         Step::Reopen(if self.answered > 0 { 0 } else { self.back_off() })
     }

@@ -1,10 +1,10 @@
-//! Two runs: joined into one, or held against each other; and one run in which a target stands beside itself.
+//! Ranks the cells of a run, merges or compares two runs, and reports the noise of an A/A run (each target twice).
 
 use crate::results::{Cell, Results, Trial, Verdict};
 use crate::{measure, stats, verdict};
 use std::io::{self, Write};
 
-/// The figures that are compared, and whether more is better.
+/// The figures that are compared: name, whether a higher value is better, and the value of a trial.
 type Compared = (&'static str, bool, fn(&Trial) -> Option<f64>);
 const COMPARED: [Compared; 3] = [
     ("req/s", true, |trial| Some(trial.throughput)),
@@ -12,13 +12,13 @@ const COMPARED: [Compared; 3] = [
     ("CPU/r", false, |trial| trial.server.cpu_us_per_request),
 ];
 
-/// The value of each trial that was not cut short; empty if one has none.
+/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
 fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> {
     let whole = cell.trials.iter().filter(|trial| !trial.aborted);
     whole.map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
-/// Ranks the valid cells under the same load among each other, by throughput, 99th percentile and CPU a request.
+/// Ranks the valid cells under the same load by throughput, 99th percentile of the latency, and CPU time a request.
 pub fn rank(cells: &mut [Cell]) {
     let mut done: Vec<usize> = Vec::new();
     for first in 0..cells.len() {
@@ -28,8 +28,8 @@ pub fn rank(cells: &mut [Cell]) {
         let group: Vec<usize> = (first..cells.len()).filter(|&at| cells[at].same_load(&cells[first])).collect();
         done.extend(&group);
         let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
-        let by = |(_, more, value): Compared| {
-            stats::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), more)
+        let by = |(_, higher_is_better, value): Compared| {
+            stats::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), higher_is_better)
         };
         let [throughput, p99, cpu] = COMPARED.map(by);
         for (place, &at) in valid.iter().enumerate() {
@@ -39,11 +39,11 @@ pub fn rank(cells: &mut [Cell]) {
     }
 }
 
-/// Joins two runs: cells of the same load have the trials of both, each with its own histograms; others stand beside
-/// each other.
+/// Merges two runs. A cell that both have gets the trials of both, each with its own histograms; the other cells are
+/// kept as they are.
 ///
 /// # Errors
-/// What keeps them apart: another schema, machine, window or limit.
+/// Why the runs cannot be merged: another schema, machine, window or limit.
 pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     if first.schema != second.schema {
         return Err(format!("the schemas differ: {} and {}", first.schema, second.schema));
@@ -91,7 +91,7 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
         mine.verdict = stays.unwrap_or(Verdict::Valid);
         mine.server_cpus = mine.server_cpus.or(cell.server_cpus);
         if !mine.trials.is_empty() {
-            measure::sum_up(mine);
+            measure::summarise(mine);
         }
         match stays {
             Some(_) => mine.reasons = reasons,
@@ -110,11 +110,11 @@ fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
     }
 }
 
-/// Prints what changed from one run to the other beyond noise: the ratio of second to first with its 95 % interval, for
-/// each cell that both have. The pairs are corrected for their number (Holm).
+/// Prints what changed beyond noise from the first run to the second: the ratio of second to first with its 95 %
+/// interval, for each cell that both have. Holm's method corrects for the number of comparisons.
 ///
 /// # Errors
-/// What `out` said.
+/// An error of writing to `out`.
 pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
     let mut found = Vec::new();
     for before in &first.cells {
@@ -126,12 +126,15 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: {}, so not compared", before.key(), invalid.verdict.name())?;
             continue;
         }
-        for (name, more, value) in COMPARED {
+        for (name, higher_is_better, value) in COMPARED {
             match stats::unpaired(&values(before, value), &values(after, value)) {
-                Some(ratio) => found.push((before.key(), name, more, ratio)),
-                None => {
-                    writeln!(out, "{}: {name}: needs {} trials with that figure in each", before.key(), stats::TRIALS)?
-                }
+                Some(ratio) => found.push((before.key(), name, higher_is_better, ratio)),
+                None => writeln!(
+                    out,
+                    "{}: {name}: needs {} trials with that figure in each",
+                    before.key(),
+                    stats::MIN_TRIALS
+                )?,
             }
         }
     }
@@ -140,40 +143,43 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: only in {}", after.key(), second.run_id)?;
         }
     }
-    let real = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((key, name, more, ratio), real) in found.iter().zip(real) {
-        let word = match (real, (ratio.ratio > 1.0) == *more) {
+    let significant = stats::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
+    for ((key, name, higher_is_better, ratio), significant) in found.iter().zip(significant) {
+        let judgement = match (significant, (ratio.ratio > 1.0) == *higher_is_better) {
             (false, _) => "no change beyond noise",
             (true, true) => "better",
             (true, false) => "worse",
         };
-        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {word}", ratio.ratio, ratio.low, ratio.high)?;
+        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {judgement}", ratio.ratio, ratio.low, ratio.high)?;
     }
     Ok(())
 }
 
-/// What a target's twin is called in a run of A against A.
-pub fn twin(target: &str) -> String {
+/// The name of a target's second copy in an A/A run.
+pub fn aa_name(target: &str) -> String {
     format!("{target} again")
 }
 
-/// Prints what a run of targets beside their twins says of this machine's noise: how much the same differs from itself,
-/// and which difference is too small to be seen with as many trials.
+/// Prints what an A/A run shows of this machine's noise: how much a target differs from its own copy, and which
+/// difference is too small to be detected with this number of trials.
 ///
 /// # Errors
-/// What `out` said.
-pub fn noise(results: &Results, out: &mut dyn Write) -> io::Result<()> {
+/// An error of writing to `out`.
+pub fn print_noise(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nThe same target twice: how much noise this machine has")?;
     for cell in &results.cells {
-        let pair = results.cells.iter().find(|other| other.target == twin(&cell.target) && other.same_load(cell));
-        let Some(pair) = pair else { continue };
+        let copy = results.cells.iter().find(|other| other.target == aa_name(&cell.target) && other.same_load(cell));
+        let Some(copy) = copy else { continue };
         for (name, _, value) in COMPARED {
-            let Some(ratio) = stats::paired(&values(cell, value), &values(pair, value)) else { continue };
-            let half = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
-            write!(out, "{}: {name}: differences below {half:.1} % are noise", cell.key())?;
+            let Some(ratio) = stats::paired(&values(cell, value), &values(copy, value)) else { continue };
+            let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
+            write!(out, "{}: {name}: differences below {half_width:.1} % are noise", cell.key())?;
             if ratio.p < stats::ALPHA {
                 let off = (ratio.ratio - 1.0) * 100.0;
-                write!(out, "; warning: the same differs from itself by {off:+.1} %, as it does in one run of twenty")?;
+                write!(
+                    out,
+                    "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
+                )?;
             }
             writeln!(out)?;
         }
@@ -196,13 +202,13 @@ mod tests {
                 (one.requests, one.ok) = (1_000, 1_000);
                 cell.trials.push(one);
             }
-            measure::sum_up(cell);
+            measure::summarise(cell);
         }
         made
     }
 
     #[test]
-    fn invalid_cells_are_not_ranked() {
+    fn a_cell_that_is_not_valid_is_not_ranked() {
         let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
         run.cells[1].verdict = Verdict::Starved;
         rank(&mut run.cells);
@@ -212,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_joins_trials_and_keeps_every_histogram() {
+    fn a_merged_cell_has_the_trials_of_both_runs_with_their_histograms() {
         let (first, second) = (run("r", &[("a", 100.0)], 2), run("s", &[("a", 100.0), ("b", 50.0)], 3));
         let merged = merge(first.clone(), second.clone()).unwrap();
         assert_eq!((merged.cells.len(), merged.cells[0].trials.len()), (2, 5));
@@ -226,23 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_beyond_noise_are_changes() {
-        let said = |first: &Results, second: &Results| {
+    fn only_a_change_beyond_noise_is_reported_as_a_change() {
+        let printed = |first: &Results, second: &Results| {
             let mut out = Vec::new();
             print(first, second, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let before = run("r", &[("a", 100.0)], 5);
-        assert!(said(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
-        assert!(said(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
-        assert!(said(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
-        assert!(said(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
+        assert!(printed(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
+        assert!(printed(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
+        assert!(printed(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
+        assert!(printed(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
     }
 
     #[test]
-    fn a_target_beside_itself_says_how_much_is_noise() {
+    fn an_aa_run_prints_which_differences_are_noise() {
         let mut out = Vec::new();
-        noise(&run("r", &[("a", 100.0), (&twin("a"), 100.0)], 5), &mut out).unwrap();
+        print_noise(&run("r", &[("a", 100.0), (&aa_name("a"), 100.0)], 5), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("req/s: differences below 0.0 % are noise\n"), "{text}");
     }

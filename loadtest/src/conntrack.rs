@@ -1,21 +1,21 @@
-//! The kernel's table of tracked connections.
+//! Watches the kernel's table of tracked connections, which can fill up and make a good server look broken.
 //!
-//! A machine with Docker has one, for loopback too. It remembers a connection for two minutes after its end
-//! (`nf_conntrack_tcp_timeout_time_wait`), and when it is full, new connections are dropped: without a word to anybody,
-//! so that a good server looks as if it hung.
+//! A machine with Docker has this table, also for loopback. The table keeps a connection for two minutes after its end
+//! (`nf_conntrack_tcp_timeout_time_wait`). When it is full, the kernel drops new connections without any error, so that
+//! a good server seems to hang.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No trial opens more connections a second than this.
+/// The assumed limit of connections that a trial opens in a second.
 const OPENED_A_SECOND: f64 = 20_000.0;
-/// After so long, what was in the table is gone.
+/// The longest wait: after this time, all old entries have expired.
 const LONGEST: Duration = Duration::from_secs(150);
 const TICK: Duration = Duration::from_millis(100);
 
-/// How full the table is: entries, and how many there may be.
+/// The entries in the table, and its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Table {
     entries: u64,
@@ -23,7 +23,7 @@ struct Table {
 }
 
 impl Table {
-    /// `None` where connections are not tracked.
+    /// Reads the table; `None` if connections are not tracked.
     fn now() -> Option<Table> {
         let number = |name: &str| {
             let text = fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}"));
@@ -32,19 +32,22 @@ impl Table {
         Some(Table { entries: number("count")?, most: number("max")? })
     }
 
-    /// Is there room for `connections`, as far as there can be? What is not ours may fill half of it for good.
+    /// Whether the table has room for `connections`, or at least half of the table free for them: entries of other
+    /// programs may fill the other half permanently.
     fn has_room_for(self, connections: u64) -> bool {
         self.entries + connections.min(self.most / 2) <= self.most
     }
 }
 
-/// Connections that a trial puts into the table: all that it opens, if they are closed again within it.
-pub fn opened(concurrent: usize, are_kept: bool, time: Duration) -> u64 {
+/// The number of entries that a trial needs: its connections, and if these are closed within it, all connections that
+/// it opens.
+pub fn entries_needed(concurrent: usize, are_kept: bool, time: Duration) -> u64 {
     let again = if are_kept { 0.0 } else { time.as_secs_f64() * OPENED_A_SECOND };
     concurrent as u64 + again as u64
 }
 
-/// Waits until the table has room for so many connections, or `stop`; calls `waits` once if it has to.
+/// Waits until the table has room for this number of connections, or until `stop`. Calls `waits` once if it has to
+/// wait.
 pub fn wait_for_room(connections: u64, stop: &AtomicBool, waits: impl FnOnce()) {
     let is_full = || Table::now().is_some_and(|table| !table.has_room_for(connections));
     if !is_full() {
@@ -57,13 +60,13 @@ pub fn wait_for_room(connections: u64, stop: &AtomicBool, waits: impl FnOnce()) 
     }
 }
 
-/// Packets that the kernel has dropped so far since the table was full. (What is new in the table may push out what is
-/// old, which harms nobody and is counted elsewhere.)
+/// The number of packets that the kernel has dropped so far because the table was full. (When a new entry replaces an
+/// old one, that does no harm and has another counter.)
 pub fn dropped() -> u64 {
     fs::read_to_string("/proc/net/stat/nf_conntrack").map_or(0, |text| sum(&text, "drop"))
 }
 
-/// A column's sum over all CPUs, which have a line each, in hexadecimal.
+/// Sums a column over all CPUs. Each CPU has a line, with numbers in hexadecimal.
 fn sum(text: &str, column: &str) -> u64 {
     let mut lines = text.lines().map(str::split_whitespace);
     let Some(at) = lines.next().and_then(|mut heads| heads.position(|head| head == column)) else { return 0 };
@@ -83,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn room_is_needed_for_what_a_trial_opens() {
+    fn a_trial_needs_room_for_the_connections_that_it_opens() {
         let table = Table { entries: 900, most: 1000 };
         assert!(table.has_room_for(100) && !table.has_room_for(101));
         assert!(Table { entries: 500, most: 1000 }.has_room_for(u64::MAX), "more than half is never waited for");
-        assert_eq!(opened(64, true, Duration::from_secs(9)), 64);
-        assert_eq!(opened(64, false, Duration::from_millis(500)), 10_064);
+        assert_eq!(entries_needed(64, true, Duration::from_secs(9)), 64);
+        assert_eq!(entries_needed(64, false, Duration::from_millis(500)), 10_064);
     }
 }

@@ -1,4 +1,4 @@
-//! What the target costs: from its own metrics, or from its process tree.
+//! Samples the cost of the target (CPU, memory, system calls) from its own metrics or from its process tree.
 
 use crate::scrape;
 use crate::target::Url;
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the figures come from.
+/// The source of the cost figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CostSource {
-    /// Prometheus text at this address, with the `process_tree_*` metrics of our services.
+    /// Prometheus text at this URL, with the `process_tree_*` metrics of the lab's services.
     Metrics(Url),
-    /// This process and all below it, which live on this machine.
+    /// This process on this machine, with all its descendants.
     ProcessTree(i32),
-    /// Nowhere; all figures will be missing.
+    /// No source; all figures will be missing.
     None,
 }
 
-/// Running totals and states of the target at one point in time. `None`: could not be had.
+/// Totals and states of the target at one point in time. `None` means that the figure is missing.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// CPU seconds, user and system.
@@ -31,45 +31,45 @@ pub struct Snapshot {
     pub system: Option<f64>,
     /// Memory in bytes: PSS, or the control group's.
     pub memory: Option<f64>,
-    /// The highest memory so far in bytes.
+    /// The highest memory use so far, in bytes.
     pub peak_memory: Option<f64>,
-    /// Processes that live.
+    /// Living processes.
     pub processes: Option<f64>,
-    /// Threads that live.
+    /// Living threads.
     pub threads: Option<f64>,
     /// Open descriptors.
     pub open_fds: Option<f64>,
-    /// Context switches because a thread waited.
+    /// Voluntary context switches: a thread had to wait.
     pub voluntary_switches: Option<f64>,
-    /// Context switches because a thread's time was up.
+    /// Involuntary context switches: a thread's time slice was over.
     pub involuntary_switches: Option<f64>,
-    /// Page faults without input.
+    /// Minor page faults, which need no input from a disk.
     pub minor_faults: Option<f64>,
-    /// Page faults with input.
+    /// Major page faults, which need input from a disk.
     pub major_faults: Option<f64>,
     /// System calls that the service's own code counted.
     pub syscalls: Option<f64>,
 }
 
-/// Takes snapshots of one target.
-pub struct Cost {
+/// Takes cost snapshots of one target.
+pub struct CostSampler {
     source: CostSource,
     tree: Option<Tree>,
     /// Why the last snapshot failed.
     problem: Option<String>,
 }
 
-impl Cost {
-    /// Begins to watch.
-    pub fn new(source: CostSource) -> Cost {
+impl CostSampler {
+    /// Prepares to sample from this source.
+    pub fn new(source: CostSource) -> CostSampler {
         let tree = match source {
             CostSource::ProcessTree(pid) => Some(Tree::new(Pid::from_raw(pid))),
             _ => None,
         };
-        Cost { source, tree, problem: None }
+        CostSampler { source, tree, problem: None }
     }
 
-    /// The present figures. What cannot be had is missing; [`Cost::missing`] says why.
+    /// Takes a snapshot. Figures may be missing; [`CostSampler::missing`] says why.
     pub fn snapshot(&mut self) -> Snapshot {
         let result = match (&self.source, &mut self.tree) {
             (CostSource::Metrics(url), _) => scraped(url),
@@ -82,7 +82,7 @@ impl Cost {
         })
     }
 
-    /// Why a figure is missing.
+    /// Returns why a figure is missing.
     pub fn missing(&self) -> String {
         match (&self.problem, &self.source) {
             (_, CostSource::None) => "the target has neither --metrics nor --target-pid".into(),

@@ -1,12 +1,13 @@
-//! The results as comma-separated values (RFC 4180, with line feeds): a line for each cell.
+//! Writes the results as comma-separated values (RFC 4180, with line feeds): a line for each cell.
 
 use crate::results::{Cell, Results};
 use std::io::{self, Write};
 
-/// Writes all cells. A figure is three fields, its median and the ends of its interval; one that could not be had is empty.
+/// Writes all cells. A figure has three fields: its median and the two ends of its interval. A missing value is an
+/// empty field.
 ///
 /// # Errors
-/// What `out` said.
+/// An error of writing to `out`.
 pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     let names = results.cells.first().map(Cell::named_figures).unwrap_or_default();
     write!(
@@ -53,7 +54,7 @@ mod tests {
     use crate::results::tests::results;
 
     #[test]
-    fn every_line_has_every_field() {
+    fn every_line_has_the_same_fields() {
         let mut results = results(&["a", "b"]);
         results.cells[0].throughput = Figure::of(&[5.0, 1.0, 4.0, 2.0, 3.0]);
         results.cells[1].target = "b, \"the\" other".into();

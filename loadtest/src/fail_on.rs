@@ -1,4 +1,4 @@
-//! Conditions that every cell has to meet: `p99<50ms`, `errors<0.1%`, `throughput>1000`.
+//! The conditions of `--fail-on` that every cell has to meet: `p99<50ms`, `errors<0.1%`, `throughput>1000`.
 
 use crate::figures::Figure;
 use crate::parse_duration;
@@ -6,7 +6,7 @@ use crate::results::{Cell, Results, Verdict};
 use std::fmt;
 use std::str::FromStr;
 
-/// One condition.
+/// One condition of `--fail-on`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
     text: String,
@@ -48,12 +48,12 @@ impl fmt::Display for Condition {
 }
 
 impl Condition {
-    /// Whether it is about failed requests, which then need not fail the run by themselves.
+    /// Whether the condition is about failed requests. Then failed requests alone do not fail the run.
     pub fn is_about_errors(&self) -> bool {
         self.figure == "errors"
     }
 
-    /// The cell's figure, in microseconds where it is a time; medians over the trials.
+    /// The cell's figure, as the median over its trials; times are in microseconds.
     fn value(&self, cell: &Cell) -> Option<f64> {
         let median = |figure: Option<Figure>| figure.map(|figure| figure.median);
         match self.figure.as_str() {
@@ -69,8 +69,8 @@ impl Condition {
         }
     }
 
-    /// A line for each cell that does not meet it. One whose figure could not be had does not; unsupported ones are left
-    /// out.
+    /// Returns a line for each cell that does not meet the condition. A cell without that figure does not meet it;
+    /// unsupported cells are left out.
     pub fn crossed(&self, results: &Results) -> Vec<String> {
         let tried = results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
         let lines = tried.filter_map(|cell| {
@@ -94,7 +94,7 @@ mod tests {
     use crate::results::tests::results;
 
     #[test]
-    fn conditions_are_met_or_crossed() {
+    fn a_condition_lists_the_cells_that_do_not_meet_it() {
         let mut results = results(&["a"]);
         let cell = &mut results.cells[0];
         cell.latency_us.p99 = Figure::of(&[49_000.0]);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones_say_what_to_write() {
+    fn a_wrong_condition_is_refused_with_an_example() {
         for bad in ["p99", "p99<50", "p98<5ms", "errors<1", "throughput>many", "<5ms", "cpu>-1us"] {
             let why = bad.parse::<Condition>().unwrap_err();
             assert!(why.contains("write it as in p99<50ms"), "{why}");

@@ -1,4 +1,4 @@
-//! Figures of a trial, and what several trials make of them.
+//! Figures of a trial, and their medians and intervals over several trials.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// Sums up the values of the trials; `None` if there are none.
+    /// Summarises the values of the trials; `None` if there are none.
     ///
     /// The interval is the narrowest pair of order statistics that holds the true median with a probability of at least
     /// 93 %, whatever the distribution: with five trials the lowest and the highest value (1 - 2 × 0.5^5 = 93.75 %).
@@ -29,16 +29,16 @@ impl Figure {
         };
         let cut = interval(count);
         let (low, high) = (cut.map(|cut| values[cut]), cut.map(|cut| values[count - 1 - cut]));
-        Some(Figure { median: tidy(median), low: low.map(tidy), high: high.map(tidy) })
+        Some(Figure { median: nine_digits(median), low: low.map(nine_digits), high: high.map(nine_digits) })
     }
 }
 
-/// Nine significant digits: more than any measurement has, and few enough to survive JSON unchanged.
-pub(crate) fn tidy(value: f64) -> f64 {
+/// Rounds to nine significant digits: more than any measurement has, and few enough to survive JSON unchanged.
+pub(crate) fn nine_digits(value: f64) -> f64 {
     format!("{value:.8e}").parse().unwrap_or(value)
 }
 
-/// How many values to leave out at either end.
+/// The number of sorted values to leave out at either end of the interval; `None` with fewer than five values.
 fn interval(count: usize) -> Option<usize> {
     if count < 5 {
         return None;
@@ -56,7 +56,8 @@ fn interval(count: usize) -> Option<usize> {
     }
 }
 
-/// Declares a group of figures that is the same for a trial (`T = Option<f64>`) and for a cell (`T = Option<Figure>`).
+/// Declares a group of figures that has the same fields for a trial (`T = Option<f64>`) and for a cell (`T =
+/// Option<Figure>`).
 macro_rules! figures {
     ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident),* $(,)? }) => {
         $(#[$about])*
@@ -67,7 +68,7 @@ macro_rules! figures {
         }
 
         impl $name<Option<f64>> {
-            /// Sums up the trials, each figure by `figure`, which is given its name.
+            /// Summarises the trials: `figure` gets the name of each figure and its values.
             pub fn combine(
                 trials: &[&Self],
                 mut figure: impl FnMut(&str, Vec<Option<f64>>) -> Option<Figure>,
@@ -91,28 +92,28 @@ figures! {
         p99,
         /// 99.9th percentile.
         p999,
-        /// The longest.
+        /// The maximum.
         max,
     }
 }
 
 figures! {
-    /// What the target cost in the window.
+    /// The target's cost in the window.
     ServerCost {
-        /// CPU time a request, in microseconds, over the whole process tree.
+        /// CPU time per request, in microseconds, over the whole process tree.
         cpu_us_per_request,
-        /// CPU time in user mode a request, in microseconds.
+        /// CPU time in user mode per request, in microseconds.
         user_us_per_request,
-        /// CPU time in the kernel a request, in microseconds.
+        /// CPU time in the kernel per request, in microseconds.
         system_us_per_request,
         /// CPUs in use on average: CPU time over the length of the window.
         cpus_used,
         /// Memory under load in bytes, at the end of the window.
         memory_bytes,
-        /// The highest memory so far in bytes.
+        /// The highest memory use so far, in bytes.
         peak_memory_bytes,
-        /// Memory that came with the load, divided by the connections, those beside the measured ones included, in bytes.
-        /// Means something for a target that was started for this trial.
+        /// Growth of memory under load, divided by the number of connections (background connections included), in
+        /// bytes. Meaningful only for a target that was started for this trial.
         memory_bytes_per_connection,
         /// Processes at the end of the window.
         processes,
@@ -120,31 +121,30 @@ figures! {
         threads,
         /// Open descriptors at the end of the window.
         open_fds,
-        /// Context switches a request because a thread waited.
+        /// Voluntary context switches per request: a thread had to wait.
         voluntary_switches_per_request,
-        /// Context switches a request because a thread's time was up.
+        /// Involuntary context switches per request: a thread's time slice was over.
         involuntary_switches_per_request,
-        /// Page faults a request without input.
+        /// Minor page faults per request, which need no input from a disk.
         minor_faults_per_request,
-        /// Page faults a request with input.
+        /// Major page faults per request, which need input from a disk.
         major_faults_per_request,
-        /// System calls a request, as counted by the service's own code.
+        /// System calls per request, as counted by the service's own code.
         syscalls_per_request,
     }
 }
 
 figures! {
-    /// What the load generator itself cost in the window.
+    /// The load generator's own cost in the window.
     ClientCost {
-        /// CPU time a request of all client threads, polling in vain left out, in microseconds.
+        /// CPU time of all client threads per request, without fruitless polling, in microseconds.
         cpu_us_per_request,
-        /// Share of the window that the busiest client thread was on a CPU, polling in vain left out, 0 to 1.
+        /// Share of the window that the busiest client thread was on a CPU, without fruitless polling, 0 to 1.
         busiest_thread,
-        /// Share of the window that a client thread polled in vain, its next request being due too soon for a sleep, 0 to 1;
-        /// of the one that polled the most.
+        /// The largest share of the window that a client thread spent on fruitless polling, because its next request
+        /// was due too soon for a sleep, 0 to 1.
         polling,
-        /// Share of the window that a client thread was ready to run and was kept from a CPU, 0 to 1; of the one that
-        /// waited the longest.
+        /// The largest share of the window for which a client thread was ready to run but had no CPU, 0 to 1.
         longest_cpu_wait,
         /// Connections that were established at the end of the window.
         established,
@@ -152,14 +152,14 @@ figures! {
 }
 
 figures! {
-    /// How an open loop's schedule was kept. Nothing in a closed loop.
+    /// How well an open loop's schedule was kept. Empty in a closed loop.
     Pace {
         /// Requests a second that were due in the window.
         offered_per_second,
-        /// Complete answers a second, as a share of that.
+        /// Complete answers a second, as a share of the offered rate.
         achieved_share,
-        /// Requests that were due in the window and still waited for a connection at its end; they are among those that
-        /// ended as `aborted_at_end`.
+        /// Requests that were due in the window and still waited for a connection at its end; they are among the
+        /// requests with the outcome `aborted_at_end`.
         unsent,
     }
 }
@@ -172,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_and_intervals() {
+    fn a_figure_has_the_median_and_its_order_statistics_interval() {
         assert_eq!(Figure::of(&[]), None);
         assert_eq!(Figure::of(&[4.0, 2.0]), Some(Figure { median: 3.0, low: None, high: None }));
         let five = Figure::of(&[5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
         assert_eq!((five.median, five.low, five.high), (3.0, Some(1.0), Some(5.0)));
-        // The binomial tables say: ranks 2 and 8 of 9 hold the median in 96.1 %, ranks 3 and 7 in 82 %.
+        // According to the binomial tables, ranks 2 and 8 of 9 contain the median in 96.1 %, ranks 3 and 7 in 82 %.
         assert_eq!(interval(9), Some(1));
         assert_eq!(interval(20), Some(5));
     }

@@ -1,4 +1,4 @@
-//! What can be done with results that are there: show, merge, compare.
+//! The commands that work on finished results: show, merge, compare.
 
 use clap::{Parser, Subcommand};
 use loadtest::results::Results;
@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-/// The words that ask for it.
+/// The names of these commands.
 pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
 
 #[derive(Debug, Parser)]
@@ -21,29 +21,29 @@ struct Files {
 enum Command {
     /// Print the table of a run again
     Show {
-        /// Its results.json
+        /// The results.json of the run
         file: PathBuf,
     },
     /// Join two runs with the same settings: the trials of both
     Merge {
-        /// One results.json
+        /// The results.json of the first run
         first: PathBuf,
-        /// Another one
+        /// The results.json of the second run
         second: PathBuf,
         /// File for the joined results; without it, the table is printed
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
-    /// Say what changed from one run to another beyond noise; needs five trials in each
+    /// Print what changed from one run to another beyond noise; needs five trials in each
     Compare {
-        /// results.json before
+        /// results.json of the first run
         first: PathBuf,
-        /// results.json after
+        /// results.json of the second run
         second: PathBuf,
     },
 }
 
-/// Does what the arguments ask for.
+/// Runs the command that the arguments name.
 ///
 /// # Errors
 /// One line that says what is wrong with a file.
@@ -64,7 +64,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), String> {
             compare::print(&Results::load(&first)?, &Results::load(&second)?, &mut out)
         }
     };
-    // A reader that has gone away (`| head`) is no failure.
+    // It is not a failure when the reader of standard output has gone away (`| head`).
     drop(printed);
     Ok(())
 }

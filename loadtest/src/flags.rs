@@ -1,9 +1,9 @@
-//! The flags of a run, the same in every program that runs one.
+//! The flags that describe a run; every program that runs one (`loadtest`, the lab) has the same.
 
 use crate::engine::allowed_cpus;
 use crate::fail_on::Condition;
 use crate::machine;
-use crate::plan::{Crowd, DEFAULT_BUSY_WORKLOAD, PerConnection, Plan, Schedule, parse_ramp, parse_rate};
+use crate::plan::{BackgroundLoad, DEFAULT_BUSY_WORKLOAD, PerConnection, Plan, Schedule, parse_ramp, parse_rate};
 use crate::results::Results;
 use crate::{csv, parse_duration};
 use clap::Args;
@@ -12,69 +12,69 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What to measure, how long, and where the results go.
+/// What to measure, for how long, and where the results go.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Paths to ask for, with a method before it where it is not GET ("POST /counter"); a list, or repeated
+    /// Paths to request, with a method before the path unless it is GET ("POST /counter"); a list, or repeated
     #[arg(long, value_name = "PATH", value_delimiter = ',', default_value = "/")]
     workload: Vec<String>,
-    /// Connections at a time; a list makes a sweep
+    /// Number of concurrent connections; a list makes a sweep
     #[arg(short, long, value_name = "N", value_delimiter = ',', default_value = "64")]
     concurrency: Vec<usize>,
     /// Requests that a connection carries before it is closed: a number or 'unlimited'; a list
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "unlimited")]
     requests_per_connection: Vec<PerConnection>,
-    /// Open loop: requests a second over all connections, sent when they are due whether or not the last ones were
-    /// answered; latency counts from then. Suffixes k and M; a list
+    /// Open loop: requests a second over all connections, each sent when it is due, whether or not earlier ones were
+    /// answered; latency counts from the due time. Suffixes k and M; a list
     #[arg(short = 'R', long, value_name = "RATE", value_delimiter = ',', value_parser = parse_rate)]
     rate: Vec<f64>,
-    /// Open loop whose rate changes evenly over the duration, as in 100-10k
+    /// Open loop whose rate changes linearly over the duration, as in 100-10k
     #[arg(long, value_name = "FROM-TO", value_parser = parse_ramp)]
     ramp: Option<Schedule>,
     /// Closed loop first, then open loop at 50, 75, 90 and 110 % of each target's own ceiling, and at 50 and 90 % of
-    /// the lowest one
+    /// the lowest ceiling
     #[arg(long, conflicts_with_all = ["rate", "ramp"])]
     knee: bool,
-    /// Idle connections beside the measured ones: each made one request
+    /// Idle background connections: each has made one request, and stays open
     #[arg(long, value_name = "N", default_value = "0")]
     idle: usize,
-    /// Connections beside the measured ones whose request comes a byte at a time and never ends
+    /// Background connections that send a request one byte at a time and never complete it
     #[arg(long, value_name = "N", default_value = "0")]
     slow_senders: usize,
-    /// Connections beside the measured ones that ask for /files/1m and read it in small pieces
+    /// Background connections that request /files/1m and read the answer in small pieces
     #[arg(long, value_name = "N", default_value = "0")]
     slow_readers: usize,
-    /// Clients beside the measured ones that connect, ask and reset, a hundred times a second each
+    /// Background clients that connect, send a request and reset the connection, a hundred times a second each
     #[arg(long, value_name = "N", default_value = "0")]
     resetters: usize,
-    /// Clients beside the measured ones that ask for --busy-workload, on a connection a request, again and again
+    /// Background clients that send --busy-workload again and again, one request a connection
     #[arg(long, value_name = "N", default_value = "0")]
     busy: usize,
-    /// What the busy ones ask for
+    /// What the --busy clients request
     #[arg(long, value_name = "PATH", default_value = DEFAULT_BUSY_WORKLOAD)]
     busy_workload: String,
     /// Length of the measured part of a trial
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     duration: Duration,
-    /// Load before the measured part [default: a tenth of the duration, at most 1s]
+    /// Load before the measured part (warm-up) [default: a tenth of the duration, at most 1s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
-    /// Trials of each cell; from five on, figures have an interval
+    /// Trials of each cell; from five trials on, figures have an interval
     #[arg(long, value_name = "N", default_value = "1")]
     trials: usize,
-    /// Threads of the generator, each on a CPU of its own if there are enough [default: half of the CPUs]
+    /// Threads of the generator, each on its own CPU if there are enough CPUs [default: half of the CPUs]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
-    /// The longest that a request may take
+    /// Time-out of a request
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     timeout: Duration,
-    /// The longest that a connection may take to be established
+    /// Time-out for establishing a connection
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     connect_timeout: Duration,
-    /// Decides the order of the trials [default: another one each time]
+    /// Seed that decides the order of the trials [default: different each time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Folder for results.json; made if it is not there
+    /// Folder for results.json; created if it does not exist
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// File for the results as JSON
@@ -83,8 +83,8 @@ pub struct RunFlags {
     /// File for the results as CSV
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
-    /// A condition that every cell has to meet, or the exit code is 1: 'p99<50ms', 'errors<0.1%', 'throughput>1000'; a
-    /// list, or repeated
+    /// A condition that every cell has to meet, or else the exit code is 1: 'p99<50ms', 'errors<0.1%',
+    /// 'throughput>1000'; a list, or repeated
     #[arg(long, value_name = "CONDITION", value_delimiter = ',')]
     pub fail_on: Vec<Condition>,
     /// Print no progress and no table
@@ -92,7 +92,7 @@ pub struct RunFlags {
     pub quiet: bool,
 }
 
-fn is_workload(flag: &str, workload: &str) -> Result<(), String> {
+fn check_workload(flag: &str, workload: &str) -> Result<(), String> {
     let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !path.starts_with('/')
@@ -106,13 +106,13 @@ fn is_workload(flag: &str, workload: &str) -> Result<(), String> {
 }
 
 impl RunFlags {
-    /// The plan that these flags ask for.
+    /// Returns the plan that these flags ask for.
     ///
     /// # Errors
-    /// One line that says what to do.
+    /// One line that says how to correct the flags.
     pub fn plan(&self, targets: Vec<String>) -> Result<Plan, String> {
-        self.workload.iter().try_for_each(|workload| is_workload("--workload", workload))?;
-        is_workload("--busy-workload", &self.busy_workload)?;
+        self.workload.iter().try_for_each(|workload| check_workload("--workload", workload))?;
+        check_workload("--busy-workload", &self.busy_workload)?;
         let at_least_one = |flag: &str, n: usize| match n {
             0 => Err(format!("{flag} must be at least 1")),
             _ => Ok(()),
@@ -142,7 +142,7 @@ impl RunFlags {
             cpus: Vec::new(),
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
-            beside: Crowd {
+            background: BackgroundLoad {
                 idle: self.idle,
                 slow_senders: self.slow_senders,
                 slow_readers: self.slow_readers,
@@ -153,12 +153,12 @@ impl RunFlags {
         })
     }
 
-    /// Writes the file of --csv, and says on standard error which conditions of --fail-on were not met. Answers with
-    /// whether the run failed: a condition was crossed, a target could not be measured, or, unless a condition says how
-    /// many may, requests failed.
+    /// Writes the file of --csv, and prints to standard error which conditions of --fail-on were not met. Returns
+    /// whether the run failed. A run fails if a cell does not meet a condition, or a target could not be measured. It
+    /// also fails if a request failed, unless a condition on errors allows some failures.
     ///
     /// # Errors
-    /// One line: the file could not be written.
+    /// One line: the CSV file could not be written.
     pub fn conclude(&self, results: &Results) -> Result<bool, String> {
         if let Some(path) = &self.csv {
             let file = fs::File::create(path).map(std::io::BufWriter::new);
@@ -181,10 +181,11 @@ impl RunFlags {
         }
     }
 
-    /// The files to write, tried before the load so that a long run is not lost.
+    /// Opens the output files before the load, so that a long run is not lost to a path that cannot be written. Returns
+    /// the files for the JSON.
     ///
     /// # Errors
-    /// One line that says what to do.
+    /// One line that says how to correct the flags.
     pub fn output_files(&self) -> Result<Vec<PathBuf>, String> {
         let cannot = |flag: &str, path: &Path, error: std::io::Error| {
             format!("{flag} {}: {error}; name a place that you may write to", path.display())

@@ -1,16 +1,16 @@
-//! Where results go.
+//! Prepares the folder for the results.
 
 use nix::unistd::{AccessFlags, eaccess};
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Makes the folder, and sees whether it can be written to, so that a long run is not lost.
+/// Makes the folder and checks that it is writable, so that a long run is not lost.
 ///
-/// It asks instead of trying: several load tests may share the folder. eaccess(3)
+/// It asks the kernel instead of writing a file, because several load tests may share the folder. eaccess(3)
 ///
 /// # Errors
-/// What the kernel said: the folder cannot be made, or not be written to.
+/// The kernel's error: the folder cannot be made, or is not writable.
 pub fn make_writable(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     Ok(eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK)?)
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_made_and_nothing_is_left_in_it() {
+    fn a_folder_is_made_and_the_check_leaves_no_file_in_it() {
         let folder = std::env::temp_dir().join(format!("loadtest-folder-{}", std::process::id()));
         make_writable(&folder.join("a/b")).unwrap();
         assert_eq!(fs::read_dir(folder.join("a/b")).unwrap().count(), 0);

@@ -1,7 +1,8 @@
-//! A load generator whose numbers can be trusted, as a library and as the program `loadtest`.
+//! Generates HTTP load and measures throughput, latency and the server's cost; the library behind the program
+//! `loadtest` and the lab.
 //!
 //! [`run()`](run::run) takes a [`Plan`](plan::Plan), a [`Fleet`](run::Fleet) that makes targets ready, and an
-//! [`Observer`](run::Observer), and answers with [`Results`](results::Results), which [`report`] prints and
+//! [`Observer`](run::Observer). It returns [`Results`](results::Results), which [`report`] prints and
 //! [`Results::save`](results::Results::save) writes.
 
 pub mod class;
@@ -19,10 +20,10 @@ pub mod limits;
 pub mod live;
 pub mod machine;
 mod measure;
-mod meter;
 pub mod pace;
 pub mod plan;
 pub mod progress;
+mod recorder;
 pub mod remote_write;
 pub mod report;
 mod response;

@@ -1,15 +1,15 @@
-//! This process's own limits.
+//! Raises the limits of this process, and checks that the connections of a run fit in.
 
 use nix::sys::resource::{Resource, getrlimit};
 use process_tree::raise_open_file_limit;
 
-/// Descriptors beside the connections: epoll, files, metrics.
+/// Descriptors that are needed besides the connections: epoll, files, metrics.
 pub const SPARE: u64 = 64;
 
-/// Raises the limit of open files as far as it goes and sees whether `connections` fit in.
+/// Raises the limit of open files as far as possible, and checks that `connections` fit in.
 ///
 /// # Errors
-/// One line that says what to do.
+/// One line that says how to raise the limit.
 pub fn make_room(connections: usize) -> Result<(), String> {
     let _ = raise_open_file_limit();
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));

@@ -1,33 +1,34 @@
-//! How the window of a trial fares while it runs: counts, connections, and latencies in coarse buckets.
+//! The state of a trial's window while it runs: counts, open connections, and a coarse histogram of the latencies.
 
-use crate::class::Counts;
-use crate::meter::{LONGEST, Nanos};
+use crate::class::OutcomeCounts;
+use crate::recorder::{LONGEST, Nanos};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Buckets in each power of two: a latency is known to 1/32.
+/// Buckets in each power of two: the histogram resolves a latency to 1/32 of it.
 const FINE: u32 = 32;
 const BUCKETS: usize = bucket(LONGEST) + 1;
 
-/// A trial while it runs.
+/// The state of a trial at one moment of its window.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
+pub struct LiveSnapshot {
     /// Time since the window began; `None` during warm-up.
     pub since: Option<Duration>,
-    /// How the requests of the window ended so far.
-    pub ends: Counts,
-    /// Connections that are established; true to 100 ms.
+    /// The outcomes of the window's requests so far.
+    pub outcomes: OutcomeCounts,
+    /// Connections that are established; at most 100 ms old.
     pub established: usize,
-    /// Latencies of the successful requests of the window so far; true to 100 ms.
-    pub latencies: Latencies,
+    /// Latencies of the window's successful requests so far; at most 100 ms old.
+    pub latencies: CoarseHistogram,
 }
 
-/// A histogram of latencies that is small and cheap: true to 2 %. The results have exact ones.
+/// A small and cheap histogram of latencies, exact to 2 %. The results have exact histograms.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Latencies(Box<[u64; BUCKETS]>);
+pub struct CoarseHistogram(Box<[u64; BUCKETS]>);
 
-/// The bucket that counts a latency of `nanos`: one each up to 63 ns, then [`FINE`] for each power of two.
+/// The bucket that counts a latency of `nanos`: one for each nanosecond up to 63 ns, then [`FINE`] for each power of
+/// two.
 const fn bucket(nanos: Nanos) -> usize {
     let nanos = if nanos < LONGEST { nanos } else { LONGEST };
     let shift = (nanos | 1).ilog2().saturating_sub(FINE.ilog2());
@@ -41,7 +42,7 @@ fn middle(bucket: usize) -> f64 {
     low as f64 + ((1u64 << shift) - 1) as f64 / 2.0
 }
 
-impl Latencies {
+impl CoarseHistogram {
     /// Counts a latency in nanoseconds.
     #[inline]
     pub(crate) fn record(&mut self, nanos: Nanos) {
@@ -53,15 +54,15 @@ impl Latencies {
         self.0.iter().sum()
     }
 
-    /// Those that were counted after `earlier`, a former state of these.
-    pub fn since(&self, earlier: &Latencies) -> Latencies {
+    /// The latencies that were counted after `earlier`, an earlier copy of this histogram.
+    pub fn since(&self, earlier: &CoarseHistogram) -> CoarseHistogram {
         let mut since = self.clone();
         since.0.iter_mut().zip(earlier.0.iter()).for_each(|(now, then)| *now = now.saturating_sub(*then));
         since
     }
 
-    /// The latency in seconds that the share `q` of them, 0 to 1, does not exceed; `None` with fewer than 1/(1-q) of
-    /// them (with none, if `q` is 1), for then it would only be the longest.
+    /// The quantile `q` (0 to 1) of the latencies, in seconds. `None` with fewer than 1/(1-q) latencies, since the
+    /// quantile would then only be the maximum; if `q` is 1, `None` without any latency.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let count = self.count();
         if count == 0 || (q < 1.0 && (count as f64) * (1.0 - q) < 1.0 - 1e-9) {
@@ -77,36 +78,36 @@ impl Latencies {
     }
 }
 
-impl Default for Latencies {
-    fn default() -> Latencies {
-        Latencies(Box::new([0; BUCKETS]))
+impl Default for CoarseHistogram {
+    fn default() -> CoarseHistogram {
+        CoarseHistogram(Box::new([0; BUCKETS]))
     }
 }
 
-impl fmt::Debug for Latencies {
+impl fmt::Debug for CoarseHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} latencies", self.count())
     }
 }
 
-/// [`Latencies`] that one thread writes and another one reads.
-pub(crate) struct SharedLatencies(Box<[AtomicU64; BUCKETS]>);
+/// A [`CoarseHistogram`] that one thread writes and another one reads.
+pub(crate) struct SharedCoarseHistogram(Box<[AtomicU64; BUCKETS]>);
 
-impl SharedLatencies {
-    /// Writes them all.
-    pub(crate) fn set(&self, latencies: &Latencies) {
+impl SharedCoarseHistogram {
+    /// Stores the counts of `latencies`.
+    pub(crate) fn set(&self, latencies: &CoarseHistogram) {
         self.0.iter().zip(latencies.0.iter()).for_each(|(shared, &count)| shared.store(count, Relaxed));
     }
 
-    /// Adds them to `sum`.
-    pub(crate) fn add_to(&self, sum: &mut Latencies) {
+    /// Adds the stored counts to `sum`.
+    pub(crate) fn add_to(&self, sum: &mut CoarseHistogram) {
         sum.0.iter_mut().zip(self.0.iter()).for_each(|(sum, shared)| *sum += shared.load(Relaxed));
     }
 }
 
-impl Default for SharedLatencies {
-    fn default() -> SharedLatencies {
-        SharedLatencies(Box::new([const { AtomicU64::new(0) }; BUCKETS]))
+impl Default for SharedCoarseHistogram {
+    fn default() -> SharedCoarseHistogram {
+        SharedCoarseHistogram(Box::new([const { AtomicU64::new(0) }; BUCKETS]))
     }
 }
 
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_in_order_and_fine_enough() {
+    fn buckets_are_in_order_and_within_their_resolution() {
         let mut last = 0;
         for step in 0..40_000u64 {
             // Each number up to 1000, then ever larger steps up to the end.
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn quantiles_need_enough_latencies() {
-        let mut latencies = Latencies::default();
+        let mut latencies = CoarseHistogram::default();
         assert_eq!(latencies.quantile(1.0), None);
         (1..=99).for_each(|ms| latencies.record(ms * 1_000_000));
         assert!((latencies.quantile(0.5).unwrap() / 0.050 - 1.0).abs() < 0.02);
@@ -146,11 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn another_thread_reads_what_was_told() {
-        let (shared, mut latencies) = (SharedLatencies::default(), Latencies::default());
+    fn another_thread_reads_the_stored_counts() {
+        let (shared, mut latencies) = (SharedCoarseHistogram::default(), CoarseHistogram::default());
         (0..10).for_each(|nanos| latencies.record(nanos * 100));
         shared.set(&latencies);
-        let mut sum = Latencies::default();
+        let mut sum = CoarseHistogram::default();
         shared.add_to(&mut sum);
         assert_eq!(sum, latencies);
         shared.add_to(&mut sum);

@@ -1,4 +1,4 @@
-//! The machine that a run took place on, and the time of day.
+//! Describes the machine that a run took place on, and formats the time of day.
 
 use crate::engine::allowed_cpus;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub struct Machine {
     pub kernel: Option<String>,
     /// Model of the first CPU.
     pub cpu: Option<String>,
-    /// CPUs that are online.
+    /// Number of CPUs that are online.
     pub cpus: usize,
     /// CPUs that the generator may use.
     pub cpus_allowed: Vec<usize>,
@@ -23,7 +23,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine.
+    /// Describes this machine.
     pub fn here() -> Machine {
         let line = |file: &str, name: &str| {
             let text = read_to_string(file).ok()?;
@@ -43,7 +43,7 @@ impl Machine {
     }
 }
 
-/// CPUs that are online on this machine.
+/// Number of CPUs that are online on this machine.
 pub fn online_cpus() -> usize {
     use nix::unistd::{SysconfVar, sysconf};
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
@@ -67,13 +67,13 @@ fn civil(time: SystemTime) -> [u64; 6] {
     [year, month, day, rest / 3600, rest / 60 % 60, rest % 60]
 }
 
-/// The time as RFC 3339 has it, in UTC.
+/// Formats the time as in RFC 3339, in UTC.
 pub fn rfc3339(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = civil(time);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A name for a run that begins at `time`: `20261123-194500-1a2b`. Its last digits come from the nanoseconds.
+/// The name of a run that begins at `time`: `20261123-194500-1a2b`. The last digits are derived from the nanoseconds.
 pub fn run_id(time: SystemTime) -> String {
     let [year, month, day, hour, minute, second] = civil(time);
     let mut nanos = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_nanos() as u64;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_calendar() {
+    fn dates_follow_the_gregorian_calendar() {
         let at = |seconds| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");

@@ -1,11 +1,11 @@
-//! The program `loadtest`.
+//! The program `loadtest`: reads the command line, checks the targets, runs the plan and writes the results.
 
 mod cli;
 mod files;
-mod owner;
+mod privileges;
 
 use cli::Cli;
-use loadtest::compare::{self, twin};
+use loadtest::compare::{self, aa_name};
 use loadtest::cost::CostSource;
 use loadtest::plan::Plan;
 use loadtest::progress::Progress;
@@ -27,52 +27,52 @@ const WORKLOADS: &str =
     "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
 const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What ends the program early: an exit code, and a line that says why.
-struct Failure(u8, String);
+/// Ends the program before its normal end: an exit code, and a line that says why.
+struct EarlyExit(u8, String);
 
 fn main() -> ExitCode {
-    ExitCode::from(run().unwrap_or_else(|Failure(code, why)| {
+    ExitCode::from(run().unwrap_or_else(|EarlyExit(code, why)| {
         eprintln!("loadtest: {why}");
         code
     }))
 }
 
-fn run() -> Result<u8, Failure> {
+fn run() -> Result<u8, EarlyExit> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let word = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
-    if files::COMMANDS.contains(&word.as_str()) {
-        return files::run(arguments).map_err(|why| Failure(USAGE, why)).map(|()| 0);
+    let command = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    if files::COMMANDS.contains(&command.as_str()) {
+        return files::run(arguments).map_err(|why| EarlyExit(USAGE, why)).map(|()| 0);
     }
-    let aa = word == "aa";
+    let aa = command == "aa";
     if aa {
         arguments.remove(1);
     }
     let cli = Cli::from_args(arguments);
-    let (mut plan, mut endpoints) = cli.plan().map_err(|why| Failure(USAGE, why))?;
+    let (mut plan, mut endpoints) = cli.plan().map_err(|why| EarlyExit(USAGE, why))?;
     if aa {
-        plan.trials = plan.trials.max(stats::TRIALS);
+        plan.trials = plan.trials.max(stats::MIN_TRIALS);
         endpoints =
-            endpoints.into_iter().flat_map(|(name, at)| [(name.clone(), at.clone()), (twin(&name), at)]).collect();
+            endpoints.into_iter().flat_map(|(name, at)| [(name.clone(), at.clone()), (aa_name(&name), at)]).collect();
         plan.targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
     }
-    limits::make_room(plan.connections()).map_err(|why| Failure(USAGE, why))?;
+    limits::make_room(plan.connections()).map_err(|why| EarlyExit(USAGE, why))?;
     if let Some(folder) = &cli.results {
-        own(folder, cli.owner.as_deref())?;
+        prepare_results_folder(folder, cli.owner.as_deref())?;
     }
-    let mut files = cli.run.output_files().map_err(|why| Failure(USAGE, why))?;
+    let mut files = cli.run.output_files().map_err(|why| EarlyExit(USAGE, why))?;
     let stop = stop_on_signals();
-    let mut targets = Targets(endpoints);
+    let mut targets = RunningTargets(endpoints);
     targets.check_all(&plan)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
-    let remote = remote.map_err(|error| Failure(REQUESTS_FAILED, format!("--remote-write: {error}")))?;
+    let remote = remote.map_err(|error| EarlyExit(REQUESTS_FAILED, format!("--remote-write: {error}")))?;
     let mut observers = (Progress::new(cli.run.quiet), remote);
     let results = loadtest::run(&plan, &mut targets, &mut observers, stop)
-        .map_err(|error| Failure(REQUESTS_FAILED, format!("the load could not be run: {error}")))?;
+        .map_err(|error| EarlyExit(REQUESTS_FAILED, format!("the load could not be run: {error}")))?;
     let (progress, remote) = observers;
     progress.clear();
     if !cli.run.quiet {
         let mut out = io::stdout().lock();
-        // A reader that has gone away (`| head`) is no failure.
+        // It is not a failure when the reader of standard output has gone away (`| head`).
         let _ = report::print(&results, &mut out, io::stdout().is_terminal()).and_then(|()| out.flush());
     }
     if let Some(folder) = &cli.results {
@@ -81,9 +81,9 @@ fn run() -> Result<u8, Failure> {
         files.push(folder.join("results.json"));
     }
     for file in files {
-        results.save(&file).map_err(|error| Failure(USAGE, format!("{}: {error}", file.display())))?;
+        results.save(&file).map_err(|error| EarlyExit(USAGE, format!("{}: {error}", file.display())))?;
     }
-    // Last, for it may have to wait for a Prometheus that is slow.
+    // This comes last because it may have to wait for a slow Prometheus.
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
     {
@@ -93,9 +93,9 @@ fn run() -> Result<u8, Failure> {
         println!("\nRun {}: {dashboard}", results.run_id);
     }
     if aa {
-        let _ = compare::noise(&results, &mut io::stdout().lock());
+        let _ = compare::print_noise(&results, &mut io::stdout().lock());
     }
-    let failed = cli.run.conclude(&results).map_err(|why| Failure(USAGE, why))?;
+    let failed = cli.run.conclude(&results).map_err(|why| EarlyExit(USAGE, why))?;
     Ok(match results.interrupted {
         true => INTERRUPTED,
         false if failed => REQUESTS_FAILED,
@@ -103,35 +103,35 @@ fn run() -> Result<u8, Failure> {
     })
 }
 
-/// Becomes the folder's owner if need be, and sees whether it can be written to.
-fn own(folder: &Path, like: Option<&Path>) -> Result<(), Failure> {
-    let own = like.map_or(Ok(()), |like| owner::become_owner(folder, like));
-    own.and_then(|()| folder::make_writable(folder)).map_err(|error| not_writable(folder, error))
+/// Takes the identity of the folder's owner if `--owner` asks for it, and checks that the folder is writable.
+fn prepare_results_folder(folder: &Path, like: Option<&Path>) -> Result<(), EarlyExit> {
+    let prepared = like.map_or(Ok(()), |like| privileges::drop_privileges_to_owner(folder, like));
+    prepared.and_then(|()| folder::make_writable(folder)).map_err(|error| not_writable(folder, error))
 }
 
-fn not_writable(folder: &Path, error: io::Error) -> Failure {
+fn not_writable(folder: &Path, error: io::Error) -> EarlyExit {
     let folder = folder.display();
-    Failure(USAGE, format!("--results {folder}: {error}; make it a folder that you may write to, or name another"))
+    EarlyExit(USAGE, format!("--results {folder}: {error}; make it a folder that you may write to, or name another"))
 }
 
-/// Targets that somebody else has started.
-struct Targets(Vec<(String, Endpoint)>);
+/// Targets that run already: this program neither starts nor stops them.
+struct RunningTargets(Vec<(String, Endpoint)>);
 
-impl Targets {
-    /// One request of each workload to each target, before any load.
-    fn check_all(&mut self, plan: &Plan) -> Result<(), Failure> {
+impl RunningTargets {
+    /// Sends one request of each workload to each target, before any load.
+    fn check_all(&mut self, plan: &Plan) -> Result<(), EarlyExit> {
         let mut remarks = Vec::new();
         let mut missing = plan.workloads.clone();
         for name in &plan.targets {
             let endpoint = match self.ready(name) {
                 Ok(endpoint) => endpoint,
                 Err(NotReady::Unsupported(_)) => continue,
-                Err(NotReady::Unreachable(why)) => return Err(Failure(UNREACHABLE, format!("{name}: {why}"))),
+                Err(NotReady::Unreachable(why)) => return Err(EarlyExit(UNREACHABLE, format!("{name}: {why}"))),
             };
             for workload in &plan.workloads {
                 let status = check(&endpoint.url, workload, plan.timeout).map_err(|error| {
                     let why = format!("{name} does not answer {workload} at {}: {error}; is it running?", endpoint.url);
-                    Failure(UNREACHABLE, why)
+                    EarlyExit(UNREACHABLE, why)
                 })?;
                 if status != 404 {
                     missing.retain(|path| path != workload);
@@ -143,14 +143,14 @@ impl Targets {
         }
         if let (Some(workload), false) = (missing.first(), remarks.is_empty()) {
             let why = format!("no target has the workload {workload}; the lab's services have {WORKLOADS}");
-            return Err(Failure(USAGE, why));
+            return Err(EarlyExit(USAGE, why));
         }
         remarks.iter().for_each(|remark| eprintln!("loadtest: {remark}"));
         Ok(())
     }
 }
 
-impl Fleet for Targets {
+impl Fleet for RunningTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let found = self.0.iter().find(|(name, _)| name == target);
         let (_, endpoint) = found.ok_or_else(|| NotReady::Unreachable("no such target".into()))?;

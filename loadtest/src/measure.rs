@@ -1,9 +1,9 @@
-//! From what the engine counted to the figures of a trial and of a cell.
+//! Computes the figures of a trial and of a cell from the engine's counts.
 
-use crate::class::{Class, Counts};
-use crate::cost::{Cost, Snapshot};
-use crate::engine::Outcome;
-use crate::figures::{ClientCost, Figure, Pace, ServerCost, Times, tidy};
+use crate::class::{OutcomeClass, OutcomeCounts};
+use crate::cost::{CostSampler, Snapshot};
+use crate::engine::TrialMeasurement;
+use crate::figures::{ClientCost, Figure, Pace, ServerCost, Times, nine_digits};
 use crate::plan::Schedule;
 use crate::results::{Cell, Trial};
 use base64::Engine as _;
@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 type Missing = BTreeMap<String, String>;
 
-/// What the target's cost was before the load, when the window began and when it ended, and the answers until then.
+/// The target's cost before the load, at the window's begin and at its end, and the answers between the last two.
 #[derive(Default)]
-pub struct Costs {
+pub struct CostSnapshots {
     pub idle: Snapshot,
     pub begin: Snapshot,
     pub end: Snapshot,
@@ -26,18 +26,18 @@ pub struct Costs {
     pub seconds: f64,
 }
 
-/// The figures of one trial.
-pub fn trial(outcome: &Outcome, costs: &Costs, cost: &Cost, concurrency: usize) -> Trial {
+/// Computes the figures of one trial.
+pub fn trial(measurement: &TrialMeasurement, costs: &CostSnapshots, cost: &CostSampler, concurrency: usize) -> Trial {
     let mut missing = Missing::new();
-    let seconds = outcome.window.as_secs_f64().max(1e-9);
-    let ok = outcome.ends[Class::Ok];
-    let answered = (ok + outcome.ends[Class::Status]).max(1);
-    let latency_us = times(&outcome.latency, "latency_us", &mut missing);
-    let open = outcome.offered.is_some();
+    let seconds = measurement.window.as_secs_f64().max(1e-9);
+    let ok = measurement.outcomes[OutcomeClass::Ok];
+    let answered = (ok + measurement.outcomes[OutcomeClass::Status]).max(1);
+    let latency_us = times(&measurement.latency, "latency_us", &mut missing);
+    let open = measurement.offered.is_some();
     let (service_time_us, schedule_lag_us) = match open {
         true => (
-            times(&outcome.service, "service_time_us", &mut missing),
-            times(&outcome.lag, "schedule_lag_us", &mut missing),
+            times(&measurement.service_time, "service_time_us", &mut missing),
+            times(&measurement.schedule_lag, "schedule_lag_us", &mut missing),
         ),
         false => {
             for group in ["schedule_lag_us", "pace"] {
@@ -48,61 +48,61 @@ pub fn trial(outcome: &Outcome, costs: &Costs, cost: &Cost, concurrency: usize) 
     };
     let histogram = |histogram| if open { encode(histogram) } else { String::new() };
     let trial = Trial {
-        aborted: outcome.interrupted,
-        seconds: tidy(seconds),
-        requests: outcome.started,
+        aborted: measurement.interrupted,
+        seconds: nine_digits(seconds),
+        requests: measurement.started,
         ok,
-        errors: errors(&outcome.ends),
-        throughput: tidy(ok as f64 / seconds),
-        bytes_per_second: tidy(outcome.bytes as f64 / seconds),
+        errors: errors(&measurement.outcomes),
+        throughput: nine_digits(ok as f64 / seconds),
+        bytes_per_second: nine_digits(measurement.bytes as f64 / seconds),
         latency_us,
         service_time_us,
         schedule_lag_us,
         pace: Pace {
-            offered_per_second: outcome.offered.map(tidy),
-            achieved_share: outcome
-                .offered
-                .map(|offered| tidy((ok + outcome.ends[Class::Status]) as f64 / seconds / offered)),
-            unsent: outcome.offered.map(|_| outcome.unsent as f64),
+            offered_per_second: measurement.offered.map(nine_digits),
+            achieved_share: measurement.offered.map(|offered| {
+                nine_digits((ok + measurement.outcomes[OutcomeClass::Status]) as f64 / seconds / offered)
+            }),
+            unsent: measurement.offered.map(|_| measurement.unsent as f64),
         },
-        beside: outcome.beside,
-        connect_us: times(&outcome.connect, "connect_us", &mut missing),
-        server: server(costs, cost, concurrency as u64 + outcome.beside.up(), &mut missing),
+        background: measurement.background,
+        connect_us: times(&measurement.connect, "connect_us", &mut missing),
+        server: server(costs, cost, concurrency as u64 + measurement.background.up(), &mut missing),
         client: ClientCost {
-            cpu_us_per_request: Some(tidy(outcome.cpu.as_secs_f64() * 1e6 / answered as f64)),
-            busiest_thread: Some(tidy(outcome.busiest_thread)),
-            polling: Some(tidy(outcome.polling)),
-            longest_cpu_wait: Some(tidy(outcome.longest_wait)),
-            established: Some(outcome.established as f64),
+            cpu_us_per_request: Some(nine_digits(measurement.cpu.as_secs_f64() * 1e6 / answered as f64)),
+            busiest_thread: Some(nine_digits(measurement.busiest_thread)),
+            polling: Some(nine_digits(measurement.polling)),
+            longest_cpu_wait: Some(nine_digits(measurement.longest_wait)),
+            established: Some(measurement.established as f64),
         },
-        close_ignored: outcome.close_ignored,
-        local_failures: outcome.local_failures,
-        dropped_packets: 0, // the run knows
-        unserved: Some(outcome.unserved),
-        fairness: outcome.fairness.map(tidy),
+        close_ignored: measurement.close_ignored,
+        local_failures: measurement.local_failures,
+        dropped_packets: 0, // filled in by `run`
+        unserved: Some(measurement.unserved),
+        fairness: measurement.fairness.map(nine_digits),
         missing: Missing::new(),
         histogram_unit: "ns".into(),
-        latency_histogram: encode(&outcome.latency),
-        connect_histogram: encode(&outcome.connect),
-        service_time_histogram: histogram(&outcome.service),
-        schedule_lag_histogram: histogram(&outcome.lag),
+        latency_histogram: encode(&measurement.latency),
+        connect_histogram: encode(&measurement.connect),
+        service_time_histogram: histogram(&measurement.service_time),
+        schedule_lag_histogram: histogram(&measurement.schedule_lag),
     };
     Trial { missing, ..trial }
 }
 
-/// A trial of nothing.
+/// A trial without any request.
 #[cfg(test)]
 pub fn empty_trial() -> Trial {
-    let nothing = Outcome {
+    let nothing = TrialMeasurement {
         started: 0,
-        ends: Counts::default(),
-        latency: crate::meter::histogram(),
-        connect: crate::meter::histogram(),
-        service: crate::meter::histogram(),
-        lag: crate::meter::histogram(),
+        outcomes: OutcomeCounts::default(),
+        latency: crate::recorder::histogram(),
+        connect: crate::recorder::histogram(),
+        service_time: crate::recorder::histogram(),
+        schedule_lag: crate::recorder::histogram(),
         offered: None,
         unsent: 0,
-        beside: Default::default(),
+        background: Default::default(),
         bytes: 0,
         close_ignored: 0,
         local_failures: 0,
@@ -116,14 +116,18 @@ pub fn empty_trial() -> Trial {
         unserved: 0,
         fairness: None,
     };
-    trial(&nothing, &Costs::default(), &Cost::new(crate::cost::CostSource::None), 1)
+    trial(&nothing, &CostSnapshots::default(), &CostSampler::new(crate::cost::CostSource::None), 1)
 }
 
-fn errors(ends: &Counts) -> BTreeMap<String, u64> {
-    ends.iter().filter(|&(class, _)| class != Class::Ok).map(|(class, n)| (class.name().to_owned(), n)).collect()
+fn errors(outcomes: &OutcomeCounts) -> BTreeMap<String, u64> {
+    outcomes
+        .iter()
+        .filter(|&(class, _)| class != OutcomeClass::Ok)
+        .map(|(class, n)| (class.name().to_owned(), n))
+        .collect()
 }
 
-/// The distribution in a histogram of nanoseconds. A percentile q needs 10/(1-q) samples: ten beyond it.
+/// The distribution in a histogram of nanoseconds. A percentile q needs 10/(1-q) samples, so that ten lie beyond it.
 fn times(histogram: &Histogram<u64>, group: &str, missing: &mut Missing) -> Times<Option<f64>> {
     let samples = histogram.len();
     if samples == 0 {
@@ -135,25 +139,30 @@ fn times(histogram: &Histogram<u64>, group: &str, missing: &mut Missing) -> Time
             missing.insert(format!("{group}.{name}"), format!("needs {needed} samples, has {samples}"));
             return None;
         }
-        Some(tidy(histogram.value_at_quantile(q) as f64 / 1e3))
+        Some(nine_digits(histogram.value_at_quantile(q) as f64 / 1e3))
     };
     Times {
         p50: quantile(0.5, "p50", 20),
         p90: quantile(0.9, "p90", 100),
         p99: quantile(0.99, "p99", 1_000),
         p999: quantile(0.999, "p999", 10_000),
-        mean: Some(tidy(histogram.mean() / 1e3)),
-        max: Some(tidy(histogram.max() as f64 / 1e3)),
+        mean: Some(nine_digits(histogram.mean() / 1e3)),
+        max: Some(nine_digits(histogram.max() as f64 / 1e3)),
     }
 }
 
-fn server(costs: &Costs, cost: &Cost, connections: u64, missing: &mut Missing) -> ServerCost<Option<f64>> {
-    let Costs { idle, begin, end, answered, seconds } = costs;
+fn server(
+    costs: &CostSnapshots,
+    cost: &CostSampler,
+    connections: u64,
+    missing: &mut Missing,
+) -> ServerCost<Option<f64>> {
+    let CostSnapshots { idle, begin, end, answered, seconds } = costs;
     let mut note = |name: &str, value: Option<f64>, why: Option<String>| {
         if value.is_none() {
             missing.insert(format!("server.{name}"), why.unwrap_or_else(|| cost.missing()));
         }
-        value.map(tidy)
+        value.map(nine_digits)
     };
     let grown = |from: Option<f64>, to: Option<f64>| Some((to? - from?).max(0.0));
     let mut per_request = |name: &str, from: Option<f64>, to: Option<f64>, unit: f64| {
@@ -185,9 +194,9 @@ fn server(costs: &Costs, cost: &Cost, connections: u64, missing: &mut Missing) -
     figures.cpus_used = note("cpus_used", grown(begin.cpu, end.cpu).map(|cpu| cpu / seconds.max(1e-9)), None);
     figures.memory_bytes = note("memory_bytes", end.memory, None);
     figures.peak_memory_bytes = note("peak_memory_bytes", end.peak_memory, None);
-    let came = end.memory.zip(idle.memory).map(|(end, idle)| end - idle);
-    let why = came.filter(|&came| came < 0.0).map(|_| "memory shrank under load".to_owned());
-    let each = came.filter(|&came| came >= 0.0).map(|came| came / connections as f64);
+    let grown_by = end.memory.zip(idle.memory).map(|(end, idle)| end - idle);
+    let why = grown_by.filter(|&grown_by| grown_by < 0.0).map(|_| "memory shrank under load".to_owned());
+    let each = grown_by.filter(|&grown_by| grown_by >= 0.0).map(|grown_by| grown_by / connections as f64);
     figures.memory_bytes_per_connection = note("memory_bytes_per_connection", each, why);
     figures.processes = note("processes", end.processes, None);
     figures.threads = note("threads", end.threads, None);
@@ -197,14 +206,14 @@ fn server(costs: &Costs, cost: &Cost, connections: u64, missing: &mut Missing) -
 
 fn encode(histogram: &Histogram<u64>) -> String {
     let mut bytes = Vec::new();
-    // Only a histogram of more than 4 GiB cannot be written.
+    // Serialising fails only for a histogram of more than 4 GiB.
     let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
     STANDARD.encode(bytes)
 }
 
-/// Sums the trials of a cell up. A figure needs a value in every trial: the trials that lack one (too few samples, say)
-/// are not the same as the others. An aborted trial counts only if there is no other.
-pub fn sum_up(cell: &mut Cell) {
+/// Summarises the trials of a cell. A figure needs a value in every trial, because trials that lack one (too few
+/// samples, for example) are not comparable with the others. An aborted trial counts only if there is no other.
+pub fn summarise(cell: &mut Cell) {
     let whole: Vec<&Trial> = match cell.trials.iter().filter(|trial| !trial.aborted).collect::<Vec<_>>() {
         none if none.is_empty() => cell.trials.iter().collect(),
         whole => whole,
@@ -216,17 +225,19 @@ pub fn sum_up(cell: &mut Cell) {
         *cell.errors.entry(class.clone()).or_default() += count;
     }
     let mut missing = Missing::new();
-    let one = |_: &str, values: Vec<Option<f64>>| Figure::of(&values.into_iter().collect::<Option<Vec<f64>>>()?);
-    let all = |value: fn(&Trial) -> f64| Figure::of(&whole.iter().map(|trial| value(trial)).collect::<Vec<_>>());
-    cell.throughput = all(|trial| trial.throughput);
-    cell.bytes_per_second = all(|trial| trial.bytes_per_second);
-    cell.latency_us = Times::combine(&whole.iter().map(|trial| &trial.latency_us).collect::<Vec<_>>(), one);
-    cell.service_time_us = Times::combine(&whole.iter().map(|trial| &trial.service_time_us).collect::<Vec<_>>(), one);
-    cell.schedule_lag_us = Times::combine(&whole.iter().map(|trial| &trial.schedule_lag_us).collect::<Vec<_>>(), one);
-    cell.pace = Pace::combine(&whole.iter().map(|trial| &trial.pace).collect::<Vec<_>>(), one);
-    cell.connect_us = Times::combine(&whole.iter().map(|trial| &trial.connect_us).collect::<Vec<_>>(), one);
-    cell.server = ServerCost::combine(&whole.iter().map(|trial| &trial.server).collect::<Vec<_>>(), one);
-    cell.client = ClientCost::combine(&whole.iter().map(|trial| &trial.client).collect::<Vec<_>>(), one);
+    let figure = |_: &str, values: Vec<Option<f64>>| Figure::of(&values.into_iter().collect::<Option<Vec<f64>>>()?);
+    let plain = |value: fn(&Trial) -> f64| Figure::of(&whole.iter().map(|trial| value(trial)).collect::<Vec<_>>());
+    cell.throughput = plain(|trial| trial.throughput);
+    cell.bytes_per_second = plain(|trial| trial.bytes_per_second);
+    cell.latency_us = Times::combine(&whole.iter().map(|trial| &trial.latency_us).collect::<Vec<_>>(), figure);
+    cell.service_time_us =
+        Times::combine(&whole.iter().map(|trial| &trial.service_time_us).collect::<Vec<_>>(), figure);
+    cell.schedule_lag_us =
+        Times::combine(&whole.iter().map(|trial| &trial.schedule_lag_us).collect::<Vec<_>>(), figure);
+    cell.pace = Pace::combine(&whole.iter().map(|trial| &trial.pace).collect::<Vec<_>>(), figure);
+    cell.connect_us = Times::combine(&whole.iter().map(|trial| &trial.connect_us).collect::<Vec<_>>(), figure);
+    cell.server = ServerCost::combine(&whole.iter().map(|trial| &trial.server).collect::<Vec<_>>(), figure);
+    cell.client = ClientCost::combine(&whole.iter().map(|trial| &trial.client).collect::<Vec<_>>(), figure);
     for trial in &whole {
         missing.extend(trial.missing.iter().map(|(name, why)| (name.clone(), why.clone())));
     }
@@ -240,8 +251,8 @@ pub fn sum_up(cell: &mut Cell) {
     cell.missing = missing;
 }
 
-/// Notes for a cell without a trial why it has no figures.
-pub fn nothing(cell: &mut Cell, why: &str) {
+/// Records why a cell without a trial has no figures.
+pub fn mark_missing(cell: &mut Cell, why: &str) {
     let times = ["latency_us", "service_time_us", "connect_us", "schedule_lag_us"];
     for group in ["throughput", "bytes_per_second", "pace", "server", "client"].into_iter().chain(times) {
         cell.missing.insert(group.into(), why.into());

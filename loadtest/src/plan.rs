@@ -1,4 +1,5 @@
-//! What a run is to do: targets × workloads × schedules × concurrencies × connection modes, in several trials.
+//! The plan of a run: targets × workloads × schedules × concurrencies × connection modes, each combination in several
+//! trials.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,7 +15,7 @@ pub use crate::schedule::{Schedule, parse_ramp, parse_rate};
 pub struct PerConnection(pub Option<NonZeroU32>);
 
 impl PerConnection {
-    /// Keep-alive without end.
+    /// Keep-alive: the client never closes the connection.
     pub const UNLIMITED: PerConnection = PerConnection(None);
 }
 
@@ -42,7 +43,7 @@ impl fmt::Display for PerConnection {
     }
 }
 
-/// In results.json: a number, or the word `unlimited`.
+/// The JSON form in results.json: a number, or the word `unlimited`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum PerConnectionJson {
@@ -67,72 +68,73 @@ impl TryFrom<PerConnectionJson> for PerConnection {
     }
 }
 
-/// Everything that decides what is measured; kept in results.json as `settings`. Times are in seconds there.
+/// Everything that decides what is measured; results.json has it as `settings`, with times in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Names of the targets.
     pub targets: Vec<String>,
     /// Paths, each optionally with a method before it (`POST /counter`).
     pub workloads: Vec<String>,
-    /// When requests are sent.
+    /// The schedules: when requests are sent.
     pub schedules: Vec<Schedule>,
-    /// Numbers of connections.
+    /// Numbers of concurrent connections.
     pub concurrencies: Vec<usize>,
-    /// Connection modes.
+    /// Connection modes: how many requests a connection carries.
     pub requests_per_connection: Vec<PerConnection>,
     /// Length of the measured window of a trial.
     #[serde(with = "seconds")]
     pub duration: Duration,
-    /// Load before the window.
+    /// Length of the warm-up: load before the window.
     #[serde(with = "seconds")]
     pub warmup: Duration,
     /// Trials of each cell.
     pub trials: usize,
-    /// Decides the order of the trials.
+    /// Seed that decides the order of the trials.
     pub seed: u64,
     /// Threads of the generator.
     pub threads: usize,
-    /// CPUs for these threads, one each; empty: all that the process may use. Not used if there are fewer than threads.
+    /// CPUs for these threads, one each. If empty, all CPUs that the process may use. Ignored if there are fewer CPUs
+    /// than threads.
     pub cpus: Vec<usize>,
-    /// The longest that a request may take from its first byte sent to its answer's last byte received.
+    /// Time-out of a request, from its first byte sent to its answer's last byte received.
     #[serde(with = "seconds")]
     pub timeout: Duration,
-    /// The longest that a connection may take to be established.
+    /// Time-out for establishing a connection.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
-    /// Connections beside the measured ones.
-    #[serde(default)]
-    pub beside: Crowd,
-    /// What the busy ones of them ask for.
+    /// Background load: connections that are not measured.
+    #[serde(rename = "beside", default)]
+    pub background: BackgroundLoad,
+    /// What the busy background clients request.
     #[serde(default = "default_busy_workload")]
     pub busy_workload: String,
 }
 
-/// What busy clients ask for unless they are told otherwise: some ten milliseconds of CPU.
+/// The default request of the busy background clients: some ten milliseconds of CPU.
 pub const DEFAULT_BUSY_WORKLOAD: &str = "/work/10000000";
 
 fn default_busy_workload() -> String {
     DEFAULT_BUSY_WORKLOAD.into()
 }
 
-/// Connections beside the measured ones, which the server has to bear meanwhile.
+/// Connections that are not measured, but which the server has to handle at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crowd {
-    /// Connections that made one request and then say nothing.
+pub struct BackgroundLoad {
+    /// Connections that made one request and then stay idle.
     pub idle: usize,
-    /// Connections whose request head comes a byte at a time and never ends.
+    /// Connections that send a request head one byte at a time and never complete it.
     pub slow_senders: usize,
-    /// Connections that ask for `/files/1m` and read it in small pieces.
+    /// Connections that request `/files/1m` and read the answer in small pieces.
     pub slow_readers: usize,
-    /// Clients that connect, ask, and reset the connection before the answer is read, again and again.
+    /// Clients that connect, send a request, and reset the connection before they read the answer, again and again.
     pub resetters: usize,
-    /// Clients that ask for [`Plan::busy_workload`] and read the answer, on a connection a request, again and again.
+    /// Clients that request [`Plan::busy_workload`] and read the answer, one request a connection, again and again.
     #[serde(default)]
     pub busy: usize,
 }
 
-impl Crowd {
-    /// All of them.
+impl BackgroundLoad {
+    /// The number of background connections of all kinds.
     pub fn total(&self) -> usize {
         self.idle + self.slow_senders + self.slow_readers + self.resetters + self.busy
     }
@@ -155,22 +157,22 @@ impl Default for Plan {
             cpus: Vec::new(),
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
-            beside: Crowd::default(),
+            background: BackgroundLoad::default(),
             busy_workload: default_busy_workload(),
         }
     }
 }
 
-/// Which cell of the run.
+/// Identifies a cell within a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// Name of the target.
     pub target: String,
     /// Path, optionally with a method before it.
     pub workload: String,
-    /// When requests are sent.
+    /// The schedule: when requests are sent.
     pub schedule: Schedule,
-    /// Connections.
+    /// Number of concurrent connections.
     pub concurrency: usize,
     /// Connection mode.
     pub requests_per_connection: PerConnection,
@@ -191,7 +193,7 @@ impl fmt::Display for Key {
 }
 
 impl Plan {
-    /// All cells, in the order in which they are reported.
+    /// Returns all cells, in the order in which they are reported.
     pub fn cells(&self) -> Vec<Key> {
         let mut cells = Vec::new();
         for workload in &self.workloads {
@@ -214,9 +216,10 @@ impl Plan {
         cells
     }
 
-    /// The order of all trials, as (cell, trial): trial after trial, and within each all cells in an order that the seed
-    /// decides, so that what drifts on the machine does not fall on one target. Where a schedule needs the closed loop's
-    /// ceiling, all trials that do not need it come first.
+    /// Returns the order of all trials, as (cell, trial). The first trials of all cells come before the second ones,
+    /// and so on; within each round the seed decides the order of the cells. So a drift of the machine's speed does not
+    /// affect only one target. If a schedule needs the closed loop's ceiling, all trials that do not need it come
+    /// first.
     pub fn order(&self) -> Vec<(usize, usize)> {
         let cells = self.cells();
         let (later, first): (Vec<usize>, Vec<usize>) =
@@ -236,18 +239,18 @@ impl Plan {
         order
     }
 
-    /// The most connections that are open at a time.
+    /// The largest number of connections that are open at the same time.
     pub fn connections(&self) -> usize {
-        self.concurrencies.iter().copied().max().unwrap_or(0) + self.beside.total()
+        self.concurrencies.iter().copied().max().unwrap_or(0) + self.background.total()
     }
 
-    /// How long the run takes, without starting targets.
+    /// Estimated length of the run, without the time to start targets.
     pub fn estimate(&self) -> Duration {
         (self.duration + self.warmup) * self.order().len() as u32
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and any seed will do.
+/// SplitMix64 (Steele, Lea, Flood 2014), a small generator of random numbers that accepts any seed.
 pub(crate) fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
@@ -274,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cell_comes_once_in_every_trial() {
+    fn every_cell_runs_once_in_each_round_of_trials() {
         let plan = Plan {
             targets: vec!["a".into(), "b".into(), "c".into()],
             concurrencies: vec![1, 64],
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn ceilings_are_measured_before_they_are_needed() {
+    fn trials_that_need_a_ceiling_come_after_those_that_measure_it() {
         let targets = vec!["a".into(), "b".into()];
         let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
         let cells = plan.cells();
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_modes_read_and_write() {
+    fn a_connection_mode_survives_parsing_and_json() {
         for (text, json) in [("unlimited", "\"unlimited\""), ("1", "1"), ("100", "100")] {
             let mode: PerConnection = text.parse().unwrap();
             assert_eq!(serde_json::to_string(&mode).unwrap(), json);

@@ -1,13 +1,14 @@
-//! Progress on the terminal: one line that is written over; a line per cell where it is no terminal.
+//! Shows progress on standard error: one line that is overwritten on a terminal, else a line for each trial and each
+//! cell.
 
 use crate::duration;
 use crate::figures::Figure;
 use crate::results::{Cell, Verdict};
 use crate::run::{Event, Observer};
-use crate::units::many;
+use crate::units::plural;
 use std::io::{IsTerminal, Write, stderr};
 
-/// Reports a run on standard error.
+/// Shows the progress of a run on standard error.
 pub struct Progress {
     quiet: bool,
     terminal: bool,
@@ -15,12 +16,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `quiet` reports nothing.
+    /// With `quiet`, nothing is shown.
     pub fn new(quiet: bool) -> Progress {
         Progress { quiet, terminal: stderr().is_terminal(), trial: (0, 0) }
     }
 
-    /// Takes the line away.
+    /// Erases the progress line.
     pub fn clear(&self) {
         if self.terminal && !self.quiet {
             let _ = write!(stderr(), "\r\x1b[K");
@@ -42,8 +43,8 @@ impl Observer for Progress {
                 let _ = writeln!(
                     stderr(),
                     "{}, {}, about {}",
-                    many(cells, "cell"),
-                    many(trials, "trial"),
+                    plural(cells, "cell"),
+                    plural(trials, "trial"),
                     duration(estimate)
                 );
             }
@@ -78,7 +79,7 @@ impl Observer for Progress {
     }
 }
 
-/// The first numbers of a cell, for whoever does not want to wait for the table.
+/// The main figures of a finished cell in one line, shown before the table is complete.
 fn finished(cell: &Cell) -> String {
     let number = |figure: Option<Figure>, unit: &str| figure.map(|f| format!("  {:.1} {unit}", f.median));
     let parts = [

@@ -1,9 +1,10 @@
-//! Tells a Prometheus what happens in a run while it happens, by remote write 1.0: `docker compose run` gives the load
-//! test no name by which it could be scraped, and a scrape would miss what comes after it.
+//! Sends the events of a run to a Prometheus while they happen, by remote write 1.0. Prometheus cannot scrape the load
+//! test instead: `docker compose run` gives it no name to scrape, and a scrape would miss what happens after the last
+//! one.
 //!
-//! [`RemoteWrite`] is an [`Observer`] that turns events into samples and puts them into a bounded queue,
-//! which takes microseconds; a thread of its own sends them. Nothing that happens there can slow the load or fail the
-//! run: [`RemoteWrite::finish`] says what was lost, and the files stay the truth.
+//! [`RemoteWrite`] is an [`Observer`] that turns events into samples and puts them into a bounded queue, which takes
+//! microseconds. A separate thread sends them. A slow or failing Prometheus can neither slow down the load nor fail the
+//! run: [`RemoteWrite::finish`] reports what was lost, and the result files are complete in any case.
 
 mod check;
 mod queue;
@@ -15,45 +16,45 @@ use crate::machine::Machine;
 use crate::run::{Event, Observer};
 use crate::target::Url;
 use queue::Queue;
-use samples::{EVERY, LiveTrial};
-use sender::{Patience, Tally};
+use samples::{SAMPLE_INTERVAL, TrialSeries};
+use sender::{DeliveryCounts, RetryPolicy};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use wire::{Batch, Labels, STALE, Sample};
 
-/// Samples that wait at most: more than an hour of a run.
+/// The most samples that can wait in the queue: more than an hour of a run.
 const QUEUE: usize = 100_000;
-/// How long the end of a run waits for what is not sent yet.
+/// How long the end of a run waits for unsent samples.
 const FLUSH: Duration = Duration::from_secs(3);
-const PATIENCE: Patience = Patience {
-    attempt: Duration::from_secs(5),
-    first_pause: Duration::from_millis(100),
-    longest_pause: Duration::from_secs(5),
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
+    attempt_timeout: Duration::from_secs(5),
+    first_back_off: Duration::from_millis(100),
+    longest_back_off: Duration::from_secs(5),
 };
-/// Where Prometheus takes samples, if the URL has no path.
+/// Prometheus' path for remote write, used if the URL has no path.
 const PATH: &str = "/api/v1/write";
 
-/// The URL to write to: one without a path means Prometheus' own.
+/// Parses the URL to write to. A URL without a path gets Prometheus' path for remote write.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url: Url = text.parse()?;
     Ok(if url.path == "/" { url.with_path(PATH) } else { url })
 }
 
-/// Milliseconds since 1970, which never go back, whatever is done to the clock meanwhile.
-struct Clock {
+/// Milliseconds since 1970. They never go back, even if the system's clock is set meanwhile.
+struct UnixClock {
     at_start: i64,
     start: Instant,
 }
 
-impl Clock {
-    fn start() -> Clock {
+impl UnixClock {
+    fn start() -> UnixClock {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Clock { at_start: since_1970.as_millis() as i64, start: Instant::now() }
+        UnixClock { at_start: since_1970.as_millis() as i64, start: Instant::now() }
     }
 
     fn now(&self) -> i64 {
@@ -61,57 +62,58 @@ impl Clock {
     }
 }
 
-/// Writes a run to a Prometheus.
+/// An observer that writes the run to a Prometheus.
 pub struct RemoteWrite {
     url: Url,
-    clock: Clock,
+    clock: UnixClock,
     queue: Arc<Queue>,
-    sender: JoinHandle<Tally>,
+    sender: JoinHandle<DeliveryCounts>,
     run: Option<Labels>,
-    trial: Option<LiveTrial>,
-    /// When the run was last said to go on.
-    told: i64,
+    trial: Option<TrialSeries>,
+    /// When the last sample was sent that says that the run is still going on.
+    heartbeat_at: i64,
 }
 
 impl RemoteWrite {
-    /// Starts the thread that writes to `url`. Nothing is sent yet.
+    /// Starts the thread that writes to `url`. It sends nothing yet.
     ///
     /// # Errors
-    /// The thread cannot be had.
+    /// The thread could not be started.
     pub fn start(url: Url) -> std::io::Result<RemoteWrite> {
         let queue = Arc::new(Queue::new(QUEUE));
         let sender = {
             let (url, queue) = (url.clone(), Arc::clone(&queue));
             let thread = thread::Builder::new().name("remote-write".into());
-            thread.spawn(move || sender::send_all(&url, &queue, PATIENCE))?
+            thread.spawn(move || sender::send_all(&url, &queue, RETRY_POLICY))?
         };
-        Ok(RemoteWrite { url, clock: Clock::start(), queue, sender, run: None, trial: None, told: 0 })
+        Ok(RemoteWrite { url, clock: UnixClock::start(), queue, sender, run: None, trial: None, heartbeat_at: 0 })
     }
 
-    /// The run is over: sends what is left, for at most some seconds, and asks whether the last sample is there.
-    pub fn finish(mut self) -> Report {
+    /// Ends the run: sends the remaining samples, for at most some seconds, and asks Prometheus whether it has the last
+    /// one.
+    pub fn finish(mut self) -> DeliveryReport {
         self.end_trial(None);
-        let last = self.clock.now().max(self.told + 1);
+        let last = self.clock.now().max(self.heartbeat_at + 1);
         if let Some(run) = &self.run {
             let running = run.named("loadtest_running");
             let sample = |value, at| (running.clone(), Sample { value, at });
             self.queue.push(vec![
-                samples::info(run, &Machine::here(), last),
+                samples::info_sample(run, &Machine::here(), last),
                 sample(0.0, last),
                 sample(STALE, last + 1),
             ]);
         }
         self.queue.close(Instant::now() + FLUSH);
-        let tally = self.sender.join().unwrap_or_else(|_| Tally {
+        let counts = self.sender.join().unwrap_or_else(|_| DeliveryCounts {
             problem: Some("the sending thread panicked".into()),
             lost: 1,
-            ..Tally::default()
+            ..DeliveryCounts::default()
         });
         let missing = match &self.run {
-            Some(run) if tally.lost == 0 && tally.refused == 0 => check::missing(&self.url, run, last),
+            Some(run) if counts.lost == 0 && counts.refused == 0 => check::missing_last_sample(&self.url, run, last),
             _ => None,
         };
-        Report { url: self.url, tally, missing }
+        DeliveryReport { url: self.url, counts, missing }
     }
 
     fn push(&self, batch: Batch) {
@@ -120,13 +122,13 @@ impl RemoteWrite {
         }
     }
 
-    /// Once a second: the run goes on.
+    /// Sends once a second a sample that says that the run is still going on.
     fn running(&mut self) {
         let now = self.clock.now();
         if let Some(run) = &self.run
-            && now >= self.told + EVERY
+            && now >= self.heartbeat_at + SAMPLE_INTERVAL
         {
-            self.told = now;
+            self.heartbeat_at = now;
             self.push(vec![(run.named("loadtest_running"), Sample { value: 1.0, at: now })]);
         }
     }
@@ -143,13 +145,13 @@ impl Observer for RemoteWrite {
         match event {
             Event::RunStarted { run_id, .. } => {
                 let run = samples::run_labels(run_id);
-                self.push(vec![samples::info(&run, &Machine::here(), self.clock.now())]);
+                self.push(vec![samples::info_sample(&run, &Machine::here(), self.clock.now())]);
                 self.run = Some(run);
             }
             Event::TrialStarted { cell, trial, .. } => {
-                // One that could not be measured ends here.
+                // A trial that could not be measured has no end of its own, so end its series here.
                 self.end_trial(None);
-                self.trial = self.run.as_ref().map(|run| LiveTrial::new(&samples::cell_labels(run, cell), trial));
+                self.trial = self.run.as_ref().map(|run| TrialSeries::new(&samples::cell_labels(run, cell), trial));
             }
             Event::Progress { live, .. } => {
                 let now = self.clock.now();
@@ -161,14 +163,14 @@ impl Observer for RemoteWrite {
             Event::RunFinished { results } => {
                 let now = self.clock.now();
                 let ranks = self.run.as_ref().map(|run| {
-                    results.cells.iter().flat_map(|cell| samples::ranks_of(run, cell, now)).collect::<Vec<_>>()
+                    results.cells.iter().flat_map(|cell| samples::rank_samples(run, cell, now)).collect::<Vec<_>>()
                 });
                 self.push(ranks.unwrap_or_default());
             }
             Event::CellFinished { cell } => {
                 self.end_trial(None);
                 if let Some(run) = &self.run {
-                    self.push(samples::of_cell(run, cell, self.clock.now()));
+                    self.push(samples::cell_samples(run, cell, self.clock.now()));
                 }
             }
         }
@@ -178,24 +180,24 @@ impl Observer for RemoteWrite {
 
 /// What became of the samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct DeliveryReport {
     url: Url,
-    tally: Tally,
-    /// Why the last sample is not there, although all were taken.
+    counts: DeliveryCounts,
+    /// Why the last sample is missing although Prometheus accepted all samples.
     missing: Option<String>,
 }
 
-impl Report {
+impl DeliveryReport {
     /// Whether all samples arrived.
     pub fn is_complete(&self) -> bool {
-        self.tally.lost == 0 && self.tally.refused == 0 && self.missing.is_none()
+        self.counts.lost == 0 && self.counts.refused == 0 && self.missing.is_none()
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for DeliveryReport {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { sent, lost, refused, problem } = &self.tally;
+        let DeliveryCounts { sent, lost, refused, problem } = &self.counts;
         let all = sent + lost + refused;
         write!(f, "remote write to {}: ", self.url)?;
         match (lost, refused) {
@@ -211,7 +213,7 @@ impl fmt::Display for Report {
             write!(f, ", but {missing}")?;
         }
         if !self.is_complete() {
-            write!(f, "; the results are not touched by this")?;
+            write!(f, "; the results are not affected")?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! The comparison table.
+//! Prints the comparison table of a run.
 
 use crate::figures::Figure;
 use crate::results::{Cell, Results, Verdict};
-use crate::units::{bytes, count, many, micros};
+use crate::units::{bytes, count, micros, plural};
 use std::io::{self, Write};
 
 type Column = (&'static str, fn(&Cell) -> String);
@@ -35,14 +35,14 @@ fn show(figure: Option<Figure>, text: fn(f64) -> String) -> String {
     figure.map_or("-".into(), |figure| text(figure.median))
 }
 
-/// Prints all cells, a table for each workload, connection mode and concurrency, and under each the reasons of its
-/// verdicts. `styled` allows for bold and colour, which a terminal understands.
+/// Prints all cells: a table for each workload, connection mode and concurrency, and under each table the reasons for
+/// its verdicts. `styled` allows bold type and colour, for terminals.
 ///
-/// The rank is by throughput, and its interval holds the median; both are there from five trials on. A dash stands for a
-/// figure that could not be had; results.json says why.
+/// The rank is by throughput, and the interval is that of the median throughput; both need five trials. A dash stands
+/// for a figure that is missing; results.json says why.
 ///
 /// # Errors
-/// What `out` said.
+/// An error of writing to `out`.
 pub fn print(results: &Results, out: &mut dyn Write, styled: bool) -> io::Result<()> {
     let mut rest: &[Cell] = &results.cells;
     let mut first = true;
@@ -68,7 +68,7 @@ fn same_load(a: &Cell, b: &Cell) -> bool {
 fn table(cells: &[Cell], out: &mut dyn Write, styled: bool) -> io::Result<()> {
     let head = &cells[0];
     let (bold, plain) = if styled { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    let connections = many(head.concurrency, "connection");
+    let connections = plural(head.concurrency, "connection");
     writeln!(
         out,
         "{bold}{} · {connections} · {} · {}{plain}",
@@ -102,7 +102,7 @@ fn table(cells: &[Cell], out: &mut dyn Write, styled: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The first column and the last lean left, the others right.
+/// Aligns the first and the last column to the left, the others to the right.
 fn write_row(out: &mut dyn Write, row: &[String], widths: &[usize], colour: &str, plain: &str) -> io::Result<()> {
     let Some((last, others)) = row.split_last() else { return Ok(()) };
     for (column, (text, &width)) in others.iter().zip(widths).enumerate() {
@@ -123,7 +123,7 @@ mod tests {
     use crate::plan::Plan;
 
     #[test]
-    fn the_table_is_aligned_and_gives_reasons() {
+    fn the_table_is_aligned_and_lists_the_reasons() {
         let plan = Plan { targets: vec!["process-per-connection".into(), "uring".into()], ..Plan::default() };
         let mut cells: Vec<Cell> = plan.cells().iter().map(Cell::new).collect();
         let figure = |median| Some(Figure { median, low: None, high: None });

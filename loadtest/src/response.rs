@@ -1,50 +1,52 @@
-//! Sans-I/O response parser: finds where an HTTP/1.x response ends, and keeps nothing of it but its status.
+//! A parser without I/O that finds where an HTTP/1.x response ends, and keeps only the status.
 //!
-//! Tolerant where a difference does no harm to a measurement (a bare LF ends a line, unknown fields are skipped), strict
-//! where it would hide a wrong answer (framing). RFC 9112 section 6.3 decides where a body ends.
+//! The parser is tolerant where a deviation does no harm to a measurement (a bare LF ends a line, unknown fields are
+//! skipped), and strict where tolerance would hide a wrong answer (framing). RFC 9112 section 6.3 defines where a body
+//! ends.
 
-/// The largest head that is accepted, in bytes; an endless head is a protocol error.
+/// The largest head that is accepted, in bytes; a longer one is a protocol error.
 pub const MAX_HEAD: usize = 64 * 1024;
 /// The longest chunk-size line or trailer line that is accepted, in bytes.
 const MAX_LINE: u32 = 8 * 1024;
 
-/// What a piece of input led to.
+/// The state of the response after a piece of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// The response goes on.
-    More,
-    /// The response is complete; so many bytes of this piece belonged to it.
-    Done(usize),
-    /// This is not an HTTP response; why.
-    Bad(&'static str),
+pub enum ParseProgress {
+    /// More input is needed.
+    Incomplete,
+    /// The response is complete; this number of bytes of the piece belonged to it.
+    Complete(usize),
+    /// This is not a valid HTTP response; why.
+    Invalid(&'static str),
 }
 
 /// A response that is being received.
 #[derive(Debug, Default)]
 pub struct Response {
-    state: State,
+    state: ParseState,
     /// Status of the response, 0 until its head is complete.
     status: u16,
     /// The server will close the connection after this response.
     close: bool,
-    /// What came of a head that is not complete. Stays unallocated while heads come in one piece.
+    /// The received bytes of an incomplete head. It needs no memory while heads come in one piece.
     partial: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ParseState {
     #[default]
     Head,
-    /// So many bytes of the body are missing.
+    /// Bytes of the body that are still to come.
     Length(u64),
     Chunked(Chunk),
-    /// The body ends where the connection ends.
+    /// The body ends when the server closes the connection.
     UntilClose,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chunk {
-    /// In a chunk-size line: the size so far, digits seen, length of the line, whether an extension has begun.
+    /// In a chunk-size line: the size so far, its digits so far, the length of the line, and whether an extension has
+    /// begun.
     Size {
         size: u64,
         digits: u8,
@@ -52,9 +54,9 @@ enum Chunk {
         extension: bool,
     },
     Data(u64),
-    /// Before the line end that follows the data of a chunk.
+    /// In the line end that follows the data of a chunk.
     DataEnd,
-    /// In the trailers: length of the line so far, without its end.
+    /// In the trailers: the length of the line so far, without its end, and the length of all trailers.
     Trailer {
         length: u32,
         total: u32,
@@ -63,11 +65,11 @@ enum Chunk {
 
 const CHUNK_START: Chunk = Chunk::Size { size: 0, digits: 0, length: 0, extension: false };
 
-/// The parts of a head that matter here.
+/// The parts of a head that the parser needs.
 struct Head {
     length: usize,
     status: u16,
-    framing: State,
+    framing: ParseState,
     close: bool,
 }
 
@@ -82,17 +84,17 @@ impl Response {
         self.close
     }
 
-    /// Gets ready for the next response.
+    /// Prepares for the next response.
     pub fn reset(&mut self) {
-        self.state = State::Head;
+        self.state = ParseState::Head;
         self.status = 0;
         self.close = false;
         self.partial.clear();
     }
 
-    /// Takes the next piece of the stream. `to_head` says that the request was a HEAD, whose answer has no body.
-    pub fn feed(&mut self, bytes: &[u8], to_head: bool) -> Progress {
-        if self.state != State::Head {
+    /// Parses the next piece of the stream. `to_head` says that the request was a HEAD, whose answer has no body.
+    pub fn feed(&mut self, bytes: &[u8], to_head: bool) -> ParseProgress {
+        if self.state != ParseState::Head {
             return self.body(bytes, 0);
         }
         if self.partial.is_empty() {
@@ -101,16 +103,16 @@ impl Response {
                     self.begin(&head);
                     self.body(bytes, head.length)
                 }
-                Ok(None) => self.keep(bytes, to_head),
-                Err(why) => Progress::Bad(why),
+                Ok(None) => self.collect_head(bytes, to_head),
+                Err(why) => ParseProgress::Invalid(why),
             };
         }
-        self.keep(bytes, to_head)
+        self.collect_head(bytes, to_head)
     }
 
-    /// Whether the response is complete now that the stream has ended.
-    pub fn end(&self) -> bool {
-        self.state == State::UntilClose
+    /// Whether the response is complete if the stream ends here.
+    pub fn is_complete_at_eof(&self) -> bool {
+        self.state == ParseState::UntilClose
     }
 
     fn begin(&mut self, head: &Head) {
@@ -119,17 +121,21 @@ impl Response {
         self.state = head.framing;
     }
 
-    /// The slow path: a head that comes in pieces is collected.
-    fn keep(&mut self, bytes: &[u8], to_head: bool) -> Progress {
+    /// The slow path: collects a head that comes in pieces.
+    fn collect_head(&mut self, bytes: &[u8], to_head: bool) -> ParseProgress {
         let before = self.partial.len();
         let room = MAX_HEAD.saturating_sub(before).min(bytes.len());
-        // A head of trickled bytes is parsed only when it can be complete: at a line end.
+        // The head can only be complete at a line end, so a piece without one is not parsed.
         self.partial.extend_from_slice(&bytes[..room]);
         if !bytes[..room].contains(&b'\n') {
             if before == 0 && !could_be_http(&self.partial) {
-                return Progress::Bad("not an HTTP response");
+                return ParseProgress::Invalid("not an HTTP response");
             }
-            return if self.partial.len() >= MAX_HEAD { Progress::Bad("endless head") } else { Progress::More };
+            return if self.partial.len() >= MAX_HEAD {
+                ParseProgress::Invalid("endless head")
+            } else {
+                ParseProgress::Incomplete
+            };
         }
         match parse_head(&self.partial, to_head) {
             Ok(Some(head)) => {
@@ -138,35 +144,35 @@ impl Response {
                 self.partial.clear();
                 self.body(bytes, used)
             }
-            Ok(None) if self.partial.len() >= MAX_HEAD => Progress::Bad("endless head"),
-            Ok(None) => Progress::More,
-            Err(why) => Progress::Bad(why),
+            Ok(None) if self.partial.len() >= MAX_HEAD => ParseProgress::Invalid("endless head"),
+            Ok(None) => ParseProgress::Incomplete,
+            Err(why) => ParseProgress::Invalid(why),
         }
     }
 
-    fn body(&mut self, bytes: &[u8], from: usize) -> Progress {
+    fn body(&mut self, bytes: &[u8], from: usize) -> ParseProgress {
         let here = &bytes[from..];
         match &mut self.state {
-            State::Head => unreachable!("the head is complete"),
-            State::Length(left) if *left <= here.len() as u64 => {
+            ParseState::Head => unreachable!("the head is complete"),
+            ParseState::Length(left) if *left <= here.len() as u64 => {
                 let used = from + *left as usize;
                 *left = 0;
-                Progress::Done(used)
+                ParseProgress::Complete(used)
             }
-            State::Length(left) => {
+            ParseState::Length(left) => {
                 *left -= here.len() as u64;
-                Progress::More
+                ParseProgress::Incomplete
             }
-            State::UntilClose => Progress::More,
-            State::Chunked(chunk) => match chunks(chunk, here) {
-                Progress::Done(used) => Progress::Done(from + used),
+            ParseState::UntilClose => ParseProgress::Incomplete,
+            ParseState::Chunked(chunk) => match chunks(chunk, here) {
+                ParseProgress::Complete(used) => ParseProgress::Complete(from + used),
                 other => other,
             },
         }
     }
 }
 
-fn chunks(chunk: &mut Chunk, bytes: &[u8]) -> Progress {
+fn chunks(chunk: &mut Chunk, bytes: &[u8]) -> ParseProgress {
     let mut at = 0;
     while at < bytes.len() {
         let byte = bytes[at];
@@ -183,17 +189,17 @@ fn chunks(chunk: &mut Chunk, bytes: &[u8]) -> Progress {
             Chunk::DataEnd => match byte {
                 b'\r' => {}
                 b'\n' => *chunk = CHUNK_START,
-                _ => return Progress::Bad("a chunk is longer than announced"),
+                _ => return ParseProgress::Invalid("a chunk is longer than announced"),
             },
             Chunk::Size { size, digits, length, extension } => {
                 *length += 1;
                 if *length > MAX_LINE {
-                    return Progress::Bad("endless chunk-size line");
+                    return ParseProgress::Invalid("endless chunk-size line");
                 }
                 match (byte as char).to_digit(16) {
                     _ if byte == b'\n' => {
                         if *digits == 0 {
-                            return Progress::Bad("a chunk without a size");
+                            return ParseProgress::Invalid("a chunk without a size");
                         }
                         *chunk = match *size {
                             0 => Chunk::Trailer { length: 0, total: 0 },
@@ -206,25 +212,25 @@ fn chunks(chunk: &mut Chunk, bytes: &[u8]) -> Progress {
                         *digits += 1;
                     }
                     None if matches!(byte, b';' | b' ' | b'\t') => *extension = true,
-                    _ => return Progress::Bad("a chunk size that is no number"),
+                    _ => return ParseProgress::Invalid("a chunk size that is no number"),
                 }
             }
             Chunk::Trailer { length, total } => {
                 *total += 1;
                 match byte {
-                    b'\n' if *length == 0 => return Progress::Done(at + 1),
+                    b'\n' if *length == 0 => return ParseProgress::Complete(at + 1),
                     b'\n' => *length = 0,
                     b'\r' => {}
                     _ => *length += 1,
                 }
                 if *total > MAX_LINE {
-                    return Progress::Bad("endless trailers");
+                    return ParseProgress::Invalid("endless trailers");
                 }
             }
         }
         at += 1;
     }
-    Progress::More
+    ParseProgress::Incomplete
 }
 
 fn could_be_http(bytes: &[u8]) -> bool {
@@ -232,7 +238,8 @@ fn could_be_http(bytes: &[u8]) -> bool {
     bytes[..known] == b"HTTP/1."[..known]
 }
 
-/// Parses the head of the final response at the start of `bytes`; interim (1xx) responses before it count as part of it.
+/// Parses the head of the final response at the start of `bytes`. Interim (1xx) responses before it count as part of
+/// it.
 fn parse_head(bytes: &[u8], to_head: bool) -> Result<Option<Head>, &'static str> {
     let mut at = 0;
     loop {
@@ -267,7 +274,7 @@ fn parse_one_head(bytes: &[u8], to_head: bool) -> Result<Option<Head>, &'static 
         let Some((line, next)) = next_line(bytes, at) else { return Ok(None) };
         at = next;
         let Some(&first) = line.first() else { break };
-        // Only three fields matter; their first letters tell them from nearly all others.
+        // Only three fields matter. Their first letters already rule out nearly all other fields.
         match first | 0x20 {
             b'c' => {
                 if let Some(value) = field(line, b"content-length") {
@@ -294,15 +301,15 @@ fn parse_one_head(bytes: &[u8], to_head: bool) -> Result<Option<Head>, &'static 
         }
     }
     let framing = if to_head || status < 200 || status == 204 || status == 304 {
-        State::Length(0)
+        ParseState::Length(0)
     } else if chunked {
-        State::Chunked(CHUNK_START)
+        ParseState::Chunked(CHUNK_START)
     } else if coded {
-        State::UntilClose
+        ParseState::UntilClose
     } else {
-        length.map_or(State::UntilClose, State::Length)
+        length.map_or(ParseState::UntilClose, ParseState::Length)
     };
-    Ok(Some(Head { length: at, status, framing, close: close || framing == State::UntilClose }))
+    Ok(Some(Head { length: at, status, framing, close: close || framing == ParseState::UntilClose }))
 }
 
 /// The line at `from` without its end, and where the next one begins.

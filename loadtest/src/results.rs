@@ -1,9 +1,9 @@
-//! What a run measured: the contents of results.json, one schema for lab, load test, page and dashboards.
+//! The contents of results.json: the one schema that the lab, the load test, the page and the dashboards share.
 
-use crate::class::Class;
+use crate::class::OutcomeClass;
 use crate::figures::{ClientCost, Figure, Pace, ServerCost, Times};
 use crate::machine::Machine;
-use crate::pace::Beside;
+use crate::pace::BackgroundResults;
 use crate::plan::{Key, PerConnection, Plan, Schedule};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// The name and version of the schema.
 pub const SCHEMA: &str = "io-models-lab/results/1";
 
-/// A whole run.
+/// The results of a whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// [`SCHEMA`].
@@ -22,11 +22,11 @@ pub struct Results {
     pub run_id: String,
     /// RFC 3339, in UTC.
     pub started_at: String,
-    /// The run was interrupted: cells may lack trials.
+    /// Whether the run was interrupted: cells may lack trials.
     pub interrupted: bool,
-    /// Where it ran.
+    /// The machine that it ran on.
     pub machine: Machine,
-    /// What it was to do.
+    /// The plan of the run.
     pub settings: Plan,
     /// Its cells.
     pub cells: Vec<Cell>,
@@ -37,9 +37,9 @@ pub struct Results {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// They may.
+    /// They may be compared.
     Valid,
-    /// The load generator was the bottleneck: the throughput is its own.
+    /// The load generator was the bottleneck: the throughput is the generator's limit, not the target's.
     ClientLimited,
     /// Requests failed, or nothing could be measured.
     Errors,
@@ -47,12 +47,12 @@ pub enum Verdict {
     Unsupported,
     /// The trials differ too much.
     Unstable,
-    /// Some connections were not served, or hardly.
+    /// Some connections got no answer, or far fewer than others.
     Starved,
 }
 
 impl Verdict {
-    /// The word in tables and in results.json.
+    /// The name of the verdict in tables and in results.json.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Valid => "valid",
@@ -65,8 +65,8 @@ impl Verdict {
     }
 }
 
-/// The places of a valid cell among those under the same load: one more than the number of targets that are surely
-/// better, so that equals are equal. Null with fewer than five trials.
+/// The ranks of a valid cell among the cells under the same load: one more than the number of targets that are
+/// significantly better, so several targets may share a rank. Null with fewer than five trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ranks {
@@ -74,61 +74,63 @@ pub struct Ranks {
     pub throughput: Option<usize>,
     /// By the 99th percentile of the latency.
     pub p99: Option<usize>,
-    /// By CPU time a request.
+    /// By CPU time per request.
     pub cpu: Option<usize>,
 }
 
-/// One cell: a target under one load. A figure that could not be had is null, and `missing` says why.
+/// One cell: a target under one load. A missing figure is null, and `missing` says why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// Name of the target.
     pub target: String,
     /// Path, optionally with a method before it.
     pub workload: String,
-    /// When requests are sent.
+    /// The schedule: when requests are sent.
     pub schedule: Schedule,
-    /// Connections.
+    /// Number of concurrent connections.
     pub concurrency: usize,
     /// Connection mode: a number, or `unlimited`.
     pub requests_per_connection: PerConnection,
     /// Whether the numbers may be compared.
     pub verdict: Verdict,
-    /// Why the verdict is what it is, and what else to know.
+    /// The reasons for the verdict, and remarks.
     pub reasons: Vec<String>,
-    /// Its places.
+    /// Its ranks among the cells under the same load.
     #[serde(default)]
     pub ranks: Ranks,
     /// CPUs that the target could run on.
     #[serde(default)]
     pub server_cpus: Option<usize>,
-    /// Requests over all trials, however they ended.
+    /// Requests over all trials, whatever their outcome.
     pub requests: u64,
-    /// Of these, the ones that were answered with 2xx or 3xx.
+    /// Of these, the requests that were answered with a status of 2xx or 3xx.
     pub ok: u64,
-    /// How the others ended, by class; with `ok` they make up `requests`.
+    /// The outcomes of the other requests, by class; with `ok` they add up to `requests`.
     pub errors: BTreeMap<String, u64>,
     /// Successful requests a second.
     pub throughput: Option<Figure>,
     /// Bytes received a second, heads included.
     pub bytes_per_second: Option<Figure>,
-    /// Time of successful requests to the last byte received: in a closed loop from the first byte sent, in an open one
-    /// from when the request was due.
+    /// Latency of successful requests, to the last byte received: in a closed loop from the first byte sent, in an open
+    /// loop from when the request was due.
     pub latency_us: Times<Option<Figure>>,
-    /// From the first byte sent to the last byte received, whatever the schedule; in a closed loop the same as latency.
+    /// Service time, from the first byte sent to the last byte received, whatever the schedule; in a closed loop the
+    /// same as latency.
     pub service_time_us: Times<Option<Figure>>,
-    /// Time to establish a connection, of connections established within the window; never part of the latency.
+    /// Time to establish a connection, over the connections established within the window; not part of a closed loop's
+    /// latency.
     pub connect_us: Times<Option<Figure>>,
-    /// How late requests were sent although a connection was free. Open loop only.
+    /// Schedule lag: how late requests were sent although a connection was free. Open loop only.
     #[serde(default)]
     pub schedule_lag_us: Times<Option<Figure>>,
-    /// How the schedule was kept. Open loop only.
+    /// How well the schedule was kept. Open loop only.
     #[serde(default)]
     pub pace: Pace<Option<Figure>>,
-    /// What the target cost.
+    /// The target's cost.
     pub server: ServerCost<Option<Figure>>,
-    /// What the generator cost.
+    /// The load generator's own cost.
     pub client: ClientCost<Option<Figure>>,
-    /// Why figures are missing: `server.user_us_per_request` and the like, or a whole group as `server`.
+    /// Why figures are missing: the key is a figure, as `server.user_us_per_request`, or a whole group, as `server`.
     pub missing: BTreeMap<String, String>,
     /// The trials that were begun.
     pub trials: Vec<Trial>,
@@ -164,7 +166,7 @@ impl Cell {
         }
     }
 
-    /// Which cell this is.
+    /// Returns what identifies this cell.
     pub fn key(&self) -> Key {
         Key {
             target: self.target.clone(),
@@ -175,17 +177,17 @@ impl Cell {
         }
     }
 
-    /// Whether the other cell differs in nothing but its target.
+    /// Whether the other cell has the same load: it may differ in its target only.
     pub fn same_load(&self, other: &Cell) -> bool {
         Key { target: String::new(), ..self.key() } == Key { target: String::new(), ..other.key() }
     }
 
     /// Requests that failed, over all trials.
     pub fn failed(&self) -> u64 {
-        self.errors.iter().filter(|(class, _)| *class != Class::AbortedAtEnd.name()).map(|(_, n)| n).sum()
+        self.errors.iter().filter(|(class, _)| *class != OutcomeClass::AbortedAtEnd.name()).map(|(_, n)| n).sum()
     }
 
-    /// The main figures with their names.
+    /// The main figures with their names; the CSV file has them as columns.
     pub fn named_figures(&self) -> Vec<(&'static str, Option<Figure>)> {
         let (latency, server) = (&self.latency_us, &self.server);
         vec![
@@ -211,18 +213,18 @@ impl Cell {
     }
 }
 
-/// One trial of a cell. Its figures are single values; null where one could not be had.
+/// One trial of a cell. Its figures are single values; a missing one is null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// The window was cut short by an interrupt.
+    /// Whether an interrupt cut the window short.
     pub aborted: bool,
     /// Length of the window in seconds.
     pub seconds: f64,
-    /// Requests, however they ended.
+    /// Requests, whatever their outcome.
     pub requests: u64,
-    /// Of these, the ones that were answered with 2xx or 3xx.
+    /// Of these, the requests that were answered with a status of 2xx or 3xx.
     pub ok: u64,
-    /// How the others ended, by class.
+    /// The outcomes of the other requests, by class.
     pub errors: BTreeMap<String, u64>,
     /// Successful requests a second.
     pub throughput: f64,
@@ -241,24 +243,25 @@ pub struct Trial {
     /// See [`Cell::pace`].
     #[serde(default)]
     pub pace: Pace<Option<f64>>,
-    /// The connections beside the measured ones.
-    #[serde(default)]
-    pub beside: Beside,
+    /// The background connections.
+    #[serde(rename = "beside", default)]
+    pub background: BackgroundResults,
     /// See [`Cell::server`].
     pub server: ServerCost<Option<f64>>,
     /// See [`Cell::client`].
     pub client: ClientCost<Option<f64>>,
-    /// Connections on which the server was asked to close and did not.
+    /// Connections that the server left open although the client had asked it to close them.
     pub close_ignored: u64,
-    /// Connections that the generator's machine could not even try (no port, no descriptor).
+    /// Connections that the generator's machine could not attempt, for want of a port or a descriptor.
     pub local_failures: u64,
-    /// Packets that the kernel dropped meanwhile, for anybody on this machine: its table of tracked connections was full.
+    /// Packets that the kernel dropped during the trial because its table of tracked connections was full. The count
+    /// covers all programs on this machine.
     #[serde(default)]
     pub dropped_packets: u64,
     /// Connections that got no answer within the window; null in results of an older generator.
     #[serde(default)]
     pub unserved: Option<u64>,
-    /// Jain's fairness index over the answers that each connection got, 1/n to 1; null without answers.
+    /// Jain's fairness index over the numbers of answers that the connections got, 1/n to 1; null without answers.
     #[serde(default)]
     pub fairness: Option<f64>,
     /// Why figures are missing.
@@ -267,21 +270,21 @@ pub struct Trial {
     pub histogram_unit: String,
     /// Latencies as an HDR histogram: V2, deflated, base64. Not present in what the lab shows live.
     pub latency_histogram: String,
-    /// Connect times, likewise.
+    /// Connect times, in the same form.
     pub connect_histogram: String,
-    /// Service times, likewise; empty in a closed loop, where they are the latencies.
+    /// Service times, in the same form; empty in a closed loop, where they are the latencies.
     #[serde(default)]
     pub service_time_histogram: String,
-    /// Schedule lag, likewise; empty in a closed loop.
+    /// Schedule lag, in the same form; empty in a closed loop.
     #[serde(default)]
     pub schedule_lag_histogram: String,
 }
 
 impl Results {
-    /// Reads results.json.
+    /// Reads a results.json file.
     ///
     /// # Errors
-    /// One line: no such file, no JSON, or not of this schema.
+    /// One line: the file does not exist, is not JSON, or has another schema.
     pub fn load(path: &Path) -> Result<Results, String> {
         let say = |why: String| format!("{}: {why}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| say(error.to_string()))?;
@@ -298,7 +301,7 @@ impl Results {
     /// Writes the results as JSON to `path`.
     ///
     /// # Errors
-    /// What the file system said.
+    /// An error of the file system.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let mut file = io::BufWriter::new(std::fs::File::create(path)?);
         serde_json::to_writer_pretty(&mut file, self)?;
@@ -306,7 +309,7 @@ impl Results {
         file.flush()
     }
 
-    /// Whether any request of any cell failed, or a target could not be measured. Unsupported cells do not count.
+    /// Whether a request of any cell failed, or a target could not be measured. Unsupported cells do not count.
     pub fn has_failures(&self) -> bool {
         self.cells.iter().any(|cell| cell.verdict == Verdict::Errors)
     }
@@ -316,7 +319,7 @@ impl Results {
 pub(crate) mod tests {
     use super::*;
 
-    /// A run of these targets that has measured nothing yet.
+    /// A run of these targets before any measurement.
     pub(crate) fn results(targets: &[&str]) -> Results {
         let settings = Plan { targets: targets.iter().map(|name| (*name).to_owned()).collect(), ..Plan::default() };
         Results {

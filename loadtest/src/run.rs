@@ -1,14 +1,14 @@
-//! Runs a plan: trial after trial, cell after cell.
+//! Runs a plan: measures each cell in its trials and judges the cells at the end.
 
-use crate::class::Class;
+use crate::class::OutcomeClass;
 use crate::client::Script;
 use crate::compare;
 use crate::conntrack;
-use crate::cost::{Cost, CostSource};
-use crate::engine::{self, Load, Watch, allowed_cpus};
-use crate::live::Live;
+use crate::cost::{CostSampler, CostSource};
+use crate::engine::{self, Load, TrialObserver, allowed_cpus};
+use crate::live::LiveSnapshot;
 use crate::machine::{Machine, online_cpus, rfc3339, run_id};
-use crate::measure::{self, Costs};
+use crate::measure::{self, CostSnapshots};
 use crate::pace;
 use crate::plan::{Key, Plan, Schedule};
 use crate::results::{Cell, Results, SCHEMA, Trial, Verdict};
@@ -19,17 +19,18 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often progress is reported.
+/// How often progress is reported to the observer.
 const PROGRESS: Duration = Duration::from_millis(100);
 
-/// What is loaded in a trial, and where its cost is found.
+/// The server that a trial loads, and the source of its cost.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// Where the target listens; the path does not matter.
     pub url: Url,
-    /// Where its cost is found.
+    /// The source of its cost.
     pub cost: CostSource,
-    /// CPUs that the target may run on; `None`: all of this machine. Decides what counts as saturated.
+    /// CPUs that the target may run on; `None` means all CPUs of this machine. The verdict needs it to tell whether the
+    /// target was saturated.
     pub cpus: Option<usize>,
 }
 
@@ -38,7 +39,7 @@ pub struct Endpoint {
 pub enum NotReady {
     /// It cannot work on this machine; its cells read "unsupported".
     Unsupported(String),
-    /// It does not answer, or could not be started.
+    /// It does not answer, or it could not be started.
     Unreachable(String),
 }
 
@@ -47,14 +48,14 @@ pub trait Fleet {
     /// Makes a target ready for a trial: starts it, or does nothing. Called before each trial of each of its cells.
     ///
     /// # Errors
-    /// Why it cannot be measured; the run goes on with the next cell.
+    /// Why the target cannot be measured; the run continues with the next cell.
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady>;
 
     /// A trial of the target is over, whether or not it could be measured.
     fn finished(&mut self, _target: &str) {}
 }
 
-/// What happens in a run.
+/// An event in a run, as reported to an [`Observer`].
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// The run begins.
@@ -65,7 +66,7 @@ pub enum Event<'a> {
         cells: usize,
         /// Trials over all cells.
         trials: usize,
-        /// How long it will take, without what it takes to start targets.
+        /// Estimated length of the run, without the time to start targets.
         estimate: Duration,
     },
     /// A trial begins.
@@ -79,15 +80,15 @@ pub enum Event<'a> {
         /// Trials of the run.
         total: usize,
     },
-    /// The next trial has to wait until the kernel has room for its connections: its table of tracked ones is full.
+    /// The next trial waits until the kernel's table of tracked connections has room for the connections of the trial.
     WaitsForRoom,
-    /// Reported about ten times a second during a trial.
+    /// Progress, about ten times a second during a trial.
     Progress {
         /// The cell.
         cell: &'a Key,
         /// Time since the load began, warm-up included.
         elapsed: Duration,
-        /// How long the load will take, warm-up included.
+        /// Length of the load, warm-up included.
         planned: Duration,
         /// Complete answers since the load began.
         answered: u64,
@@ -95,8 +96,8 @@ pub enum Event<'a> {
         errors: u64,
         /// Estimated time to the end of the run.
         remaining: Duration,
-        /// How the window fares.
-        live: &'a Live,
+        /// The counts and latencies of the window so far.
+        live: &'a LiveSnapshot,
     },
     /// A trial was measured.
     TrialFinished {
@@ -107,23 +108,23 @@ pub enum Event<'a> {
     },
     /// The last trial of a cell is over.
     CellFinished {
-        /// What was measured.
+        /// The cell with its figures and verdict.
         cell: &'a Cell,
     },
     /// The run is over, and its cells are ranked.
     RunFinished {
-        /// What was measured.
+        /// The results of all cells.
         results: &'a Results,
     },
 }
 
-/// Watches a run.
+/// Is notified of the events of a run.
 pub trait Observer {
-    /// Something happened. Called from the thread that called [`run`].
+    /// Called for each event, from the thread that called [`run`].
     fn on(&mut self, event: Event<'_>);
 }
 
-/// Two observers, one after the other.
+/// Notifies two observers, one after the other.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn on(&mut self, event: Event<'_>) {
         self.0.on(event);
@@ -131,7 +132,7 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     }
 }
 
-/// An observer, or nobody.
+/// An observer that may be absent.
 impl<O: Observer> Observer for Option<O> {
     fn on(&mut self, event: Event<'_>) {
         if let Some(observer) = self {
@@ -146,7 +147,7 @@ impl<O: Observer + ?Sized> Observer for &mut O {
     }
 }
 
-/// Sends one request of a workload to the target and waits for the complete answer: its status.
+/// Sends one request of a workload to the target, waits for the complete answer and returns its status.
 ///
 /// # Errors
 /// No connection, or no complete answer in time.
@@ -155,11 +156,11 @@ pub fn check(url: &Url, workload: &str, timeout: Duration) -> io::Result<u16> {
     Ok(scrape::exchange(url, script.closing_request(), script.is_head(), timeout, 0)?.0)
 }
 
-/// Asks one of our own services, by its metrics' URL, whether its model works on its machine. Answers with the number of
-/// CPUs that it may run on, if it says so.
+/// Asks one of the lab's services, by the URL of its metrics, whether its I/O model works on its machine. Returns the
+/// number of CPUs that the service may run on, if its metrics have it.
 ///
 /// # Errors
-/// `Unsupported` with the reason that it gives, or `Unreachable`.
+/// `Unsupported` with the reason that the service gives, or `Unreachable`.
 pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotReady> {
     let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
     let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
@@ -178,10 +179,10 @@ pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotR
     Err(NotReady::Unsupported(reason.into()))
 }
 
-/// Runs the plan. `stop` ends the run within about 100 ms, and what was measured is returned.
+/// Runs the plan. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
 ///
 /// # Errors
-/// What the kernel said when this machine could not run the load at all. What targets do wrong is part of the results.
+/// The kernel's error if this machine could not run the load at all. Failures of targets are part of the results.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop: &AtomicBool) -> io::Result<Results> {
     let keys = plan.cells();
     let order = plan.order();
@@ -202,35 +203,35 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         estimate: plan.estimate(),
     });
     let started = Instant::now();
-    let mut left = vec![plan.trials; keys.len()];
+    let mut trials_left = vec![plan.trials; keys.len()];
     let mut server_cpus = vec![online_cpus(); keys.len()];
     for (done, &(index, trial)) in order.iter().enumerate() {
         if stop.load(Relaxed) {
             break;
         }
-        let schedule = rate(&keys[index], &results.cells);
+        let schedule = resolve_schedule(&keys[index], &results.cells);
         let (key, cell) = (&keys[index], &mut results.cells[index]);
-        left[index] -= 1;
-        // A cell that could not be measured is not tried again.
+        trials_left[index] -= 1;
+        // After a trial that could not be measured, the cell's other trials are skipped.
         if matches!(cell.verdict, Verdict::Valid) {
             observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });
             let pace = started.elapsed().checked_div(done as u32).unwrap_or(plan.duration + plan.warmup);
-            let later = pace * (order.len() - done - 1) as u32;
+            let rest_of_run = pace * (order.len() - done - 1) as u32;
             let time = plan.warmup + plan.duration;
-            let opened = conntrack::opened(plan.connections(), key.requests_per_connection.0.is_none(), time);
+            let opened = conntrack::entries_needed(plan.connections(), key.requests_per_connection.0.is_none(), time);
             conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
             let dropped = conntrack::dropped();
-            let outcome = one_trial(plan, key, schedule, fleet, observer, stop, later);
+            let measurement = run_trial(plan, key, schedule, fleet, observer, stop, rest_of_run);
             let dropped = conntrack::dropped().saturating_sub(dropped);
             fleet.finished(&key.target);
-            match outcome? {
+            match measurement? {
                 Ok(None) => {}
-                Ok(Some(Measured { trial, cpus, gone })) => {
+                Ok(Some(FinishedTrial { trial, cpus, no_answer_at_end })) => {
                     let trial = Trial { dropped_packets: dropped, ..trial };
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
                     cell.trials.push(trial);
-                    if let Some(why) = gone {
+                    if let Some(why) = no_answer_at_end {
                         cell.verdict = Verdict::Errors;
                         cell.reasons.push(format!("it did not answer any more at the end: {why}"));
                     }
@@ -250,17 +251,17 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                 }
             }
         }
-        if left[index] == 0 {
+        if trials_left[index] == 0 {
             conclude(cell, server_cpus[index]);
             observer.on(Event::CellFinished { cell });
         }
     }
     results.interrupted = stop.load(Relaxed);
-    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| left[index] > 0) {
+    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| trials_left[index] > 0) {
         conclude(cell, server_cpus[index]);
     }
     if results.interrupted {
-        // What was never begun says nothing.
+        // An interrupted run leaves out the cells whose trials never began.
         results.cells.retain(|cell| !cell.trials.is_empty() || cell.verdict != Verdict::Valid);
     }
     compare::rank(&mut results.cells);
@@ -271,17 +272,17 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
 fn conclude(cell: &mut Cell, server_cpus: usize) {
     if cell.trials.is_empty() {
         let why = cell.reasons.first().cloned().unwrap_or_else(|| "interrupted".into());
-        measure::nothing(cell, &why);
+        measure::mark_missing(cell, &why);
         return;
     }
-    measure::sum_up(cell);
+    measure::summarise(cell);
     cell.server_cpus = Some(server_cpus);
     verdict::judge(cell, server_cpus);
     cell.reasons.extend(pace::remarks(cell));
 }
 
-/// The schedule as a rate, where it is a share of a ceiling. `None` if that was not found.
-fn rate(key: &Key, cells: &[Cell]) -> Option<Schedule> {
+/// Turns a share of a ceiling into a rate; other schedules stay as they are. `None` if the ceiling was not measured.
+fn resolve_schedule(key: &Key, cells: &[Cell]) -> Option<Schedule> {
     let load = |cell: &&Cell| {
         (&cell.workload, cell.concurrency, cell.requests_per_connection, cell.schedule)
             == (&key.workload, key.concurrency, key.requests_per_connection, Schedule::Closed)
@@ -299,24 +300,24 @@ fn rate(key: &Key, cells: &[Cell]) -> Option<Schedule> {
     }
 }
 
-/// What came of a trial.
-struct Measured {
+/// The results of one trial.
+struct FinishedTrial {
     trial: Trial,
     cpus: Option<usize>,
-    /// The target answered no more when it was over. Its connections may all have been left waiting for so long as they
-    /// are patient, so that no request has failed.
-    gone: Option<io::Error>,
+    /// Why the target no longer answered after the trial. All its connections may still have been waiting within their
+    /// time-out, so that no request had failed.
+    no_answer_at_end: Option<io::Error>,
 }
 
-fn one_trial(
+fn run_trial(
     plan: &Plan,
     key: &Key,
     schedule: Option<Schedule>,
     fleet: &mut dyn Fleet,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-    later: Duration,
-) -> io::Result<Result<Option<Measured>, NotReady>> {
+    rest_of_run: Duration,
+) -> io::Result<Result<Option<FinishedTrial>, NotReady>> {
     let endpoint = match fleet.ready(&key.target) {
         Ok(endpoint) => endpoint,
         Err(why) => return Ok(Err(why)),
@@ -344,7 +345,7 @@ fn one_trial(
         script: &script,
         schedule,
         concurrency: key.concurrency,
-        beside: plan.beside,
+        background: plan.background,
         authority,
         busy_request: busy.closing_request(),
         threads: plan.threads,
@@ -353,51 +354,53 @@ fn one_trial(
         duration: plan.duration,
         shortest_timeout: plan.timeout.min(plan.connect_timeout),
     };
-    let mut cost = Cost::new(endpoint.cost.clone());
-    let costs = Costs { idle: cost.snapshot(), ..Costs::default() };
+    let mut cost = CostSampler::new(endpoint.cost.clone());
+    let costs = CostSnapshots { idle: cost.snapshot(), ..CostSnapshots::default() };
     let planned = plan.warmup + plan.duration;
-    let mut onlooker = Onlooker {
+    let mut cost_observer = CostObserver {
         cost,
         costs,
         began: Instant::now(),
         answered: 0,
         reported: Duration::ZERO,
         progress: &mut |elapsed, answered, errors, live| {
-            let remaining = planned.saturating_sub(elapsed) + later;
+            let remaining = planned.saturating_sub(elapsed) + rest_of_run;
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         },
     };
-    let outcome = engine::trial(&load, stop, &mut onlooker)?;
-    let Onlooker { cost, costs, .. } = onlooker;
-    Ok(Ok(outcome.map(|outcome| {
-        let trial = measure::trial(&outcome, &costs, &cost, key.concurrency);
-        let failed =
-            Class::ALL.iter().any(|class| class.is_error() && trial.errors.get(class.name()).is_some_and(|&n| n > 0));
-        let gone = if failed || stop.load(Relaxed) { None } else { check(&endpoint.url, &key.workload, limit).err() };
-        Measured { trial, cpus: endpoint.cpus, gone }
+    let measurement = engine::trial(&load, stop, &mut cost_observer)?;
+    let CostObserver { cost, costs, .. } = cost_observer;
+    Ok(Ok(measurement.map(|measurement| {
+        let trial = measure::trial(&measurement, &costs, &cost, key.concurrency);
+        let failed = OutcomeClass::ALL
+            .iter()
+            .any(|class| class.is_error() && trial.errors.get(class.name()).is_some_and(|&n| n > 0));
+        let no_answer_at_end =
+            if failed || stop.load(Relaxed) { None } else { check(&endpoint.url, &key.workload, limit).err() };
+        FinishedTrial { trial, cpus: endpoint.cpus, no_answer_at_end }
     })))
 }
 
-/// Takes the target's cost at both ends of the window, and passes progress on.
-struct Onlooker<'a> {
-    cost: Cost,
-    costs: Costs,
+/// Samples the target's cost at both ends of the window, and reports progress.
+struct CostObserver<'a> {
+    cost: CostSampler,
+    costs: CostSnapshots,
     began: Instant,
     answered: u64,
     reported: Duration,
-    progress: &'a mut dyn FnMut(Duration, u64, u64, &Live),
+    progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
 }
 
-impl Watch for Onlooker<'_> {
+impl TrialObserver for CostObserver<'_> {
     fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
-        // The load goes on while the snapshot is taken, somewhere in the middle of it.
+        // Answers continue to arrive while the snapshot is taken, so use the middle of that time and of that count.
         let (began, before) = (Instant::now(), answered());
         self.costs.begin = self.cost.snapshot();
         self.began = began + began.elapsed() / 2;
         self.answered = before.midpoint(answered());
     }
 
-    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> Live) {
+    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
         if elapsed >= self.reported + PROGRESS {
             self.reported = elapsed;
             (self.progress)(elapsed, answered, errors, &live());

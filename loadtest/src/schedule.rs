@@ -1,24 +1,25 @@
-//! When requests are sent.
+//! Schedules: when the load test sends its requests, in a closed loop or in an open loop.
 //!
-//! *Closed loop*: each connection sends its next request when the answer to the last one is complete. It finds a
-//! server's ceiling, and hides its stalls: while the server stalls nobody asks, so that a stall of a second is one slow
-//! request for each connection and not the thousands that a second's users would have been (Tene's "coordinated
-//! omission").
+//! *Closed loop*: each connection sends its next request when the answer to the last one is complete. This finds a
+//! server's ceiling, but it hides stalls. While the server stalls, no connection sends a request. A stall of a second
+//! therefore counts as one slow request for each connection, not as the thousands of requests that independent users
+//! would have sent in that second (Tene's "coordinated omission").
 //!
-//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times, evenly spaced from the moment the
-//! load begins, whatever the server does. With T threads, thread t has the t-th, (t + T)-th, ... of them. Each goes out
-//! at its intended time on the connection that has been free the longest; if none is free it waits for one, in order.
-//! - Latency counts from the intended time, waiting included. Service time counts from the first byte actually sent.
-//! - Schedule lag is the generator's own fault alone: from the intended time, or from when the connection became free if
-//!   that was later, until the request was sent.
-//! - A request that waits for a connection longer than the request timeout is given up, as `shed`. One that still waits
-//!   when the window ends counts as `aborted_at_end`, and in `pace.unsent`.
-//! - A connection that carries a limited number of requests is opened when the next request is due: connecting is then
+//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times, evenly spaced from the moment
+//! the load begins, whatever the server does. With T threads, thread t has the t-th, (t + T)-th, ... of them. Each
+//! request is sent at its intended time on the connection that has been free the longest. If no connection is free,
+//! requests wait for one, in order.
+//! - Latency counts from the intended time and includes waiting. Service time counts from the first byte actually sent.
+//! - Schedule lag is the delay that only the generator caused: from the intended time, or from when the connection
+//!   became free if that was later, until the request was sent.
+//! - A request that waits for a connection longer than the request time-out is given up, as `shed`. A request that
+//!   still waits when the window ends counts as `aborted_at_end`, and in `pace.unsent`.
+//! - A connection that carries a limited number of requests is opened when the next request is due, so connecting is
 //!   part of the latency. Connections without a limit are opened ahead.
 //!
-//! *Knee search* ([`Schedule::KNEE`]): the closed loop first, then open loops at shares of each target's own ceiling
-//! ([`Schedule::Share`]), where latency under comparable strain shows, and at rates that all targets of the run are given
-//! alike ([`Schedule::Common`]).
+//! *Knee search* ([`Schedule::KNEE`]): the closed loop first. Open loops follow at shares of each target's own ceiling
+//! ([`Schedule::Share`]), which show the latency under comparable strain, and at rates that are the same for all
+//! targets of the run ([`Schedule::Common`]).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,23 +33,23 @@ use std::time::Duration;
 pub enum Schedule {
     /// Each connection sends its next request when the answer to the last one is complete.
     Closed,
-    /// So many requests a second over all connections, evenly spaced.
+    /// A constant rate: this many requests a second over all connections, evenly spaced.
     Rate(f64),
-    /// Warm-up at the first rate; within the window the rate grows (or falls) evenly to the second one.
+    /// The warm-up runs at the first rate. Within the window the rate changes linearly to the second one.
     Ramp {
         /// Requests a second when the window begins.
         from: f64,
         /// Requests a second when it ends.
         to: f64,
     },
-    /// A constant rate: this share of what the same cell answered in the closed loop.
+    /// A constant rate: this share of the throughput that the same cell reached in the closed loop.
     Share(f64),
-    /// A constant rate: this share of what the slowest target of the run answered in the closed loop.
+    /// A constant rate: this share of the throughput that the slowest target of the run reached in the closed loop.
     Common(f64),
 }
 
 impl Schedule {
-    /// A search for the rate up to which latency holds.
+    /// The schedules of a knee search: it looks for the rate beyond which latency grows steeply.
     pub const KNEE: [Schedule; 7] = [
         Schedule::Closed,
         Schedule::Share(0.5),
@@ -59,7 +60,7 @@ impl Schedule {
         Schedule::Common(0.9),
     ];
 
-    /// Whether it can only be run after the closed loop.
+    /// Whether the schedule needs the closed loop's throughput first.
     pub fn needs_ceiling(self) -> bool {
         matches!(self, Schedule::Share(_) | Schedule::Common(_))
     }
@@ -112,10 +113,10 @@ impl FromStr for Schedule {
     }
 }
 
-/// Reads a rate in requests a second: `1000`, `2.5k`, `1M`.
+/// Parses a rate in requests a second: `1000`, `2.5k`, `1M`.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let (number, unit) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
@@ -127,39 +128,39 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("'{text}' is no rate; write requests a second, as in 500, 20k or 1.5M"))
 }
 
-/// Reads a ramp: `100-10k`.
+/// Parses a ramp: `100-10k`.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn parse_ramp(text: &str) -> Result<Schedule, String> {
     let (from, to) =
         text.split_once('-').ok_or_else(|| format!("'{text}' is no ramp; write two rates, as in 100-10k"))?;
     Ok(Schedule::Ramp { from: parse_rate(from)?, to: parse_rate(to)? })
 }
 
-/// The intended times of an open loop: seconds since the load began.
+/// The times at which an open loop intends to send its requests, in seconds since the load began.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Times {
+pub(crate) struct IntendedTimes {
     from: f64,
     to: f64,
-    /// The rate is constant until then.
+    /// Length of the warm-up, in which the rate is constant.
     warmup: f64,
-    /// And changes for so long.
+    /// Length of the window, in which the rate changes.
     ramp: f64,
 }
 
-impl Times {
-    /// `None` for a closed loop, and for a share of a ceiling, which is no rate yet.
-    pub fn new(schedule: Schedule, warmup: Duration, duration: Duration) -> Option<Times> {
+impl IntendedTimes {
+    /// `None` for a closed loop, and for a share of a ceiling, which has to become a rate first.
+    pub fn new(schedule: Schedule, warmup: Duration, duration: Duration) -> Option<IntendedTimes> {
         let (from, to) = match schedule {
             Schedule::Rate(rate) => (rate, rate),
             Schedule::Ramp { from, to } => (from, to),
             Schedule::Closed | Schedule::Share(_) | Schedule::Common(_) => return None,
         };
-        Some(Times { from, to, warmup: warmup.as_secs_f64(), ramp: duration.as_secs_f64() })
+        Some(IntendedTimes { from, to, warmup: warmup.as_secs_f64(), ramp: duration.as_secs_f64() })
     }
 
-    /// When the n-th request is due, from 0.
+    /// When the n-th request is due, counted from 0.
     pub fn at(&self, n: u64) -> f64 {
         let n = n as f64;
         let into = n - self.from * self.warmup;
@@ -167,15 +168,16 @@ impl Times {
         if into <= 0.0 || growth == 0.0 {
             return n / self.from;
         }
-        // The requests until t are from·t + growth·t²/2; the solution is written so that nothing cancels out.
+        // By time t, from·t + growth·t²/2 requests are due. The solution for t is written in a form without
+        // cancellation.
         let root = self.from * self.from + 2.0 * growth * into;
         if root < 0.0 {
-            return f64::INFINITY; // past the end of a falling ramp, where the rate would be negative
+            return f64::INFINITY; // after a falling ramp's end, where the rate would be negative
         }
         self.warmup + 2.0 * into / (self.from + root.sqrt())
     }
 
-    /// Mean requests a second within the window.
+    /// Mean rate within the window, in requests a second.
     pub fn mean(&self) -> f64 {
         f64::midpoint(self.from, self.to)
     }
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn schedules_read_and_write() {
+    fn a_schedule_survives_its_json_and_wrong_ones_are_refused() {
         let all = [Schedule::Rate(1500.0), Schedule::Ramp { from: 0.5, to: 2e6 }];
         for schedule in Schedule::KNEE.into_iter().chain(all) {
             let json = serde_json::to_string(&schedule).unwrap();
@@ -202,18 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_rate_is_evenly_spaced() {
-        let times = Times::new(Schedule::Rate(1000.0), Duration::from_secs(1), Duration::from_secs(10)).unwrap();
+    fn requests_at_a_constant_rate_are_evenly_spaced() {
+        let times =
+            IntendedTimes::new(Schedule::Rate(1000.0), Duration::from_secs(1), Duration::from_secs(10)).unwrap();
         for n in [0, 1, 999, 1000, 1001, 11_000, 4_000_000_000] {
             assert_eq!(times.at(n), n as f64 / 1000.0);
         }
     }
 
     #[test]
-    fn a_ramp_reaches_its_rates() {
+    fn a_ramp_reaches_both_of_its_rates() {
         for (from, to) in [(100.0, 900.0), (900.0, 100.0), (1.0, 999.0)] {
             let schedule = Schedule::Ramp { from, to };
-            let times = Times::new(schedule, Duration::from_secs(2), Duration::from_secs(10)).unwrap();
+            let times = IntendedTimes::new(schedule, Duration::from_secs(2), Duration::from_secs(10)).unwrap();
             let first = 2.0 * from;
             assert!((times.at(first as u64) - 2.0).abs() < 1e-9);
             assert!((times.at(first as u64 + 5000) - 12.0).abs() < 1e-9, "the mean rate is 500 for 10 s");

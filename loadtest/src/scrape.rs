@@ -1,18 +1,18 @@
-//! A tiny blocking HTTP GET, and reading figures out of Prometheus text.
+//! A small blocking HTTP client for single requests, and a reader of Prometheus text.
 
-use crate::response::{Progress, Response};
+use crate::response::{ParseProgress, Response};
 use crate::target::Url;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// The largest answer that is kept, in bytes.
+/// The largest part of an answer that is kept, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Gets `url`: its status and body. `timeout` is for the whole exchange.
+/// Requests `url` with GET and returns the status and the body. `timeout` is for the whole exchange.
 ///
 /// # Errors
-/// No connection, no complete answer in time, or no HTTP.
+/// No connection, no complete answer in time, or an answer that is not HTTP.
 pub fn get(url: &Url, timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
     // HTTP/1.0, so that the answer is not chunked.
     let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", url.path, url.authority);
@@ -21,7 +21,8 @@ pub fn get(url: &Url, timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
     Ok((status, answer[head..].to_vec()))
 }
 
-/// Sends `request` and reads the complete answer, of which the first `keep` bytes are returned, head included.
+/// Sends `request` and reads the complete answer. Returns the status, and the first `keep` bytes of the answer
+/// including its head.
 ///
 /// # Errors
 /// As [`get`].
@@ -48,14 +49,14 @@ pub fn exchange(
         let read = match stream.read(&mut buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // A socket's timeout reads as "try again". socket(7), SO_RCVTIMEO
+            // The kernel reports a socket's time-out as "try again". socket(7), SO_RCVTIMEO
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time"));
             }
             Err(error) => return Err(error),
         };
         if read == 0 {
-            return match response.end() {
+            return match response.is_complete_at_eof() {
                 true => Ok((response.status(), kept)),
                 false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before a complete answer")),
             };
@@ -63,9 +64,9 @@ pub fn exchange(
         let room = keep.saturating_sub(kept.len()).min(read);
         kept.extend_from_slice(&buffer[..room]);
         match response.feed(&buffer[..read], to_head) {
-            Progress::More => {}
-            Progress::Done(_) => return Ok((response.status(), kept)),
-            Progress::Bad(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+            ParseProgress::Incomplete => {}
+            ParseProgress::Complete(_) => return Ok((response.status(), kept)),
+            ParseProgress::Invalid(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
         }
     }
 }
@@ -83,7 +84,7 @@ pub fn samples<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = (&'t st
     })
 }
 
-/// The sum over the samples of a metric whose labels contain `label`; `None` if there are none.
+/// The sum over the samples of a metric whose labels contain `label`; `None` if there are no such samples.
 pub fn total(text: &str, name: &str, label: &str) -> Option<f64> {
     let matching = samples(text, name).filter(|(labels, _)| labels.contains(label));
     matching.map(|(_, value)| value).reduce(|a, b| a + b)
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_prometheus_text() {
+    fn samples_are_read_from_prometheus_text() {
         let text =
             "# HELP a b\n# TYPE a counter\na 1.5\nab 7\na_total{kind=\"x\"} 2\na_total{kind=\"y\"} 3 1700000000000\n";
         assert_eq!(total(text, "a", ""), Some(1.5));

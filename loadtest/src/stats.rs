@@ -1,30 +1,32 @@
-//! What trials allow to say: whether two targets differ, by how much, and who ranks where.
+//! Statistics over trials: whether two targets differ, by which ratio, and how targets rank.
 //!
-//! Figures of a server are skewed and scale with the machine's speed, so that differences are ratios: everything here is
-//! done with logarithms. Trials are interleaved, the n-th of each target close to the n-th of the others; their ratios
-//! within a run are taken pair by pair, and what drifts on the machine falls out.
+//! Figures of a server are skewed and scale with the machine's speed. Differences are therefore ratios, and everything
+//! here works on logarithms. Trials are interleaved: the n-th trials of all targets run close to each other. Within a
+//! run the ratios are taken pair by pair, which removes a drift of the machine's speed.
 
-/// The fewest trials that support an interval or a rank: with three, equal targets differ falsely in 10 % of runs.
-pub const TRIALS: usize = 5;
-/// Chance, over all pairs of a comparison together, to call at least one pair different that is not.
+/// The fewest trials that support an interval or a rank. With three trials, equal targets are called different in 10 %
+/// of runs.
+pub const MIN_TRIALS: usize = 5;
+/// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
 pub const ALPHA: f64 = 0.05;
 
-/// A ratio with what is known of it.
+/// A ratio with its confidence interval and p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
-    /// Geometric mean of second to first.
+    /// Geometric mean of the second to the first.
     pub ratio: f64,
-    /// Lower end of its 95 % interval.
+    /// Lower end of its 95 % confidence interval.
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Chance of a ratio that far from 1 between equals; to be corrected where there are several.
+    /// The p-value: the probability that equals show a ratio at least this far from 1. It has to be corrected if there
+    /// are several comparisons.
     pub p: f64,
 }
 
-/// The chance that Student's t with `df` degrees of freedom is further from zero than `t`.
+/// The probability that Student's t with `df` degrees of freedom is further from zero than `t`.
 /// Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
-fn beyond(t: f64, df: usize) -> f64 {
+fn two_sided_p(t: f64, df: usize) -> f64 {
     let theta = (t.abs() / (df as f64).sqrt()).atan();
     let (sin, cos) = theta.sin_cos();
     let even = df.is_multiple_of(2);
@@ -40,22 +42,22 @@ fn beyond(t: f64, df: usize) -> f64 {
     (1.0 - within).clamp(0.0, 1.0)
 }
 
-/// The t that is exceeded, on both sides together, with probability `p`.
-fn quantile(p: f64, df: usize) -> f64 {
+/// The value that |t| exceeds with probability `p`.
+fn critical_t(p: f64, df: usize) -> f64 {
     let (mut low, mut high) = (0.0, 1e6);
     for _ in 0..100 {
         let middle = (low + high) / 2.0;
-        if beyond(middle, df) > p { low = middle } else { high = middle }
+        if two_sided_p(middle, df) > p { low = middle } else { high = middle }
     }
     high
 }
 
-fn logs(values: &[f64]) -> Option<Vec<f64>> {
+fn logarithms(values: &[f64]) -> Option<Vec<f64>> {
     values.iter().map(|&value| (value > 0.0 && value.is_finite()).then(|| value.ln())).collect()
 }
 
-/// Mean, and variance of the mean.
-fn mean(values: &[f64]) -> (f64, f64) {
+/// The mean, and the variance of the mean.
+fn mean_and_variance(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0) / n)
@@ -65,55 +67,55 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
     let error = variance.sqrt();
     let p = match mean.abs() {
         same if same < 1e-12 => 1.0,
-        apart => beyond(apart / error.max(1e-15), df),
+        apart => two_sided_p(apart / error.max(1e-15), df),
     };
-    let half = quantile(ALPHA, df) * error;
+    let half = critical_t(ALPHA, df) * error;
     Ratio { ratio: mean.exp(), low: (mean - half).exp(), high: (mean + half).exp(), p }
 }
 
-/// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t on
-/// logarithms. `None` with fewer than [`TRIALS`] pairs, or with values that are not above zero.
+/// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
+/// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
 pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
-    let pairs: Vec<f64> = logs(first)?.iter().zip(logs(second)?).map(|(a, b)| b - a).collect();
-    if pairs.len() < TRIALS {
+    let pairs: Vec<f64> = logarithms(first)?.iter().zip(logarithms(second)?).map(|(a, b)| b - a).collect();
+    if pairs.len() < MIN_TRIALS {
         return None;
     }
-    let (mean, variance) = mean(&pairs);
+    let (mean, variance) = mean_and_variance(&pairs);
     Some(ratio(mean, variance, pairs.len() - 1))
 }
 
-/// The same for values of two runs, which are no pairs: Welch's t (Biometrika 34, 1947), its degrees of freedom rounded
-/// down.
+/// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
+/// 1947), with its degrees of freedom rounded down.
 pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
-    let (first, second) = (logs(first)?, logs(second)?);
-    if first.len().min(second.len()) < TRIALS {
+    let (first, second) = (logarithms(first)?, logarithms(second)?);
+    if first.len().min(second.len()) < MIN_TRIALS {
         return None;
     }
-    let ((a, va), (b, vb)) = (mean(&first), mean(&second));
+    let ((a, va), (b, vb)) = (mean_and_variance(&first), mean_and_variance(&second));
     let (na, nb) = ((first.len() - 1) as f64, (second.len() - 1) as f64);
     let df = (va + vb).powi(2) / (va * va / na + vb * vb / nb);
     let df = if df.is_finite() { df } else { na + nb };
     Some(ratio(b - a, va + vb, (df as usize).max(1)))
 }
 
-/// Which of several comparisons are real at [`ALPHA`] over all of them: S. Holm, "A Simple Sequentially Rejective Multiple
-/// Test Procedure", Scandinavian Journal of Statistics 6, 1979.
+/// Which of several comparisons are significant at [`ALPHA`] over all of them: S. Holm, "A Simple Sequentially
+/// Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979.
 pub fn holm(p: &[f64]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-    let mut real = vec![false; p.len()];
+    let mut significant = vec![false; p.len()];
     for (rank, &index) in order.iter().enumerate() {
         if p[index] > ALPHA / (p.len() - rank) as f64 {
             break;
         }
-        real[index] = true;
+        significant[index] = true;
     }
-    real
+    significant
 }
 
-/// The rank of each target by its trials: one more than the number of targets that are surely better. `more` says that
-/// higher is better. All `None` unless every target has [`TRIALS`] trials.
-pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
+/// The rank of each target by its trials: one more than the number of targets that are significantly better. All `None`
+/// unless every target has [`MIN_TRIALS`] trials.
+pub fn ranks(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
     let mut pairs = Vec::new();
     for second in 0..targets.len() {
         for first in 0..second {
@@ -124,16 +126,16 @@ pub fn ranks(targets: &[Vec<f64>], more: bool) -> Vec<Option<usize>> {
         }
     }
     let mut ranks = vec![Some(1); targets.len()];
-    let real = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((first, second, ratio), _) in pairs.iter().zip(real).filter(|(_, real)| *real) {
-        let worse = if (ratio.ratio > 1.0) == more { *first } else { *second };
+    let significant = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
+    for ((first, second, ratio), _) in pairs.iter().zip(significant).filter(|(_, significant)| *significant) {
+        let worse = if (ratio.ratio > 1.0) == higher_is_better { *first } else { *second };
         ranks[worse] = ranks[worse].map(|rank| rank + 1);
     }
-    if let [only] = targets { vec![(only.len() >= TRIALS).then_some(1)] } else { ranks }
+    if let [only] = targets { vec![(only.len() >= MIN_TRIALS).then_some(1)] } else { ranks }
 }
 
-/// Jain's fairness index of what each of `n` has got: 1 if all have the same, 1/n if one has everything. R. Jain, D. Chiu,
-/// W. Hawe, DEC-TR-301, 1984. `None` if nobody has anything.
+/// Jain's fairness index of `n` shares: 1 if all shares are equal, 1/n if one has everything. R. Jain, D. Chiu, W.
+/// Hawe, DEC-TR-301, 1984. `None` if all shares are zero.
 pub fn fairness(shares: impl Iterator<Item = u32>) -> Option<f64> {
     let (n, sum, squares) = shares.map(f64::from).fold((0.0, 0.0, 0.0), |(n, s, q), x| (n + 1.0, s + x, q + x * x));
     (squares > 0.0).then(|| sum * sum / (n * squares))
@@ -144,14 +146,14 @@ mod tests {
     use super::*;
     use crate::plan::splitmix;
 
-    /// Normally distributed around 0 with deviation 1 (Box and Muller, 1958).
+    /// A normally distributed number with mean 0 and deviation 1 (Box and Muller, 1958).
     fn normal(seed: &mut u64) -> f64 {
         let mut uniform = || ((splitmix(seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
         (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()
     }
 
-    /// Trials of targets of these speeds: 3 % of noise each, now and then a trial that is disturbed, and a machine that
-    /// slows down by a tenth over the run.
+    /// Simulated trials of targets with these speeds. Each trial has 3 % of noise, one trial in 20 is disturbed, and
+    /// the machine slows down by a tenth over the run.
     fn run(speeds: &[f64], trials: usize, seed: &mut u64) -> Vec<Vec<f64>> {
         let mut made = vec![Vec::new(); speeds.len()];
         for trial in 0..trials {
@@ -175,40 +177,40 @@ mod tests {
     }
 
     #[test]
-    fn different_targets_are_told_apart_despite_drift() {
+    fn different_targets_get_different_ranks_despite_drift() {
         let mut seed = 3;
-        let told = (0..100).filter(|_| {
+        let distinguished = (0..100).filter(|_| {
             let ranks = ranks(&run(&[1e5, 2e5, 1e5], 10, &mut seed), true);
             ranks == [Some(2), Some(1), Some(2)]
         });
-        assert!(told.count() >= 95);
+        assert!(distinguished.count() >= 95);
         let less = ranks(&run(&[1e5, 2e5], 10, &mut seed), false);
         assert_eq!(less, [Some(1), Some(2)]);
     }
 
     #[test]
-    fn fewer_than_five_trials_claim_nothing() {
+    fn fewer_than_five_trials_give_no_rank_and_no_ratio() {
         assert_eq!(ranks(&run(&[1.0, 9.0], 4, &mut 4), true), [None, None]);
         assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
         assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
     }
 
     #[test]
-    fn students_t_is_the_tables() {
+    fn students_t_agrees_with_the_published_tables() {
         for (df, t, p) in [(1, 12.706, 0.05), (2, 4.303, 0.05), (4, 2.776, 0.05), (4, 4.604, 0.01), (9, 2.262, 0.05)] {
-            assert!((beyond(t, df) - p).abs() < 1e-4, "{df}: {}", beyond(t, df));
-            assert!((quantile(p, df) - t).abs() < 1e-2);
+            assert!((two_sided_p(t, df) - p).abs() < 1e-4, "{df}: {}", two_sided_p(t, df));
+            assert!((critical_t(p, df) - t).abs() < 1e-2);
         }
     }
 
     #[test]
-    fn holms_steps_end_at_the_first_that_fails() {
+    fn holms_method_stops_at_the_first_comparison_that_is_not_significant() {
         assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [true, false, false, true]);
         assert!(holm(&[]).is_empty());
     }
 
     #[test]
-    fn fairness_is_between_one_of_n_and_1() {
+    fn jains_index_is_one_for_equal_shares_and_1_in_n_for_one_winner() {
         assert_eq!(fairness([5, 5, 5].into_iter()), Some(1.0));
         assert_eq!(fairness([8, 0, 0, 0].into_iter()), Some(0.25));
         assert_eq!(fairness([0, 0].into_iter()), None);

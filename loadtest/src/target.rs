@@ -1,4 +1,4 @@
-//! Addresses of targets: `http://host:port/path`.
+//! The URL of a target: `http://host:port/path`.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// The first address that the host has.
+    /// Returns the first address of the host.
     ///
     /// # Errors
     /// The name cannot be resolved.
@@ -28,7 +28,7 @@ impl Url {
         (self.host.as_str(), self.port).to_socket_addrs()?.next().ok_or_else(no_address)
     }
 
-    /// The same server, another path.
+    /// The URL of another path on the same server.
     pub fn with_path(&self, path: &str) -> Url {
         Url { path: path.to_owned(), ..self.clone() }
     }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_urls_apart() {
+    fn a_url_is_parsed_into_its_parts() {
         let url: Url = "http://localhost:8080".parse().unwrap();
         assert_eq!((url.host.as_str(), url.port, url.path.as_str()), ("localhost", 8080, "/"));
         let url: Url = "http://[::1]:9090/metrics?a=b".parse().unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_use() {
+    fn an_unusable_url_is_refused_with_an_example() {
         for bad in ["", "localhost", "https://a/", "http://", "http://:80", "http://a:0", "http://a:b", "http://::1:80"]
         {
             let why = bad.parse::<Url>().unwrap_err();

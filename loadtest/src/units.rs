@@ -1,11 +1,11 @@
-//! Times and amounts as people write and read them.
+//! Reads and writes times, byte counts and other amounts in the form that people use.
 
 use std::time::Duration;
 
-/// Reads a time with its unit: `500us`, `250ms`, `5s`, `2m`, `1h`, also `1.5s`.
+/// Parses a time with its unit: `500us`, `250ms`, `5s`, `2m`, `1h`, also `1.5s`.
 ///
 /// # Errors
-/// What to write instead.
+/// A message that says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is no time; write a number with a unit, as in 500ms, 5s or 2m");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
@@ -21,7 +21,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).ok().filter(|time| time.as_secs() <= 86_400 * 365).ok_or_else(wrong)
 }
 
-/// A time for a person: `12.3s`, `4m05s`.
+/// A time in readable form: `12.3s`, `4m05s`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
@@ -31,26 +31,26 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// Microseconds in three digits with a unit: `87.2µs`, `1.23ms`, `10.0s`.
+/// Microseconds with three digits and a unit: `87.2µs`, `1.23ms`, `10.0s`.
 pub(crate) fn micros(us: f64) -> String {
     match us {
-        _ if us < 999.5 => format!("{}µs", three(us)),
-        _ if us < 999_500.0 => format!("{}ms", three(us / 1e3)),
-        _ => format!("{}s", three(us / 1e6)),
+        _ if us < 999.5 => format!("{}µs", three_digits(us)),
+        _ if us < 999_500.0 => format!("{}ms", three_digits(us / 1e3)),
+        _ => format!("{}s", three_digits(us / 1e6)),
     }
 }
 
-/// Bytes in three digits with a binary unit: `12.3M`.
+/// Bytes with three digits and a binary unit: `12.3M`.
 pub(crate) fn bytes(bytes: f64) -> String {
     let (mut n, mut unit) = (bytes, 0);
     while n >= 999.5 && unit < 4 {
         n /= 1024.0;
         unit += 1;
     }
-    format!("{}{}", three(n), ["B", "K", "M", "G", "T"][unit])
+    format!("{}{}", three_digits(n), ["B", "K", "M", "G", "T"][unit])
 }
 
-/// A count with its thousands apart: `123,456`.
+/// A count with separated thousands: `123,456`.
 pub(crate) fn count(n: f64) -> String {
     let digits = format!("{n:.0}");
     let mut out = String::new();
@@ -63,12 +63,12 @@ pub(crate) fn count(n: f64) -> String {
     out
 }
 
-/// So many of something: `1 cell`, `2 cells`.
-pub(crate) fn many(n: usize, what: &str) -> String {
+/// A number with its noun in singular or plural: `1 cell`, `2 cells`.
+pub(crate) fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn three(n: f64) -> String {
+fn three_digits(n: f64) -> String {
     match n {
         _ if n < 9.995 => format!("{n:.2}"),
         _ if n < 99.95 => format!("{n:.1}"),
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_times() {
+    fn times_are_parsed_with_their_unit() {
         for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1.5s", 1_500), ("2m", 120_000), ("1h", 3_600_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_figures() {
+    fn figures_are_written_with_unit_and_three_digits() {
         assert_eq!(micros(87.25), "87.2µs");
         assert_eq!(micros(999.6), "1.00ms");
         assert_eq!(micros(12_345.0), "12.3ms");

@@ -1,40 +1,42 @@
-//! Judges a cell: whether its numbers may be compared, and why not.
+//! Decides the verdict of a cell: whether its numbers may be compared, and if not, why.
 
-use crate::class::Class;
+use crate::class::OutcomeClass;
 use crate::pace;
 use crate::plan::Schedule;
 use crate::results::{Cell, Trial, Verdict};
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
-const BUSY: f64 = 0.9;
+const BUSY_SHARE: f64 = 0.9;
 
-/// Fewer answers than this a connection are too few to say that one of them was forgotten.
-const ENOUGH: f64 = 10.0;
-/// A lower fairness index says that some connections are hardly served. Uneven threads alone do not get so low.
-const FAIR: f64 = 0.8;
-/// Mean latency times rate is the number of requests under way (Little's law); these shares of the connections are out of
-/// what the ends of a window explain.
-const UNDER_WAY: [f64; 2] = [0.8, 1.25];
-/// A larger standard deviation of the throughput over three or more trials, as a share of its mean, is unstable.
-const STEADY: f64 = 0.1;
-/// Less than this share of the offered rate was achieved.
-const OFFERED: f64 = 0.99;
+/// With fewer answers per connection than this, it is too early to call a connection starved.
+const ENOUGH_ANSWERS: f64 = 10.0;
+/// A fairness index below this means that some connections are hardly served. An uneven load of the threads alone does
+/// not lower it that far.
+const FAIR_INDEX: f64 = 0.8;
+/// By Little's law, mean latency times rate is the number of requests in flight. If that number is outside these shares
+/// of the connections, the requests that cross the ends of the window cannot explain it.
+const IN_FLIGHT_SHARES: [f64; 2] = [0.8, 1.25];
+/// If the throughput of three or more trials has a larger standard deviation than this share of its mean, the cell is
+/// unstable.
+const STEADY_DEVIATION: f64 = 0.1;
+/// The smallest share of the offered rate that has to be achieved.
+const OFFERED_SHARE: f64 = 0.99;
 
-/// What one trial has to say about whether its connections were all served and the schedule was kept. What is not known
-/// takes no part.
+/// The facts of one trial that show whether all its connections were served and the schedule was kept. An unknown fact
+/// has no influence.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence {
     /// Connections that were asked for.
     pub connections: f64,
-    /// Complete answers, over the connections.
+    /// Complete answers per connection.
     pub answers_per_connection: Option<f64>,
-    /// Connections without an answer.
+    /// Connections that got no answer.
     pub unserved: Option<u64>,
-    /// Jain's index.
+    /// Jain's fairness index.
     pub fairness: Option<f64>,
-    /// Mean latency times rate; in a closed loop with kept connections.
-    pub under_way: Option<f64>,
-    /// Achieved rate as a share of the offered one; where one was offered.
+    /// Requests in flight: mean latency times rate. Only in a closed loop with kept connections.
+    pub in_flight: Option<f64>,
+    /// Achieved rate as a share of the offered rate, in an open loop.
     pub achieved: Option<f64>,
 }
 
@@ -42,20 +44,20 @@ impl Evidence {
     fn of(trial: &Trial, cell: &Cell) -> Evidence {
         let connections = cell.concurrency as f64;
         let kept = cell.requests_per_connection.0.is_none() && matches!(cell.schedule, Schedule::Closed);
-        let answers = trial.ok + trial.errors.get(Class::Status.name()).copied().unwrap_or(0);
+        let answers = trial.ok + trial.errors.get(OutcomeClass::Status.name()).copied().unwrap_or(0);
         Evidence {
             connections,
             answers_per_connection: Some(answers as f64 / connections),
             unserved: trial.unserved,
             fairness: trial.fairness,
-            under_way: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
+            in_flight: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
             achieved: trial.pace.achieved_share,
         }
     }
 
-    /// The verdict that it asks for, and why.
+    /// The verdict that these facts lead to, and the reason; `None` if there is no objection.
     pub fn verdict(&self) -> Option<(Verdict, String)> {
-        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH);
+        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH_ANSWERS);
         if enough {
             if let Some(unserved) = self.unserved.filter(|&unserved| unserved > 0) {
                 return Some((
@@ -63,27 +65,27 @@ impl Evidence {
                     format!("{unserved} of {} connections got no answer", self.connections),
                 ));
             }
-            if let Some(fairness) = self.fairness.filter(|&fairness| fairness < FAIR) {
+            if let Some(fairness) = self.fairness.filter(|&fairness| fairness < FAIR_INDEX) {
                 let why = format!("connections were served unevenly: Jain's fairness index is {fairness:.2}");
                 return Some((Verdict::Starved, why));
             }
-            if let Some(share) = self.under_way.map(|n| n / self.connections) {
-                let why = || format!("requests under way by Little's law: {:.0} % of the connections", share * 100.0);
-                if share < UNDER_WAY[0] {
+            if let Some(share) = self.in_flight.map(|n| n / self.connections) {
+                let why = || format!("requests in flight by Little's law: {:.0} % of the connections", share * 100.0);
+                if share < IN_FLIGHT_SHARES[0] {
                     return Some((Verdict::Starved, why()));
                 }
-                if share > UNDER_WAY[1] {
+                if share > IN_FLIGHT_SHARES[1] {
                     return Some((Verdict::Unstable, why()));
                 }
             }
         }
-        let short = self.achieved.filter(|&achieved| achieved < OFFERED)?;
+        let short = self.achieved.filter(|&achieved| achieved < OFFERED_SHARE)?;
         Some((Verdict::Unstable, format!("only {:.1} % of the offered rate was achieved", short * 100.0)))
     }
 }
 
-/// Standard deviation over mean; `None` with fewer than three trials.
-fn spread(cell: &Cell) -> Option<f64> {
+/// Standard deviation of the throughput over its mean; `None` with fewer than three trials.
+fn deviation(cell: &Cell) -> Option<f64> {
     let values: Vec<f64> = cell.trials.iter().filter(|trial| !trial.aborted).map(|trial| trial.throughput).collect();
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -91,21 +93,21 @@ fn spread(cell: &Cell) -> Option<f64> {
     (n >= 3.0 && mean > 0.0).then(|| variance.sqrt() / mean)
 }
 
-/// Sets the verdict and reasons of a cell from its trials.
+/// Sets the verdict and the reasons of a cell from its trials.
 ///
 /// *errors*: a single request that ended neither `ok` nor `aborted_at_end` is enough. A failed request is usually a
-/// cheap one, so a target that fails some would look faster than it is.
+/// cheap one, so a target that fails some requests would look faster than it is.
 ///
-/// *starved*: see [`Evidence`]. *unstable*: the trials' throughputs spread by more than 10 %. Of several, the verdict is the
-/// first of errors, starved, client-limited, unstable; all reasons are told.
+/// *starved*: see [`Evidence`]. *unstable*: the throughput of the trials has a standard deviation above 10 %. If
+/// several apply, the verdict is the first of errors, starved, client-limited, unstable; all reasons are listed.
 ///
 /// *client-limited*: the busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it
-/// could. Both conditions are needed. In a closed loop somebody is always the bottleneck; on a machine where generator
-/// and target have one core each, a good target can keep both cores busy, and then the throughput is as much the
-/// target's own ceiling as the generator's. Only where the target had CPU to spare while the generator had none is the
-/// number surely not the target's. What a target could use is the CPUs that it may run on, but no more than it has
-/// threads: a single-threaded server is saturated by one CPU. Where the target's CPU time is not known, it cannot be
-/// shown to have been saturated, and the cell is client-limited, too.
+/// could. Both conditions are needed. A closed loop always has a bottleneck. On a machine where generator and target
+/// have one core each, a good target can keep both cores busy, and then the throughput is as much the target's own
+/// ceiling as the generator's. Only if the target had CPU to spare while the generator had none, the number is
+/// certainly not the target's ceiling. A target can use the CPUs that it may run on, but no more CPUs than it has
+/// threads: a single-threaded server is saturated by one CPU. If the target's CPU time is not known, it cannot be shown
+/// that the target was saturated, and the cell is client-limited, too.
 pub fn judge(cell: &mut Cell, server_cpus: usize) {
     if matches!(cell.verdict, Verdict::Unsupported | Verdict::Errors) {
         return;
@@ -128,13 +130,13 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         }
         reasons.push(why);
     }
-    if let Some(spread) = spread(cell).filter(|&spread| spread > STEADY) {
+    if let Some(deviation) = deviation(cell).filter(|&deviation| deviation > STEADY_DEVIATION) {
         if verdict == Verdict::Valid {
             verdict = Verdict::Unstable;
         }
-        reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", spread * 100.0));
+        reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", deviation * 100.0));
     }
-    for class in Class::ALL.into_iter().filter(|class| class.is_error()) {
+    for class in OutcomeClass::ALL.into_iter().filter(|class| class.is_error()) {
         let count = cell.errors.get(class.name()).copied().unwrap_or(0);
         if count > 0 {
             verdict = Verdict::Errors;
@@ -177,7 +179,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
 }
 
 fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
-    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY)?;
+    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
     let percent = busy * 100.0;
     let Some(used) = trial.server.cpus_used else {
         return Some(format!(
@@ -186,7 +188,7 @@ fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
     };
     let threads = trial.server.threads.unwrap_or(f64::MAX).max(1.0);
     let could = threads.min(server_cpus as f64);
-    (used < BUSY * could).then(|| {
+    (used < BUSY_SHARE * could).then(|| {
         format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} CPUs")
     })
 }
@@ -215,24 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn evidence_asks_for_its_verdict() {
+    fn each_kind_of_evidence_leads_to_its_verdict() {
         let well = Evidence {
             connections: 64.0,
             answers_per_connection: Some(100.0),
             unserved: Some(0),
             fairness: Some(0.95),
-            under_way: Some(63.0),
+            in_flight: Some(63.0),
             achieved: Some(1.0),
         };
-        let asks = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
-        assert_eq!(asks(well), None);
-        assert_eq!(asks(Evidence { unserved: Some(60), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { fairness: Some(0.1), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { under_way: Some(4.0), ..well }), Some(Verdict::Starved));
-        assert_eq!(asks(Evidence { under_way: Some(99.0), ..well }), Some(Verdict::Unstable));
-        assert_eq!(asks(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
+        let verdict_of = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
+        assert_eq!(verdict_of(well), None);
+        assert_eq!(verdict_of(Evidence { unserved: Some(60), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { fairness: Some(0.1), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { in_flight: Some(4.0), ..well }), Some(Verdict::Starved));
+        assert_eq!(verdict_of(Evidence { in_flight: Some(99.0), ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
         let few = Evidence { answers_per_connection: Some(2.0), unserved: Some(60), ..well };
-        assert_eq!(asks(few), None, "nobody can say yet");
+        assert_eq!(verdict_of(few), None, "there are too few answers to judge");
     }
 
     #[test]

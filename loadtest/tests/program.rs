@@ -1,4 +1,4 @@
-//! The program as a user meets it: exit codes and messages.
+//! Tests of the program's exit codes and messages.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ fn loadtest(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
 }
 
-/// Answers every request with `answer(path)`, one a connection.
+/// A server that answers one request a connection with `answer(path)`.
 fn server(answer: fn(&str) -> String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -40,7 +40,7 @@ fn one_line(output: &Output, code: i32, words: &str) {
 }
 
 #[test]
-fn wrong_usage_is_one_line_and_2() {
+fn wrong_usage_prints_one_line_and_exits_with_2() {
     let target = "--target=a=http://127.0.0.1:1";
     one_line(&loadtest(&["--target", "a=https://x"]), 2, "http://host:port");
     one_line(&loadtest(&["--target", "http://x"]), 2, "write NAME=VALUE");
@@ -55,7 +55,7 @@ fn wrong_usage_is_one_line_and_2() {
 }
 
 #[test]
-fn a_target_that_is_not_there_is_3() {
+fn an_unreachable_target_exits_with_3() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = format!("a=http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -63,7 +63,7 @@ fn a_target_that_is_not_there_is_3() {
 }
 
 #[test]
-fn a_good_run_is_0_and_leaves_its_results() {
+fn a_good_run_exits_with_0_and_writes_its_results() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
     let folder = std::env::temp_dir().join(format!("loadtest-program-{}", std::process::id()));
     let out = folder.to_str().unwrap();
@@ -78,7 +78,7 @@ fn a_good_run_is_0_and_leaves_its_results() {
 }
 
 #[test]
-fn flags_come_from_the_environment_too_and_a_run_gets_its_own_folder() {
+fn flags_can_come_from_the_environment_and_each_run_has_its_own_folder() {
     let address = server(|_| ok("hi"));
     let folder = std::env::temp_dir().join(format!("loadtest-results-{}", std::process::id()));
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
@@ -104,7 +104,7 @@ fn flags_come_from_the_environment_too_and_a_run_gets_its_own_folder() {
 }
 
 #[test]
-fn a_name_alone_is_one_of_the_known_targets() {
+fn a_target_without_a_url_must_be_a_known_service() {
     let known = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
         command.args(arguments).env("LOADTEST_TARGET", "epoll,uring=http://uring:80").output().unwrap()
@@ -115,27 +115,27 @@ fn a_name_alone_is_one_of_the_known_targets() {
 }
 
 #[test]
-fn a_workload_that_nobody_has_is_2_and_lists_those_of_the_lab() {
+fn a_workload_that_no_target_has_exits_with_2_and_lists_the_labs_workloads() {
     let address = server(|_| "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
     let target = format!("a=http://{address}");
     one_line(&loadtest(&["--target", &target, "--workload", "/file/64k"]), 2, "/files/64k");
 }
 
 #[test]
-fn results_that_could_not_be_written_are_said_before_the_run() {
+fn a_results_folder_that_is_not_writable_is_reported_before_the_run() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
     one_line(&loadtest(&["--target", &target, "-d", "1h", "--results", "/proc/nowhere"]), 2, "may write to");
 }
 
 #[test]
-fn failed_requests_are_1() {
+fn failed_requests_exit_with_1() {
     let address = server(|_| "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
     let output = loadtest(&["--target", &format!("a=http://{address}"), "-d", "100ms", "-c", "1"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]
-fn a_page_without_metrics_is_3() {
+fn a_page_without_metrics_exits_with_3() {
     let address = server(|_| ok("hi"));
     let (target, metrics) = (format!("a=http://{address}"), format!("a=http://{address}/metrics"));
     one_line(
@@ -146,7 +146,7 @@ fn a_page_without_metrics_is_3() {
 }
 
 #[test]
-fn an_unsupported_target_is_no_failure() {
+fn an_unsupported_target_is_not_a_failure() {
     let address = server(|path| match path {
         "/metrics" => ok("server_supported 0\n"),
         "/info" => ok("{\"unsupported\": \"io_uring is not permitted here\"}"),
@@ -161,7 +161,7 @@ fn an_unsupported_target_is_no_failure() {
 }
 
 #[test]
-fn an_interrupt_is_130_and_comes_soon() {
+fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args(["--target", &target, "-d", "1h", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -177,7 +177,7 @@ fn an_interrupt_is_130_and_comes_soon() {
 }
 
 #[test]
-fn conditions_decide_the_exit_code_and_files_can_be_used_again() {
+fn conditions_decide_the_exit_code_and_result_files_can_be_read_again() {
     let target = format!("--target=a=http://{}", server(|_| ok("hi")));
     let folder = std::env::temp_dir().join(format!("loadtest-again-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -205,7 +205,7 @@ fn conditions_decide_the_exit_code_and_files_can_be_used_again() {
 }
 
 #[test]
-fn a_target_beside_itself_has_five_trials() {
+fn an_aa_run_has_five_trials() {
     let target = format!("--target=a=http://{}", server(|_| ok("hi")));
     let output = loadtest(&["aa", &target, "-d", "50ms", "-c", "1"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");

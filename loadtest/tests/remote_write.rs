@@ -1,4 +1,4 @@
-//! Remote write as a user meets it: a run whose Prometheus is well, or is not; and a real Prometheus.
+//! Tests of remote write: the program against a working, a failing and a hanging server, and against a real Prometheus.
 
 use loadtest::results::Results;
 use loadtest::scrape;
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A folder that is gone after the test.
+/// A temporary folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -30,7 +30,8 @@ impl Drop for Folder {
     }
 }
 
-/// Answers whatever comes with `answer`, as long as it comes: `close` ends the connection after each answer.
+/// A server that sends `answer` for everything that it reads. With `close`, it closes the connection after the first
+/// answer.
 fn server(answer: &'static str, close: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -54,9 +55,9 @@ fn loadtest(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
 }
 
-/// A short quiet run that writes to `url`: what it said.
+/// Makes a short quiet run that writes to `url`, and returns its standard error.
 #[track_caller]
-fn said(url: &str) -> String {
+fn messages(url: &str) -> String {
     let began = Instant::now();
     let output =
         loadtest(&["--target", &target(), "-d", "1s", "-c", "2", "--quiet", "--remote-write", url, "--trials", "2"]);
@@ -66,35 +67,35 @@ fn said(url: &str) -> String {
 }
 
 #[test]
-fn a_prometheus_that_is_down_costs_one_line() {
+fn an_unreachable_prometheus_is_reported_in_one_line() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let said = said(&url);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&format!("{url}/api/v1/write: ")), "{said}");
-    assert!(said.contains("samples were lost (") && said.contains("refused"), "{said}");
+    let messages = messages(&url);
+    assert_eq!(messages.lines().count(), 1, "{messages}");
+    assert!(messages.contains(&format!("{url}/api/v1/write: ")), "{messages}");
+    assert!(messages.contains("samples were lost (") && messages.contains("refused"), "{messages}");
 }
 
 #[test]
-fn a_prometheus_that_refuses_is_quoted() {
+fn a_refusal_is_quoted() {
     let refusing = server("HTTP/1.1 404 No\r\nContent-Length: 19\r\n\r\n404 page not found\n", true);
-    let said = said(&format!("http://{refusing}/nowhere"));
-    assert!(said.contains("samples were refused (status 404: 404 page not found)"), "{said}");
+    let messages = messages(&format!("http://{refusing}/nowhere"));
+    assert!(messages.contains("samples were refused (status 404: 404 page not found)"), "{messages}");
 }
 
 #[test]
-fn a_prometheus_that_hangs_delays_nothing_but_the_end() {
-    // Accepts (the kernel does), and never answers.
+fn a_prometheus_that_hangs_delays_only_the_end() {
+    // The kernel accepts the connection, but no answer ever comes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let said = said(&format!("http://{}", listener.local_addr().unwrap()));
-    assert!(said.contains("were lost (no complete answer in time)"), "{said}");
+    let messages = messages(&format!("http://{}", listener.local_addr().unwrap()));
+    assert!(messages.contains("were lost (no complete answer in time)"), "{messages}");
 }
 
 #[test]
-fn a_last_sample_that_is_not_there_is_missed() {
-    let said = said(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
-    assert!(said.contains("samples, but the last one is missing there"), "{said}");
+fn a_missing_last_sample_is_reported() {
+    let messages = messages(&format!("http://{}", server("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", true)));
+    assert!(messages.contains("samples, but the last one is missing there"), "{messages}");
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn a_wrong_url_is_wrong_usage() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("http://host:port"));
 }
 
-/// A real Prometheus with nothing in it.
+/// A real Prometheus without any data.
 struct Prometheus {
     child: Child,
     url: Url,
@@ -112,7 +113,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// The one that `PROMETHEUS_BIN` names, or that is on the path; `None` if there is none.
+    /// Starts the program that `PROMETHEUS_BIN` names, or else `prometheus` on the path; `None` if there is none.
     fn start() -> Option<Prometheus> {
         let named = std::env::var_os("PROMETHEUS_BIN");
         let program = named.clone().unwrap_or_else(|| OsString::from("prometheus"));
@@ -134,7 +135,7 @@ impl Prometheus {
         let line = log.find(|line| line.contains("Listening on")).expect("it listens");
         let address = line.split("address=").nth(1).unwrap().trim().trim_matches('"');
         let url: Url = format!("http://{address}").parse().unwrap();
-        // It must be read on, or the log would block it one day.
+        // The log must be read on, or Prometheus would block on a full pipe.
         thread::spawn(move || log.for_each(drop));
         let ready = || scrape::get(&url.with_path("/-/ready"), Duration::from_secs(5)).is_ok_and(|got| got.0 == 200);
         let until = Instant::now() + Duration::from_secs(60);
@@ -155,7 +156,7 @@ impl Prometheus {
         serde_json::from_slice::<Value>(&body).unwrap()["data"]["result"].as_array().unwrap().clone()
     }
 
-    /// The value of a query that yields one.
+    /// The value of a query with a single result.
     #[track_caller]
     fn value(&self, query: &str) -> f64 {
         let found = self.query(query, None);
@@ -201,7 +202,7 @@ fn a_real_prometheus_has_what_the_results_have() {
     let results: Results = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     let run = &results.run_id;
 
-    // Each figure of each cell is there as the results have it.
+    // Prometheus has each figure of each cell as in the results.
     assert_eq!(results.cells.len(), 2);
     for cell in &results.cells {
         let (workload, concurrency) = (&cell.workload, cell.concurrency);
@@ -227,7 +228,7 @@ fn a_real_prometheus_has_what_the_results_have() {
         let verdict = figure("verdict", &format!(",verdict=\"{}\"", cell.verdict.name()));
         assert_eq!(verdict == 0.0, cell.verdict.name() == "valid");
 
-        // The live series of each trial end with the very counts of the results, and have a sample a second.
+        // The live series of each trial end with exactly the counts of the results, and have a sample each second.
         for (number, trial) in cell.trials.iter().enumerate() {
             let live = format!("{which},trial=\"{}\"", number + 1);
             let last = format!("last_over_time(loadtest_requests_total{{{live}}}[10m])");
@@ -237,9 +238,9 @@ fn a_real_prometheus_has_what_the_results_have() {
         }
     }
 
-    // All that was sent is there: samples, and a stale marker for each series that ended.
-    let said = String::from_utf8(output.stderr).unwrap();
-    let last = said.lines().last().unwrap();
+    // Prometheus has all that was sent: the samples, and a stale marker for each series that ended.
+    let messages = String::from_utf8(output.stderr).unwrap();
+    let last = messages.lines().last().unwrap();
     let sent: f64 = last.strip_suffix(" samples").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     let live = "__name__=~\"loadtest_(requests_total|errors_total|connections|latency_seconds|running)\"";
     let series = prometheus.query(&format!("{{run_id=\"{run}\"}}[10m]"), None);
@@ -247,10 +248,10 @@ fn a_real_prometheus_has_what_the_results_have() {
     let ended = prometheus.value(&format!("count(last_over_time({{{live},run_id=\"{run}\"}}[10m]))"));
     assert_eq!(samples as f64 + ended, sent, "{last}");
 
-    // The live series are over at once, not after the five minutes that Prometheus looks back; the results are not.
+    // The live series end at once, not after the five minutes for which Prometheus looks back; the results stay.
     assert_eq!(prometheus.query(&format!("{{{live}}}"), None), Vec::<Value>::new());
     assert_eq!(prometheus.query("loadtest_run_verdict", None).len(), 2);
-    // And they were over a millisecond after their last sample.
+    // They end a millisecond after their last sample.
     let series = prometheus.query("loadtest_requests_total[10m]", None);
     assert_eq!(series.len(), 4);
     for series in series {
@@ -260,6 +261,6 @@ fn a_real_prometheus_has_what_the_results_have() {
         assert_eq!(prometheus.query(&query, Some(end)).len(), 1, "{query} at {end}");
         assert_eq!(prometheus.query(&query, Some(end + 0.001)).len(), 0, "{query} after {end}");
     }
-    // The last sample of the run.
+    // The last sample of the run says that it is over.
     assert_eq!(prometheus.value(&format!("last_over_time(loadtest_running{{run_id=\"{run}\"}}[10m])")), 0.0);
 }

@@ -1,4 +1,5 @@
-//! Twenty thousand connections from one process, which one address has not enough ports for in the long run.
+//! Tests twenty thousand connections from one process, for which one source address does not have enough ports in the
+//! long run.
 
 mod common;
 
@@ -17,13 +18,13 @@ use std::thread;
 
 const ASKED: usize = 20_000;
 
-/// The most connections that the limits of this machine leave room for, and what limits them.
+/// The most connections that the limits of this machine allow, and the limit that applies.
 fn room() -> (usize, String) {
     let (_, open_files) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
     let files = (open_files - limits::SPARE, format!("the limit of open files is {open_files}"));
     let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/net/netfilter/nf_conntrack_{name}")).ok();
     let number = |name| sysctl(name).and_then(|text| text.trim().parse::<u64>().ok());
-    // Connection tracking, where there is any, covers loopback, and drops what its table has no room for.
+    // Connection tracking, if enabled, includes loopback, and drops connections that do not fit into its table.
     let tracked = number("max").zip(number("count")).map(|(max, count)| {
         (max.saturating_sub(count + 1000), format!("nf_conntrack_max is {max}, of which {count} are in use"))
     });
@@ -31,7 +32,7 @@ fn room() -> (usize, String) {
     (room as usize, why)
 }
 
-/// What a server has seen: how many connections there were at most, and from which addresses.
+/// What the server has seen: the highest number of concurrent connections, and the source addresses.
 #[derive(Default)]
 struct Seen {
     most: usize,
@@ -62,7 +63,7 @@ fn serve(listener: TcpListener, seen: &Mutex<Seen>) {
             let mut buffer = [0; 1024];
             let read = stream.read(&mut buffer).unwrap_or(0);
             let close = String::from_utf8_lossy(&buffer[..read]).contains("Connection: close");
-            // So small an answer is taken at once.
+            // The socket accepts such a small answer at once.
             let over = read == 0 || stream.write_all(if close { OK_CLOSE } else { OK }).is_err();
             if over || close {
                 streams.remove(&event.data());
@@ -72,7 +73,7 @@ fn serve(listener: TcpListener, seen: &Mutex<Seen>) {
 }
 
 #[test]
-fn twenty_thousand_connections_from_one_process() {
+fn one_process_holds_twenty_thousand_connections() {
     let (room, why) = room();
     let connections = ASKED.min(room);
     if connections < ASKED {
@@ -81,14 +82,14 @@ fn twenty_thousand_connections_from_one_process() {
     if connections < 1_000 {
         return println!("skipped: {why}");
     }
-    // The server has the same limit, and the same descriptors to spare.
+    // The server has the same limit, and needs the same spare descriptors.
     limits::make_room(connections).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listen(&listener, Backlog::MAXCONN).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let seer = seen.clone();
-    thread::spawn(move || serve(listener, &seer));
+    let seen_by_server = seen.clone();
+    thread::spawn(move || serve(listener, &seen_by_server));
     let file = std::env::temp_dir().join(format!("loadtest-scale-{}.json", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args(["--target", &format!("x=http://{address}"), "-c", &connections.to_string()]);
@@ -106,9 +107,9 @@ fn twenty_thousand_connections_from_one_process() {
     assert!(seen.addresses.len() > 1 || connections <= 10_000, "{:?}", seen.addresses);
 }
 
-/// Run with a limit of its own, as a shell's `ulimit -n` sets it.
+/// The program runs under a limit of its own, as a shell's `ulimit -n` sets it.
 #[test]
-fn what_does_not_fit_the_limit_is_refused_with_what_to_do() {
+fn too_many_connections_for_the_limit_are_refused_with_advice() {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_loadtest");
     command.args(["-c", &format!("ulimit -n 200; exec {program} --target x=http://127.0.0.1:1 -c 1000")]);

@@ -1,8 +1,8 @@
-//! The load generator against servers that misbehave, each in its own way, on loopback.
+//! Tests of the load generator against servers that misbehave, each in its own way, on loopback.
 
 mod common;
 
-use common::{OK, OK_CLOSE, One, only, request, run, server};
+use common::{OK, OK_CLOSE, SingleTarget, only, request, run, server};
 use loadtest::cost::CostSource;
 use loadtest::plan::{PerConnection, Plan};
 use loadtest::results::{Cell, Results, Verdict};
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-/// Holds a connection until the other side is done with it.
+/// Keeps a connection open until the client closes it.
 fn hold(mut stream: &TcpStream) {
     while matches!(stream.read(&mut [0; 1024]), Ok(1..)) {}
 }
@@ -27,20 +27,20 @@ fn plan() -> Plan {
         concurrencies: vec![2],
         duration: Duration::from_secs(1),
         warmup: Duration::ZERO,
-        // Long, so that a busy machine does not turn one class into another.
+        // The time-outs are long, so that a busy machine does not turn one class into another.
         timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(20),
         ..Plan::default()
     }
 }
 
-/// The classes that occurred, but for `aborted_at_end`.
+/// The classes that occurred, without `aborted_at_end`.
 fn classes(cell: &Cell) -> BTreeMap<&str, u64> {
     let some = cell.errors.iter().filter(|(class, n)| **n > 0 && *class != "aborted_at_end");
     some.map(|(class, n)| (class.as_str(), *n)).collect()
 }
 
-/// A short request timeout, for servers that do not answer at all.
+/// A plan with a short request time-out, for servers that do not answer at all.
 fn impatient() -> Plan {
     Plan { timeout: Duration::from_millis(50), ..plan() }
 }
@@ -67,7 +67,7 @@ fn a_good_server_is_valid() {
 }
 
 #[test]
-fn a_status_is_an_error_and_no_latency() {
+fn an_error_status_is_counted_and_has_no_latency() {
     fails_as("status", |stream, _| {
         let answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
         while request(&stream).is_some() && (&stream).write_all(answer).is_ok() {}
@@ -92,7 +92,7 @@ fn a_head_that_trickles_is_a_read_timeout() {
 }
 
 #[test]
-fn closing_without_an_answer_is_closed() {
+fn a_connection_closed_without_an_answer_is_closed() {
     fails_as("closed", |stream, _| drop(request(&stream)));
 }
 
@@ -132,7 +132,7 @@ fn an_endless_head_is_a_protocol_error() {
 }
 
 #[test]
-fn a_reset_is_a_reset() {
+fn a_reset_is_classified_as_reset() {
     fails_as("reset", |stream, _| {
         request(&stream);
         let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
@@ -140,9 +140,9 @@ fn a_reset_is_a_reset() {
     });
 }
 
-/// A server that answers the check and is gone when the load comes.
+/// The server answers the check, and has closed its listener when the load begins.
 #[test]
-fn nobody_there_is_connect_refused() {
+fn a_target_without_a_listener_is_connect_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -153,13 +153,13 @@ fn nobody_there_is_connect_refused() {
     });
     let cell = only(&plan(), address);
     assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_refused"]);
-    // The back-off keeps two connections from trying more than some dozens of times.
+    // Because of the back-off, two connections try no more than some dozens of times.
     assert!(cell.requests < 100, "{}", cell.requests);
 }
 
-/// A listener whose queue is full lets connections wait.
+/// If a listener's backlog is full, further connections have to wait.
 #[test]
-fn a_full_queue_is_connect_timeout() {
+fn a_full_backlog_is_connect_timeout() {
     use nix::sys::socket::{Backlog, listen};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
@@ -167,7 +167,7 @@ fn a_full_queue_is_connect_timeout() {
     let (full, filled) = mpsc::channel();
     thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        // Fill the queue before the check is answered, so that it is full when the load begins.
+        // Fill the backlog before the check is answered, so that it is full when the load begins.
         let waiting: Vec<_> = (0..4).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(50))).collect();
         request(&stream);
         let _ = (&stream).write_all(OK_CLOSE);
@@ -179,7 +179,7 @@ fn a_full_queue_is_connect_timeout() {
 }
 
 #[test]
-fn a_target_that_falls_silent_before_the_end_has_errors() {
+fn a_target_that_stops_answering_has_the_verdict_errors() {
     let answered = AtomicUsize::new(0);
     let plan = Plan { timeout: Duration::from_secs(2), ..plan() };
     let cell = only(
@@ -191,7 +191,7 @@ fn a_target_that_falls_silent_before_the_end_has_errors() {
             hold(&stream);
         }),
     );
-    assert!(cell.ok > 0 && classes(&cell).is_empty(), "nobody has waited for too long yet: {cell:?}");
+    assert!(cell.ok > 0 && classes(&cell).is_empty(), "no request has waited for too long yet: {cell:?}");
     assert_eq!(cell.verdict, Verdict::Errors);
     assert!(cell.reasons[0].contains("did not answer any more"), "{:?}", cell.reasons);
 }
@@ -211,7 +211,7 @@ fn each_connection_carries_exactly_n_requests() {
                     break;
                 }
             }
-            // What is cut short by the end of the window shows less than the pattern.
+            // A connection that the end of the window cuts short shows only part of the pattern.
             if pattern.ends_with('c') {
                 log.lock().unwrap().push(pattern);
             }
@@ -228,7 +228,7 @@ fn each_connection_carries_exactly_n_requests() {
 }
 
 #[test]
-fn a_connection_that_the_server_closes_between_requests_is_no_error() {
+fn a_connection_that_the_server_closes_between_requests_is_not_an_error() {
     let address = server(|stream, _| {
         for answer in [OK, OK, OK_CLOSE] {
             if request(&stream).is_none() || (&stream).write_all(answer).is_err() {
@@ -242,7 +242,7 @@ fn a_connection_that_the_server_closes_between_requests_is_no_error() {
 }
 
 #[test]
-fn large_and_chunked_answers_are_read_whole() {
+fn large_chunked_answers_are_read_completely() {
     let address = server(|stream, _| {
         let body = vec![b'x'; 3_000_000];
         while request(&stream).is_some() {
@@ -259,7 +259,7 @@ fn large_and_chunked_answers_are_read_whole() {
 }
 
 #[test]
-fn large_answers_that_end_with_the_connection_are_read_whole() {
+fn large_answers_that_end_with_the_connection_are_read_completely() {
     let address = server(|stream, _| {
         request(&stream);
         let _ =
@@ -270,47 +270,48 @@ fn large_answers_that_end_with_the_connection_are_read_whole() {
     assert!(cell.ok > 0);
 }
 
-/// Has its cost from metrics.
-struct Metered(SocketAddr, SocketAddr);
+/// A target whose cost comes from metrics.
+struct TargetWithMetrics(SocketAddr, SocketAddr);
 
-impl Fleet for Metered {
+impl Fleet for TargetWithMetrics {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let cost = CostSource::Metrics(format!("http://{}/metrics", self.1).parse().unwrap());
-        Ok(Endpoint { cost, ..One(self.0).ready(target)? })
+        Ok(Endpoint { cost, ..SingleTarget(self.0).ready(target)? })
     }
 }
 
 #[test]
-fn the_targets_cost_comes_from_its_metrics_before_and_after() {
+fn the_targets_cost_comes_from_its_metrics_before_and_after_the_window() {
     let scrapes = AtomicUsize::new(0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let metrics = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             request(&stream);
-            // One second of CPU and a mebibyte from each scrape to the next.
+            // CPU time grows by one second, and memory by a mebibyte, from each scrape to the next.
             let n = scrapes.fetch_add(1, Relaxed);
             let text = format!("process_tree_cpu_seconds_total {n}\nprocess_tree_memory_bytes {}\n", n << 20);
             let _ = write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
         }
     });
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let cell =
-        run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut Metered(address, metrics)).cells.remove(0);
+    let cell = run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut TargetWithMetrics(address, metrics))
+        .cells
+        .remove(0);
     let server = &cell.trials[0].server;
     let answered = 1e6 / server.cpu_us_per_request.unwrap();
     assert!(answered >= 1.0, "{answered}");
-    // Scraped before the load, and at both ends of the window.
+    // The metrics were scraped before the load, and at both ends of the window.
     assert_eq!(server.memory_bytes, Some(2.0 * 1024.0 * 1024.0));
     assert_eq!(server.memory_bytes_per_connection, Some(1024.0 * 1024.0));
     assert_eq!(server.user_us_per_request, None);
     assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
 }
 
-/// Refuses one target for a reason, and does not reach another.
-struct Two(AtomicUsize);
+/// SingleTarget target is unsupported, the other one unreachable.
+struct UnreadyTargets(AtomicUsize);
 
-impl Fleet for Two {
+impl Fleet for UnreadyTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         self.0.fetch_add(1, Relaxed);
         Err(match target {
@@ -322,7 +323,7 @@ impl Fleet for Two {
 
 #[test]
 fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
-    let mut fleet = Two(AtomicUsize::new(0));
+    let mut fleet = UnreadyTargets(AtomicUsize::new(0));
     let plan = Plan { targets: vec!["no".into(), "gone".into()], trials: 3, ..plan() };
     let results = run(&plan, &mut fleet);
     let verdict = |index: usize| (results.cells[index].verdict, results.cells[index].reasons[0].as_str());
@@ -333,10 +334,10 @@ fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
     assert_eq!(results.cells[0].missing["throughput"], "seccomp");
 }
 
-/// Sets the stop flag when so many answers have come.
-struct Stopper<'a>(&'a AtomicBool, u64);
+/// Sets the stop flag after this number of answers.
+struct StopAfterAnswers<'a>(&'a AtomicBool, u64);
 
-impl Observer for Stopper<'_> {
+impl Observer for StopAfterAnswers<'_> {
     fn on(&mut self, event: Event<'_>) {
         if matches!(event, Event::Progress { answered, .. } if answered >= self.1) {
             self.0.store(true, Relaxed);
@@ -344,15 +345,15 @@ impl Observer for Stopper<'_> {
     }
 }
 
-/// Runs the plan's only cell until so many answers have come, however long a busy machine takes for them.
+/// Runs the plan's only cell until there are this many answers, even if a busy machine takes long for them.
 fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
     let stop = AtomicBool::new(false);
     let plan = Plan { duration: Duration::from_secs(3600), ..plan.clone() };
-    loadtest::run(&plan, &mut One(address), &mut Stopper(&stop, answers), &stop).unwrap()
+    loadtest::run(&plan, &mut SingleTarget(address), &mut StopAfterAnswers(&stop, answers), &stop).unwrap()
 }
 
 #[test]
-fn what_was_measured_until_a_stop_is_reported() {
+fn an_interrupted_run_reports_what_was_measured() {
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let results = until(1, &Plan { trials: 5, ..plan() }, address);
     assert!(results.interrupted);
@@ -364,9 +365,9 @@ fn what_was_measured_until_a_stop_is_reported() {
 }
 
 #[test]
-fn results_survive_their_json() {
+fn results_survive_being_written_and_read_as_json() {
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let results = run(&plan(), &mut One(address));
+    let results = run(&plan(), &mut SingleTarget(address));
     let json = serde_json::to_string(&results).unwrap();
     let again: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(again, results);
@@ -379,9 +380,9 @@ fn results_survive_their_json() {
     assert!(value["cells"][0]["trials"][0]["latency_histogram"].as_str().unwrap().starts_with("HIST"));
 }
 
-/// A pool of four threads, each with one connection until that closes: sixty of 64 clients wait.
+/// A pool of four threads, each of which serves one connection until that closes: sixty of 64 clients wait.
 #[test]
-fn a_pool_of_four_under_64_clients_is_called_starved() {
+fn a_pool_of_four_threads_under_64_clients_is_starved() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     for _ in 0..4 {
@@ -397,7 +398,8 @@ fn a_pool_of_four_under_64_clients_is_called_starved() {
             }
         });
     }
-    // So few answers a connection that a slow machine could not tell are none: four workers do far more than 640.
+    // Even a slow machine reaches 10 answers per connection, below which starvation is not judged: four workers do far
+    // more than 640.
     let cell = only(
         &Plan { concurrencies: vec![64], duration: Duration::from_secs(2), timeout: Duration::from_secs(5), ..plan() },
         address,

@@ -1,12 +1,12 @@
-//! The load generator against servers of which the truth is known, on loopback.
+//! Tests of the measured times and counts against servers whose behaviour is known exactly, on loopback.
 //!
-//! What a busy machine adds to a time can only make it longer: lower bounds are exact, upper bounds leave room.
+//! A busy machine can only make a time longer. So lower bounds are exact, and upper bounds leave room.
 
 mod common;
 
 use common::{OK, only, request, server};
 use hdrhistogram::Histogram;
-use loadtest::plan::{Crowd, PerConnection, Plan, Schedule};
+use loadtest::plan::{BackgroundLoad, PerConnection, Plan, Schedule};
 use loadtest::results::{Cell, Verdict};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// These tests measure times, so one runs at a time.
+/// These tests measure times, so only one of them runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sleeps, and spins through the last part, so that it takes exactly so long unless the machine interferes.
-fn precisely(time: Duration) {
+/// Sleeps, and spins through the last part, so that it takes exactly this long unless the machine interferes.
+fn sleep_exactly(time: Duration) {
     let began = Instant::now();
     thread::sleep(time.saturating_sub(Duration::from_micros(300)));
     while began.elapsed() < time {
@@ -33,11 +33,13 @@ fn precisely(time: Duration) {
     }
 }
 
-/// When a request had come, and when its answer was about to leave, by the server's clock: which is the generator's, too.
-type Served = (Instant, Instant);
+/// When a request had arrived, and when its answer was about to be sent, by the server's clock, which is also the
+/// generator's.
+type ServerTimes = (Instant, Instant);
 
-/// Serves a connection: for each request, `work`, then the answer. Keeps a record of the trial's first connection.
-fn recording(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Vec<Served>>) {
+/// Starts a server that does `work` for each request and then answers. It records the times of the trial's first
+/// connection.
+fn recording_server(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Receiver<Vec<ServerTimes>>) {
     let (ended, records) = mpsc::channel();
     let address = server(move |stream, number| {
         let mut record = Vec::new();
@@ -56,16 +58,17 @@ fn recording(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mpsc::Rece
     (address, records)
 }
 
-/// Checks each of the times from a request's sending to its answer, in a cell of one connection, against the record of the
-/// server: none is shorter than what the server took, and none is longer than what the server's own record leaves room for.
+/// Checks each measured time from a request's sending to its answer, in a cell of one connection, against the server's
+/// record. No time may be shorter than the server took, and none may be longer than the server's own record leaves room
+/// for.
 ///
-/// A request was sent after the answer before it had left the server, and before it came there; its answer was there after
-/// it had left the server, and before the next request came. This holds however busy the machine is, and is tight where
-/// it is not.
-fn agrees(cell: &Cell, histogram: &str, record: &[Served]) {
+/// A request was sent after the previous answer had left the server, and before the request arrived there. Its answer
+/// arrived after it had left the server, and before the next request arrived there. This holds however busy the machine
+/// is, and the bounds are tight if it is not busy.
+fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
     let nanos = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
     let under_way = cell.errors["aborted_at_end"] - cell.trials[0].pace.unsent.unwrap_or(0.0) as u64;
-    // The last ones of the record: those before them were warm-up.
+    // The measured requests are the last ones of the record, since the warm-up comes before them.
     let end = record.len() - under_way as usize;
     let measured = end - cell.ok as usize..end;
     assert!(cell.ok > 0);
@@ -78,14 +81,14 @@ fn agrees(cell: &Cell, histogram: &str, record: &[Served]) {
     shortest.sort_unstable();
     longest.sort_unstable();
     let histogram = decode(histogram);
-    let said = histogram
+    let reported = histogram
         .iter_recorded()
         .flat_map(|step| std::iter::repeat_n(step.value_iterated_to(), step.count_at_value() as usize));
     let mut checked = 0;
-    for ((said, shortest), longest) in said.zip(&shortest).zip(&longest) {
-        // The histogram knows a time to a thousandth of it.
-        assert!(histogram.highest_equivalent(said) >= *shortest, "{checked}: {said} ns, at least {shortest}");
-        assert!(histogram.lowest_equivalent(said) <= *longest, "{checked}: {said} ns, at most {longest}");
+    for ((reported, shortest), longest) in reported.zip(&shortest).zip(&longest) {
+        // The histogram resolves a time to a thousandth of it.
+        assert!(histogram.highest_equivalent(reported) >= *shortest, "{checked}: {reported} ns, at least {shortest}");
+        assert!(histogram.lowest_equivalent(reported) <= *longest, "{checked}: {reported} ns, at most {longest}");
         checked += 1;
     }
     assert_eq!(checked, cell.ok);
@@ -120,61 +123,62 @@ fn decode(histogram: &str) -> Histogram<u64> {
     Deserializer::new().deserialize(&mut &bytes[..]).unwrap()
 }
 
-/// That they are reported as 10 ms ± 1 % at every percentile: in virtual time, a test of the client shows it exactly. Here
-/// the machine takes part, so that each time is held against what the server itself saw.
+/// In virtual time, a test of the client shows that 10 ms are reported as 10 ms ± 1 % at every percentile. Here the
+/// machine has an influence, so each time is compared with what the server itself recorded.
 #[test]
-fn ten_milliseconds_are_ten_milliseconds() {
+fn a_delay_of_ten_milliseconds_agrees_with_the_servers_record() {
     let _alone = alone();
     for schedule in [Schedule::Closed, Schedule::Rate(50.0), Schedule::Rate(200.0)] {
-        let (address, records) = recording(|| precisely(Duration::from_millis(10)));
+        let (address, records) = recording_server(|| sleep_exactly(Duration::from_millis(10)));
         let cell = only(&plan(schedule, 1, 2000), address);
         let histogram = match schedule {
             Schedule::Closed => &cell.trials[0].latency_histogram,
             _ => &cell.trials[0].service_time_histogram,
         };
-        agrees(&cell, histogram, &records.recv().unwrap());
+        assert_agrees(&cell, histogram, &records.recv().unwrap());
         assert!(latency(&cell, 0.0) >= 10.0, "{schedule}: {}", latency(&cell, 0.0));
     }
 }
 
 #[test]
-fn two_modes_are_two_modes() {
+fn two_different_delays_agree_with_the_servers_record() {
     let _alone = alone();
     let number = AtomicU64::new(0);
     // Every fourth request takes 40 ms, the others 5 ms.
-    let (address, records) = recording(move || {
+    let (address, records) = recording_server(move || {
         let slow = number.fetch_add(1, Relaxed) % 4 == 3;
-        precisely(Duration::from_millis(if slow { 40 } else { 5 }));
+        sleep_exactly(Duration::from_millis(if slow { 40 } else { 5 }));
     });
     let cell = only(&plan(Schedule::Closed, 1, 2000), address);
-    agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
+    assert_agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
     assert!(latency(&cell, 0.0) >= 5.0 && latency(&cell, 0.85) >= 40.0, "{}", latency(&cell, 0.85));
 }
 
-/// The server stalls 100 ms of each second: 50 of the 500 that are due in it fall into a stall and wait for 50 ms on average.
+/// The server stalls for 100 ms of each second: 50 of the 500 requests of a second are due during a stall and wait for
+/// 50 ms on average.
 #[test]
-fn a_stall_shows_in_the_latency_and_hides_in_the_service_time() {
+fn a_stall_shows_in_the_latency_but_not_in_the_service_time() {
     let _alone = alone();
     let began = Instant::now();
-    let (address, records) = recording(move || {
+    let (address, records) = recording_server(move || {
         let into = began.elapsed().as_millis() as u64 % 1000;
         if into < 100 {
             thread::sleep(Duration::from_millis(100 - into));
         }
     });
     let cell = only(&plan(Schedule::Rate(500.0), 1, 3000), address);
-    // A tenth of the requests was due within a stall; half of these waited for 50 ms or longer.
+    // A tenth of the requests was due during a stall; half of these waited for 50 ms or longer.
     assert!(latency(&cell, 0.96) > 45.0, "{}", latency(&cell, 0.96));
     assert!(latency(&cell, 0.99) > 80.0, "{}", latency(&cell, 0.99));
-    // Only one request of each stall took long once it was sent.
+    // Only one request of each stall took long after it was sent.
     let service = &cell.trials[0].service_time_histogram;
-    agrees(&cell, service, &records.recv().unwrap());
+    assert_agrees(&cell, service, &records.recv().unwrap());
     assert!(latency(&cell, 0.98) > quantile_of(service, 0.98));
 }
 
-/// Each connection is closed in place of its fifth answer: four answers and one error, for ever.
+/// Instead of its fifth answer, each connection is closed: four answers and one error, again and again.
 #[test]
-fn every_fifth_request_that_is_not_answered_is_an_error() {
+fn every_unanswered_request_is_counted_as_an_error() {
     let _alone = alone();
     let refused = Arc::new(AtomicU64::new(0));
     let count = refused.clone();
@@ -191,28 +195,28 @@ fn every_fifth_request_that_is_not_answered_is_an_error() {
     let cell = only(&Plan { warmup: Duration::ZERO, ..plan(Schedule::Closed, 1, 500) }, address);
     let closed = cell.errors["closed"];
     assert_eq!(cell.verdict, Verdict::Errors);
-    // The window may begin and end anywhere within the five.
+    // The window may begin and end at any of the five requests.
     let ended = cell.ok + closed;
     assert!((ended / 5..=ended.div_ceil(5)).contains(&closed), "{closed} of {ended}");
-    // The last one may have been refused after the window's end.
+    // The last connection may have been closed after the window's end.
     assert!(refused.load(Relaxed) - closed <= 1);
 }
 
 #[test]
-fn a_server_that_ignores_connection_close_is_noticed() {
+fn a_server_that_ignores_connection_close_is_reported() {
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let mode = vec![PerConnection(NonZeroU32::new(1))];
-    // At a rate, so that not all of the machine's ports are used up.
+    // A constant rate, so that not all ports of the machine are used up.
     let cell = only(&Plan { requests_per_connection: mode, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
     assert!(cell.ok > 0);
     assert!(cell.trials[0].close_ignored.abs_diff(cell.ok) <= 4, "{} of {}", cell.trials[0].close_ignored, cell.ok);
     assert!(cell.reasons.iter().any(|reason| reason.contains("that it was asked to close")), "{:?}", cell.reasons);
 }
 
-/// The program, stopped for 19 of 20 milliseconds.
+/// The program is stopped for 19 of every 20 milliseconds.
 #[test]
-fn a_generator_held_to_five_per_cent_is_client_limited() {
+fn a_generator_with_five_per_cent_of_a_cpu_is_client_limited() {
     use nix::sys::signal::{Signal, kill};
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
@@ -239,7 +243,7 @@ fn a_generator_held_to_five_per_cent_is_client_limited() {
 }
 
 #[test]
-fn the_crowd_beside_is_counted_apart() {
+fn background_connections_are_counted_separately() {
     let _alone = alone();
     let address = server(|stream, _| {
         while let Some(text) = request(&stream) {
@@ -251,9 +255,9 @@ fn the_crowd_beside_is_counted_apart() {
             }
         }
     });
-    let beside = Crowd { idle: 50, slow_senders: 5, slow_readers: 3, resetters: 2, busy: 2 };
-    let cell = only(&Plan { beside, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
-    let seen = cell.trials[0].beside;
+    let background = BackgroundLoad { idle: 50, slow_senders: 5, slow_readers: 3, resetters: 2, busy: 2 };
+    let cell = only(&Plan { background, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
+    let seen = cell.trials[0].background;
     assert_eq!(
         (seen.idle.up, seen.idle.cut_off, seen.slow_senders.up, seen.slow_readers.up),
         (50, 0, 5, 3),
@@ -263,15 +267,17 @@ fn the_crowd_beside_is_counted_apart() {
     assert!(seen.busy_answers >= 2 && seen.busy.cut_off == 0, "{seen:?}");
     let errors: u64 = cell.errors.iter().filter(|(class, _)| *class != "aborted_at_end").map(|(_, n)| n).sum();
     assert_eq!(errors, 0, "{:?}", cell.errors);
-    // The schedule was kept: only what was due in the window is counted, but for what waits at its ends.
+    // The schedule was kept: only the requests that were due in the window are counted, apart from those that waited at
+    // its ends.
     let due = cell.trials[0].seconds * 200.0;
-    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0; // those due before the window, and sent in it
+    // Requests due before the window and sent in it.
+    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0;
     assert!((cell.requests as f64 - due).abs() <= 10.0 + late, "{} of {due}", cell.requests);
 }
 
-/// A target that ends its idle connections: each is seen, and opened again.
+/// The target closes idle connections: each close is counted, and the connection is opened again.
 #[test]
-fn idle_connections_that_are_cut_off_are_counted() {
+fn idle_connections_that_the_target_closes_are_counted() {
     let _alone = alone();
     let address = server(|stream, number| {
         if number > 2 && number <= 12 {
@@ -280,8 +286,8 @@ fn idle_connections_that_are_cut_off_are_counted() {
         }
         while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {}
     });
-    let beside = Crowd { idle: 40, ..Crowd::default() };
-    let cell = only(&Plan { beside, ..plan(Schedule::Rate(20.0), 1, 1500) }, address);
-    let seen = cell.trials[0].beside.idle;
+    let background = BackgroundLoad { idle: 40, ..BackgroundLoad::default() };
+    let cell = only(&Plan { background, ..plan(Schedule::Rate(20.0), 1, 1500) }, address);
+    let seen = cell.trials[0].background.idle;
     assert!((9..=10).contains(&seen.cut_off) && seen.up == 40, "{seen:?}");
 }

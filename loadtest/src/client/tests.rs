@@ -1,38 +1,40 @@
+//! Tests of the client in virtual time: its steps, what it records, and that a request allocates nothing.
+
 use super::*;
-use crate::class::Counts;
+use crate::class::OutcomeCounts;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const OK_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
 
-/// One client in a world of virtual time.
-struct World {
+/// One client and its surroundings in virtual time.
+struct Simulation {
     script: Script,
     client: Client,
-    meter: Meter,
+    recorder: Recorder,
     now: Nanos,
 }
 
-impl World {
-    fn new(per_connection: Option<u32>) -> World {
+impl Simulation {
+    fn new(per_connection: Option<u32>) -> Simulation {
         let limit = per_connection.and_then(NonZeroU32::new);
         let (timeout, connect_timeout) = (Duration::from_secs(10), Duration::from_secs(5));
         let script = Script::new("example:80", "/", limit, timeout, connect_timeout);
-        World { script, client: Client::default(), meter: Meter::default(), now: 0 }
+        Simulation { script, client: Client::default(), recorder: Recorder::default(), now: 0 }
     }
 
-    /// Connects and sends the whole first request, each taking a millisecond.
-    fn sent(per_connection: Option<u32>) -> World {
-        let mut world = World::new(per_connection);
-        world.reopen();
-        world
+    /// Connects and sends the whole first request; connecting takes a millisecond.
+    fn sent(per_connection: Option<u32>) -> Simulation {
+        let mut sim = Simulation::new(per_connection);
+        sim.reopen();
+        sim
     }
 
     fn reopen(&mut self) {
-        self.client.opening(true, &self.script, self.now, &mut self.meter);
+        self.client.opening(true, &self.script, self.now, &mut self.recorder);
         self.now += MILLISECOND;
-        assert_eq!(self.client.connected(&self.script, self.now, &mut self.meter), Step::Send);
+        assert_eq!(self.client.connected(&self.script, self.now, &mut self.recorder), Step::Send);
         self.send();
     }
 
@@ -44,203 +46,206 @@ impl World {
 
     fn receive(&mut self, bytes: &[u8], end: bool) -> Step {
         self.now += MILLISECOND;
-        self.client.received(bytes, end, &self.script, self.now, &mut self.meter)
+        self.client.received(bytes, end, &self.script, self.now, &mut self.recorder)
     }
 
-    /// Checks the sum, and that all requests but the one in flight ended so.
-    fn ended(&self, expected: &[(Class, u64)]) {
-        let mut counts = Counts::default();
+    /// Checks the outcomes, and that they and the request in flight add up to the started requests.
+    fn assert_outcomes(&self, expected: &[(OutcomeClass, u64)]) {
+        let mut counts = OutcomeCounts::default();
         for &(class, count) in expected {
             counts[class] = count;
         }
-        assert_eq!(self.meter.ends, counts);
-        assert_eq!(self.meter.started, counts.total() + u64::from(self.client.in_flight()));
+        assert_eq!(self.recorder.outcomes, counts);
+        assert_eq!(self.recorder.started, counts.total() + u64::from(self.client.in_flight()));
     }
 }
 
 #[test]
-fn latency_is_from_send_to_the_last_byte_and_connecting_is_apart() {
-    let mut world = World::sent(None);
-    world.now += 5 * MILLISECOND;
-    assert_eq!(world.receive(&OK[..10], false), Step::Wait);
-    assert_eq!(world.receive(&OK[10..], false), Step::Send);
-    world.ended(&[(Class::Ok, 1)]);
+fn latency_runs_from_send_to_the_last_byte_without_connecting() {
+    let mut sim = Simulation::sent(None);
+    sim.now += 5 * MILLISECOND;
+    assert_eq!(sim.receive(&OK[..10], false), Step::Wait);
+    assert_eq!(sim.receive(&OK[10..], false), Step::Send);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1)]);
     let about = |histogram: &hdrhistogram::Histogram<u64>, millis| {
         assert!(histogram.max().abs_diff(millis * MILLISECOND) < MILLISECOND / 100);
     };
-    about(&world.meter.latency, 7);
-    about(&world.meter.connect, 1);
+    about(&sim.recorder.latency, 7);
+    about(&sim.recorder.connect, 1);
 }
 
 #[test]
 fn keep_alive_sends_the_next_request_from_every_split_of_the_answer() {
     for at in 0..OK.len() {
-        let mut world = World::sent(None);
+        let mut sim = Simulation::sent(None);
         for _ in 0..3 {
-            assert_eq!(world.receive(&OK[..at], false), Step::Wait);
-            assert_eq!(world.receive(&OK[at..], false), Step::Send);
-            assert_eq!(world.send(), "GET / HTTP/1.1\r\nHost: example:80\r\n\r\n");
+            assert_eq!(sim.receive(&OK[..at], false), Step::Wait);
+            assert_eq!(sim.receive(&OK[at..], false), Step::Send);
+            assert_eq!(sim.send(), "GET / HTTP/1.1\r\nHost: example:80\r\n\r\n");
         }
-        world.ended(&[(Class::Ok, 3)]);
+        sim.assert_outcomes(&[(OutcomeClass::Ok, 3)]);
     }
 }
 
 #[test]
-fn a_partial_write_goes_on_where_it_stopped() {
-    let mut world = World::new(None);
-    world.client.opening(true, &world.script, 0, &mut world.meter);
-    assert_eq!(world.client.connected(&world.script, 0, &mut world.meter), Step::Send);
-    world.client.sent(4, &world.script);
-    assert!(world.client.is_sending());
-    assert!(world.send().starts_with("/ HTTP/1.1\r\n"));
-    assert!(!world.client.is_sending());
+fn a_partial_write_continues_where_it_stopped() {
+    let mut sim = Simulation::new(None);
+    sim.client.opening(true, &sim.script, 0, &mut sim.recorder);
+    assert_eq!(sim.client.connected(&sim.script, 0, &mut sim.recorder), Step::Send);
+    sim.client.sent(4, &sim.script);
+    assert!(sim.client.is_sending());
+    assert!(sim.send().starts_with("/ HTTP/1.1\r\n"));
+    assert!(!sim.client.is_sending());
 }
 
 #[test]
-fn the_nth_request_asks_to_close_and_waits_for_it() {
-    let mut world = World::sent(Some(3));
+fn the_last_request_asks_the_server_to_close_and_the_client_waits_for_it() {
+    let mut sim = Simulation::sent(Some(3));
     for request in 1..3 {
-        assert_eq!(world.receive(OK, false), Step::Send);
-        assert_eq!(world.send().contains("Connection: close"), request == 2);
+        assert_eq!(sim.receive(OK, false), Step::Send);
+        assert_eq!(sim.send().contains("Connection: close"), request == 2);
     }
-    assert_eq!(world.receive(OK_CLOSE, false), Step::Wait);
-    world.ended(&[(Class::Ok, 3)]);
-    assert_eq!(world.receive(b"", true), Step::Reopen(0));
-    world.ended(&[(Class::Ok, 3)]);
-    assert_eq!(world.meter.close_ignored, 0);
+    assert_eq!(sim.receive(OK_CLOSE, false), Step::Wait);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 3)]);
+    assert_eq!(sim.receive(b"", true), Step::Reopen(0));
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 3)]);
+    assert_eq!(sim.recorder.close_ignored, 0);
 }
 
 #[test]
-fn a_server_that_does_not_close_is_noticed() {
-    let mut world = World::sent(Some(1));
-    assert_eq!(world.receive(OK, false), Step::Reopen(0));
-    assert_eq!(world.meter.close_ignored, 1);
-    world.reopen();
-    assert_eq!(world.receive(OK_CLOSE, false), Step::Wait);
-    assert_eq!(world.client.tick(world.now + CLOSING, &mut world.meter), Step::Reopen(0));
-    assert_eq!(world.meter.close_ignored, 2);
-    world.ended(&[(Class::Ok, 2)]);
+fn a_server_that_ignores_connection_close_is_counted() {
+    let mut sim = Simulation::sent(Some(1));
+    assert_eq!(sim.receive(OK, false), Step::Reopen(0));
+    assert_eq!(sim.recorder.close_ignored, 1);
+    sim.reopen();
+    assert_eq!(sim.receive(OK_CLOSE, false), Step::Wait);
+    assert_eq!(sim.client.tick(sim.now + CLOSE_TIMEOUT, &mut sim.recorder), Step::Reopen(0));
+    assert_eq!(sim.recorder.close_ignored, 2);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 2)]);
 }
 
 #[test]
-fn an_answer_until_the_end_of_the_connection_is_whole() {
-    let mut world = World::sent(None);
-    assert_eq!(world.receive(b"HTTP/1.0 200 OK\r\n\r\nbody", false), Step::Wait);
-    assert_eq!(world.receive(b"", true), Step::Reopen(0));
-    world.ended(&[(Class::Ok, 1)]);
+fn an_answer_that_ends_with_the_connection_is_complete() {
+    let mut sim = Simulation::sent(None);
+    assert_eq!(sim.receive(b"HTTP/1.0 200 OK\r\n\r\nbody", false), Step::Wait);
+    assert_eq!(sim.receive(b"", true), Step::Reopen(0));
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1)]);
 }
 
 #[test]
 fn each_failure_has_its_class() {
-    type Act = fn(&mut World) -> Step;
-    let cases: [(Class, Act); 8] = [
-        (Class::Status, |w| w.receive(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", true)),
-        (Class::Reset, |w| w.client.failed(Failure::Reset, &mut w.meter)),
-        (Class::Closed, |w| w.receive(b"", true)),
-        (Class::Closed, |w| w.receive(&OK[..OK.len() - 1], true)),
-        (Class::Closed, |w| w.client.failed(Failure::Closed, &mut w.meter)),
-        (Class::ReadTimeout, |w| w.client.tick(w.now + 10_000 * MILLISECOND, &mut w.meter)),
-        (Class::Protocol, |w| w.receive(b"garbage", false)),
-        (Class::Protocol, |w| w.receive(&[OK, b"surplus"].concat(), false)),
+    type Act = fn(&mut Simulation) -> Step;
+    let cases: [(OutcomeClass, Act); 8] = [
+        (OutcomeClass::Status, |w| w.receive(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", true)),
+        (OutcomeClass::Reset, |w| w.client.failed(SocketFailure::Reset, &mut w.recorder)),
+        (OutcomeClass::Closed, |w| w.receive(b"", true)),
+        (OutcomeClass::Closed, |w| w.receive(&OK[..OK.len() - 1], true)),
+        (OutcomeClass::Closed, |w| w.client.failed(SocketFailure::Closed, &mut w.recorder)),
+        (OutcomeClass::ReadTimeout, |w| w.client.tick(w.now + 10_000 * MILLISECOND, &mut w.recorder)),
+        (OutcomeClass::Protocol, |w| w.receive(b"garbage", false)),
+        (OutcomeClass::Protocol, |w| w.receive(&[OK, b"surplus"].concat(), false)),
     ];
     for (class, act) in cases {
-        let mut world = World::sent(None);
-        assert!(matches!(act(&mut world), Step::Reopen(_)), "{class:?}");
-        world.ended(&[(class, 1)]);
+        let mut sim = Simulation::sent(None);
+        assert!(matches!(act(&mut sim), Step::Reopen(_)), "{class:?}");
+        sim.assert_outcomes(&[(class, 1)]);
     }
-    for (class, failure) in [(Class::ConnectRefused, Failure::Refused), (Class::ConnectTimeout, Failure::TimedOut)] {
-        let mut world = World::new(None);
-        world.client.opening(true, &world.script, 0, &mut world.meter);
-        assert_eq!(world.client.failed(failure, &mut world.meter), Step::Reopen(FIRST_BACK_OFF));
-        world.ended(&[(class, 1)]);
+    for (class, failure) in [
+        (OutcomeClass::ConnectRefused, SocketFailure::Refused),
+        (OutcomeClass::ConnectTimeout, SocketFailure::TimedOut),
+    ] {
+        let mut sim = Simulation::new(None);
+        sim.client.opening(true, &sim.script, 0, &mut sim.recorder);
+        assert_eq!(sim.client.failed(failure, &mut sim.recorder), Step::Reopen(FIRST_BACK_OFF));
+        sim.assert_outcomes(&[(class, 1)]);
     }
 }
 
 #[test]
 fn trickling_does_not_extend_the_deadline() {
-    let mut world = World::sent(None);
+    let mut sim = Simulation::sent(None);
     for byte in b"HTTP/1.1 200 OK\r\n" {
-        world.now += 500 * MILLISECOND;
-        let _ = world.receive(&[*byte], false);
+        sim.now += 500 * MILLISECOND;
+        let _ = sim.receive(&[*byte], false);
     }
-    assert_eq!(world.client.tick(world.now, &mut world.meter), Step::Wait);
-    world.now = 10_001 * MILLISECOND;
-    assert!(matches!(world.client.tick(world.now, &mut world.meter), Step::Reopen(_)));
-    world.ended(&[(Class::ReadTimeout, 1)]);
+    assert_eq!(sim.client.tick(sim.now, &mut sim.recorder), Step::Wait);
+    sim.now = 10_001 * MILLISECOND;
+    assert!(matches!(sim.client.tick(sim.now, &mut sim.recorder), Step::Reopen(_)));
+    sim.assert_outcomes(&[(OutcomeClass::ReadTimeout, 1)]);
 }
 
 #[test]
 fn back_off_doubles_up_to_a_limit_and_an_answer_resets_it() {
-    let mut world = World::new(None);
+    let mut sim = Simulation::new(None);
     let mut pauses = Vec::new();
     for _ in 0..9 {
-        world.client.opening(true, &world.script, 0, &mut world.meter);
-        let Step::Reopen(pause) = world.client.failed(Failure::Refused, &mut world.meter) else { panic!() };
+        sim.client.opening(true, &sim.script, 0, &mut sim.recorder);
+        let Step::Reopen(pause) = sim.client.failed(SocketFailure::Refused, &mut sim.recorder) else { panic!() };
         pauses.push(pause / MILLISECOND);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 100, 100]);
-    world.reopen();
-    assert_eq!(world.receive(OK, false), Step::Send);
-    world.send();
-    assert_eq!(world.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
+    sim.reopen();
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    sim.send();
+    assert_eq!(sim.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
 }
 
 #[test]
-fn a_kept_connection_closed_before_a_request_is_no_error() {
-    let mut world = World::sent(None);
-    assert_eq!(world.receive(OK, true), Step::Reopen(0));
-    world.ended(&[(Class::Ok, 1)]);
-    // The end is found by the write: the same request goes out on the next connection.
-    world.reopen();
-    assert_eq!(world.receive(OK, false), Step::Send);
-    assert_eq!(world.client.failed(Failure::Closed, &mut world.meter), Step::Reopen(0));
-    assert!(world.client.in_flight());
-    world.ended(&[(Class::Ok, 2)]);
-    world.reopen();
-    assert_eq!(world.receive(OK, false), Step::Send);
-    world.ended(&[(Class::Ok, 3)]);
+fn a_kept_connection_closed_before_a_request_is_not_an_error() {
+    let mut sim = Simulation::sent(None);
+    assert_eq!(sim.receive(OK, true), Step::Reopen(0));
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1)]);
+    // The write notices that the connection is closed: the same request is sent on the next connection.
+    sim.reopen();
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    assert_eq!(sim.client.failed(SocketFailure::Closed, &mut sim.recorder), Step::Reopen(0));
+    assert!(sim.client.in_flight());
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 2)]);
+    sim.reopen();
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 3)]);
 }
 
 #[test]
 fn a_request_sent_partly_or_whole_on_a_closed_connection_is_an_error() {
-    let mut world = World::sent(None);
-    assert_eq!(world.receive(OK, false), Step::Send);
-    world.send();
-    assert_eq!(world.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
-    world.ended(&[(Class::Ok, 1), (Class::Closed, 1)]);
+    let mut sim = Simulation::sent(None);
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    sim.send();
+    assert_eq!(sim.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1), (OutcomeClass::Closed, 1)]);
 }
 
 #[test]
 fn connections_opened_ahead_are_idle_until_started() {
-    let mut world = World::new(None);
-    world.client.opening(false, &world.script, 0, &mut world.meter);
-    assert_eq!(world.client.connected(&world.script, 1, &mut world.meter), Step::Wait);
-    assert!(world.client.is_idle());
-    world.ended(&[]);
-    assert_eq!(world.client.start(&world.script, 2, &mut world.meter), Step::Send);
-    world.send();
-    // A server that closes such connections at once must not make us spin.
-    let mut world = World::new(None);
-    world.client.opening(false, &world.script, 0, &mut world.meter);
-    assert_eq!(world.client.connected(&world.script, 1, &mut world.meter), Step::Wait);
-    assert_eq!(world.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
-    world.ended(&[]);
+    let mut sim = Simulation::new(None);
+    sim.client.opening(false, &sim.script, 0, &mut sim.recorder);
+    assert_eq!(sim.client.connected(&sim.script, 1, &mut sim.recorder), Step::Wait);
+    assert!(sim.client.is_idle());
+    sim.assert_outcomes(&[]);
+    assert_eq!(sim.client.start(&sim.script, 2, &mut sim.recorder), Step::Send);
+    sim.send();
+    // A server that closes such connections at once must not make the client spin.
+    let mut sim = Simulation::new(None);
+    sim.client.opening(false, &sim.script, 0, &mut sim.recorder);
+    assert_eq!(sim.client.connected(&sim.script, 1, &mut sim.recorder), Step::Wait);
+    assert_eq!(sim.receive(b"", true), Step::Reopen(FIRST_BACK_OFF));
+    sim.assert_outcomes(&[]);
 }
 
 #[test]
-fn a_windows_requests_are_those_in_flight_and_those_started() {
-    let mut world = World::sent(None);
-    assert_eq!(world.receive(OK, false), Step::Send);
-    world.send();
-    world.meter.begin_window(1);
-    assert_eq!(world.meter.latency.len(), 0);
-    assert_eq!(world.receive(OK, false), Step::Send);
-    world.ended(&[(Class::Ok, 1)]);
-    assert_eq!(world.meter.started, 2);
+fn a_window_counts_requests_in_flight_at_its_begin_and_requests_started_in_it() {
+    let mut sim = Simulation::sent(None);
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    sim.send();
+    sim.recorder.begin_window(1);
+    assert_eq!(sim.recorder.latency.len(), 0);
+    assert_eq!(sim.receive(OK, false), Step::Send);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1)]);
+    assert_eq!(sim.recorder.started, 2);
 }
 
 #[test]
-fn other_methods_have_their_request() {
+fn each_method_has_its_request_bytes() {
     let script = |workload| Script::new("[::1]:80", workload, None, Duration::from_secs(1), Duration::from_secs(1));
     let text = |script: &Script| String::from_utf8(script.request.to_vec()).unwrap();
     assert_eq!(text(&script("POST /counter")), "POST /counter HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\n\r\n");
@@ -255,70 +260,71 @@ fn other_methods_have_their_request() {
     assert!(head.contains("\r\nContent-Type: application/x-www-form-urlencoded\r\n"), "{head}");
 }
 
-/// A server in virtual time that answers `delay(sent)` after a request was sent, to one connection under an open loop.
-fn open_loop(every: Nanos, requests: u64, delay: impl Fn(Nanos) -> Nanos) -> World {
-    let mut world = World::new(None);
-    world.script = world.script.open_loop();
-    world.client.opening(false, &world.script, 0, &mut world.meter);
-    assert_eq!(world.client.connected(&world.script, 0, &mut world.meter), Step::Free);
+/// An open loop on one connection, in virtual time. The server answers `delay(sent)` after a request was sent.
+fn open_loop(every: Nanos, requests: u64, delay: impl Fn(Nanos) -> Nanos) -> Simulation {
+    let mut sim = Simulation::new(None);
+    sim.script = sim.script.open_loop();
+    sim.client.opening(false, &sim.script, 0, &mut sim.recorder);
+    assert_eq!(sim.client.connected(&sim.script, 0, &mut sim.recorder), Step::Free);
     for intended in (0..requests).map(|n| n * every) {
-        world.now = world.now.max(intended);
-        assert_eq!(world.client.take(intended, &world.script, world.now, &mut world.meter), Step::Send);
-        world.send();
-        world.now += delay(world.now);
-        assert_eq!(world.client.received(OK, false, &world.script, world.now, &mut world.meter), Step::Free);
+        sim.now = sim.now.max(intended);
+        assert_eq!(sim.client.take_request(intended, &sim.script, sim.now, &mut sim.recorder), Step::Send);
+        sim.send();
+        sim.now += delay(sim.now);
+        assert_eq!(sim.client.received(OK, false, &sim.script, sim.now, &mut sim.recorder), Step::Free);
     }
-    world.ended(&[(Class::Ok, requests)]);
-    world
+    sim.assert_outcomes(&[(OutcomeClass::Ok, requests)]);
+    sim
 }
 
 #[test]
-fn a_fixed_delay_is_reported_at_every_percentile() {
-    let world = open_loop(20 * MILLISECOND, 10_000, |_| 10 * MILLISECOND);
-    for histogram in [&world.meter.latency, &world.meter.service] {
+fn a_constant_delay_is_reported_at_every_percentile() {
+    let sim = open_loop(20 * MILLISECOND, 10_000, |_| 10 * MILLISECOND);
+    for histogram in [&sim.recorder.latency, &sim.recorder.service_time] {
         for quantile in (1..=1000).map(|n| f64::from(n) / 1000.0) {
-            let said = histogram.value_at_quantile(quantile);
-            assert!(said.abs_diff(10 * MILLISECOND) < MILLISECOND / 10, "{quantile}: {said}");
+            let reported = histogram.value_at_quantile(quantile);
+            assert!(reported.abs_diff(10 * MILLISECOND) < MILLISECOND / 10, "{quantile}: {reported}");
         }
     }
 }
 
-/// One second in ten, at a thousand requests a second, which take 100 µs each.
+/// The server stalls for one second in ten. There are a thousand requests a second, and each takes 100 µs otherwise.
 #[test]
-fn a_stall_counts_for_all_who_would_have_come() {
+fn a_stall_counts_for_all_requests_that_were_due_in_it() {
     let second = 1_000 * MILLISECOND;
     let stalled = |sent: Nanos| match sent % (10 * second) {
         into if into < second => second - into + MILLISECOND / 10,
         _ => MILLISECOND / 10,
     };
-    let world = open_loop(MILLISECOND, 100_000, stalled);
+    let sim = open_loop(MILLISECOND, 100_000, stalled);
     let at = |histogram: &hdrhistogram::Histogram<u64>, quantile| histogram.value_at_quantile(quantile) / MILLISECOND;
-    // 1 s of stall and 111 ms to catch up, evenly from 1 s down: beyond p90 hundreds of milliseconds.
-    assert!((80..=130).contains(&at(&world.meter.latency, 0.90)), "{}", at(&world.meter.latency, 0.90));
-    assert!((850..=950).contains(&at(&world.meter.latency, 0.99)), "{}", at(&world.meter.latency, 0.99));
-    // Only one request in ten thousand was in the stall once it was sent.
-    assert_eq!(at(&world.meter.service, 0.999), 0);
-    assert_eq!(at(&world.meter.service, 1.0), 1000);
+    // The stall of 1 s takes 111 ms to catch up, with waiting times spread evenly from 1 s down, so p90 and above are
+    // hundreds of milliseconds.
+    assert!((80..=130).contains(&at(&sim.recorder.latency, 0.90)), "{}", at(&sim.recorder.latency, 0.90));
+    assert!((850..=950).contains(&at(&sim.recorder.latency, 0.99)), "{}", at(&sim.recorder.latency, 0.99));
+    // Only one request in ten thousand was sent at the beginning of a stall.
+    assert_eq!(at(&sim.recorder.service_time, 0.999), 0);
+    assert_eq!(at(&sim.recorder.service_time, 1.0), 1000);
 }
 
-/// The system's allocator, which counts what each thread asks it for.
+/// The system's allocator, which also counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: it passes everything on to the system's allocator as it is.
+// SAFETY: all calls are passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more.
+        // A thread that is about to end has no counter any more.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same there.
+        // SAFETY: the caller fulfils the contract of `alloc`, which is the same for the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` is from the system's allocator, for `alloc` has it from there.
+        // SAFETY: `pointer` comes from the system's allocator, since `alloc` got it there.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -326,33 +332,34 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Allocations of this thread in requests of all latencies from a nanosecond to over an hour, the schedule's included.
-fn allocations(world: &mut World, requests: u64) -> u64 {
+/// Counts the allocations of this thread for requests with latencies from a nanosecond to over an hour, schedule lag
+/// included.
+fn allocations(sim: &mut Simulation, requests: u64) -> u64 {
     let before = ALLOCATIONS.get();
     for n in 0..requests {
-        let intended = world.now;
-        let step = world.client.take(intended, &world.script, world.now, &mut world.meter);
+        let intended = sim.now;
+        let step = sim.client.take_request(intended, &sim.script, sim.now, &mut sim.recorder);
         assert_eq!(step, Step::Send);
-        let length = world.client.outgoing(&world.script).len();
-        world.client.sent(length, &world.script);
-        world.meter.lag.saturating_record(n);
+        let length = sim.client.outgoing(&sim.script).len();
+        sim.client.sent(length, &sim.script);
+        sim.recorder.schedule_lag.saturating_record(n);
         for half in OK.chunks(OK.len() / 2 + 1) {
-            world.now += (1 << (n % 43)) + n;
-            let _ = world.client.received(half, false, &world.script, world.now, &mut world.meter);
+            sim.now += (1 << (n % 43)) + n;
+            let _ = sim.client.received(half, false, &sim.script, sim.now, &mut sim.recorder);
         }
     }
     ALLOCATIONS.get() - before
 }
 
 #[test]
-fn no_number_of_requests_takes_memory() {
-    let mut world = World::new(None);
-    world.script = world.script.open_loop();
-    world.client.opening(false, &world.script, 0, &mut world.meter);
-    assert_eq!(world.client.connected(&world.script, 0, &mut world.meter), Step::Free);
-    // Once a connection has room for a head that comes in pieces, it has it for good.
-    assert!(allocations(&mut world, 1) > 0, "they are counted");
-    assert_eq!(allocations(&mut world, 200_000), 0);
-    assert_eq!(world.meter.latency.len(), 200_001);
-    world.ended(&[(Class::Ok, 200_001)]);
+fn requests_allocate_no_memory() {
+    let mut sim = Simulation::new(None);
+    sim.script = sim.script.open_loop();
+    sim.client.opening(false, &sim.script, 0, &mut sim.recorder);
+    assert_eq!(sim.client.connected(&sim.script, 0, &mut sim.recorder), Step::Free);
+    // The first head that comes in pieces makes the connection allocate a buffer, which it keeps for good.
+    assert!(allocations(&mut sim, 1) > 0, "allocations are counted");
+    assert_eq!(allocations(&mut sim, 200_000), 0);
+    assert_eq!(sim.recorder.latency.len(), 200_001);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 200_001)]);
 }

@@ -1,17 +1,17 @@
-//! The engine's clocks.
+//! The clocks of the engine: time since the trial began, and the CPU time of a thread.
 
-use crate::meter::Nanos;
+use crate::recorder::Nanos;
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
-/// Nanoseconds since the start of a trial, the same in all its threads.
+/// Measures nanoseconds since the start of a trial. All threads of the trial use the same start.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
+pub struct TrialClock(Instant);
 
-impl Clock {
+impl TrialClock {
     /// A clock that starts now.
-    pub fn start() -> Clock {
-        Clock(Instant::now())
+    pub fn start() -> TrialClock {
+        TrialClock(Instant::now())
     }
 
     /// Nanoseconds since the start.

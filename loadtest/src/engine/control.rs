@@ -1,9 +1,9 @@
-//! How the threads of a trial agree on when its window begins and ends, and what they tell while it runs.
+//! Coordinates the threads of a trial: when the window begins and ends, and what each thread publishes while it runs.
 
-use super::clock::Clock;
-use crate::class::{Class, Counts};
-use crate::live::{Latencies, SharedLatencies};
-use crate::meter::{Meter, Nanos};
+use super::clock::TrialClock;
+use crate::class::{OutcomeClass, OutcomeCounts};
+use crate::live::{CoarseHistogram, SharedCoarseHistogram};
+use crate::recorder::{Nanos, Recorder};
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -11,20 +11,20 @@ use std::sync::atomic::{
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a thread tells its connections and latencies.
-const TELL: Nanos = 100_000_000;
+/// How often a thread publishes its connections and latencies.
+const LIVE_INTERVAL: Nanos = 100_000_000;
 
-/// The measured part of a trial.
+/// The times of a trial: the begin of the load, and the window that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// When the load begins.
-    pub go: Nanos,
+    pub load_begin: Nanos,
     pub begin: Nanos,
     pub end: Nanos,
 }
 
 #[derive(Default)]
-struct State {
+struct TrialState {
     window: Option<Window>,
     finished: usize,
     released: bool,
@@ -32,17 +32,17 @@ struct State {
 
 /// Shared by the threads of a trial and the thread that started them.
 pub struct Control<'a> {
-    pub clock: Clock,
+    pub clock: TrialClock,
     stop: &'a AtomicBool,
     started: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<TrialState>,
     changed: Condvar,
 }
 
 impl<'a> Control<'a> {
     pub fn new(stop: &'a AtomicBool) -> Control<'a> {
         Control {
-            clock: Clock::start(),
+            clock: TrialClock::start(),
             stop,
             started: AtomicBool::new(false),
             state: Mutex::default(),
@@ -55,7 +55,7 @@ impl<'a> Control<'a> {
         self.stop.load(Relaxed)
     }
 
-    /// Whether there is no point in opening further connections ahead of the load.
+    /// Whether a thread should stop to open connections ahead of the load.
     pub fn started_or_stopped(&self) -> bool {
         self.started.load(Relaxed) || self.stopped()
     }
@@ -66,7 +66,7 @@ impl<'a> Control<'a> {
         self.started.store(true, Relaxed);
     }
 
-    /// For a thread: waits until the load begins; `None` if it will not.
+    /// Called by a client thread: waits until the load begins. `None` if the run is interrupted before.
     pub fn wait_for_start(&self) -> Option<Window> {
         let mut window = None;
         self.wait(|state| {
@@ -76,13 +76,13 @@ impl<'a> Control<'a> {
         window.filter(|_| !self.stopped())
     }
 
-    /// For a thread: has measured, and holds its connections until they were looked at.
+    /// Called by a client thread that has measured: waits until it may close its connections.
     pub fn finish(&self) {
         self.change(|state| state.finished += 1);
         self.wait(|state| state.released);
     }
 
-    /// How many threads have measured.
+    /// The number of threads that have measured.
     pub fn finished(&self) -> usize {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).finished
     }
@@ -97,12 +97,12 @@ impl<'a> Control<'a> {
         self.change(|state| state.released = true);
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut TrialState)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
     }
 
-    fn wait(&self, mut over: impl FnMut(&State) -> bool) {
+    fn wait(&self, mut over: impl FnMut(&TrialState) -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !over(&state) {
             let waited = self.changed.wait_timeout(state, Duration::from_millis(20));
@@ -111,83 +111,85 @@ impl<'a> Control<'a> {
     }
 }
 
-/// What one thread tells while it runs. On a cache line of its own, for it is written once per batch of events.
+/// The counters that one client thread publishes. They have a cache line of their own, since the thread writes them
+/// once per batch of events.
 #[derive(Default)]
 #[repr(align(128))]
-pub struct Lane {
+pub struct LiveCounters {
     settled: AtomicUsize,
     answered_before: AtomicU64,
     answered: AtomicU64,
     errors: AtomicU64,
-    /// When the rest is told next; 0 before the window, of which it is.
+    /// When connections and latencies are published next; 0 before the window begins.
     due: AtomicU64,
     in_window: AtomicBool,
-    ends: [AtomicU64; Class::ALL.len()],
+    outcomes: [AtomicU64; OutcomeClass::ALL.len()],
     established: AtomicUsize,
-    latencies: SharedLatencies,
+    latencies: SharedCoarseHistogram,
 }
 
-impl Lane {
-    /// So many connections are established ahead of the load, or failed at their first attempt.
+impl LiveCounters {
+    /// Publishes how many connections are established ahead of the load, or have failed at their first attempt.
     pub fn settled(&self, connections: usize) {
         self.settled.store(connections, Relaxed);
     }
 
-    /// The counts are about to begin anew.
-    pub fn keep_total(&self, ends: &Counts) {
-        self.publish(ends);
+    /// Called when the window begins: the recorder starts its counts anew, but the total of answers includes the warm-up.
+    pub fn begin_window(&self, outcomes: &OutcomeCounts) {
+        self.publish(outcomes);
         self.answered_before.store(self.answered.load(Relaxed), Relaxed);
         self.errors.store(0, Relaxed);
         self.due.store(1, Relaxed);
     }
 
-    /// Tells the counts.
+    /// Publishes the counts.
     #[inline]
-    pub fn publish(&self, ends: &Counts) {
-        let answered = ends[Class::Ok] + ends[Class::Status];
+    pub fn publish(&self, outcomes: &OutcomeCounts) {
+        let answered = outcomes[OutcomeClass::Ok] + outcomes[OutcomeClass::Status];
         self.answered.store(self.answered_before.load(Relaxed) + answered, Relaxed);
-        self.errors.store(ends.errors(), Relaxed);
-        for (class, count) in ends.iter() {
-            self.ends[class as usize].store(count, Relaxed);
+        self.errors.store(outcomes.errors(), Relaxed);
+        for (class, count) in outcomes.iter() {
+            self.outcomes[class as usize].store(count, Relaxed);
         }
     }
 
-    /// Tells what takes a little longer, now and then within the window.
+    /// Publishes what takes a little longer (connections and latencies), from time to time within the window.
     #[inline]
-    pub fn tell(&self, now: Nanos, meter: &Meter, established: impl FnOnce() -> usize) {
+    pub fn publish_live(&self, now: Nanos, recorder: &Recorder, established: impl FnOnce() -> usize) {
         if (1..=now).contains(&self.due.load(Relaxed)) {
-            self.due.store(now + TELL, Relaxed);
-            self.latencies.set(&meter.told);
+            self.due.store(now + LIVE_INTERVAL, Relaxed);
+            self.latencies.set(&recorder.live_latency);
             self.established.store(established(), Relaxed);
             self.in_window.store(true, Release);
         }
     }
 }
 
-/// What the threads that are in the window have told of it.
-pub fn told(lanes: &[Lane]) -> (Counts, usize, Latencies) {
-    let (mut ends, mut established, mut latencies) = (Counts::default(), 0, Latencies::default());
-    for lane in lanes.iter().filter(|lane| lane.in_window.load(Acquire)) {
-        for class in Class::ALL {
-            ends[class] += lane.ends[class as usize].load(Relaxed);
+/// The sums over the threads that have published something within the window: outcomes, established connections,
+/// latencies.
+pub fn live_totals(threads: &[LiveCounters]) -> (OutcomeCounts, usize, CoarseHistogram) {
+    let (mut outcomes, mut established, mut latencies) = (OutcomeCounts::default(), 0, CoarseHistogram::default());
+    for thread in threads.iter().filter(|thread| thread.in_window.load(Acquire)) {
+        for class in OutcomeClass::ALL {
+            outcomes[class] += thread.outcomes[class as usize].load(Relaxed);
         }
-        established += lane.established.load(Relaxed);
-        lane.latencies.add_to(&mut latencies);
+        established += thread.established.load(Relaxed);
+        thread.latencies.add_to(&mut latencies);
     }
-    (ends, established, latencies)
+    (outcomes, established, latencies)
 }
 
-/// Connections established ahead of the load or known to fail, over all threads.
-pub fn settled(lanes: &[Lane]) -> usize {
-    lanes.iter().map(|lane| lane.settled.load(Relaxed)).sum()
+/// Connections that are established ahead of the load or have failed, over all threads.
+pub fn settled(threads: &[LiveCounters]) -> usize {
+    threads.iter().map(|thread| thread.settled.load(Relaxed)).sum()
 }
 
 /// Complete answers since the load began, over all threads.
-pub fn answered(lanes: &[Lane]) -> u64 {
-    lanes.iter().map(|lane| lane.answered.load(Relaxed)).sum()
+pub fn answered(threads: &[LiveCounters]) -> u64 {
+    threads.iter().map(|thread| thread.answered.load(Relaxed)).sum()
 }
 
-/// Errors in the present part of the trial, over all threads.
-pub fn errors(lanes: &[Lane]) -> u64 {
-    lanes.iter().map(|lane| lane.errors.load(Relaxed)).sum()
+/// Errors in the present part of the trial (warm-up or window), over all threads.
+pub fn errors(threads: &[LiveCounters]) -> u64 {
+    threads.iter().map(|thread| thread.errors.load(Relaxed)).sum()
 }

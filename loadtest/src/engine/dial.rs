@@ -1,6 +1,6 @@
-//! Opens sockets to one target, from as many source addresses as it takes.
+//! Opens sockets to one target, from several source addresses if the ports of one do not suffice.
 
-use crate::client::Failure;
+use crate::client::SocketFailure;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
@@ -8,21 +8,21 @@ use nix::sys::socket::{
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Connections per source address. The kernel's default range has about 28,000 ports, and connect(2) takes longer to
-/// find a free one the fewer there are.
+/// Connections per source address. The kernel's default range has about 28,000 ports, and the fewer of them are free
+/// the longer connect(2) takes to find one.
 const PER_SOURCE: usize = 10_000;
-/// Addresses 127.0.0.2 to 127.0.0.251 beside the default one.
+/// Source addresses in all: the kernel's choice, and 127.0.0.2 to 127.0.0.250.
 const SOURCES: usize = 250;
-/// Source addresses tried for one connection. A search through an exhausted port range takes long.
+/// Source addresses tried for one connection. The search through an exhausted port range takes long.
 const TRIES: usize = 3;
 
-/// How an attempt to connect began.
+/// The result of starting a connection attempt.
 pub enum Dial {
-    /// On its way; the socket will tell.
+    /// The attempt is in progress; the socket will report its result.
     Begun(OwnedFd),
-    /// The target's answer was there at once.
-    Failed(Failure),
-    /// This machine had no port or descriptor for it.
+    /// The attempt failed at once.
+    Failed(SocketFailure),
+    /// This machine had no port or descriptor for the attempt.
     NotTried,
 }
 
@@ -30,24 +30,24 @@ pub enum Dial {
 pub struct Dialer {
     target: SocketAddr,
     address: SockaddrStorage,
-    /// Connections that others open to the same target.
+    /// Connections that other threads open to the same target.
     before: usize,
-    /// Sources found exhausted so far.
+    /// Source addresses that were found to have no free port.
     exhausted: usize,
 }
 
 impl Dialer {
-    /// Dials `target`, for connections that come after `before` others of this process, whose sources they do not share.
+    /// `before` is the number of other connections of this process to `target`, so that the new ones use other sources.
     pub fn new(target: SocketAddr, before: usize) -> Dialer {
         Dialer { target, address: SockaddrStorage::from(target), before, exhausted: 0 }
     }
 
-    /// Which source the `slot`-th connection has: 0 is the kernel's choice.
+    /// The number of the source address of the `slot`-th connection: 0 is the kernel's choice.
     fn source(&self, slot: usize) -> usize {
         (self.exhausted + (self.before + slot) / PER_SOURCE) % SOURCES
     }
 
-    /// Begins to connect the `slot`-th connection of this dialer.
+    /// Starts to connect the `slot`-th connection of this dialer.
     pub fn dial(&mut self, slot: usize) -> Dial {
         let family = if self.target.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
@@ -59,7 +59,7 @@ impl Dialer {
             }
             return match connect(socket.as_raw_fd(), &self.address) {
                 Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => Dial::Begun(socket),
-                // All ports of this source are taken or in TIME_WAIT.
+                // All ports of this source are in use or in TIME_WAIT.
                 Err(Errno::EADDRNOTAVAIL) if self.has_sources() => {
                     self.exhausted += 1;
                     continue;
@@ -71,7 +71,8 @@ impl Dialer {
         Dial::NotTried
     }
 
-    /// Only loopback has more addresses that are surely ours: all of 127.0.0.0/8.
+    /// Whether there are further source addresses. Only on loopback do all addresses of 127.0.0.0/8 belong to this
+    /// machine.
     fn has_sources(&self) -> bool {
         matches!(self.target.ip(), IpAddr::V4(ip) if ip.is_loopback())
     }
@@ -80,20 +81,20 @@ impl Dialer {
         if !self.has_sources() {
             return Ok(());
         }
-        // Without this, bind takes a port that must be unique over all targets. ip(7)
+        // Without this option, bind takes a port that must be unique over all targets. ip(7)
         setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
         let ip = Ipv4Addr::new(127, 0, 0, 1 + source as u8);
         bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::from((ip, 0))))
     }
 }
 
-/// What an error of a socket call means for the connection.
-pub fn failure(errno: Errno) -> Failure {
+/// The failure that an error of a socket call stands for.
+pub fn failure(errno: Errno) -> SocketFailure {
     match errno {
-        Errno::ECONNRESET | Errno::ECONNABORTED => Failure::Reset,
-        Errno::EPIPE => Failure::Closed,
-        Errno::ETIMEDOUT => Failure::TimedOut,
-        _ => Failure::Refused,
+        Errno::ECONNRESET | Errno::ECONNABORTED => SocketFailure::Reset,
+        Errno::EPIPE => SocketFailure::Closed,
+        Errno::ETIMEDOUT => SocketFailure::TimedOut,
+        _ => SocketFailure::Refused,
     }
 }
 
@@ -104,7 +105,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn no_source_has_more_connections_than_it_has_ports() {
+    fn each_source_address_carries_at_most_ten_thousand_connections() {
         let target = "127.0.0.1:80".parse().unwrap();
         let dialers = [(0, 35_000), (35_000, 35_000), (70_000, 5_000)];
         let mut connections = BTreeMap::<usize, usize>::new();
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_address_of_loopback() {
+    fn each_source_number_stands_for_a_loopback_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         for (slot, ip) in [(0, "127.0.0.1"), (PER_SOURCE, "127.0.0.2"), (PER_SOURCE * (SOURCES - 1), "127.0.0.250")] {
             let Dial::Begun(socket) = Dialer::new(listener.local_addr().unwrap(), 0).dial(slot) else { panic!() };

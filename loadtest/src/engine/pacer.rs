@@ -1,15 +1,16 @@
-//! One thread's share of an open loop's intended times.
+//! One thread's share of the intended times of an open loop.
 
-use crate::meter::Nanos;
-use crate::schedule::Times;
+use crate::recorder::Nanos;
+use crate::schedule::IntendedTimes;
 
-/// Says when this thread's next request is due.
+/// Computes when this thread's next request is due.
 ///
-/// Requests that are due and wait are no list: they are those from the next one to be sent up to the last one due.
+/// The requests that are due and wait need no list: they are all requests from the next one to be sent up to the last
+/// one due.
 #[derive(Debug)]
 pub struct Pacer {
-    times: Times,
-    go: Nanos,
+    times: IntendedTimes,
+    load_begin: Nanos,
     threads: u64,
     /// The next request to be sent, counted over all threads.
     next: u64,
@@ -17,16 +18,16 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// For thread `index` of `threads`; the load begins at `go`.
-    pub fn new(times: Times, go: Nanos, index: usize, threads: usize) -> Pacer {
-        let mut pacer = Pacer { times, go, threads: threads as u64, next: index as u64, due: 0 };
+    /// For thread `index` of `threads`. The load begins at `load_begin`.
+    pub fn new(times: IntendedTimes, load_begin: Nanos, index: usize, threads: usize) -> Pacer {
+        let mut pacer = Pacer { times, load_begin, threads: threads as u64, next: index as u64, due: 0 };
         pacer.due = pacer.at(pacer.next);
         pacer
     }
 
     fn at(&self, n: u64) -> Nanos {
-        // Saturates where a falling ramp has come to its end.
-        self.go.saturating_add((self.times.at(n) * 1e9) as Nanos)
+        // The time saturates after the end of a falling ramp, where it is infinite.
+        self.load_begin.saturating_add((self.times.at(n) * 1e9) as Nanos)
     }
 
     /// When the next request is due.
@@ -34,15 +35,15 @@ impl Pacer {
         self.due
     }
 
-    /// The next request was sent, or given up.
+    /// Called when the next request was sent or given up.
     pub fn advance(&mut self) {
         self.next += self.threads;
         self.due = self.at(self.next);
     }
 
-    /// Requests that are due before `now` and wait.
+    /// The number of requests that are due before `now` and wait.
     pub fn waiting(&self, now: Nanos) -> u64 {
-        // Doubling, then halving: what waits may be a million.
+        // A search by doubling, then by halving, since a million requests may be waiting.
         let overdue = |n: u64| self.at(self.next + n * self.threads) < now;
         let mut none = 1;
         while overdue(none - 1) {
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn threads_share_the_schedule_evenly() {
-        let times = Times::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
+        let times = IntendedTimes::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
         let mut all = Vec::new();
         for thread in 0..3 {
             let mut pacer = Pacer::new(times, 500, thread, 3);
@@ -80,8 +81,8 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_counted() {
-        let times = Times::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
+    fn requests_that_are_due_and_not_sent_are_counted() {
+        let times = IntendedTimes::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
         let mut pacer = Pacer::new(times, 0, 1, 2);
         for (millis, waiting) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (100, 50), (1_000_000, 500_000)] {
             assert_eq!(pacer.waiting(millis * 1_000_000), waiting, "{millis} ms");

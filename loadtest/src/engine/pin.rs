@@ -1,4 +1,4 @@
-//! Which CPU a client thread runs on.
+//! Pins a client thread to CPUs.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -9,7 +9,8 @@ pub fn allowed_cpus() -> Vec<usize> {
     (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
 }
 
-/// Keeps the calling thread on these CPUs. Where that is not permitted the thread stays free, which costs precision only.
+/// Pins the calling thread to these CPUs. If that is not permitted the thread stays unpinned, which only costs
+/// precision.
 pub fn pin(cpus: &[usize]) {
     let mut set = CpuSet::new();
     if cpus.iter().try_for_each(|&cpu| set.set(cpu)).is_ok() {

@@ -1,50 +1,50 @@
-//! When an open loop polls in place of sleeping, and what that cost in vain.
+//! Decides when an open loop polls instead of sleeping, and counts the time of fruitless polls.
 
-use crate::meter::Nanos;
+use crate::recorder::Nanos;
 use std::time::Duration;
 
-/// Before a request is due, the thread polls for so long: to wake up from a sleep takes about as much.
-pub const LEAD: Nanos = 50_000;
-/// How often it looks whether it is kept from its CPU.
-const LOOK: Nanos = 20_000_000;
-/// Kept from it for more than this part of the time, 1 / 4, it shares it with somebody who needs it.
-const SHARED: Nanos = 4;
-/// How long it sleeps through all waits then.
-const REST: Nanos = 500_000_000;
-/// A poll that finds nothing takes less than that. One that takes longer was interrupted, and the rest is no CPU time.
-const STEP: Nanos = 5_000;
+/// A thread polls for this long before a request is due, since waking up from a sleep takes about as long.
+pub const POLL_LEAD: Nanos = 50_000;
+/// How often a thread checks whether it is kept from its CPU.
+const CHECK_INTERVAL: Nanos = 20_000_000;
+/// If the thread waits for its CPU for more than 1 / 4 of the time, it shares the CPU with a thread that needs it.
+const SHARED_CPU_PART: Nanos = 4;
+/// For how long the thread then sleeps instead of polling.
+const PAUSE: Nanos = 500_000_000;
+/// A poll that finds nothing takes less than this. A longer one was interrupted, and the rest of it is not CPU time.
+const LONGEST_POLL: Nanos = 5_000;
 
-/// One thread's polling.
+/// The polling of one thread.
 #[derive(Default)]
 pub struct Polling {
-    in_vain: Nanos,
-    looked: Nanos,
-    /// What the run queue told when it looked.
+    fruitless: Nanos,
+    checked_at: Nanos,
+    /// The time in the run queue at the last check.
     waited: Nanos,
-    resting_until: Nanos,
+    paused_until: Nanos,
 }
 
 impl Polling {
-    /// May the thread poll at `now`? `waited` tells how long it was ready to run and did not, in all.
-    pub fn is_welcome(&mut self, now: Nanos, waited: impl FnOnce() -> Duration) -> bool {
-        if now >= self.looked + LOOK {
+    /// Whether the thread may poll at `now`. `waited` returns for how long it was ready to run without a CPU, in total.
+    pub fn may_poll(&mut self, now: Nanos, waited: impl FnOnce() -> Duration) -> bool {
+        if now >= self.checked_at + CHECK_INTERVAL {
             let waited = waited().as_nanos() as Nanos;
-            if waited.saturating_sub(self.waited) > (now - self.looked) / SHARED {
-                self.resting_until = now + REST;
+            if waited.saturating_sub(self.waited) > (now - self.checked_at) / SHARED_CPU_PART {
+                self.paused_until = now + PAUSE;
             }
-            (self.looked, self.waited) = (now, waited);
+            (self.checked_at, self.waited) = (now, waited);
         }
-        now >= self.resting_until
+        now >= self.paused_until
     }
 
-    /// A poll that took so long found nothing.
+    /// A poll that took this long found nothing.
     pub fn found_nothing(&mut self, took: Nanos) {
-        self.in_vain += took.min(STEP);
+        self.fruitless += took.min(LONGEST_POLL);
     }
 
-    /// Time that was polled in vain so far.
-    pub fn in_vain(&self) -> Duration {
-        Duration::from_nanos(self.in_vain)
+    /// The total time of polls that found nothing.
+    pub fn fruitless(&self) -> Duration {
+        Duration::from_nanos(self.fruitless)
     }
 }
 
@@ -55,24 +55,24 @@ mod tests {
     const MILLISECOND: Nanos = 1_000_000;
 
     #[test]
-    fn who_is_kept_from_the_cpu_does_not_poll_for_a_while() {
+    fn a_thread_that_waits_for_its_cpu_does_not_poll_for_a_while() {
         let mut polling = Polling::default();
-        // Kept from it for 1 ms of each 20, but in the 2nd second for 10 ms more.
+        // Waits for 1 ms of each 20 ms, and in the second second for 10 ms more.
         let waited = |millis: Nanos| millis / 20 + (millis.clamp(1000, 2000) - 1000) / 2;
-        let mut welcome = |millis: std::ops::Range<Nanos>| {
+        let mut polls = |millis: std::ops::Range<Nanos>| {
             let waited = |millis| Duration::from_millis(waited(millis));
-            millis.filter(|&millis| polling.is_welcome(millis * MILLISECOND, || waited(millis))).count()
+            millis.filter(|&millis| polling.may_poll(millis * MILLISECOND, || waited(millis))).count()
         };
-        assert_eq!(welcome(0..1000), 1000);
-        assert_eq!(welcome(1000..2000), 20, "it looks, and sees it");
-        assert_eq!(welcome(2000..3000), 500, "the last look that saw it was at 2000");
+        assert_eq!(polls(0..1000), 1000);
+        assert_eq!(polls(1000..2000), 20, "the checks of this second see the waiting");
+        assert_eq!(polls(2000..3000), 500, "the last check that saw the waiting was at 2000");
     }
 
     #[test]
-    fn an_interrupted_poll_does_not_count_in_full() {
+    fn an_interrupted_poll_counts_only_as_the_longest_poll() {
         let mut polling = Polling::default();
         polling.found_nothing(700);
         polling.found_nothing(3 * MILLISECOND);
-        assert_eq!(polling.in_vain(), Duration::from_nanos(700 + STEP));
+        assert_eq!(polling.fruitless(), Duration::from_nanos(700 + LONGEST_POLL));
     }
 }

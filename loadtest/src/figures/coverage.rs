@@ -1,19 +1,19 @@
-//! How often an interval for a median holds the true one: that of order statistics, and the bootstrap's.
+//! Measures how often an interval for a median contains the true median: by order statistics, and by the bootstrap.
 //!
 //! `cargo test -p loadtest coverage -- --nocapture` prints the table that the README quotes.
 
 use super::*;
 use crate::plan::splitmix;
-use crate::stats::TRIALS;
+use crate::stats::MIN_TRIALS;
 
-/// Runs of each size from each distribution; a coverage of 95 % is then known to 0.4 %.
+/// Simulated runs of each size from each distribution. A coverage of 95 % is then exact to 0.4 %.
 const RUNS: usize = 3_000;
 
 fn uniform(seed: &mut u64) -> f64 {
     ((splitmix(seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
-/// Box and Muller, 1958.
+/// A normally distributed number (Box and Muller, 1958).
 fn normal(seed: &mut u64) -> f64 {
     (-2.0 * uniform(seed).ln()).sqrt() * (std::f64::consts::TAU * uniform(seed)).cos()
 }
@@ -22,7 +22,7 @@ fn skewed(seed: &mut u64) -> f64 {
     -uniform(seed).ln()
 }
 
-/// Noise of 3 %, and one trial in 20 is disturbed by far more.
+/// Noise of 3 %; one trial in 20 is slowed down by far more.
 fn disturbed(seed: &mut u64) -> f64 {
     let disturbed = if splitmix(seed).is_multiple_of(20) { -0.16 } else { 0.0 };
     disturbed + 0.03 * normal(seed)
@@ -30,7 +30,7 @@ fn disturbed(seed: &mut u64) -> f64 {
 
 type Draw = fn(&mut u64) -> f64;
 
-/// Each distribution with its median; the last one's is at the 9/19 quantile of its noise.
+/// Each distribution with its true median. The median of the last one is at the 9/19 quantile of its noise.
 const DISTRIBUTIONS: [(Draw, f64); 3] =
     [(normal, 0.0), (skewed, std::f64::consts::LN_2), (disturbed, -0.066_02 * 0.03)];
 
@@ -38,9 +38,9 @@ fn choose(n: usize, k: usize) -> f64 {
     (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
 }
 
-/// The bootstrap's distribution of the median of `n` values with all its resamples and not some thousands of them
-/// (Efron, Annals of Statistics 7, 1979, section 3): the chance that the two in the middle of a resample are the values
-/// of these two ranks from 1; for an odd `n`, these are the same.
+/// The bootstrap's distribution of the median of `n` values, over all possible resamples instead of some thousands of
+/// them (Efron, Annals of Statistics 7, 1979, section 3). Each entry has two ranks, counted from 1, and the probability
+/// that the two middle values of a resample have these ranks; for an odd `n` both ranks are the same.
 fn resampled(n: usize) -> Vec<(usize, usize, f64)> {
     let half = n.div_ceil(2);
     let share = |k: usize| k as f64 / n as f64;
@@ -79,8 +79,8 @@ fn bootstrap(sorted: &[f64], resampled: &[(usize, usize, f64)]) -> (f64, f64) {
     (low.unwrap().0, high.unwrap().0)
 }
 
-/// The shares of runs in which the true median lay within the interval of order statistics, and within the bootstrap's,
-/// and how wide the latter is compared with the former.
+/// The share of runs whose order-statistics interval contains the true median, the same share for the bootstrap
+/// interval, and the width of the bootstrap interval relative to the other.
 fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
     let (resampled, mut seed) = (resampled(n), n as u64);
     let (mut held, mut widths) = ([0.0; 2], [0.0; 2]);
@@ -98,8 +98,8 @@ fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
 }
 
 #[test]
-fn coverage_of_order_statistics_holds_where_the_bootstraps_does_not() {
-    for n in TRIALS..=10 {
+fn order_statistics_keep_their_coverage_where_the_bootstrap_does_not() {
+    for n in MIN_TRIALS..=10 {
         assert!((resampled(n).iter().map(|(.., chance)| chance).sum::<f64>() - 1.0).abs() < 1e-9);
         for (draw, truth) in DISTRIBUTIONS {
             let (ours, bootstrap, width) = covered(n, draw, truth);

@@ -1,4 +1,4 @@
-//! Whether Prometheus has what it was sent.
+//! Asks Prometheus whether it has the last sample that it was sent.
 
 use super::PATH;
 use super::wire::Labels;
@@ -11,9 +11,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Asks for the run's last sample, `loadtest_running` = 0 at `at`. If it is not there: why, in words that go on after
-/// "…, but".
-pub fn missing(write: &Url, run: &Labels, at: i64) -> Option<String> {
+/// Queries the run's last sample, `loadtest_running` = 0 at `at`. If it is missing, returns why, in words that continue
+/// a sentence after "…, but".
+pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String> {
     let prefix = write.path.strip_suffix(PATH)?;
     let time = format!("{}.{:03}", at / 1000, at % 1000);
     let query = run.selector("loadtest_running");
@@ -26,13 +26,13 @@ pub fn missing(write: &Url, run: &Labels, at: i64) -> Option<String> {
         match value(&url) {
             Ok(Some(value)) if value == "0" => return None,
             Ok(_) => why = "the last one is missing there".into(),
-            Err(error) => why = format!("whether the last one is there cannot be told: {error}"),
+            Err(error) => why = format!("Prometheus cannot be asked whether the last one is there: {error}"),
         }
     }
     Some(why)
 }
 
-/// The value of the only sample that the query yields.
+/// The value of the only sample in the query's result.
 fn value(url: &Url) -> io::Result<Option<String>> {
     let (status, body) = scrape::get(url, TIMEOUT)?;
     if status != 200 {
@@ -42,7 +42,7 @@ fn value(url: &Url) -> io::Result<Option<String>> {
     Ok(answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
 }
 
-/// For a query string: everything but letters and digits in percent code.
+/// Escapes a query string: all bytes but letters and digits become percent codes.
 fn escaped(text: &str) -> String {
     let byte = |byte: u8| match byte {
         _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),

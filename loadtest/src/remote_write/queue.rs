@@ -1,42 +1,42 @@
-//! Between the run, which must not wait, and the sender, which often does.
+//! The bounded queue between the run, which must not wait, and the sender, which often waits.
 
 use super::wire::Batch;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A queue that holds so many samples at most, and then forgets the oldest.
+/// A queue for a limited number of samples. When it is full, it drops the oldest ones.
 pub struct Queue {
-    most: usize,
-    state: Mutex<State>,
+    capacity: usize,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     batches: VecDeque<Batch>,
     samples: usize,
     dropped: u64,
-    /// Nothing comes any more, and what is there is to be gone by then.
+    /// Set when the queue is closed: the time until which the remaining samples may still be sent.
     closed: Option<Instant>,
 }
 
 impl Queue {
-    /// An empty queue for `most` samples.
-    pub fn new(most: usize) -> Queue {
-        Queue { most, state: Mutex::default(), changed: Condvar::new() }
+    /// An empty queue for `capacity` samples.
+    pub fn new(capacity: usize) -> Queue {
+        Queue { capacity, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds samples, without waiting for anybody.
+    /// Adds samples without waiting.
     pub fn push(&self, batch: Batch) {
         let mut state = self.lock();
         state.samples += batch.len();
         state.batches.push_back(batch);
-        while state.samples > self.most
+        while state.samples > self.capacity
             && let Some(oldest) = state.batches.pop_front()
         {
             state.samples -= oldest.len();
@@ -46,8 +46,8 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for samples: whole batches, more than one only as long as they have no more than `most` samples together.
-    /// `None` at the end.
+    /// Waits for samples and takes whole batches: the oldest one, and further ones as long as all together have no more
+    /// than `most` samples. `None` when the queue is closed and empty.
     pub fn take(&self, most: usize) -> Option<Batch> {
         let mut state = self.lock();
         loop {
@@ -65,29 +65,29 @@ impl Queue {
         }
     }
 
-    /// Nothing will be added, and what is there is worth trying until `until`.
+    /// Closes the queue: no samples will be added, and the remaining ones may be sent until `until`.
     pub fn close(&self, until: Instant) {
         self.lock().closed = Some(until);
         self.changed.notify_all();
     }
 
-    /// The time for an attempt of at most `longest`; `None` if it is too late for one.
+    /// The time for an attempt, at most `longest`; `None` if the time is over.
     pub fn time_left(&self, longest: Duration) -> Option<Duration> {
         let left = self.lock().closed.map_or(longest, |until| until.saturating_duration_since(Instant::now()));
         Some(left.min(longest)).filter(|left| !left.is_zero())
     }
 
-    /// Waits before the next attempt: for all of `pause` if it is `asked` for, else until the queue is closed at the
-    /// latest. False if there can be none.
-    pub fn pause(&self, pause: Duration, asked: bool) -> bool {
+    /// Waits before the next attempt. If the server asked for the pause, waits for all of it; otherwise at most
+    /// until the queue is closed. Returns false if there is no time for another attempt.
+    pub fn wait_before_retry(&self, pause: Duration, server_asked: bool) -> bool {
         let until = Instant::now() + pause;
         let mut state = self.lock();
         let mut open = state.closed.is_none();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match state.closed {
-                Some(last) if last <= Instant::now() || (asked && last <= until) => return false,
-                Some(_) if open && !asked => return true,
+                Some(last) if last <= Instant::now() || (server_asked && last <= until) => return false,
+                Some(_) if open && !server_asked => return true,
                 _ if left.is_zero() => return true,
                 _ => {}
             }
@@ -97,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Samples that were forgotten for want of room.
+    /// Samples that were dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_forgets_the_oldest() {
+    fn a_full_queue_drops_the_oldest_samples() {
         let queue = Queue::new(10);
         (0..4).for_each(|n| queue.push(batch(4, f64::from(n))));
         queue.close(Instant::now());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_stay_whole() {
+    fn a_batch_is_never_split() {
         let queue = Queue::new(100);
         (0..3).for_each(|n| queue.push(batch(4, f64::from(n))));
         assert_eq!(queue.take(8).unwrap().len(), 8);
@@ -131,26 +131,27 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_attempt_after_the_last_moment() {
+    fn there_is_no_attempt_after_the_time_of_closing() {
         let queue = Queue::new(100);
         assert_eq!(queue.time_left(Duration::from_secs(9)), Some(Duration::from_secs(9)));
-        assert!(queue.pause(Duration::from_millis(1), true));
+        assert!(queue.wait_before_retry(Duration::from_millis(1), true));
         queue.close(Instant::now() + Duration::from_secs(100));
         assert!(queue.time_left(Duration::from_secs(200)).unwrap() <= Duration::from_secs(100));
-        assert!(!queue.pause(Duration::from_secs(1000), true));
+        assert!(!queue.wait_before_retry(Duration::from_secs(1000), true));
         queue.close(Instant::now());
         assert_eq!(queue.time_left(Duration::from_secs(9)), None);
-        assert!(!queue.pause(Duration::ZERO, false));
+        assert!(!queue.wait_before_retry(Duration::ZERO, false));
         queue.close(Instant::now() + Duration::from_millis(20));
-        assert!(!queue.pause(Duration::from_secs(1000), false), "not even one that began before it");
+        assert!(!queue.wait_before_retry(Duration::from_secs(1000), false), "not even one that began before it");
     }
 
     #[test]
-    fn closing_ends_a_pause() {
+    fn closing_the_queue_ends_a_pause() {
         let queue = Queue::new(100);
         std::thread::scope(|scope| {
-            let paused = scope.spawn(|| queue.pause(Duration::from_secs(1000), false));
-            // Nobody can see when the pause has begun; one that begins when the queue is closed already goes on.
+            let paused = scope.spawn(|| queue.wait_before_retry(Duration::from_secs(1000), false));
+            // A test cannot see when the pause has begun. A pause that begins after the queue was closed does not end
+            // early, so open the queue and close it again and again.
             while !paused.is_finished() {
                 queue.lock().closed = None;
                 queue.changed.notify_all();

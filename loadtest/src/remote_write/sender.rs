@@ -1,4 +1,4 @@
-//! The thread that sends samples, and tries again where that helps.
+//! The thread that sends samples to Prometheus, and repeats a request where that helps.
 
 use super::queue::Queue;
 use super::wire::{Batch, body};
@@ -7,83 +7,83 @@ use crate::target::Url;
 use std::io;
 use std::time::Duration;
 
-/// Samples in one request.
-const AT_ONCE: usize = 2_000;
-/// What is read of an answer.
-const ANSWER: usize = 16 * 1024;
+/// The most samples in one request.
+const MAX_SAMPLES: usize = 2_000;
+/// How many bytes of an answer are read.
+const ANSWER_BYTES: usize = 16 * 1024;
 
-/// How patient the sender is.
+/// How long an attempt may take, and how long to wait between attempts.
 #[derive(Clone, Copy)]
-pub struct Patience {
-    /// For one attempt.
-    pub attempt: Duration,
-    /// Before the second attempt; doubled each time.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
+pub struct RetryPolicy {
+    /// Time-out of one attempt.
+    pub attempt_timeout: Duration,
+    /// Back-off before the second attempt; it doubles each time.
+    pub first_back_off: Duration,
+    /// The longest back-off.
+    pub longest_back_off: Duration,
 }
 
-/// What became of the samples that were sent.
+/// The numbers of samples that were delivered, lost and refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Samples that were taken.
+pub struct DeliveryCounts {
+    /// Samples that the server accepted.
     pub sent: u64,
     /// Samples that could not be delivered in time.
     pub lost: u64,
-    /// Samples that the other side does not want.
+    /// Samples that the server refused.
     pub refused: u64,
-    /// What was wrong, when something was wrong last.
+    /// The last error.
     pub problem: Option<String>,
 }
 
-/// What an attempt came to.
-enum Answer {
-    Taken,
-    /// It will not help to try again.
+/// The result of an attempt.
+enum AttemptResult {
+    Accepted,
+    /// The server refused the samples; another attempt would not help.
     Refused(String),
-    /// Later perhaps: after a time, if one is named.
-    Later(String, Option<Duration>),
+    /// Another attempt may help, after the pause that the server asked for, if it did.
+    Retry(String, Option<Duration>),
 }
 
-/// Sends what is in the queue until it is closed and empty.
-pub fn send_all(url: &Url, queue: &Queue, patience: Patience) -> Tally {
-    let mut tally = Tally::default();
-    while let Some(batch) = queue.take(AT_ONCE) {
-        deliver(url, queue, patience, &batch, &mut tally);
+/// Sends the samples of the queue until it is closed and empty.
+pub fn send_all(url: &Url, queue: &Queue, policy: RetryPolicy) -> DeliveryCounts {
+    let mut counts = DeliveryCounts::default();
+    while let Some(batch) = queue.take(MAX_SAMPLES) {
+        deliver(url, queue, policy, &batch, &mut counts);
     }
-    tally.lost += queue.dropped();
-    tally
+    counts.lost += queue.dropped();
+    counts
 }
 
-fn deliver(url: &Url, queue: &Queue, patience: Patience, batch: &Batch, tally: &mut Tally) {
+fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts: &mut DeliveryCounts) {
     let (body, samples) = (body(batch), batch.len() as u64);
-    let mut pause = patience.first_pause;
-    while let Some(limit) = queue.time_left(patience.attempt) {
-        let answer = post(url, &body, limit).unwrap_or_else(|error| Answer::Later(error.to_string(), None));
+    let mut back_off = policy.first_back_off;
+    while let Some(limit) = queue.time_left(policy.attempt_timeout) {
+        let answer = post(url, &body, limit).unwrap_or_else(|error| AttemptResult::Retry(error.to_string(), None));
         match answer {
-            Answer::Taken => {
-                tally.sent += samples;
+            AttemptResult::Accepted => {
+                counts.sent += samples;
                 return;
             }
-            Answer::Refused(why) => {
-                tally.refused += samples;
-                tally.problem = Some(why);
+            AttemptResult::Refused(why) => {
+                counts.refused += samples;
+                counts.problem = Some(why);
                 return;
             }
-            Answer::Later(why, after) => {
-                tally.problem = Some(why);
-                if !queue.pause(after.unwrap_or(pause), after.is_some()) {
+            AttemptResult::Retry(why, after) => {
+                counts.problem = Some(why);
+                if !queue.wait_before_retry(after.unwrap_or(back_off), after.is_some()) {
                     break;
                 }
-                pause = (pause * 2).min(patience.longest_pause);
+                back_off = (back_off * 2).min(policy.longest_back_off);
             }
         }
     }
-    tally.lost += samples;
+    counts.lost += samples;
 }
 
-/// One attempt.
-fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
+/// Makes one attempt.
+fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
     // HTTP/1.0, so that the answer is not chunked.
     let mut request = format!(
         "POST {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\nUser-Agent: loadtest/{}\r\n\
@@ -96,20 +96,20 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<Answer> {
     )
     .into_bytes();
     request.extend(body);
-    let (status, answer) = scrape::exchange(url, &request, false, limit, ANSWER)?;
+    let (status, answer) = scrape::exchange(url, &request, false, limit, ANSWER_BYTES)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let text: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
-    let said = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
+    let error = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
     Ok(match status {
-        200..300 => Answer::Taken,
+        200..300 => AttemptResult::Accepted,
         // "Must not retry on 4xx, but for 429": remote write 1.0, Retries & Backoff
-        429 | 500.. => Answer::Later(said, retry_after(head)),
-        _ => Answer::Refused(said),
+        429 | 500.. => AttemptResult::Retry(error, retry_after(head)),
+        _ => AttemptResult::Refused(error),
     })
 }
 
-/// The pause that the head of an answer asks for. A date is not understood: our own pause will do.
+/// The pause that the answer's Retry-After field asks for. A date is ignored; the sender's own back-off applies then.
 fn retry_after(head: &str) -> Option<Duration> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     let mut named = fields.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));

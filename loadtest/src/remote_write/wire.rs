@@ -1,5 +1,5 @@
-//! What goes over the wire: Prometheus remote write 1.0, which is a protobuf message of four small types, compressed with
-//! snappy in its block format. <https://prometheus.io/docs/specs/prw/remote_write_spec/>
+//! The wire format of Prometheus remote write 1.0: a protobuf message of four small types, compressed with snappy in
+//! its block format. <https://prometheus.io/docs/specs/prw/remote_write_spec/>
 //!
 //! ```text
 //! message WriteRequest { repeated TimeSeries timeseries = 1; }
@@ -10,19 +10,20 @@
 
 use std::collections::BTreeMap;
 
-/// The NaN that ends a series: from its time on, Prometheus does not repeat the sample before it.
+/// The NaN that marks a series as stale: from its time on, Prometheus does not repeat the sample before it.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 const VARINT: u8 = 0;
 const FIXED64: u8 = 1;
 const LENGTH: u8 = 2;
 
-/// The labels of a series, its name included: sorted by name, as the specification has it, and none without a value.
+/// The labels of a series including its name. As the specification demands, they are sorted by name and none has an
+/// empty value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Labels(Vec<(&'static str, String)>);
 
 impl Labels {
-    /// Labels in any order.
+    /// Takes labels in any order, and drops those with an empty value.
     pub fn new(labels: impl IntoIterator<Item = (&'static str, String)>) -> Labels {
         let mut labels: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         labels.sort();
@@ -30,19 +31,19 @@ impl Labels {
         Labels(labels)
     }
 
-    /// These and more.
+    /// These labels and `more`.
     pub fn with(&self, more: &[(&'static str, &str)]) -> Labels {
         let more = more.iter().map(|&(name, value)| (name, value.to_owned()));
         Labels::new(self.0.iter().cloned().chain(more))
     }
 
-    /// PromQL that selects the series of that name with these labels.
+    /// The PromQL selector of the series with this name and these labels.
     pub fn selector(&self, name: &str) -> String {
         let labels: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         format!("{name}{{{}}}", labels.join(","))
     }
 
-    /// The series of that name with these labels.
+    /// The labels of the series with this name and these labels.
     pub fn named(&self, name: &str) -> Labels {
         self.with(&[("__name__", name)])
     }
@@ -60,14 +61,14 @@ pub struct Sample {
 /// Samples in the order in which they were taken.
 pub type Batch = Vec<(Labels, Sample)>;
 
-/// The body of a request with these samples.
+/// The body of a request that sends these samples.
 pub fn body(batch: &Batch) -> Vec<u8> {
     let message = encode(batch);
-    // Only a message of more than 4 GiB cannot be compressed.
+    // Compression fails only for a message of more than 4 GiB.
     snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
 }
 
-/// The `WriteRequest`: each series once, its samples in the order that they have in the batch.
+/// The `WriteRequest` message: each series once, with its samples in the order of the batch.
 fn encode(batch: &Batch) -> Vec<u8> {
     let mut series: BTreeMap<&Labels, Vec<Sample>> = BTreeMap::new();
     for (labels, sample) in batch {
@@ -90,7 +91,7 @@ fn encode(batch: &Batch) -> Vec<u8> {
     request
 }
 
-/// Fields that are zero are left out, as proto3 does.
+/// Encodes a `Sample` message. Fields that are zero are left out, as in proto3.
 fn encode_sample(sample: Sample) -> Vec<u8> {
     let mut message = Vec::new();
     if sample.value.to_bits() != 0 {
@@ -99,7 +100,7 @@ fn encode_sample(sample: Sample) -> Vec<u8> {
     }
     if sample.at != 0 {
         message.push(2 << 3 | VARINT);
-        // A negative int64 is ten bytes: no zigzag. Protocol Buffers, "Encoding", Signed Integers
+        // A negative int64 takes ten bytes, without zigzag. Protocol Buffers, "Encoding", Signed Integers
         varint(&mut message, sample.at.cast_unsigned());
     }
     message
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_their_edges() {
+    fn varints_and_samples_at_the_limits_are_encoded_correctly() {
         for (number, expected) in [
             (0, &b"\x00"[..]),
             (127, b"\x7f"),
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_sorted_and_have_values() {
+    fn labels_are_sorted_and_never_empty() {
         let labels = labels(&[("workload", "/"), ("empty", ""), ("class", "é")]).named("x");
         let names: Vec<&str> = labels.0.iter().map(|&(name, _)| name).collect();
         assert_eq!(names, ["__name__", "class", "workload"]);

@@ -1,18 +1,25 @@
+//! Tests of the response parser: where responses end, and which are refused.
+
 use super::*;
 
-/// Feeds the whole, then split at every byte, then byte by byte; all must agree on where the response ends.
+/// Feeds the whole input, then splits it at every byte, then feeds it byte by byte. All must agree on where the
+/// response ends.
 fn parse(input: &[u8], to_head: bool) -> (Option<usize>, u16, bool) {
     let feed = |pieces: &[&[u8]]| {
         let mut response = Response::default();
         let mut before = 0;
         for piece in pieces {
             match response.feed(piece, to_head) {
-                Progress::More => before += piece.len(),
-                Progress::Done(used) => return (Some(before + used), response.status(), response.closes()),
-                Progress::Bad(_) => return (None, 0, false),
+                ParseProgress::Incomplete => before += piece.len(),
+                ParseProgress::Complete(used) => return (Some(before + used), response.status(), response.closes()),
+                ParseProgress::Invalid(_) => return (None, 0, false),
             }
         }
-        if response.end() { (Some(before), response.status(), true) } else { (None, response.status(), false) }
+        if response.is_complete_at_eof() {
+            (Some(before), response.status(), true)
+        } else {
+            (None, response.status(), false)
+        }
     };
     let whole = feed(&[input]);
     for at in 1..input.len() {
@@ -27,7 +34,7 @@ fn ends(input: &str) -> (Option<usize>, u16, bool) {
 }
 
 #[test]
-fn finds_the_end_by_content_length() {
+fn a_response_ends_after_its_content_length() {
     let input = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nHello World\n";
     assert_eq!(ends(input), (Some(input.len()), 200, false));
     assert_eq!(ends(&format!("{input}HTTP/1.1 200")), (Some(input.len()), 200, false));
@@ -36,7 +43,7 @@ fn finds_the_end_by_content_length() {
 }
 
 #[test]
-fn finds_the_end_by_chunks() {
+fn a_chunked_response_ends_after_its_trailers() {
     let input = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\n";
     assert_eq!(ends(input), (Some(input.len()), 200, false));
     assert_eq!(ends(&format!("{input}X")), (Some(input.len()), 200, false));
@@ -47,7 +54,7 @@ fn finds_the_end_by_chunks() {
 }
 
 #[test]
-fn finds_the_end_by_the_end_of_the_connection() {
+fn a_response_without_a_length_ends_with_the_connection() {
     for input in [
         "HTTP/1.1 200 OK\r\n\r\nuntil here",
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -58,7 +65,7 @@ fn finds_the_end_by_the_end_of_the_connection() {
 }
 
 #[test]
-fn some_responses_have_no_body() {
+fn responses_to_head_and_some_statuses_have_no_body() {
     for status in ["204 No Content", "304 Not Modified"] {
         let input = format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
         assert_eq!(ends(&input).0, Some(input.len()));
@@ -68,14 +75,14 @@ fn some_responses_have_no_body() {
 }
 
 #[test]
-fn skips_interim_responses() {
+fn interim_responses_are_skipped() {
     let input = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(ends(input), (Some(input.len()), 404, false));
     assert_eq!(ends("HTTP/1.1 101 Switching Protocols\r\n\r\n").0, None);
 }
 
 #[test]
-fn knows_whether_the_connection_goes_on() {
+fn the_connection_field_decides_whether_the_connection_closes() {
     let closes = |fields: &str| ends(&format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{fields}\r\n")).2;
     assert!(!closes(""));
     assert!(!closes("Connection: keep-alive\r\n"));
@@ -85,7 +92,7 @@ fn knows_whether_the_connection_goes_on() {
 }
 
 #[test]
-fn refuses_garbage() {
+fn a_malformed_response_is_refused() {
     for bad in [
         "garbage",
         "SSH-2.0-OpenSSH\r\n",
@@ -103,14 +110,17 @@ fn refuses_garbage() {
 }
 
 #[test]
-fn an_endless_head_ends_somewhere() {
+fn a_head_that_is_too_long_is_refused() {
     let mut response = Response::default();
-    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), Progress::More);
+    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), ParseProgress::Incomplete);
     let mut fed = 0;
-    while response.feed(b"X-Again: and again\r\n", false) == Progress::More {
+    while response.feed(b"X-Again: and again\r\n", false) == ParseProgress::Incomplete {
         fed += 20;
         assert!(fed <= MAX_HEAD);
     }
     let mut response = Response::default();
-    assert!(matches!(response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false), Progress::Bad(_)));
+    assert!(matches!(
+        response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false),
+        ParseProgress::Invalid(_)
+    ));
 }

@@ -1,5 +1,5 @@
-//! Purpose-made servers on loopback, and what a run against one of them takes.
-#![allow(dead_code)] // each test binary uses its part
+//! Servers that the tests script, and helpers to run a plan against one of them.
+#![allow(dead_code)] // each test binary uses some of these items
 
 use loadtest::cost::CostSource;
 use loadtest::plan::Plan;
@@ -14,8 +14,8 @@ use std::thread;
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 pub const OK_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
 
-/// Serves each connection on a thread with `serve`, which is given the connection's number from 0. Number 0 is the check
-/// that comes before each trial, and is always answered well.
+/// Serves each connection on its own thread with `serve`, which gets the connection's number, counted from 0.
+/// Connection 0 is the check before the trial, and always gets a good answer.
 pub fn server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,32 +45,32 @@ pub fn request(mut stream: &TcpStream) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A fleet of one target, which is there.
-pub struct One(pub SocketAddr);
+/// A fleet of one target, which already runs.
+pub struct SingleTarget(pub SocketAddr);
 
-impl Fleet for One {
+impl Fleet for SingleTarget {
     fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
         let url = format!("http://{}", self.0).parse().unwrap();
         Ok(Endpoint { url, cost: CostSource::None, cpus: None })
     }
 }
 
-pub struct Silent;
+pub struct IgnoreEvents;
 
-impl Observer for Silent {
+impl Observer for IgnoreEvents {
     fn on(&mut self, _: Event<'_>) {}
 }
 
-/// Runs the plan, and sees that no request was lost.
+/// Runs the plan, and checks that each request has one outcome.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
-    let results = loadtest::run(plan, fleet, &mut Silent, &AtomicBool::new(false)).unwrap();
+    let results = loadtest::run(plan, fleet, &mut IgnoreEvents, &AtomicBool::new(false)).unwrap();
     for cell in &results.cells {
         assert_eq!(cell.requests, cell.ok + cell.errors.values().sum::<u64>());
     }
     results
 }
 
-/// The only cell of a plan.
+/// Runs a plan that has a single cell, and returns it.
 pub fn only(plan: &Plan, address: SocketAddr) -> Cell {
-    run(plan, &mut One(address)).cells.remove(0)
+    run(plan, &mut SingleTarget(address)).cells.remove(0)
 }

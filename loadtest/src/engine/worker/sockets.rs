@@ -1,4 +1,5 @@
-//! What a worker does on its sockets: from what epoll reports to what the client says, and on to the next system call.
+//! The socket operations of a client thread: it passes epoll's events to the client's state machine, and does the steps
+//! that follow.
 
 use super::super::dial::{Dial, failure};
 use super::Worker;
@@ -9,14 +10,14 @@ use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt};
 use std::cmp::Reverse;
 use std::os::fd::AsRawFd;
 
-/// Full reads from one connection before the others have their turn.
-const TURN: usize = 16;
+/// Full reads from one connection before the other connections have their turn.
+const READS_PER_TURN: usize = 16;
 const READING: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP).union(EpollFlags::EPOLLET);
 const READING_AND_WRITING: EpollFlags = READING.union(EpollFlags::EPOLLOUT);
 
 impl Worker<'_> {
     #[inline]
-    pub(super) fn ready(&mut self, index: u32, flags: EpollFlags) {
+    pub(super) fn handle_event(&mut self, index: u32, flags: EpollFlags) {
         let slot = &mut self.slots[index as usize];
         if slot.client.is_connecting() {
             return self.connected(index, flags);
@@ -36,14 +37,14 @@ impl Worker<'_> {
         if flags.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP) {
             let errno = getsockopt(socket, sockopt::SocketError).map_or(Errno::ECONNREFUSED, Errno::from_raw);
             if errno != Errno::from_raw(0) {
-                let step = slot.client.failed(failure(errno), &mut self.meter);
+                let step = slot.client.failed(failure(errno), &mut self.recorder);
                 return self.apply(index, step);
             }
         }
         let generation = slot.generation;
-        let step = slot.client.connected(self.script, self.clock.now(), &mut self.meter);
+        let step = slot.client.connected(self.script, self.clock.now(), &mut self.recorder);
         self.apply(index, step);
-        // What came together with the connection has had its edge.
+        // Edge-triggered epoll does not report again what came together with the connection.
         if self.slots[index as usize].generation == generation && flags.intersects(READING & !EpollFlags::EPOLLET) {
             self.read(index, flags);
         }
@@ -52,7 +53,7 @@ impl Worker<'_> {
     #[inline]
     pub(super) fn read(&mut self, index: u32, flags: EpollFlags) {
         let closing = flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-        for _ in 0..TURN {
+        for _ in 0..READS_PER_TURN {
             let slot = &mut self.slots[index as usize];
             let Some(socket) = &slot.socket else { return };
             let (step, over) = match recv(socket.as_raw_fd(), &mut self.buffer, MsgFlags::empty()) {
@@ -60,14 +61,14 @@ impl Worker<'_> {
                     let now = self.clock.now();
                     self.now = now;
                     let short = read < self.buffer.len();
-                    // The peer's end was reported before this read, so a short read has come to it.
+                    // The end of the stream was reported before this read, so a short read has reached it.
                     let end = read == 0 || (short && closing && !flags.contains(EpollFlags::EPOLLERR));
-                    let step = slot.client.received(&self.buffer[..read], end, self.script, now, &mut self.meter);
+                    let step = slot.client.received(&self.buffer[..read], end, self.script, now, &mut self.recorder);
                     (step, short)
                 }
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR) => continue,
-                Err(errno) => (slot.client.failed(failure(errno), &mut self.meter), true),
+                Err(errno) => (slot.client.failed(failure(errno), &mut self.recorder), true),
             };
             if step != Step::Wait {
                 let generation = slot.generation;
@@ -80,22 +81,22 @@ impl Worker<'_> {
                 return;
             }
         }
-        self.unfinished.push((index, self.slots[index as usize].generation, flags));
+        self.unread.push((index, self.slots[index as usize].generation, flags));
     }
 
-    /// Does what the client said, and what follows from it.
+    /// Does the step that the client asked for, and the steps that follow from it.
     pub(super) fn apply(&mut self, index: u32, mut step: Step) {
         loop {
             step = match step {
                 Step::Wait => return,
                 Step::Send => self.send(index),
                 Step::Free => {
-                    self.open_loop.freed(index, self.slots[index as usize].generation, self.now);
+                    self.open_loop.add_free(index, self.slots[index as usize].generation, self.now);
                     return;
                 }
                 Step::Reopen(pause) => {
                     let slot = &mut self.slots[index as usize];
-                    // Closing takes it out of the epoll set, too: nobody else has this description.
+                    // Closing also removes the socket from the epoll set, because there is no other descriptor for it.
                     slot.socket = None;
                     slot.generation = slot.generation.wrapping_add(1);
                     if pause > 0 {
@@ -115,15 +116,15 @@ impl Worker<'_> {
         match send(socket.as_raw_fd(), slot.client.outgoing(self.script), MsgFlags::MSG_NOSIGNAL) {
             Ok(written) => slot.client.sent(written, self.script),
             Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(errno) => return slot.client.failed(failure(errno), &mut self.meter),
+            Err(errno) => return slot.client.failed(failure(errno), &mut self.recorder),
         }
-        if slot.client.is_sending() && !slot.writes {
+        if slot.client.is_sending() && !slot.watches_writability {
             return self.watch(index, READING_AND_WRITING);
         }
         Step::Wait
     }
 
-    /// Whether the open loop opens this connection when it has a request for it, and not ahead.
+    /// Whether the open loop opens this connection only when a request is due for it, and not ahead.
     fn is_opened_when_due(&self, index: u32) -> bool {
         self.open_loop.is_on() && self.script.is_limited() && !self.slots[index as usize].client.in_flight()
     }
@@ -138,35 +139,35 @@ impl Worker<'_> {
         let dial = self.dialer.dial(index as usize);
         let slot = &mut self.slots[index as usize];
         let socket = match dial {
-            Dial::NotTried => return slot.client.not_opened(&mut self.meter),
+            Dial::NotTried => return slot.client.could_not_open(&mut self.recorder),
             Dial::Failed(failure) => {
-                slot.client.opening(self.load, self.script, began, &mut self.meter);
-                return slot.client.failed(failure, &mut self.meter);
+                slot.client.opening(self.closed_loop_on, self.script, began, &mut self.recorder);
+                return slot.client.failed(failure, &mut self.recorder);
             }
             Dial::Begun(socket) => socket,
         };
-        slot.client.opening(self.load, self.script, began, &mut self.meter);
-        slot.writes = false;
+        slot.client.opening(self.closed_loop_on, self.script, began, &mut self.recorder);
+        slot.watches_writability = false;
         let descriptor = slot.socket.insert(socket).as_raw_fd();
         if !slot.client.in_flight() {
             return self.watch(index, READING_AND_WRITING);
         }
-        // Over loopback the handshake is over when connect returns, "in progress" or not: so try to write at once, and
-        // the socket need not be watched for writability.
+        // Over loopback the handshake is complete when connect returns, even if it returns "in progress". So try to
+        // write at once; then epoll need not report writability.
         let now = self.clock.now();
         match send(descriptor, slot.client.outgoing(self.script), MsgFlags::MSG_NOSIGNAL) {
             Ok(written) => {
-                let _ = slot.client.connected(self.script, now, &mut self.meter);
+                let _ = slot.client.connected(self.script, now, &mut self.recorder);
                 slot.client.sent(written, self.script);
                 let flags = if slot.client.is_sending() { READING_AND_WRITING } else { READING };
                 self.watch(index, flags)
             }
             Err(Errno::EAGAIN | Errno::EINTR) => self.watch(index, READING_AND_WRITING),
-            Err(errno) => slot.client.failed(failure(errno), &mut self.meter),
+            Err(errno) => slot.client.failed(failure(errno), &mut self.recorder),
         }
     }
 
-    /// Has the kernel report what happens on the socket.
+    /// Registers the socket with epoll for these events.
     fn watch(&mut self, index: u32, flags: EpollFlags) -> Step {
         let slot = &mut self.slots[index as usize];
         let Some(socket) = &slot.socket else { return Step::Wait };
@@ -175,10 +176,10 @@ impl Worker<'_> {
             Err(Errno::EEXIST) => self.epoll.modify(socket, &mut event),
             result => result,
         };
-        slot.writes = flags.contains(EpollFlags::EPOLLOUT);
+        slot.watches_writability = flags.contains(EpollFlags::EPOLLOUT);
         match result {
             Ok(()) => Step::Wait,
-            Err(_) => slot.client.not_opened(&mut self.meter),
+            Err(_) => slot.client.could_not_open(&mut self.recorder),
         }
     }
 }

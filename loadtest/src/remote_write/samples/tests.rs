@@ -1,4 +1,4 @@
-//! Series on virtual time.
+//! Tests of the series that a trial and a cell produce, in virtual time.
 
 use super::*;
 use crate::measure;
@@ -17,7 +17,7 @@ fn run() -> Labels {
     run_labels("r")
 }
 
-/// The series of that name: labels that tell it from others of the name, time and value of each sample.
+/// The series of that name: labels, time and value of each sample.
 fn only<'b>(batch: &'b Batch, name: &str) -> Vec<(&'b Labels, i64, f64)> {
     let named = format!("(\"__name__\", \"{name}\")");
     let mine = batch.iter().filter(|(labels, _)| format!("{labels:?}").contains(&named));
@@ -28,17 +28,18 @@ fn values(batch: &Batch, name: &str) -> Vec<(i64, f64)> {
     only(batch, name).into_iter().map(|(_, at, value)| (at, value)).collect()
 }
 
-fn live(millis: u64, ok: u64) -> Live {
-    let mut live = Live { since: Some(Duration::from_millis(millis)), established: 64, ..Live::default() };
-    live.ends[Class::Ok] = ok;
+fn live(millis: u64, ok: u64) -> LiveSnapshot {
+    let mut live =
+        LiveSnapshot { since: Some(Duration::from_millis(millis)), established: 64, ..LiveSnapshot::default() };
+    live.outcomes[OutcomeClass::Ok] = ok;
     (0..ok).for_each(|_| live.latencies.record(2_000_000));
     live
 }
 
 #[test]
-fn a_trial_begins_with_zero_and_ends_with_its_results() {
-    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
-    let mut all = trial.progress(&Live::default(), 9_900);
+fn a_trials_counters_begin_at_zero_and_end_with_the_results() {
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
+    let mut all = trial.progress(&LiveSnapshot::default(), 9_900);
     assert!(all.is_empty(), "warm-up is not measured");
     all.extend(trial.progress(&live(20, 3), 10_020));
     all.extend(trial.progress(&live(900, 900), 10_900));
@@ -77,8 +78,8 @@ fn a_trial_begins_with_zero_and_ends_with_its_results() {
 }
 
 #[test]
-fn a_trial_shorter_than_a_second_has_a_beginning_and_an_end() {
-    let trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 2);
+fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
+    let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 2);
     let mut measured = measure::empty_trial();
     (measured.seconds, measured.requests) = (0.2, 5);
     let batch = trial.finish(Some(&measured), 1_000);
@@ -89,10 +90,10 @@ fn a_trial_shorter_than_a_second_has_a_beginning_and_an_end() {
 }
 
 #[test]
-fn a_trial_that_was_never_measured_leaves_nothing() {
-    let trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+fn a_trial_that_was_not_measured_has_no_counts_of_its_own() {
+    let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     assert!(trial.finish(None, 1_000).is_empty());
-    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     let begun = trial.progress(&live(1_000, 5), 2_000);
     let ended = trial.finish(None, 2_500);
     assert!(ended.iter().all(|(_, sample)| sample.value.to_bits() == STALE.to_bits() && sample.at == 2_001));
@@ -112,7 +113,7 @@ fn a_cell_has_the_figures_of_the_results_in_seconds() {
     cell.latency_us.p99 = Figure::of(&[1_500.0]);
     cell.latency_us.max = Figure::of(&[2_500.0]);
     cell.server.cpu_us_per_request = Figure::of(&[4.2]);
-    let batch = of_cell(&run(), &cell, 5);
+    let batch = cell_samples(&run(), &cell, 5);
     let one = |name: &str| match values(&batch, name)[..] {
         [(5, value)] => value,
         ref other => panic!("{name}: {other:?}"),
@@ -132,31 +133,31 @@ fn a_cell_has_the_figures_of_the_results_in_seconds() {
 }
 
 #[test]
-fn ranks_and_the_ends_of_intervals_are_told() {
+fn ranks_and_interval_ends_are_sent() {
     let mut cell = Cell::new(&KEY());
     cell.trials = vec![measure::empty_trial()];
-    assert!(ranks_of(&run(), &cell, 5).is_empty(), "no rank is not the first");
+    assert!(rank_samples(&run(), &cell, 5).is_empty(), "no rank is not the first");
     cell.ranks.cpu = Some(2);
-    assert_eq!(values(&ranks_of(&run(), &cell, 5), "loadtest_run_rank"), [(5, 2.0)]);
+    assert_eq!(values(&rank_samples(&run(), &cell, 5), "loadtest_run_rank"), [(5, 2.0)]);
     cell.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
-    let batch = of_cell(&run(), &cell, 5);
+    let batch = cell_samples(&run(), &cell, 5);
     assert_eq!(values(&batch, "loadtest_run_throughput_low"), [(5, 1.0)]);
     assert_eq!(values(&batch, "loadtest_run_throughput_high"), [(5, 5.0)]);
 }
 
 #[test]
-fn a_cell_that_is_not_supported_has_its_verdict_alone() {
+fn an_unsupported_cell_has_only_its_verdict() {
     let mut cell = Cell::new(&KEY());
     cell.verdict = Verdict::Unsupported;
-    let batch = of_cell(&run(), &cell, 5);
+    let batch = cell_samples(&run(), &cell, 5);
     assert_eq!(values(&batch, "loadtest_run_verdict"), [(5, 3.0)]);
     assert_eq!(batch.len(), 1);
 }
 
 #[test]
 fn every_error_class_counts_from_zero() {
-    let mut trial = LiveTrial::new(&cell_labels(&run(), &KEY()), 0);
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     let batch = trial.progress(&live(0, 0), 1_000);
-    let classes = Class::ALL.into_iter().filter(|class| class.is_error()).count();
+    let classes = OutcomeClass::ALL.into_iter().filter(|class| class.is_error()).count();
     assert_eq!(values(&batch, "loadtest_errors_total"), vec![(1_000, 0.0); classes]);
 }

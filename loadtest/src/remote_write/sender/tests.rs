@@ -1,4 +1,4 @@
-//! The sender against servers that take samples badly.
+//! Tests of the sender against servers that refuse samples, fail, or do not answer.
 
 use super::super::wire::{Labels, Sample};
 use super::*;
@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-const SHORT: Patience = Patience {
-    attempt: Duration::from_secs(20),
-    first_pause: Duration::from_millis(1),
-    longest_pause: Duration::from_millis(20),
+const SHORT: RetryPolicy = RetryPolicy {
+    attempt_timeout: Duration::from_secs(20),
+    first_back_off: Duration::from_millis(1),
+    longest_back_off: Duration::from_millis(20),
 };
 
 fn batch(samples: usize) -> Batch {
@@ -38,18 +38,18 @@ fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     }
 }
 
-/// Answers each request with the next of these answers, and the last one again and again. An empty answer never comes.
-/// What was asked is sent on.
+/// A server that answers each request with the next of these answers, and repeats the last one. For an empty answer it
+/// stays silent. It passes on the requests that it got.
 fn server(answers: &'static [&'static str]) -> (Url, Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/v1/write", listener.local_addr().unwrap()).parse().unwrap();
-    let (tell, told) = channel();
+    let (sender, received) = channel();
     thread::spawn(move || {
         let mut silent = Vec::new();
         for (number, mut stream) in listener.incoming().flatten().enumerate() {
             let Some(asked) = request(&mut stream) else { continue };
             let answer = answers[number.min(answers.len() - 1)];
-            let _ = tell.send(asked);
+            let _ = sender.send(asked);
             if answer.is_empty() {
                 silent.push(stream);
             } else {
@@ -57,11 +57,11 @@ fn server(answers: &'static [&'static str]) -> (Url, Receiver<(String, Vec<u8>)>
             }
         }
     });
-    (url, told)
+    (url, received)
 }
 
-/// Sends two batches of three, with so much time to do it.
-fn send(url: &Url, time: Duration) -> Tally {
+/// Sends two batches of three samples within this time.
+fn send(url: &Url, time: Duration) -> DeliveryCounts {
     let queue = Queue::new(100);
     queue.push(batch(3));
     queue.push(batch(3));
@@ -74,7 +74,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[test]
 fn a_request_has_the_right_head_and_body() {
     let (url, asked) = server(&["HTTP/1.1 204 No Content\r\n\r\n"]);
-    assert_eq!(send(&url, LONG), Tally { sent: 6, ..Tally::default() });
+    assert_eq!(send(&url, LONG), DeliveryCounts { sent: 6, ..DeliveryCounts::default() });
     let (head, body) = asked.recv().unwrap();
     assert!(head.starts_with("POST /api/v1/write HTTP/1."), "{head}");
     for field in [
@@ -89,31 +89,31 @@ fn a_request_has_the_right_head_and_body() {
 }
 
 #[test]
-fn a_server_error_is_tried_again() {
+fn a_request_is_repeated_after_a_server_error() {
     let (url, asked) = server(&[
         "HTTP/1.0 500 No\r\nContent-Length: 5\r\n\r\nlater",
         "HTTP/1.0 503 No\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.0 429 Slow\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
     ]);
-    let tally = send(&url, LONG);
-    assert_eq!((tally.sent, tally.lost, tally.refused), (6, 0, 0));
+    let counts = send(&url, LONG);
+    assert_eq!((counts.sent, counts.lost, counts.refused), (6, 0, 0));
     let bodies: Vec<_> = asked.try_iter().map(|(_, body)| body).collect();
     assert_eq!(bodies.len(), 4);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
 }
 
 #[test]
-fn what_is_refused_is_not_sent_again() {
+fn refused_samples_are_not_sent_again() {
     let (url, asked) = server(&["HTTP/1.0 400 Bad\r\nContent-Length: 20\r\n\r\nout of order sample\n"]);
-    let tally = send(&url, LONG);
+    let counts = send(&url, LONG);
     let problem = Some("status 400: out of order sample".to_owned());
-    assert_eq!(tally, Tally { refused: 6, problem, ..Tally::default() });
+    assert_eq!(counts, DeliveryCounts { refused: 6, problem, ..DeliveryCounts::default() });
     assert_eq!(asked.try_iter().count(), 1);
 }
 
 #[test]
-fn a_server_that_asks_for_time_gets_it() {
+fn the_sender_waits_as_long_as_retry_after_asks() {
     let (url, asked) = server(&[
         "HTTP/1.0 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -123,24 +123,24 @@ fn a_server_that_asks_for_time_gets_it() {
     assert!(began.elapsed() >= Duration::from_secs(1));
     assert_eq!(asked.try_iter().count(), 2);
 
-    // But nobody waits for longer than there is time.
+    // But the sender does not wait for longer than the queue has time.
     let (url, asked) = server(&["HTTP/1.0 503 No\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"]);
     assert_eq!(send(&url, LONG).lost, 6);
     assert_eq!(asked.try_iter().count(), 1);
 }
 
 #[test]
-fn a_server_that_is_not_there_costs_the_samples() {
+fn samples_for_an_unreachable_server_are_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    let tally = send(&url, Duration::from_secs(1));
-    assert_eq!((tally.sent, tally.lost, tally.refused), (0, 6, 0));
-    assert!(tally.problem.unwrap().contains("refused"));
+    let counts = send(&url, Duration::from_secs(1));
+    assert_eq!((counts.sent, counts.lost, counts.refused), (0, 6, 0));
+    assert!(counts.problem.unwrap().contains("refused"));
 }
 
 #[test]
-fn a_server_that_comes_back_gets_everything() {
+fn a_server_that_comes_back_gets_all_samples() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -154,9 +154,9 @@ fn a_server_that_comes_back_gets_everything() {
 }
 
 #[test]
-fn a_server_that_never_answers_is_left_alone() {
+fn the_sender_gives_up_on_a_server_that_never_answers() {
     let (url, _asked) = server(&[""]);
-    let tally = send(&url, Duration::from_millis(500));
-    assert_eq!((tally.sent, tally.lost), (0, 6));
-    assert!(tally.problem.unwrap().contains("in time"));
+    let counts = send(&url, Duration::from_millis(500));
+    assert_eq!((counts.sent, counts.lost), (0, 6));
+    assert!(counts.problem.unwrap().contains("in time"));
 }
