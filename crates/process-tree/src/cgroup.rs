@@ -71,8 +71,8 @@ impl Cgroup {
         (cgroup != none).then_some(cgroup)
     }
 
-    /// The CPU time that all processes of the group, live and dead, have used in it: to the microsecond in version 2, to
-    /// the nanosecond in version 1.
+    /// The CPU time that all processes of the group, live and dead, have used in it: to the microsecond in version 2,
+    /// to the nanosecond in version 1.
     pub fn cpu(&self) -> Option<Duration> {
         match self.cpu.as_ref()? {
             Directory::V1(path) => Some(Duration::from_nanos(read_number(&path.join("cpuacct.usage"))?)),

@@ -80,8 +80,8 @@ impl Files {
     /// How many descriptors the process has open.
     pub fn open_fds(&mut self, pid: i32) -> io::Result<u64> {
         let path = self.path(format_args!("/proc/{pid}/fd"));
-        // Since Linux 6.2 the size of this directory is the number of its entries, which proc_pid_fd(5) does not mention.
-        // To list ten thousand entries takes milliseconds.
+        // Since Linux 6.2 the size of this directory is the number of its entries, which proc_pid_fd(5) does not
+        // mention. To list ten thousand entries takes milliseconds.
         match std::fs::metadata(path)?.st_size() {
             0 => Ok(std::fs::read_dir(path)?.count() as u64),
             entries => Ok(entries),
@@ -94,7 +94,8 @@ impl Files {
         &self.path
     }
 
-    /// Reads a whole file. `std::fs::read` would first ask for the size and the position, which these files do not have.
+    /// Reads a whole file. `std::fs::read` would first ask for the size and the position, which these files do not
+    /// have.
     fn read(&mut self, path: std::fmt::Arguments<'_>) -> io::Result<&[u8]> {
         let mut file = File::open(self.path(path))?;
         let mut len = 0;

@@ -20,8 +20,8 @@ pub(crate) struct Members {
     pub cpu: Duration,
 }
 
-/// The processes at one distance from the root. Processes of one generation are usually alike, so some of them can stand
-/// for all; processes of different generations seldom are.
+/// The processes at one distance from the root. Processes of one generation are usually alike, so some of them can
+/// stand for all; processes of different generations seldom are.
 #[derive(Debug)]
 pub(crate) struct Generation {
     /// The members whose `stat` and children were read.
@@ -60,17 +60,17 @@ impl ChildSearch {
 impl Members {
     /// Finds the root and all its descendants.
     ///
-    /// When the deadline has passed, and the members of a generation that were examined so far have no children and have
-    /// reaped none, the rest of that generation is assumed to have none either: only their CPU clocks are read. The
-    /// examined ones are spread evenly over the generation. In the same way, only some threads of a process with many
-    /// threads are then asked for children.
+    /// When the deadline has passed, and the members of a generation that were examined so far have no children and
+    /// have reaped none, the rest of that generation is assumed to have none either: only their CPU clocks are read.
+    /// The examined ones are spread evenly over the generation. In the same way, only some threads of a process with
+    /// many threads are then asked for children.
     ///
     /// All `stat` files are read before all CPU clocks, which keeps a child from being counted twice. When the parent
-    /// waits for the child, the child's CPU time moves to the parent's reaped figures, which are in the parent's `stat`;
-    /// from then on the child's clock cannot be read. So if the clock can be read, no `stat` that was read before
-    /// contained the child in its reaped figures, whatever the order of the walk and whichever process inherits the child.
-    /// If the clock cannot be read, the child is left out: it may be missed in this sample, but the next one counts it
-    /// once, in its parent's figures.
+    /// waits for the child, the child's CPU time moves to the parent's reaped figures, which are in the parent's
+    /// `stat`; from then on the child's clock cannot be read. So if the clock can be read, no `stat` that was read
+    /// before contained the child in its reaped figures, whatever the order of the walk and whichever process inherits
+    /// the child. If the clock cannot be read, the child is left out: it may be missed in this sample, but the next one
+    /// counts it once, in its parent's figures.
     ///
     /// # Errors
     ///

@@ -104,8 +104,8 @@ impl Reading {
     }
 }
 
-/// A process that has vanished uses nothing, so its figure is zero. If this process has no permission to read the figure,
-/// it is unknown: `None`.
+/// A process that has vanished uses nothing, so its figure is zero. If this process has no permission to read the
+/// figure, it is unknown: `None`.
 fn unless_forbidden<T: Default>(figure: io::Result<T>) -> Option<T> {
     match figure {
         Ok(figure) => Some(figure),

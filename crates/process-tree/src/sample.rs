@@ -10,9 +10,10 @@ use std::time::Duration;
 pub struct Sample {
     /// CPU time of all members and of all children that they have reaped, user and system together.
     ///
-    /// That of the members is exact to the nanosecond. That of reaped children is in clock ticks, rounded down twice for
-    /// each live member (user and system), so it is up to 20 ms too low for each member that has reaped children. It lacks
-    /// the children that their parent does not wait for (because it ignores SIGCHLD), unless `cpu_source` is `"cgroup"`.
+    /// That of the members is exact to the nanosecond. That of reaped children is in clock ticks, rounded down twice
+    /// for each live member (user and system), so it is up to 20 ms too low for each member that has reaped children.
+    /// It lacks the children that their parent does not wait for (because it ignores SIGCHLD), unless `cpu_source` is
+    /// `"cgroup"`.
     pub cpu: Duration,
     /// CPU time of the live members, to the nanosecond, without that of the children that they have reaped; no counter.
     ///
@@ -22,8 +23,8 @@ pub struct Sample {
     /// The part of the live members' CPU time in user mode, in clock ticks of 10 ms.
     ///
     /// The kernel checks only at each tick which mode it interrupts, so the split is wrong for processes that live for
-    /// only a few ticks. It is therefore given only while the members live on: until one of them exits or reaps a child,
-    /// or until there are too many to examine all of them. From then on it is `None`.
+    /// only a few ticks. It is therefore given only while the members live on: until one of them exits or reaps a
+    /// child, or until there are too many to examine all of them. From then on it is `None`.
     pub user: Option<Duration>,
     /// The part of the live members' CPU time in the kernel; as `user`.
     pub system: Option<Duration>,
@@ -50,9 +51,10 @@ pub struct Sample {
     pub major_faults: Option<u64>,
     /// The source of `cpu`: `"processes"`, or `"cgroup"` where a control group contains the tree and nothing else.
     pub cpu_source: &'static str,
-    /// The source of `memory_bytes`: `"pss"`; `"pss-sampled"` if the budget sufficed for only some of the processes, which
-    /// then stand for the others in descriptors and switches, too; `"cgroup"` if this process may not read the figures of
-    /// the processes but those of their control group, which add the page cache and kernel memory; or `"none"`.
+    /// The source of `memory_bytes`: `"pss"`; `"pss-sampled"` if the budget sufficed for only some of the processes,
+    /// which then stand for the others in descriptors and switches, too; `"cgroup"` if this process may not read the
+    /// figures of the processes but those of their control group, which add the page cache and kernel memory; or
+    /// `"none"`.
     pub memory_source: &'static str,
     /// The source of `peak_memory_bytes`: `"cgroup"`, the peak of the group, page cache and kernel memory included;
     /// `"rss"`, the peak of a tree that has only ever been one process, shared libraries included; `"samples"`, the

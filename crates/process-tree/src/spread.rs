@@ -3,8 +3,8 @@
 /// At least so many items are read, whatever the budget: fewer could not stand for the others.
 pub(crate) const MIN_SAMPLE: usize = 16;
 
-/// All indices below `n`, in an order in which the first k are spread evenly for every k. The step from one index to the
-/// next is the golden section of `n`.
+/// All indices below `n`, in an order in which the first k are spread evenly for every k. The step from one index to
+/// the next is the golden section of `n`.
 pub(crate) fn evenly_spread(n: usize) -> impl Iterator<Item = usize> {
     let mut step = (n as f64 * 0.618) as usize;
     while step > 1 && greatest_common_divisor(n, step) != 1 {

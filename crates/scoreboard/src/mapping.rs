@@ -56,8 +56,8 @@ impl Scoreboard {
         Ok(Scoreboard(unsafe { memory.cast::<Shared>().as_ref() }))
     }
 
-    /// Returns the shard for one more worker. There are 64 shards: from the 65th worker on, workers share them. The counts
-    /// stay right, counting only becomes slower.
+    /// Returns the shard for one more worker. There are 64 shards: from the 65th worker on, workers share them. The
+    /// counts stay right, counting only becomes slower.
     pub fn claim(&self) -> &'static Counters {
         &self.0.shards[self.0.claimed.fetch_add(1, Ordering::Relaxed) % SHARDS]
     }

@@ -97,9 +97,9 @@ pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
     assert!(reaped.live_cpu < BURNT);
 }
 
-/// There is one child at a time, so the tree cannot use more CPU time than the time that passes, except in the moment in
-/// which the parent forks. If a child is counted twice, the CPU time exceeds that. Each child burns so much that it is
-/// visible in spite of the rounding to ticks.
+/// There is one child at a time, so the tree cannot use more CPU time than the time that passes, except in the moment
+/// in which the parent forks. If a child is counted twice, the CPU time exceeds that. Each child burns so much that it
+/// is visible in spite of the rounding to ticks.
 pub fn a_child_that_is_reaped_during_a_sample_is_never_charged_twice() {
     let root = Child::fork(|_| {
         loop {

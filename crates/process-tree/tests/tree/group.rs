@@ -10,8 +10,8 @@ use process_tree::Tree;
 use crate::child::{Child, burn};
 
 const BURNT: Duration = Duration::from_millis(200);
-/// What a busy machine may add to the CPU time that was burnt. It is less than `BURNT`, the error if that was counted not
-/// at all or twice.
+/// What a busy machine may add to the CPU time that was burnt. It is less than `BURNT`, the error if that was counted
+/// not at all or twice.
 const SLACK: Duration = Duration::from_millis(190);
 const SIZE: usize = 32 << 20;
 
