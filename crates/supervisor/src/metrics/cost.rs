@@ -73,7 +73,7 @@ fn gauges(sample: &Sample, families: &mut Families) {
     );
     families.gauge(
         "process_tree_memory_peak_bytes",
-        "The highest value of process_tree_memory_bytes so far; process_tree_source says how it was found.",
+        "The most memory that the model's processes have used, as far as it is known: see process_tree_source.",
         sample.peak_memory_bytes.map(number),
     );
     families.gauge("process_tree_processes", "Processes of the model.", number(sample.processes));
