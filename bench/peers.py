@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Our models beside the best known servers of their kind, and our load generator beside wrk, in one run.
+"""Compares our models with the best known servers of their kind, and our load generator with wrk, in one run.
 
     cargo build --release --workspace --bins --examples && sudo python3 bench/peers.py
 
-Servers run on one CPU and the client on another; what is compared is CPU time a request, user and system, of the
-whole process tree. Peak throughput would say little: one core of client is about what one core of server needs.
-Repetitions are interleaved (ours, peer, ours, peer ...), and medians are given. Peers that are not installed are
-named, and a figure during which the client saw an error is none. The client is wrk; beside tiny_http, which does not
-say that it will close, it is our loadtest. How the servers are set up, and why so, is in servers.py.
+Servers run on one CPU and the client on another. The CPU time a request is compared, user and system, of the whole
+process tree. Peak throughput would say little, because one core of client can load about one core of server.
+Repetitions are interleaved (ours, peer, ours, peer ...), and medians are printed. Peers that are not installed are
+named, and a figure is invalid if the client saw an error. The client is wrk, except for tiny_http, which closes
+connections without announcing it: there it is our loadtest. servers.py says how the servers are configured, and why.
 
-As root, a server's CPU is its cgroup's, which misses nothing. Otherwise its processes are asked one by one, which
-misses children that a server never waited for (busybox), so that row is left out.
+As root, the CPU time of a server is that of its cgroup, which misses nothing. Otherwise it is summed over the server's
+processes, which misses children that the server never waited for. busybox has such children, so its row is then left
+out.
 """
 
 import argparse
@@ -34,7 +35,8 @@ from servers import BINARIES, FILE, HELLO, PEERS, Server, Unusable, version
 # (name, connections, one request a connection?)
 LOADS = [("keep-alive, 64", 64, False), ("keep-alive, 512", 512, False), ("one request a connection, 64", 64, True)]
 ANY = float("inf")
-# Ours, the peer, and the highest ratio aimed at under each load; ANY: compared, without an aim; None: not compared.
+# Our model, the peer, and the highest acceptable ratio under each load; ANY: compared without a goal; None: not
+# compared.
 ROWS = [
     ("process-per-connection", "busybox", (None, None, 0.5)),
     ("process-pool", "Apache prefork", (0.25, None, 0.6)),
@@ -53,12 +55,12 @@ ROWS = [
     ("loadtest", "wrk", (0.95, 0.95, 1.0)),
 ]
 NAMES = list(dict.fromkeys(ours for ours, _, _ in ROWS))
-CLIENTS_SERVER = "epoll"  # the one that both clients load
+CLIENTS_SERVER = "epoll"  # the server for the comparison of the two clients
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def wrk(url, connections, closing, seconds, _folder):
-    """How to run wrk, and what to make of its output: requests, and errors in words."""
+    """The command that runs wrk, and a function that reads its output: the requests, and the errors in words."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url]
     command[1:1] = ["-H", "Connection: close"] if closing else []
 
@@ -69,7 +71,7 @@ def wrk(url, connections, closing, seconds, _folder):
 
 
 def loadtest(url, connections, closing, seconds, folder):
-    """The same of our own."""
+    """The same for our load generator."""
     out = os.path.join(folder, "loadtest.json")
     command = [os.path.join(BINARIES, "loadtest"), "--quiet", "--target", f"it={url}", "-c", str(connections)]
     command += ["-d", f"{seconds}s", "--warmup", "0s", "-t", "1", "--json", out]
@@ -85,7 +87,7 @@ def loadtest(url, connections, closing, seconds, folder):
 
 
 def load(client, server, connections, closing, seconds, folder):
-    """Runs a client on the client's CPU: requests answered, and its own CPU in µs."""
+    """Runs a client on its CPU. Returns the number of answered requests, and the client's CPU time in µs."""
     command, read = client(server.url, connections, closing, seconds, folder)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
@@ -108,24 +110,24 @@ def load(client, server, connections, closing, seconds, folder):
 
 
 def server_cost(client, server, *how):
-    """The server's CPU a request, in µs."""
+    """The CPU time of the server per request, in µs."""
     before = server.cpu_us()
     requests, _ = load(client, server, *how)
-    time.sleep(0.2)  # the last children exit, and are counted
+    time.sleep(0.2)  # so that the last children exit, and are counted
     cost = (server.cpu_us() - before) / requests
     if cost <= 0:
-        raise Unusable(f"{server.name}: {requests} requests are too few to tell")
+        raise Unusable(f"{server.name}: {requests} requests are too few to measure")
     return cost
 
 
 def client_cost(client, server, *how):
-    """The client's."""
+    """The CPU time of the client per request, in µs."""
     requests, cpu_us = load(client, server, *how)
     return cpu_us / requests
 
 
-def contestants(ours, peer, folder, stack):
-    """What measures each of the two. Their servers are up until the stack is unwound."""
+def measurements(ours, peer, folder, stack):
+    """Two functions that measure ours and the peer. Their servers run until the stack is unwound."""
 
     def start(name):
         return stack.enter_context(Server(name, folder, cpus[0]))
@@ -136,14 +138,14 @@ def contestants(ours, peer, folder, stack):
     both = [start(ours), start(peer)]
     if peer == "busybox" and not both[1].cgroup:
         raise Unusable("needs root, for a cgroup: busybox does not wait for its children")
-    client = loadtest if any(server.recipe.mute for server in both) else wrk
+    client = loadtest if any(server.recipe.closes_unannounced for server in both) else wrk
     return [partial(server_cost, client, server) for server in both]
 
 
 def compare(both, connections, closing, goal, folder):
-    """Interleaved repetitions of both: a line to read, and a cell of the table."""
+    """Measures both in turn, several times. Returns a line to print, and a cell of the table."""
     for measure in both:
-        measure(connections, closing, 1, folder)  # does not count: pools grow, caches get warm
+        measure(connections, closing, 1, folder)  # a warm-up, which is not counted: pools grow, caches get warm
     figures = [[], []]
     for _ in range(options.repetitions):
         for measure, taken in zip(both, figures):
@@ -158,12 +160,12 @@ def compare(both, connections, closing, goal, folder):
 
 
 def row(ours, peer, goals, folder):
-    """All loads of one pair; returns the cells of the table."""
+    """Measures one pair under all loads. Returns the cells of the table."""
     title = f"{ours} / {peer}"
     cells = ["" for _ in LOADS]
     try:
         with contextlib.ExitStack() as stack:
-            both = contestants(ours, peer, folder, stack)
+            both = measurements(ours, peer, folder, stack)
             for n, ((name, connections, closing), goal) in enumerate(zip(LOADS, goals)):
                 if goal is None:
                     continue
@@ -178,7 +180,7 @@ def row(ours, peer, goals, folder):
 
 
 def machine():
-    """Where this was measured, and against which versions."""
+    """Describes the machine, and the versions of the peers."""
     with open("/proc/cpuinfo") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
     found = {name.split()[0]: version(recipe.version) for name, recipe in PEERS.items() if recipe.version}
@@ -188,7 +190,7 @@ def machine():
 
 
 def interrupted(signum, _frame):
-    """Once is enough: from here on everything is being stopped."""
+    """Stops everything. Further signals are ignored."""
     for again in SIGNALS:
         signal.signal(again, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -210,18 +212,18 @@ cpus = sorted(os.sched_getaffinity(0))
 if len(cpus) < 2:
     sys.exit("bench: two CPUs are needed, one for the server and one for the client")
 if not shutil.which("wrk"):
-    sys.exit("bench: wrk is missing, and all of this is measured with it: install the package wrk")
+    sys.exit("bench: wrk is missing, which is needed for every comparison: install the package wrk")
 for signum in SIGNALS:
     signal.signal(signum, interrupted)
 
 table, status = [], 0
 print(machine())
 if os.getloadavg()[0] > 0.5:
-    print(f"note: others use this machine too (load {os.getloadavg()[0]:.1f}), which makes every figure worse")
+    print(f"note: the machine is busy with other work (load {os.getloadavg()[0]:.1f}), which makes all figures worse")
 print("CPU µs a request: median (lowest..highest), ours and the peer's", flush=True)
 with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="io-models-bench-") as folder:
-    status = 130  # until all is done
-    os.chmod(folder, 0o755)  # Apache's children are nobody
+    status = 130  # in case of an interruption
+    os.chmod(folder, 0o755)  # Apache's children run as the user nobody
     with open(folder + FILE, "wb") as file:
         file.write(HELLO)
     for ours, peer, goals in ROWS:

@@ -20,23 +20,23 @@ BINARIES = os.path.abspath(os.path.join(TARGET, "release"))
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 HELLO = b"Hello World\n"
 FILE = "/hello.txt"
-# Below what Linux gives to those who connect, so that no client's end is in the way: ip(7), ip_local_port_range.
+# These are below the ports that Linux gives to clients, so that no client uses one of them: ip(7), ip_local_port_range.
 PORTS = itertools.count(18000)
 
 
 class Unusable(Exception):
-    """A server that cannot be measured, or a figure that is none."""
+    """A server that cannot be measured, or a figure that is not valid."""
 
 
 class Recipe(NamedTuple):
-    """A server to start. `$port`, `$folder`, `$config` and `$bin` are filled in, in the command and in its config."""
+    """How to start a server. `$port`, `$folder`, `$config` and `$bin` are replaced in the command and in the config."""
 
     command: str
     source: str  # how to get it
     config: str = ""
-    path: str = "/"  # where it says hello
-    version: str = ""  # the command that tells its version
-    mute: bool = False  # closes a connection without having said so, which wrk takes for an error
+    path: str = "/"  # the path that is answered with HELLO
+    version: str = ""  # the command that prints its version
+    closes_unannounced: bool = False  # closes connections without `Connection: close`, which wrk counts as errors
 
 
 # One worker, no log, and the answer is in the configuration: no file is touched.
@@ -49,11 +49,12 @@ http { access_log off; keepalive_requests 1000000000; client_body_temp_path $fol
     location / { default_type text/plain; return 200 "Hello World\\n"; } } }
 """
 
-# Apache has no answer of its own but files, so it serves one: beside what the others do it stats, opens, reads and
-# closes it, which is part of what it costs. Set up as its performance tuning page advises, and by what was seen to be
-# cheapest: no look for .htaccess; no mmap, which costs 12 bytes more than a read; and of the modules only the one
-# without which it answers nobody. No connection ends by itself. There are more processes or threads than connections
-# from the start, and no cause to start or end any later. With CACHED, mod_file_cache keeps the file in memory.
+# Apache can only serve files, so it serves one. Besides what the other servers do, it stats, opens, reads and closes
+# that file, which is part of its cost. It is configured as its performance tuning page advises, and as measurements
+# showed to be cheapest: it does not look for .htaccess; it does not use mmap, which costs more than a read for 12
+# bytes; and it loads only the one module without which it refuses every request. It never closes a connection by
+# itself. From the start it has more processes or threads than there are connections, and no reason to start or end any
+# of them later. With CACHED, mod_file_cache keeps the file in memory.
 APACHE = """
 LoadModule mpm_$mpm_module /usr/lib/apache2/modules/mod_mpm_$mpm.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
@@ -97,8 +98,8 @@ MinSpareThreads 64
 MaxSpareThreads 512
 """
 
-# A file here too, since redirects are all that it answers by itself. It keeps the file open, so that a request costs
-# one pread(2) more than an answer from memory. The requests a connection are the most that it can count to.
+# lighttpd serves a file, too, since without one it can only redirect. It keeps the file open, so a request costs one
+# pread(2) more than a response from memory. The number of requests on a connection is the highest that it can count.
 LIGHTTPD = """
 server.modules = ("mod_staticfile")
 server.compat-module-load = "disable"
@@ -114,7 +115,7 @@ server.listen-backlog = 4096
 mimetype.assign = (".txt" => "text/plain")
 """
 
-# With a Content-Length: without it node would send chunks, which cost it more.
+# The response has a Content-Length: without it, node would send chunks, which cost more.
 NODE = """
 require("http").createServer((request, response) => {
   response.writeHead(200, { "Content-Type": "text/plain", "Content-Length": 12 });
@@ -144,22 +145,23 @@ PEERS = {
     "busybox": Recipe(
         "busybox httpd -f -p 127.0.0.1:$port -h $folder", "install the package busybox", path=FILE, version="busybox"
     ),
-    "tiny_http": example("tiny_http", "256")._replace(mute=True),  # as many threads as thread-pool has by default
+    # With as many threads as thread-pool has by default.
+    "tiny_http": example("tiny_http", "256")._replace(closes_unannounced=True),
     "hyper": example("hyper"),
     "axum": example("bare"),
 }
-# As many workers from the start as Apache has.
+# process-pool has as many workers from the start as Apache.
 FLAGS = {"process-pool": "--start 80 --min-spare 8 --max-spare 80"}
 
 
 def recipe(name):
-    """How to start a peer, or one of ours."""
+    """How to start one of the peers or one of our models."""
     ours = f"$bin/{name} --listen 127.0.0.1:$port --admin 127.0.0.1:0 --threads 1 {FLAGS.get(name, '')}"
     return PEERS.get(name) or Recipe(ours, f"build it: cargo build --release -p {name}")
 
 
 def version(command):
-    """The first number that a program says of itself; None if it is not here."""
+    """The first version number in the output of a command; None if the program is not installed."""
     program, *flags = command.split()
     if path := shutil.which(program, path=PATH):
         run = subprocess.run([path, *flags], capture_output=True, text=True, timeout=10)
@@ -175,7 +177,7 @@ def free_port():
 
 
 class Cgroup:
-    """A cgroup of its own for one server, v1 (cpuacct) or v2; `None` where we may not make one."""
+    """A cgroup that contains only one server, v1 (cpuacct) or v2. `make` returns None if we may not create one."""
 
     def __init__(self, path, cpu_file, unit):
         self.path, self.cpu_file, self.unit = path, cpu_file, unit
@@ -203,7 +205,7 @@ class Cgroup:
             file.write(str(os.getpid()))
 
     def remove(self):
-        """Ends whoever is left in it, too."""
+        """Removes the cgroup, and kills the processes that are left in it."""
         for _ in range(50):
             with contextlib.suppress(OSError):
                 return os.rmdir(self.path)
@@ -215,9 +217,10 @@ class Cgroup:
 
 
 def tree_cpu_us(pid):
-    """CPU of a process, of those it has waited for, and of all below it: proc(5).
+    """The CPU time of a process, of the children that it has waited for, and of all live descendants: proc(5).
 
-    Its own is asked of its clock, which is exact; /proc's ticks of 10 ms are too coarse for a hundred small processes.
+    That of each live process is read from its CPU clock, which is exact; the ticks of 10 ms in /proc are too coarse for
+    a hundred small processes.
     """
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -226,7 +229,7 @@ def tree_cpu_us(pid):
         for thread in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
                 children += map(int, file.read().split())
-        own = time.clock_gettime_ns(~pid << 3 | 2) / 1e3  # as clock_getcpuclockid(3) makes it
+        own = time.clock_gettime_ns(~pid << 3 | 2) / 1e3  # the clock id that clock_getcpuclockid(3) would return
     except OSError:
         return 0
     waited_for = sum(map(int, fields[13:15])) * 1e6 / os.sysconf("SC_CLK_TCK")
@@ -234,7 +237,7 @@ def tree_cpu_us(pid):
 
 
 class Server(contextlib.AbstractContextManager):
-    """A server on a CPU, which says hello, with the CPU time that it has used."""
+    """A running server, bound to one CPU, and the CPU time that it has used."""
 
     def __init__(self, name, folder, cpu):
         self.name, self.recipe, self.port = name, recipe(name), free_port()
@@ -250,7 +253,7 @@ class Server(contextlib.AbstractContextManager):
         libc = ctypes.CDLL(None)
 
         def prepare():
-            libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: should this script be killed, the server ends too
+            libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: if this script is killed, the server ends, too
             os.sched_setaffinity(0, {cpu})
             if self.cgroup:
                 self.cgroup.join()
@@ -283,8 +286,8 @@ class Server(contextlib.AbstractContextManager):
             time.sleep(0.05)
         if answer != (200, "text/plain", HELLO):
             with open(self.log) as log:
-                said = log.read().strip().splitlines()
-            raise Unusable(f"{self.name} answers {answer} on port {self.port}; it says: {said[-1:]}")
+                output = log.read().strip().splitlines()
+            raise Unusable(f"{self.name} answers {answer} on port {self.port}; its last output: {output[-1:]}")
 
     def ask(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -304,7 +307,7 @@ class Server(contextlib.AbstractContextManager):
         self.stop()
 
     def stop(self):
-        """Ends the process and all that came of it."""
+        """Ends the process and all its descendants."""
         if self.process:
             for how in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of the lab.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,46 +9,46 @@ use supervisor::Model;
 
 const EXAMPLES: &str = "\
 Examples:
-  lab                                      every model, a short sweep, under five minutes
+  lab                                      a short sweep over every model, in less than five minutes
   lab --models epoll,uring -c 64 --trials 5 --workload /
   lab -c 1000 --requests-per-connection 1 -d 5s
-  lab serve                                start the models and leave them to you
+  lab serve                                only start the models, for other clients
 
-Each model runs in processes of its own on the loopback interface, on other CPUs than the load
-where there are enough; it is started anew for each trial. The results are also in
+Each model runs in its own processes on the loopback interface, and on other CPUs than the load
+if there are at least two; it is started anew for each trial. The results are also written to
 results/<run>/results.json.
 
-Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not answer right,
+Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not start or answers wrongly,
 130 interrupted (what was measured is still reported).";
 
-/// One web server in every I/O model there is, measured side by side.
+/// One web server in many I/O models, measured side by side.
 #[derive(Debug, Parser)]
 #[command(name = "lab", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    models: Models,
+    models: ModelFlags,
     #[command(flatten)]
     run: RunFlags,
     #[command(subcommand)]
-    command: Option<Serve>,
+    command: Option<LabCommand>,
 }
 
 #[derive(Debug, Args)]
-struct Models {
+struct ModelFlags {
     /// The models; a list, or repeated [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
-    /// The directory behind /files/ [default: a folder with 1k, 64k, 1m and 10m, made at start]
+    /// The directory that /files/ serves [default: a folder with 1k, 64k, 1m and 10m, created at start]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Serve {
+enum LabCommand {
     /// Start the models, print their addresses, and wait for Ctrl-C
     Serve {
         #[command(flatten)]
-        models: Models,
+        models: ModelFlags,
         /// Port of the first model; the others follow
         #[arg(long, value_name = "PORT", default_value = "8081")]
         port: u16,
@@ -58,22 +58,22 @@ enum Serve {
     },
 }
 
-/// What is asked for.
+/// What the lab must do.
 pub enum Command {
-    /// A run.
+    /// Measure the models.
     Run(Box<RunArgs>),
-    /// The models alone.
+    /// Only start the models.
     Serve(ServeArgs),
 }
 
-/// A run.
+/// The arguments of a run.
 pub struct RunArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
     pub run: RunFlags,
 }
 
-/// The models alone.
+/// The arguments of `lab serve`.
 pub struct ServeArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
@@ -81,13 +81,13 @@ pub struct ServeArgs {
     pub admin_port: u16,
 }
 
-/// Reads this process' arguments; wrong usage ends the process with a line that says what to do.
+/// Parses the arguments of this process. If they are wrong, prints what to do and exits.
 pub fn parse(known: &[Model]) -> Command {
     parse_from(known, std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
 
 fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    // The flags are the load test's; a sweep is what the lab is for.
+    // The flags are those of the load test, with other defaults, which make a sweep.
     let names: Vec<_> = known.iter().map(|model| model.name).collect();
     let command = Cli::command()
         .mut_arg("workload", |arg| arg.default_value("/,/files/64k,/sleep/20"))
@@ -104,18 +104,19 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
             let models = chosen(known, &cli.models)?;
             Command::Run(Box::new(RunArgs { models, files: cli.models.files, run: cli.run }))
         }
-        Some(Serve::Serve { models, port, admin_port }) => {
+        Some(LabCommand::Serve { models, port, admin_port }) => {
             Command::Serve(ServeArgs { models: chosen(known, &models)?, files: models.files, port, admin_port })
         }
     })
 }
 
-fn chosen(known: &[Model], asked: &Models) -> Result<Vec<Model>, clap::Error> {
-    if asked.models.is_empty() {
+/// The models named by the flags, each of them once; all models if the flags name none.
+fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Vec<Model>, clap::Error> {
+    if flags.models.is_empty() {
         return Ok(known.to_vec());
     }
     let mut models: Vec<Model> = Vec::new();
-    for name in &asked.models {
+    for name in &flags.models {
         match known.iter().find(|model| model.name == name) {
             Some(model) if models.iter().all(|m| m.name != model.name) => models.push(*model),
             Some(_) => {}

@@ -1,4 +1,4 @@
-//! The models as the load test's targets: each is started anew for each trial.
+//! The models as the targets of the load test: for each trial, the service of a model is started anew on this machine.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,48 +16,48 @@ use crate::service::Service;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The models, and the machine shared out between them and the load.
-pub struct Lab {
+/// The models, and the CPUs of this machine, which are divided between the running service and the load.
+pub struct LocalFleet {
     models: Vec<Model>,
     files: Option<PathBuf>,
     cpus: Vec<usize>,
     running: Option<Service>,
 }
 
-impl Lab {
-    /// Nothing runs yet.
+impl LocalFleet {
+    /// Finds the CPUs. No service is started yet.
     ///
     /// # Errors
-    /// One line.
-    pub fn new(models: Vec<Model>, files: Option<PathBuf>) -> Result<Lab, String> {
+    /// A line that says that the CPUs could not be found.
+    pub fn new(models: Vec<Model>, files: Option<PathBuf>) -> Result<LocalFleet, String> {
         let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| format!("sched_getaffinity: {errno}"))?;
         let cpus = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
-        Ok(Lab { models, files, cpus, running: None })
+        Ok(LocalFleet { models, files, cpus, running: None })
     }
 
-    /// The lower half of the CPUs serves; with one CPU there is nothing to share out.
+    /// The CPUs of the services: the lower half. With one CPU, the services and the load share it.
     fn server_cpus(&self) -> &[usize] {
         &self.cpus[..(self.cpus.len() / 2).max(1)]
     }
 
-    /// The other half loads.
+    /// The CPUs of the load: the upper half.
     pub fn generator_cpus(&self) -> Vec<usize> {
         let generator = &self.cpus[self.cpus.len() / 2..];
         generator.to_vec()
     }
 
-    /// Who runs where, as a sentence.
-    pub fn division(&self) -> String {
+    /// Says in a sentence which CPUs the services and the load use.
+    pub fn cpu_division(&self) -> String {
         match self.cpus[..] {
-            [_] => "One CPU: server and load share it, so compare nothing but the servers' CPU per request.".into(),
+            [_] => "One CPU: server and load share it, so compare only the servers' CPU per request.".into(),
             _ => format!("Servers on CPU {:?}, load on CPU {:?}.", self.server_cpus(), self.generator_cpus()),
         }
     }
 
-    /// Has each model answer each workload once, and looks at the answer.
+    /// Sends one request of each workload to each model, and checks the responses.
     ///
     /// # Errors
-    /// Which model does not start, or answers wrong.
+    /// A line that says which model does not start or answers wrongly.
     pub fn check(&mut self, workloads: &[String], stop: &AtomicBool) -> Result<(), String> {
         for model in self.models.clone() {
             if stop.load(Relaxed) {
@@ -65,7 +65,7 @@ impl Lab {
             }
             match self.ready(model.name) {
                 Ok(endpoint) => {
-                    let wrong = |asked: &str, what: String| format!("{}: {asked} {what}", model.name);
+                    let wrong = |path: &str, what: String| format!("{}: {path} {what}", model.name);
                     let (status, body) =
                         scrape::get(&endpoint.url, TIMEOUT).map_err(|error| wrong("/", error.to_string()))?;
                     if status != 200 || body != b"Hello World\n" {
@@ -82,7 +82,7 @@ impl Lab {
                         }
                     }
                 }
-                Err(NotReady::Unsupported(_)) => {} // its cells will say so
+                Err(NotReady::Unsupported(_)) => {} // the cells of this model will report it
                 Err(NotReady::Unreachable(why)) => return Err(why),
             }
             self.finished(model.name);
@@ -91,11 +91,11 @@ impl Lab {
     }
 }
 
-impl Fleet for Lab {
+impl Fleet for LocalFleet {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
         let model = *self.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
-        self.running = None; // the last one is gone before the next one starts
+        self.running = None; // stops the previous service, before the next one starts
         let service = Service::start(&model, (0, 0), self.files.as_deref(), self.server_cpus());
         let service = self.running.insert(service.map_err(NotReady::Unreachable)?);
         let url = |address, path: &str| -> Result<Url, NotReady> {

@@ -1,8 +1,8 @@
-//! Every model of the lab.
+//! The list of all I/O models in the lab.
 
 use supervisor::Model;
 
-/// In the order of the lecture: blocking, readiness, completion.
+/// All models, in the order of the lecture: blocking, readiness, completion.
 pub const MODELS: &[Model] = &[
     process_per_connection::MODEL,
     process_pool::MODEL,

@@ -1,4 +1,4 @@
-//! The whole lab on this machine: every model, the load generator, one command.
+//! The whole lab in one command: starts every model on this machine, and measures it with the load generator.
 
 mod cli;
 mod fleet;
@@ -17,10 +17,10 @@ use loadtest::results::Results;
 use loadtest::{folder, limits, report, stop_on_signals};
 
 use cli::{Command, RunArgs, ServeArgs};
-use fleet::Lab;
+use fleet::LocalFleet;
 use service::Service;
 
-/// What ends the program early: an exit code, and a line that says why and what to do.
+/// Why the program ends early: an exit code, and a line that says what went wrong and what to do.
 struct Failure(u8, String);
 
 const REQUESTS_FAILED: u8 = 1;
@@ -29,8 +29,8 @@ const UNREACHABLE: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    // Before anything else: a model's process must be born with one thread and nothing of ours.
-    if let Some((model, args)) = service::asked_for(MODELS, std::env::args_os()) {
+    // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
+    if let Some((model, args)) = service::requested(MODELS, std::env::args_os()) {
         return supervisor::main_from(model, args);
     }
     let ended = match cli::parse(MODELS) {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// Measures every model under every load, prints the table, and leaves the results.
+/// Measures every model under every load, prints the table, and saves the results.
 fn run(args: RunArgs) -> Result<u8, Failure> {
     let names = args.models.iter().map(|model| model.name.to_owned()).collect();
     let mut plan = args.run.plan(names).map_err(|why| Failure(USAGE, why))?;
@@ -58,21 +58,21 @@ fn run(args: RunArgs) -> Result<u8, Failure> {
         return Err(Failure(USAGE, why));
     }
     let stop = stop_on_signals();
-    let mut lab = Lab::new(args.models, args.files).map_err(|why| Failure(UNREACHABLE, why))?;
-    plan.cpus = lab.generator_cpus();
+    let mut fleet = LocalFleet::new(args.models, args.files).map_err(|why| Failure(UNREACHABLE, why))?;
+    plan.cpus = fleet.generator_cpus();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
-        eprintln!("{}", lab.division());
+        eprintln!("{}", fleet.cpu_division());
     }
-    lab.check(&plan.workloads, stop).map_err(|why| Failure(UNREACHABLE, why))?;
+    fleet.check(&plan.workloads, stop).map_err(|why| Failure(UNREACHABLE, why))?;
 
     let mut progress = Progress::new(args.run.quiet);
-    let results = loadtest::run(&plan, &mut lab, &mut progress, stop)
+    let results = loadtest::run(&plan, &mut fleet, &mut progress, stop)
         .map_err(|error| Failure(REQUESTS_FAILED, format!("the load could not be run: {error}")))?;
     progress.clear();
     if !args.run.quiet {
         let mut out = io::stdout().lock();
-        // A reader that has gone away (`| head`) is no failure.
+        // It is no failure if the reading end of the pipe is closed, as by `| head`.
         let _ = report::print(&results, &mut out, io::stdout().is_terminal()).and_then(|()| out.flush());
     }
     if args.run.out.is_none() {
@@ -92,19 +92,18 @@ fn run(args: RunArgs) -> Result<u8, Failure> {
     })
 }
 
-/// Starts the models for somebody else to load or to look at, and waits.
+/// Only starts the models, so that other clients can use them, and waits for Ctrl-C.
 fn serve(args: ServeArgs) -> Result<u8, Failure> {
     let stop = stop_on_signals();
-    let ports = |n| Some((nth(args.port, n)?, nth(args.admin_port, n)?));
+    let ports = |n| Some((nth_port(args.port, n)?, nth_port(args.admin_port, n)?));
     let ports: Option<Vec<_>> = (0..args.models.len() as u16).map(ports).collect();
-    let ports =
-        ports.ok_or_else(|| Failure(USAGE, "--port or --admin-port is too high for that many models".into()))?;
+    let ports = ports.ok_or_else(|| Failure(USAGE, "--port or --admin-port is too high for so many models".into()))?;
     let mut services = Vec::new();
     for (model, ports) in args.models.iter().zip(ports) {
-        // A service names its own flags.
-        let ours = |why: String| why.replace("--admin", "--admin-port").replace("--listen", "--port");
-        let service =
-            Service::start(model, ports, args.files.as_deref(), &[]).map_err(|why| Failure(USAGE, ours(why)))?;
+        // The error of a service names the flags of the service, which are called otherwise here.
+        let with_own_flags = |why: String| why.replace("--admin", "--admin-port").replace("--listen", "--port");
+        let service = Service::start(model, ports, args.files.as_deref(), &[])
+            .map_err(|why| Failure(USAGE, with_own_flags(why)))?;
         println!("{:24} http://{}   metrics http://{}/metrics", model.name, service.listen, service.admin);
         services.push(service);
     }
@@ -112,18 +111,18 @@ fn serve(args: ServeArgs) -> Result<u8, Failure> {
     while !stop.load(Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
         for service in &mut services {
-            if let Some(why) = service.ended() {
-                services.iter().for_each(Service::ask_to_stop);
+            if let Some(why) = service.exit_message() {
+                services.iter().for_each(Service::terminate);
                 return Err(Failure(REQUESTS_FAILED, why));
             }
         }
     }
-    services.iter().for_each(Service::ask_to_stop); // all of them at once, then each is waited for
+    services.iter().for_each(Service::terminate); // all at once; `drop` then waits for each
     Ok(0)
 }
 
-/// The port of the n-th model; from 0 on, they are any.
-fn nth(first: u16, n: u16) -> Option<u16> {
+/// The port of the n-th model. If the first port is 0, the kernel chooses each of them.
+fn nth_port(first: u16, n: u16) -> Option<u16> {
     if first == 0 { Some(0) } else { first.checked_add(n) }
 }
 

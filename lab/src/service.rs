@@ -1,4 +1,4 @@
-//! One model as a child process: this program, executed again.
+//! Runs the service of a model as a child process, which executes this program again.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,16 +13,16 @@ use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use supervisor::Model;
 
-/// The first argument of a lab that is to be a service.
-const BE: &str = "be";
+/// The first argument of a process that must run as a service.
+const RUN_SERVICE: &str = "be";
 
-/// Is this process to be a service? Then which, and with which arguments.
-pub fn asked_for(
+/// The model and the arguments of the service, if this process must run as one.
+pub fn requested(
     models: &[Model],
     args: impl IntoIterator<Item = OsString>,
 ) -> Option<(Model, impl Iterator<Item = OsString>)> {
     let mut args = args.into_iter().skip(1);
-    if args.next()? != BE {
+    if args.next()? != RUN_SERVICE {
         return None;
     }
     let name = args.next()?;
@@ -30,22 +30,22 @@ pub fn asked_for(
     Some((*model, std::iter::once(name).chain(args)))
 }
 
-/// A running service; dropped, it is stopped and waited for.
+/// A running service. When it is dropped, it is stopped and waited for.
 pub struct Service {
     child: Child,
     stderr: BufReader<ChildStderr>,
     name: &'static str,
-    /// Where it serves.
+    /// The address of the service.
     pub listen: SocketAddr,
-    /// Where its metrics are.
+    /// The address of its admin endpoint.
     pub admin: SocketAddr,
 }
 
 impl Service {
-    /// Starts `model` on these ports of the loopback interface (0: any), on these CPUs (none: all).
+    /// Starts `model` on these ports of the loopback interface (0: any free port), on these CPUs (an empty list: all).
     ///
     /// # Errors
-    /// The line in which the service says why it does not start.
+    /// The line in which the service says why it cannot start.
     pub fn start(model: &Model, ports: (u16, u16), files: Option<&Path>, cpus: &[usize]) -> Result<Service, String> {
         Service::try_start(model, ports, files, cpus).map_err(|error| {
             let line = error.to_string();
@@ -55,23 +55,24 @@ impl Service {
 
     fn try_start(model: &Model, ports: (u16, u16), files: Option<&Path>, cpus: &[usize]) -> io::Result<Service> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([BE, model.name]);
+        command.args([RUN_SERVICE, model.name]);
         command.args(["--listen", &format!("127.0.0.1:{}", ports.0), "--admin", &format!("127.0.0.1:{}", ports.1)]);
         if let Some(files) = files {
             command.arg("--files").arg(files);
         }
-        // A group of its own, so that Ctrl-C reaches the lab alone, which then stops what it has started.
+        // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let set = cpu_set(cpus)?;
         let lab = nix::unistd::getpid();
         // SAFETY: between fork and exec there are only four system calls, and no memory is allocated.
         unsafe {
             command.pre_exec(move || {
-                // Our own handler is still there until exec, and would swallow the signal that the next line asks for.
+                // Until exec(2), the handler of the lab is still installed, and would ignore the signal that is
+                // requested in the next line.
                 signal(Signal::SIGTERM, SigHandler::SigDfl)?;
                 set_pdeathsig(Signal::SIGTERM)?;
                 if nix::unistd::getppid() != lab {
-                    return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before that was set
+                    return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
                 }
                 set.map_or(Ok(()), |set| Ok(sched_setaffinity(Pid::from_raw(0), &set)?))
             });
@@ -88,39 +89,39 @@ impl Service {
         }
     }
 
-    /// If it has ended by itself: a line that says so.
-    pub fn ended(&mut self) -> Option<String> {
+    /// A line that says how the service has ended, if it has ended by itself.
+    pub fn exit_message(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        Some(self.last_words(status))
+        Some(self.describe_exit(status))
     }
 
-    /// Sends it SIGTERM, and does not wait.
-    pub fn ask_to_stop(&self) {
+    /// Sends SIGTERM to the service, and does not wait.
+    pub fn terminate(&self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
     }
 
-    fn last_words(&mut self, status: ExitStatus) -> String {
-        let mut said = String::new();
-        let _ = self.stderr.read_to_string(&mut said);
-        format!("{} has ended ({status}){}{}", self.name, if said.is_empty() { "" } else { ": " }, said.trim_end())
+    fn describe_exit(&mut self, status: ExitStatus) -> String {
+        let mut output = String::new();
+        let _ = self.stderr.read_to_string(&mut output);
+        format!("{} has ended ({status}){}{}", self.name, if output.is_empty() { "" } else { ": " }, output.trim_end())
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.ask_to_stop();
-        // It ends within its grace, or cuts off what is left: its supervisor sees to that.
+        self.terminate();
+        // The wait is short: the supervisor of the service cuts connections off after its `--grace`.
         if let Ok(status) = self.child.wait()
             && !status.success()
         {
-            eprintln!("lab: {}", self.last_words(status));
+            eprintln!("lab: {}", self.describe_exit(status));
         }
     }
 }
 
-/// Reads the line in which a service says where it listens.
+/// Reads the line in which a service says on which addresses it listens.
 fn addresses(stderr: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> {
     let mut line = String::new();
     stderr.read_line(&mut line)?;
@@ -129,7 +130,7 @@ fn addresses(stderr: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> 
     match found[..] {
         [listen, admin] => Ok((listen, admin)),
         _ => Err(io::Error::other(if line.is_empty() {
-            "it said nothing and ended".into()
+            "it ended without a message".into()
         } else {
             line.trim_end().to_owned()
         })),

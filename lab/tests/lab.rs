@@ -1,4 +1,4 @@
-//! The lab as a user runs it.
+//! Tests of the lab as a user runs it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,7 +21,7 @@ fn output(args: &[&str]) -> Output {
     lab(args).output().expect("the lab runs")
 }
 
-/// A folder of this test's own.
+/// The path of a folder that only this test uses; it does not exist yet.
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -42,8 +42,8 @@ fn children(pid: u32) -> Vec<u32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// It has ended; that nobody has asked for its exit code yet does not matter.
-fn is_gone(pid: u32) -> bool {
+/// Waits until the process has ended, be it a zombie that no process has waited for yet. False if it runs on.
+fn ends(pid: u32) -> bool {
     let runs = || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
@@ -59,7 +59,7 @@ fn is_gone(pid: u32) -> bool {
 }
 
 #[test]
-fn measures_every_model_and_leaves_the_results() {
+fn every_model_is_measured_and_the_results_are_saved() {
     let out = folder("measures");
     let workloads = "/,POST /nod";
     let arguments = ["-d", "1s", "-c", "4", "--workload", workloads, "--requests-per-connection", "unlimited,1"];
@@ -84,7 +84,7 @@ fn measures_every_model_and_leaves_the_results() {
 }
 
 #[test]
-fn ctrl_c_stops_everything_and_still_reports() {
+fn ctrl_c_stops_everything_and_what_was_measured_is_reported() {
     let (out, temporary) = (folder("ctrl-c"), folder("ctrl-c-tmp"));
     fs::create_dir(&temporary).expect("a folder");
     let mut run = lab(&["--models", "epoll", "-c", "2", "--workload", "/", "-d", "200ms", "--trials", "1000"])
@@ -92,19 +92,19 @@ fn ctrl_c_stops_everything_and_still_reports() {
         .env("TMPDIR", &temporary)
         .spawn()
         .expect("the lab runs");
-    // The third trial has begun, so there is something to report, and a service to stop.
+    // When the third trial has begun, there are results to report, and there is a service to stop.
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines();
     assert!(progress.any(|line| line.is_ok_and(|line| line.starts_with("[3/"))));
     let services = children(run.id());
     interrupt(&run);
-    let said: Vec<String> = progress.map_while(Result::ok).collect();
+    let rest: Vec<String> = progress.map_while(Result::ok).collect();
     let ended = run.wait_with_output().expect("it ends");
-    assert_eq!(ended.status.code(), Some(130), "{said:?}");
-    assert!(text(&ended.stdout).contains("epoll"), "{said:?}");
+    assert_eq!(ended.status.code(), Some(130), "{rest:?}");
+    assert!(text(&ended.stdout).contains("epoll"), "{rest:?}");
     let results = fs::read_to_string(out.join("results.json")).expect("results.json");
     assert!(results.contains("\"interrupted\": true"));
-    assert!(services.into_iter().all(is_gone));
-    // The default files stay, for the next one; the store goes.
+    assert!(services.into_iter().all(ends));
+    // The default files stay, for the next run; the store is removed.
     let left: Vec<_> =
         fs::read_dir(&temporary).expect("a folder").map(|entry| entry.expect("one").file_name()).collect();
     assert_eq!(left, [format!("io-models-{}", nix::unistd::geteuid()).as_str()]);
@@ -112,7 +112,7 @@ fn ctrl_c_stops_everything_and_still_reports() {
 
 #[test]
 fn serve_starts_the_models_and_stops_them() {
-    // Two ports that were free a moment ago; should one be taken by now, the lab says so, and others are tried.
+    // The two ports were free a moment ago. If one is in use by now, the lab exits, and the test tries two others.
     for _ in 0..5 {
         let free = || std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let (port, admin) = (free().to_string(), free().to_string());
@@ -125,21 +125,21 @@ fn serve_starts_the_models_and_stops_them() {
         }
         let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("written");
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).expect("answered");
-        assert!(answer.ends_with("Hello World\n"), "{answer}");
+        let mut response = String::new();
+        client.read_to_string(&mut response).expect("a response");
+        assert!(response.ends_with("Hello World\n"), "{response}");
         let services = children(serve.id());
         assert!(!services.is_empty());
         interrupt(&serve);
         assert_eq!(serve.wait().expect("it ends").code(), Some(0));
-        assert!(services.into_iter().all(is_gone));
+        assert!(services.into_iter().all(ends));
         return;
     }
-    panic!("five times in a row somebody took the ports");
+    panic!("five times in a row, another process took one of the ports");
 }
 
 #[test]
-fn a_killed_lab_takes_its_services_along() {
+fn the_services_end_when_the_lab_is_killed() {
     let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null"]);
     let mut run = run.args(["--requests-per-connection", "unlimited"]).spawn().expect("the lab runs");
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
@@ -154,8 +154,8 @@ fn a_killed_lab_takes_its_services_along() {
     };
     assert!(!services.is_empty());
     run.kill().expect("killed");
-    run.wait().expect("it is gone");
-    assert!(services.into_iter().all(is_gone));
+    run.wait().expect("it has ended");
+    assert!(services.into_iter().all(ends));
 }
 
 #[test]

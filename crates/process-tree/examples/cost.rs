@@ -1,4 +1,5 @@
-//! What a sample itself costs: forks so many idle children and samples the tree with and without a budget.
+//! Measures what a sample itself costs: forks as many idle children as its argument says, and samples the tree with
+//! several budgets.
 //!
 //! `cargo run --release -p process-tree --example cost -- 2000`
 
@@ -15,11 +16,11 @@ fn main() -> io::Result<()> {
     let (ready, report) = pipe()?;
     let mut gate = Some(gate);
     for _ in 0..children {
-        // SAFETY: This process has one thread, so the child may do whatever its parent may.
+        // SAFETY: This process has one thread, so the child may do everything that its parent may.
         if let ForkResult::Child = unsafe { fork()? } {
             drop(gate.take());
             std::fs::File::from(report).write_all(b"x")?;
-            return wait_for_the_end_of(held_open);
+            return wait_until_closed(held_open);
         }
     }
     std::fs::File::from(ready).read_exact(&mut vec![0; children as usize])?;
@@ -41,6 +42,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn wait_for_the_end_of(gate: OwnedFd) -> io::Result<()> {
+/// Waits until the parent's end of the pipe is closed, which happens when the parent exits.
+fn wait_until_closed(gate: OwnedFd) -> io::Result<()> {
     std::fs::File::from(gate).read_to_end(&mut Vec::new()).map(drop)
 }

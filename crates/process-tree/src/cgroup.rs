@@ -1,4 +1,4 @@
-//! Control groups, version 2 and version 1. cgroups(7)
+//! The figures of control groups, version 2 and version 1: cgroups(7).
 
 mod find;
 
@@ -18,14 +18,14 @@ pub struct Cgroup {
     unified: Option<PathBuf>,
 }
 
-/// One controller's directory; never that of the whole machine.
+/// The directory of one controller; never the root group, which is the group of the whole machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Directory {
     V1(PathBuf),
     V2(PathBuf),
 }
 
-/// For how long tasks have been stalled for want of a resource, in all. Documentation/accounting/psi.rst
+/// How long tasks have been stalled because they waited for a resource, in all: Documentation/accounting/psi.rst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pressure {
     /// Waiting for a CPU.
@@ -34,48 +34,48 @@ pub struct Pressure {
     pub memory: Option<Stall>,
     /// Waiting for I/O.
     pub io: Option<Stall>,
-    /// `"cgroup"`, or `"machine"` where the control group has no such figures of its own.
+    /// `"cgroup"`, or `"machine"` where the control group has no pressure files.
     pub scope: &'static str,
 }
 
-/// Time lost to one resource since boot or since the control group was made, to the microsecond.
+/// Time lost to one resource since boot, or since the control group was made, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stall {
-    /// At least one task was stalled.
+    /// Time in which at least one task was stalled.
     pub some: Duration,
-    /// All tasks that had something to do were stalled; `None` for the CPU on kernels before 5.13.
+    /// Time in which all tasks that had work to do were stalled; `None` for the CPU on kernels before 5.13.
     pub full: Option<Duration>,
 }
 
-/// The control group that this process lives in: in a container, the container's.
+/// The control group of this process; in a container, the group of the container.
 ///
-/// `None` if that is the whole machine's, or none can be read. Figures of the group include every process in it, this
-/// one as well; whether that is what a tree costs is for the caller to know.
+/// `None` if it is the root group, or if no group can be read. The figures of the group include every process in it,
+/// this one as well, so they are the cost of a process tree only if the group contains just this tree.
 pub fn own_cgroup() -> Option<Cgroup> {
-    Cgroup::found(&find::Hierarchies::of_self()?)
+    Cgroup::in_hierarchies(&find::Hierarchies::of_self()?)
 }
 
 impl Cgroup {
     pub(crate) fn of(pid: i32) -> Option<Cgroup> {
-        Cgroup::found(&find::Hierarchies::of(pid)?)
+        Cgroup::in_hierarchies(&find::Hierarchies::of(pid)?)
     }
 
-    fn found(hierarchies: &find::Hierarchies) -> Option<Cgroup> {
+    fn in_hierarchies(hierarchies: &find::Hierarchies) -> Option<Cgroup> {
         let cgroup = Cgroup {
             cpu: hierarchies.directory("cpuacct"),
             memory: hierarchies.directory("memory"),
             pids: hierarchies.directory("pids"),
             unified: hierarchies.unified(),
         };
-        let nothing = Cgroup { cpu: None, memory: None, pids: None, unified: None };
-        (cgroup != nothing).then_some(cgroup)
+        let none = Cgroup { cpu: None, memory: None, pids: None, unified: None };
+        (cgroup != none).then_some(cgroup)
     }
 
-    /// The CPU that all processes, living and gone, have used in the group: to the microsecond in version 2, to the
-    /// nanosecond in version 1.
+    /// The CPU time that all processes of the group, live and dead, have used in it: to the microsecond in version 2,
+    /// to the nanosecond in version 1.
     pub fn cpu(&self) -> Option<Duration> {
         match self.cpu.as_ref()? {
-            Directory::V1(path) => Some(Duration::from_nanos(value(&path.join("cpuacct.usage"))?)),
+            Directory::V1(path) => Some(Duration::from_nanos(read_number(&path.join("cpuacct.usage"))?)),
             Directory::V2(path) => {
                 let stat = std::fs::read_to_string(path.join("cpu.stat")).ok()?;
                 let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
@@ -84,40 +84,41 @@ impl Cgroup {
         }
     }
 
-    /// The memory charged to the group now, in bytes: its processes' own, the page cache that they filled, and the
-    /// kernel's for them.
+    /// The memory charged to the group now, in bytes: that of its processes, the page cache that they filled, and the
+    /// kernel memory that serves them.
     pub fn memory_current(&self) -> Option<u64> {
         match self.memory.as_ref()? {
-            Directory::V1(path) => value(&path.join("memory.usage_in_bytes")),
-            Directory::V2(path) => value(&path.join("memory.current")),
+            Directory::V1(path) => read_number(&path.join("memory.usage_in_bytes")),
+            Directory::V2(path) => read_number(&path.join("memory.current")),
         }
     }
 
-    /// The most that [`Cgroup::memory_current`] has been. Version 2 tells it since Linux 5.19.
+    /// The highest value that [`Cgroup::memory_current`] has had. Version 2 has it since Linux 5.19.
     pub fn memory_peak(&self) -> Option<u64> {
         match self.memory.as_ref()? {
-            Directory::V1(path) => value(&path.join("memory.max_usage_in_bytes")),
-            Directory::V2(path) => value(&path.join("memory.peak")),
+            Directory::V1(path) => read_number(&path.join("memory.max_usage_in_bytes")),
+            Directory::V2(path) => read_number(&path.join("memory.peak")),
         }
     }
 
     /// Processes and threads in the group now.
     pub fn pids_current(&self) -> Option<u64> {
-        value(&self.pids.as_ref()?.path().join("pids.current"))
+        read_number(&self.pids.as_ref()?.path().join("pids.current"))
     }
 
-    /// The most processes and threads that the group may hold, by its own limit or that of a group above it that is
-    /// visible here; `None` if there is no limit.
+    /// The most processes and threads that the group may hold: the lowest of its own limit and the limits of the groups
+    /// above it that are visible here. `None` if there is no limit.
     pub fn pids_max(&self) -> Option<u64> {
         let limits = self.pids.as_ref()?.path().ancestors().map(|path| path.join("pids.max"));
-        limits.take_while(|path| path.exists()).filter_map(|path| value(&path)).min()
+        limits.take_while(|path| path.exists()).filter_map(|path| read_number(&path)).min()
     }
 
-    /// The group's pressure figures in version 2; the machine's where the group has none.
+    /// The pressure figures of the group, in version 2; those of the machine where the group has none.
     pub fn pressure(&self) -> Pressure {
-        let own =
+        let of_group =
             self.unified.as_deref().map(|path| Pressure::read("cgroup", |name| path.join(format!("{name}.pressure"))));
-        own.filter(|own| own.cpu.or(own.memory).or(own.io).is_some()).unwrap_or_else(Pressure::of_machine)
+        let has_any = |pressure: &Pressure| pressure.cpu.or(pressure.memory).or(pressure.io).is_some();
+        of_group.filter(has_any).unwrap_or_else(Pressure::of_machine)
     }
 }
 
@@ -150,17 +151,18 @@ impl Directory {
         }
     }
 
-    /// Whether the group's processes are the tree's, all of them and no others.
+    /// Whether the processes of the group are exactly those of the tree.
     pub fn is_exclusive_to(&self, members: &Members, files: &mut Files) -> bool {
-        let Some(inside) = processes_in(self.path()) else { return false };
-        let of_tree: HashSet<i32> = members.known().map(|member| member.pid).collect();
-        // Both lists age while they are read: who is in only one is asked again.
-        of_tree.difference(&inside).all(|pid| find::Hierarchies::of(*pid).is_none_or(|own| own.are_within(self.path())))
-            && inside.difference(&of_tree).all(|pid| descends_from(files, *pid, members.root().pid))
+        let Some(in_group) = processes_in(self.path()) else { return false };
+        let in_tree: HashSet<i32> = members.examined().map(|member| member.pid).collect();
+        let is_in_group = |pid: &i32| find::Hierarchies::of(*pid).is_none_or(|groups| groups.are_within(self.path()));
+        // Processes start and exit while the two lists are read, so a pid that is in only one of them is checked again.
+        in_tree.difference(&in_group).all(is_in_group)
+            && in_group.difference(&in_tree).all(|pid| descends_from(files, *pid, members.root().pid))
     }
 }
 
-/// The processes of a group and of all groups below it.
+/// The processes in a group and in all groups below it.
 fn processes_in(group: &Path) -> Option<HashSet<i32>> {
     let listed = std::fs::read_to_string(group.join("cgroup.procs")).ok()?;
     let mut pids: HashSet<i32> = listed.lines().filter_map(|pid| pid.parse().ok()).collect();
@@ -172,8 +174,8 @@ fn processes_in(group: &Path) -> Option<HashSet<i32>> {
     Some(pids)
 }
 
-/// A file's one number; `None` of "max".
-fn value(path: &Path) -> Option<u64> {
+/// The number in a file that holds a single one; `None` if it holds "max".
+fn read_number(path: &Path) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pressure_is_read_with_and_without_full() {
+    fn pressure_is_parsed_with_and_without_a_full_line() {
         let both = "some avg10=0.10 avg60=0.23 avg300=0.08 total=9403349\nfull avg10=0.00 total=7\n";
         let stall = Stall::parse(both).unwrap();
         assert_eq!((stall.some, stall.full), (Duration::from_micros(9_403_349), Some(Duration::from_micros(7))));
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_limit_of_the_groups_above_holds() {
+    fn the_lowest_limit_of_the_groups_above_applies() {
         let top = std::env::temp_dir().join(format!("process-tree-limits-{}", std::process::id()));
         let group = top.join("middle/group");
         std::fs::create_dir_all(&group).unwrap();

@@ -1,4 +1,4 @@
-//! The files of `/proc/PID`, read into one buffer that is used again and again.
+//! Reads and parses the files of `/proc/PID`, with one buffer for all of them.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crate::switches::Switches;
 
-/// Reads small files of /proc without allocating for each.
+/// Reads small files of /proc without allocating memory for each.
 #[derive(Debug)]
 pub(crate) struct Files {
     path: String,
     bytes: Vec<u8>,
 }
 
-/// What this crate uses of `/proc/PID/stat`, proc_pid_stat(5). Times are in clock ticks.
+/// The fields of `/proc/PID/stat` that this crate uses: proc_pid_stat(5). Times are in clock ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub zombie: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Stat {
     pub reaped_user: u64,
     pub reaped_system: u64,
     pub threads: u64,
-    /// In ticks since boot; with the pid it names a process, as pids are used again.
+    /// In ticks since boot. Pids are reused, so only the pid and the start time together identify a process.
     pub started: u64,
 }
 
@@ -44,25 +44,25 @@ impl Files {
         parse_stat(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not understood"))
     }
 
-    /// The thread ids of a process, the first thread's first.
+    /// The thread ids of a process; the main thread comes first.
     pub fn threads(&mut self, pid: i32) -> io::Result<Vec<i32>> {
-        Ok(numbers_in(self.path(format_args!("/proc/{pid}/task")))?.collect())
+        Ok(numeric_names_in(self.path(format_args!("/proc/{pid}/task")))?.collect())
     }
 
-    /// Appends the children that this thread has.
+    /// Appends the children of this thread to `pids`.
     pub fn children(&mut self, pid: i32, tid: i32, pids: &mut Vec<i32>) -> io::Result<()> {
         let bytes = self.read(format_args!("/proc/{pid}/task/{tid}/children"))?;
         pids.extend(bytes.split(|b| *b == b' ').filter_map(number).map(|pid| pid as i32));
         Ok(())
     }
 
-    /// The process's proportional set size in bytes: a page that N processes share counts 1/N in each.
+    /// The proportional set size of the process in bytes: a page that N processes share counts 1/N in each.
     pub fn pss(&mut self, pid: i32) -> io::Result<u64> {
         let bytes = self.read(format_args!("/proc/{pid}/smaps_rollup"))?;
         Ok(field(bytes, "Pss:").unwrap_or(0) * 1024)
     }
 
-    /// The greatest resident set that the process has had, in bytes.
+    /// The peak resident set size of the process, in bytes.
     pub fn peak_rss(&mut self, pid: i32) -> io::Result<u64> {
         let bytes = self.read(format_args!("/proc/{pid}/status"))?;
         Ok(field(bytes, "VmHWM:").unwrap_or(0) * 1024)
@@ -80,8 +80,8 @@ impl Files {
     /// How many descriptors the process has open.
     pub fn open_fds(&mut self, pid: i32) -> io::Result<u64> {
         let path = self.path(format_args!("/proc/{pid}/fd"));
-        // Since Linux 6.2 the directory's size is the number of its entries. proc_pid_fd(5) says nothing of it, and
-        // to list ten thousand of them takes milliseconds.
+        // Since Linux 6.2 the size of this directory is the number of its entries, which proc_pid_fd(5) does not
+        // mention. To list ten thousand entries takes milliseconds.
         match std::fs::metadata(path)?.st_size() {
             0 => Ok(std::fs::read_dir(path)?.count() as u64),
             entries => Ok(entries),
@@ -90,11 +90,12 @@ impl Files {
 
     fn path(&mut self, path: std::fmt::Arguments<'_>) -> &str {
         self.path.clear();
-        self.path.write_fmt(path).expect("a String takes what is written to it");
+        self.path.write_fmt(path).expect("writing to a String does not fail");
         &self.path
     }
 
-    /// Reads a whole file. `std`'s own way asks for its size and position first; these files have neither.
+    /// Reads a whole file. `std::fs::read` would first ask for the size and the position, which these files do not
+    /// have.
     fn read(&mut self, path: std::fmt::Arguments<'_>) -> io::Result<&[u8]> {
         let mut file = File::open(self.path(path))?;
         let mut len = 0;
@@ -113,23 +114,23 @@ impl Files {
 }
 
 /// The entries of a directory whose names are numbers.
-pub(crate) fn numbers_in(directory: &str) -> io::Result<impl Iterator<Item = i32> + use<>> {
+pub(crate) fn numeric_names_in(directory: &str) -> io::Result<impl Iterator<Item = i32> + use<>> {
     Ok(std::fs::read_dir(directory)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
-/// True of the errors by which /proc says that a process or thread is no more.
+/// Whether /proc means by this error that the process or thread no longer exists.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT))
 }
 
-/// A count of clock ticks as time. proc_pid_stat(5)
+/// Converts clock ticks to time: proc_pid_stat(5).
 pub(crate) fn ticks(count: u64) -> Duration {
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
     Duration::from_nanos(count * (1_000_000_000 / per_second))
 }
 
 fn parse_stat(line: &[u8]) -> Option<Stat> {
-    // The second field is the command's name in parentheses, and may itself hold spaces and parentheses.
+    // The second field is the name of the command in parentheses. It may contain spaces and parentheses.
     let name_end = line.iter().rposition(|b| *b == b')')?;
     let fields: Vec<&[u8]> = line.get(name_end + 2..)?.split(|b| *b == b' ').take(20).collect();
     let at = |number_in_manual: usize| fields.get(number_in_manual - 3).and_then(|field| number(field));
@@ -149,12 +150,12 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     })
 }
 
-/// The number after `name` at the start of a line.
+/// The number in the line that begins with `name`.
 fn field(text: &[u8], name: &str) -> Option<u64> {
     text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(name.as_bytes())).and_then(number)
 }
 
-/// The first number in some bytes that are otherwise blank or a unit.
+/// The number at the start of the bytes, after white space and before a unit.
 fn number(bytes: &[u8]) -> Option<u64> {
     let digits = bytes.trim_ascii_start();
     let end = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_may_be_named_like_the_rest_of_the_line() {
+    fn a_command_name_may_contain_parentheses_and_look_like_other_fields() {
         let line = b"7 (a) Z 9 (b)) S 3 7 7 0 -1 4194304 10 11 12 13 14 15 16 17 20 0 5 0 22 1000 100\n";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.zombie, stat.ppid, stat.minor_faults, stat.reaped_major_faults), (false, 3, 10, 13));
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_stat_is_not_understood() {
+    fn a_truncated_stat_line_is_rejected() {
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b"7 (sh)"), None);
         assert_eq!(parse_stat(b"7 (sh) S 3 7 7"), None);
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_files_are_read() {
+    fn the_files_of_this_process_can_be_read() {
         let pid = std::process::id() as i32;
         let mut files = Files::new();
         assert!(files.stat(pid).unwrap().threads >= 1);

@@ -1,22 +1,21 @@
-//! What a process tree costs: CPU, memory, processes, threads, descriptors, context switches and page faults of one
-//! process and everything below it.
+//! What a process tree costs: CPU, memory, processes, threads, descriptors, context switches and page faults of a
+//! process and all its descendants.
 //!
-//! [`Tree::sample`] walks the tree in `/proc` and answers with a [`Sample`], in which every figure is a total over the
-//! tree:
+//! [`Tree::sample`] walks the tree in `/proc` and returns a [`Sample`], in which every figure is a total over the tree:
 //!
 //! ```
 //! let mut tree = process_tree::Tree::new(nix::unistd::getpid());
 //! let before = tree.sample()?;
-//! // ... the work to be charged ...
+//! // ... the work to be measured ...
 //! let after = tree.sample()?;
 //! println!("{:?} on the CPU, {:?} bytes", after.cpu - before.cpu, after.memory_bytes);
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Counters (CPU, switches, faults) never go backwards. Where the kernel tells less than the truth, the figure is too
-//! low and never too high; each field says by how much. Where it tells nothing, the figure is `None`, not 0.
+//! Counters (CPU, switches, faults) never go backwards. Where the kernel does not report everything, the figure is too
+//! low and never too high; each field says by how much. Where the kernel reports nothing, the figure is `None`, not 0.
 //!
-//! [`own_cgroup`] gives the figures of the control group that the calling process lives in, which in a container is
+//! [`own_cgroup`] reads the figures of the control group of the calling process, which in a container is the group of
 //! the whole container. [`raise_open_file_limit`] and [`max_processes`] are about the limits that a server meets.
 
 mod cgroup;

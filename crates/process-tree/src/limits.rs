@@ -1,4 +1,4 @@
-//! The limits that a server meets first.
+//! The limits on open files and on processes, which a server reaches before others.
 
 use std::io;
 
@@ -6,12 +6,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::cgroup::own_cgroup;
 
-/// How many processes and threads there may be, and what says so.
+/// How many processes and threads there may be, and which limit says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessLimit {
-    /// Processes and threads together, those included that run already.
+    /// Processes and threads together, including those that already exist.
     pub limit: u64,
-    /// The name of the limit, as an administrator knows it.
+    /// The name of the limit as an administrator knows it.
     pub what: &'static str,
 }
 
@@ -28,10 +28,10 @@ pub fn raise_open_file_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-/// The least of the limits on processes that hold for this one; `None` if none can be read.
+/// The lowest of the limits on processes that apply to this process; `None` if none can be read.
 ///
-/// Each counts among its own: `RLIMIT_NPROC` the user's (and does not bind root, getrlimit(2)), `pids.max` the control
-/// group's, the other two the machine's. All of them count threads, too.
+/// `RLIMIT_NPROC` counts the processes of the user (and does not apply to root: getrlimit(2)), `pids.max` those of the
+/// control group, and the other two those of the machine. All of them count threads, too.
 pub fn max_processes() -> Option<ProcessLimit> {
     let of_user = match getrlimit(Resource::RLIMIT_NPROC) {
         Ok((soft, _)) if !nix::unistd::getuid().is_root() && soft != libc::RLIM_INFINITY => Some(soft),
@@ -63,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn the_least_limit_is_named() {
-        let least = max_processes().unwrap();
-        assert!(least.limit > 0);
-        assert!(least.limit <= sysctl("pid_max").unwrap());
-        assert!(!least.what.is_empty());
+    fn the_lowest_limit_is_named() {
+        let lowest = max_processes().unwrap();
+        assert!(lowest.limit > 0);
+        assert!(lowest.limit <= sysctl("pid_max").unwrap());
+        assert!(!lowest.what.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Who is in the tree, and what CPU each has used.
+//! Finds the processes of a tree, and how much CPU each of them has used.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -8,25 +8,26 @@ use std::time::{Duration, Instant};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-use crate::files::{Files, Stat, is_gone, numbers_in};
-use crate::spread::{AT_LEAST, evenly, scaled};
+use crate::files::{Files, Stat, is_gone, numeric_names_in};
+use crate::spread::{MIN_SAMPLE, evenly_spread, scaled};
 
 /// The processes of a tree.
 #[derive(Debug)]
 pub(crate) struct Members {
-    /// The root alone, then its children, then theirs, and so on.
+    /// The root alone, then its children, then their children, and so on.
     pub generations: Vec<Generation>,
-    /// Own CPU of all, to the nanosecond, without that of the children which they have reaped.
+    /// The CPU time of all members, to the nanosecond, without that of the children that they have reaped.
     pub cpu: Duration,
 }
 
-/// Processes equally far from the root. Within a generation some can stand for all: across, they are seldom alike.
+/// The processes at one distance from the root. Processes of one generation are usually alike, so some of them can
+/// stand for all; processes of different generations seldom are.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    /// Those of whom all is known.
-    pub known: Vec<Member>,
-    /// How many there are besides, of whom only the CPU is known.
-    pub others: usize,
+    /// The members whose `stat` and children were read.
+    pub examined: Vec<Member>,
+    /// The number of the other members, of which only the CPU clock was read.
+    pub unexamined: usize,
 }
 
 /// A process of the tree.
@@ -38,70 +39,75 @@ pub(crate) struct Member {
     pub tids: Vec<i32>,
 }
 
-/// How a process's children are found.
+/// How the children of a process are found.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Lineage {
+pub(crate) enum ChildSearch {
     /// In `/proc/PID/task/TID/children`.
-    Listed,
-    /// By the parent that each process on the machine names, for kernels without CONFIG_PROC_CHILDREN.
-    Scanned,
+    ChildrenFiles,
+    /// By the parent of each process on the machine, for kernels without CONFIG_PROC_CHILDREN.
+    ParentScan,
 }
 
-impl Lineage {
-    pub fn of_this_kernel() -> Lineage {
-        if Path::new("/proc/thread-self/children").exists() { Lineage::Listed } else { Lineage::Scanned }
+impl ChildSearch {
+    pub fn of_this_kernel() -> ChildSearch {
+        match Path::new("/proc/thread-self/children").exists() {
+            true => ChildSearch::ChildrenFiles,
+            false => ChildSearch::ParentScan,
+        }
     }
 }
 
 impl Members {
-    /// The root and all its descendants.
+    /// Finds the root and all its descendants.
     ///
-    /// From the deadline on, the rest of a generation is taken to be without children, and only its CPU is read, if
-    /// those of it that have been seen are so and have reaped none; they are chosen evenly. Of a process with many
-    /// threads, likewise, only some are then asked for children.
+    /// When the deadline has passed, and the members of a generation that were examined so far have no children and
+    /// have reaped none, the rest of that generation is assumed to have none either: only their CPU clocks are read.
+    /// The examined ones are spread evenly over the generation. In the same way, only some threads of a process with
+    /// many threads are then asked for children.
     ///
-    /// All `stat` files are read before all CPU clocks, and that keeps a child from being counted twice. Its CPU moves
-    /// to the parent's reaped figures, which are in the parent's `stat`, when the parent waits for it; from then on its
-    /// clock cannot be read. So if its clock can be read, no `stat` had it in its reaped figures, whatever the order of
-    /// the walk and whoever inherits it. If it cannot, the child is left out: perhaps missed this time, but counted
-    /// once, in its parent's figures, the next time.
+    /// All `stat` files are read before all CPU clocks, which keeps a child from being counted twice. When the parent
+    /// waits for the child, the child's CPU time moves to the parent's reaped figures, which are in the parent's
+    /// `stat`; from then on the child's clock cannot be read. So if the clock can be read, no `stat` that was read
+    /// before contained the child in its reaped figures, whatever the order of the walk and whichever process inherits
+    /// the child. If the clock cannot be read, the child is left out: it may be missed in this sample, but the next one
+    /// counts it once, in its parent's figures.
     ///
     /// # Errors
     ///
-    /// NotFound if the root is gone; a descendant that vanishes is left out.
-    pub fn find(lineage: Lineage, files: &mut Files, root: Pid, deadline: Instant) -> io::Result<Members> {
+    /// NotFound if the root does not exist; a descendant that vanishes is left out.
+    pub fn find(search: ChildSearch, files: &mut Files, root: Pid, deadline: Instant) -> io::Result<Members> {
         let root = root.as_raw();
-        let census = match lineage {
-            Lineage::Listed => None,
-            Lineage::Scanned => Some(Census::take(files)?),
+        let by_parent = match search {
+            ChildSearch::ChildrenFiles => None,
+            ChildSearch::ParentScan => Some(ChildrenByParent::scan(files)?),
         };
         let mut generations: Vec<(Vec<Member>, Vec<i32>)> = Vec::new();
         let mut seen = HashSet::from([root]);
         let mut generation = vec![root];
         while !generation.is_empty() {
-            let (mut known, mut unread, mut children) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut examined, mut unexamined, mut children) = (Vec::new(), Vec::new(), Vec::new());
             let mut is_childless = true;
-            for (visited, index) in evenly(generation.len()).enumerate() {
+            for (visited, index) in evenly_spread(generation.len()).enumerate() {
                 let pid = generation[index];
-                if visited >= AT_LEAST && is_childless && Instant::now() >= deadline {
-                    unread.extend(evenly(generation.len()).skip(visited).map(|index| generation[index]));
+                if visited >= MIN_SAMPLE && is_childless && Instant::now() >= deadline {
+                    unexamined.extend(evenly_spread(generation.len()).skip(visited).map(|index| generation[index]));
                     break;
                 }
-                let member = match &census {
-                    Some(census) => census.look(files, pid, &mut children),
-                    None => look(files, pid, &mut children, deadline),
+                let member = match &by_parent {
+                    Some(by_parent) => by_parent.examine(files, pid, &mut children),
+                    None => examine(files, pid, &mut children, deadline),
                 };
                 match member {
                     Ok(member) => {
                         is_childless &= children.is_empty() && member.stat.reaped_minor_faults == 0;
-                        known.push(member);
+                        examined.push(member);
                     }
                     Err(error) if is_gone(&error) => {}
                     Err(error) => return Err(error),
                 }
             }
-            generations.push((known, unread));
-            // One that passes from a thread to another while we read them is listed twice.
+            generations.push((examined, unexamined));
+            // A child is listed twice if it moves from one thread to another between the reading of their lists.
             children.retain(|pid| seen.insert(*pid));
             generation = children;
         }
@@ -110,72 +116,72 @@ impl Members {
         let mut is_alive = |pid| own_cpu(pid).map(|own| cpu += own).is_some();
         let mut generations: Vec<Generation> = generations
             .into_iter()
-            .map(|(mut known, mut unread)| {
-                known.retain(|member| is_alive(member.pid));
-                unread.retain(|pid| is_alive(*pid));
-                Generation { known, others: unread.len() }
+            .map(|(mut examined, mut unexamined)| {
+                examined.retain(|member| is_alive(member.pid));
+                unexamined.retain(|pid| is_alive(*pid));
+                Generation { examined, unexamined: unexamined.len() }
             })
             .collect();
-        generations.retain(|generation| !generation.known.is_empty());
+        generations.retain(|generation| !generation.examined.is_empty());
         let members = Members { generations, cpu };
-        if members.known().next().is_none_or(|first| first.pid != root) {
+        if members.examined().next().is_none_or(|first| first.pid != root) {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("process {root} is gone")));
         }
         Ok(members)
     }
 
-    /// Those of whom all is known, the root first.
-    pub fn known(&self) -> impl Iterator<Item = &Member> {
-        self.generations.iter().flat_map(|generation| &generation.known)
+    /// The examined members of all generations, the root first.
+    pub fn examined(&self) -> impl Iterator<Item = &Member> {
+        self.generations.iter().flat_map(|generation| &generation.examined)
     }
 
     /// The root.
     pub fn root(&self) -> &Member {
-        &self.generations[0].known[0]
+        &self.generations[0].examined[0]
     }
 
-    /// The number of all.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.generations.iter().map(Generation::len).sum()
     }
 
-    /// Whether all are known.
+    /// Whether all members were examined.
     pub fn is_complete(&self) -> bool {
-        self.generations.iter().all(|generation| generation.others == 0)
+        self.generations.iter().all(|generation| generation.unexamined == 0)
     }
 
-    /// The total of a figure over all; those known of a generation stand for the others.
+    /// The total of a figure over all members; the examined members of a generation stand for its others.
     pub fn sum(&self, figure: impl Fn(&Stat) -> u64) -> u64 {
         let in_generation = |generation: &Generation| {
-            let known = generation.known.iter().map(|member| figure(&member.stat)).sum();
-            scaled(known, generation.known.len(), generation.len())
+            let sum = generation.examined.iter().map(|member| figure(&member.stat)).sum();
+            scaled(sum, generation.examined.len(), generation.len())
         };
         self.generations.iter().map(in_generation).sum()
     }
 }
 
 impl Generation {
-    /// The number of all.
+    /// The number of members.
     pub fn len(&self) -> usize {
-        self.known.len() + self.others
+        self.examined.len() + self.unexamined
     }
 }
 
-/// The CPU that the process's own threads have used; `None` if it is gone. A zombie still has its clock.
+/// The CPU time that the threads of the process have used; `None` if it does not exist. A zombie still has its clock.
 fn own_cpu(pid: i32) -> Option<Duration> {
     Some(ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).ok()?.now().ok()?.into())
 }
 
-/// Reads a process's `stat` and appends its children.
-fn look(files: &mut Files, pid: i32, children: &mut Vec<i32>, deadline: Instant) -> io::Result<Member> {
+/// Reads the `stat` of a process and appends its children.
+fn examine(files: &mut Files, pid: i32, children: &mut Vec<i32>, deadline: Instant) -> io::Result<Member> {
     let member = Member::read(files, pid)?;
     let tids = member.all_tids();
-    for (visited, index) in evenly(tids.len()).enumerate() {
-        if visited >= AT_LEAST && Instant::now() >= deadline {
+    for (visited, index) in evenly_spread(tids.len()).enumerate() {
+        if visited >= MIN_SAMPLE && Instant::now() >= deadline {
             break;
         }
         match files.children(pid, tids[index], children) {
-            // A thread that ends leaves its children to another.
+            // The children of a thread that ends move to another thread.
             Err(error) if !is_gone(&error) => return Err(error),
             _ => {}
         }
@@ -190,38 +196,36 @@ impl Member {
         Ok(Member { pid, stat, tids })
     }
 
-    /// The ids of its threads, in any case at least one.
+    /// The ids of its threads, of which there is at least one.
     pub fn all_tids(&self) -> &[i32] {
         if self.tids.is_empty() { std::slice::from_ref(&self.pid) } else { &self.tids }
     }
 }
 
-/// Every process on the machine by its parent.
-struct Census {
-    children: HashMap<i32, Vec<i32>>,
-}
+/// Every process on the machine, grouped by its parent.
+struct ChildrenByParent(HashMap<i32, Vec<i32>>);
 
-impl Census {
-    fn take(files: &mut Files) -> io::Result<Census> {
+impl ChildrenByParent {
+    fn scan(files: &mut Files) -> io::Result<ChildrenByParent> {
         let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for pid in numbers_in("/proc")? {
+        for pid in numeric_names_in("/proc")? {
             if let Ok(stat) = files.stat(pid) {
                 children.entry(stat.ppid).or_default().push(pid);
             }
         }
-        Ok(Census { children })
+        Ok(ChildrenByParent(children))
     }
 
-    fn look(&self, files: &mut Files, pid: i32, children: &mut Vec<i32>) -> io::Result<Member> {
-        children.extend(self.children.get(&pid).into_iter().flatten());
+    fn examine(&self, files: &mut Files, pid: i32, children: &mut Vec<i32>) -> io::Result<Member> {
+        children.extend(self.0.get(&pid).into_iter().flatten());
         Member::read(files, pid)
     }
 }
 
-/// Whether a process descends from `root` or is it; true of one that vanishes while we look.
+/// Whether a process is `root` or descends from it. True, too, if the process vanishes while this is checked.
 pub(crate) fn descends_from(files: &mut Files, mut pid: i32, root: i32) -> bool {
     while pid != root {
-        // Process 0 is the parent of init and, in a pid namespace, of whatever came from outside.
+        // Pid 0 is the parent of init and, in a pid namespace, of every process that was started from outside.
         if pid <= 0 {
             return false;
         }
@@ -239,15 +243,15 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn the_scan_finds_whom_the_lists_name() {
+    fn a_child_is_found_by_the_children_files_and_by_the_scan() {
         let me = nix::unistd::getpid();
-        // It lives until its standard input ends.
+        // `cat` runs until its standard input is closed.
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let mut files = Files::new();
-        for lineage in [Lineage::Listed, Lineage::Scanned] {
-            let members = Members::find(lineage, &mut files, me, Instant::now()).unwrap();
+        for search in [ChildSearch::ChildrenFiles, ChildSearch::ParentScan] {
+            let members = Members::find(search, &mut files, me, Instant::now()).unwrap();
             assert_eq!(members.root().pid, me.as_raw());
-            assert!(members.known().any(|member| member.pid == child.id() as i32), "{lineage:?}: {members:?}");
+            assert!(members.examined().any(|member| member.pid == child.id() as i32), "{search:?}: {members:?}");
         }
         assert!(descends_from(&mut files, child.id() as i32, me.as_raw()));
         assert!(!descends_from(&mut files, nix::unistd::getppid().as_raw(), me.as_raw()));

@@ -1,4 +1,4 @@
-//! The figures that are dear to read: memory, descriptors and context switches, within a budget.
+//! Reads the figures that are expensive to read (memory, descriptors and context switches), within a budget of time.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use crate::files::Files;
 use crate::members::{Generation, Member, Members};
-use crate::spread::{AT_LEAST, evenly, scaled};
+use crate::spread::{MIN_SAMPLE, evenly_spread, scaled};
 use crate::switches::Switches;
 
-/// Totals over the tree; `None` of what this process may not read.
+/// Totals over the tree; `None` for a figure that this process has no permission to read.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     pub pss: Option<u64>,
@@ -17,13 +17,13 @@ pub(crate) struct Probe {
     pub switches: Option<Switches>,
     /// The switches of each thread that was read, by thread id.
     pub by_thread: HashMap<i32, Switches>,
-    /// Whether all members were read, so that memory and descriptors are no estimates.
+    /// Whether all members were read. If not, memory and descriptors are estimates.
     pub has_all_members: bool,
-    /// Whether all threads of all members were read, so that switches are no estimates.
+    /// Whether all threads of all the members that were read were read. If not, the switches are an estimate.
     pub has_all_threads: bool,
 }
 
-/// The figures of one process, or the sum over some.
+/// The figures of one process, or the sums over several.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     pss: Option<u64>,
@@ -32,24 +32,25 @@ struct Reading {
 }
 
 impl Probe {
-    /// Reads as many of each generation as there is time for until the deadline.
+    /// Reads as many members of each generation as the time until the deadline allows.
     ///
-    /// Those stand for the rest: they are chosen evenly, and the same ones at each sample of an unchanged tree. The
-    /// small generations come first, as theirs are few and unlike the crowd.
+    /// The members that were read stand for the rest of their generation. They are spread evenly over it, and are the
+    /// same ones in each sample of an unchanged tree. Small generations come first: they have few members, which seldom
+    /// resemble those of the large ones.
     pub fn read(files: &mut Files, members: &Members, deadline: Instant) -> Probe {
-        let mut total = Reading::NOTHING;
+        let mut total = Reading::ZERO;
         let mut probe = Probe { has_all_members: members.is_complete(), has_all_threads: true, ..Probe::default() };
         let mut generations: Vec<&Generation> = members.generations.iter().collect();
         generations.sort_by_key(|generation| generation.len());
         for generation in generations {
-            let mut sum = Reading::NOTHING;
+            let mut sum = Reading::ZERO;
             let mut visited = 0;
-            for index in evenly(generation.known.len()) {
-                if visited >= AT_LEAST && Instant::now() >= deadline {
+            for index in evenly_spread(generation.examined.len()) {
+                if visited >= MIN_SAMPLE && Instant::now() >= deadline {
                     probe.has_all_members = false;
                     break;
                 }
-                sum = sum.plus(probe.read_member(files, &generation.known[index], deadline));
+                sum = sum.plus(probe.read_member(files, &generation.examined[index], deadline));
                 visited += 1;
             }
             total = total.plus(sum.scaled(visited, generation.len()));
@@ -63,10 +64,10 @@ impl Probe {
             false => (unless_forbidden(files.pss(member.pid)), unless_forbidden(files.open_fds(member.pid))),
         };
         let tids = member.all_tids();
-        let mut switches = Reading::NOTHING.switches;
+        let mut switches = Reading::ZERO.switches;
         let mut visited = 0;
-        for index in evenly(tids.len()) {
-            if visited >= AT_LEAST && Instant::now() >= deadline {
+        for index in evenly_spread(tids.len()) {
+            if visited >= MIN_SAMPLE && Instant::now() >= deadline {
                 self.has_all_threads = false;
                 break;
             }
@@ -82,7 +83,7 @@ impl Probe {
 }
 
 impl Reading {
-    const NOTHING: Reading =
+    const ZERO: Reading =
         Reading { pss: Some(0), open_fds: Some(0), switches: Some(Switches { voluntary: 0, involuntary: 0 }) };
 
     fn plus(self, other: Reading) -> Reading {
@@ -93,7 +94,7 @@ impl Reading {
         }
     }
 
-    /// What `all` have if this is what `some` of them have.
+    /// Extrapolates the sum over `some` processes to `all` of them.
     fn scaled(self, some: usize, all: usize) -> Reading {
         Reading {
             pss: self.pss.map(|sum| scaled(sum, some, all)),
@@ -103,7 +104,8 @@ impl Reading {
     }
 }
 
-/// A process that vanishes uses nothing; one that may not be read uses nobody knows what.
+/// A process that has vanished uses nothing, so its figure is zero. If this process has no permission to read the
+/// figure, it is unknown: `None`.
 fn unless_forbidden<T: Default>(figure: io::Result<T>) -> Option<T> {
     match figure {
         Ok(figure) => Some(figure),
@@ -117,9 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_not_be_read_is_not_nothing() {
-        let unknown = Reading { pss: None, ..Reading::NOTHING };
-        let sum = unknown.plus(Reading { pss: Some(1), open_fds: Some(3), ..Reading::NOTHING }).scaled(2, 10);
+    fn a_sum_with_an_unreadable_figure_is_unknown() {
+        let unknown = Reading { pss: None, ..Reading::ZERO };
+        let sum = unknown.plus(Reading { pss: Some(1), open_fds: Some(3), ..Reading::ZERO }).scaled(2, 10);
         assert_eq!((sum.pss, sum.open_fds), (None, Some(15)));
     }
 }

@@ -1,10 +1,11 @@
-//! Choosing some to stand for all.
+//! Chooses some items that stand for all, and extrapolates from them.
 
-/// So many are read of what is to be judged by some, whatever the budget: fewer cannot stand for the others.
-pub(crate) const AT_LEAST: usize = 16;
+/// At least so many items are read, whatever the budget: fewer could not stand for the others.
+pub(crate) const MIN_SAMPLE: usize = 16;
 
-/// All indices below `n`, in an order of which every beginning is spread evenly. The steps are the golden section of `n`.
-pub(crate) fn evenly(n: usize) -> impl Iterator<Item = usize> {
+/// All indices below `n`, in an order in which the first k are spread evenly for every k. The step from one index to
+/// the next is the golden section of `n`.
+pub(crate) fn evenly_spread(n: usize) -> impl Iterator<Item = usize> {
     let mut step = (n as f64 * 0.618) as usize;
     while step > 1 && greatest_common_divisor(n, step) != 1 {
         step += 1;
@@ -17,7 +18,7 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// The sum over `all` when that over `some` of them is `sum`.
+/// Extrapolates `sum`, the sum over `some` items, to `all` of them.
 pub(crate) fn scaled(sum: u64, some: usize, all: usize) -> u64 {
     (u128::from(sum) * all as u128 / some.max(1) as u128) as u64
 }
@@ -29,16 +30,16 @@ mod tests {
     #[test]
     fn every_index_comes_once() {
         for n in 0..200 {
-            let mut indices: Vec<usize> = evenly(n).collect();
+            let mut indices: Vec<usize> = evenly_spread(n).collect();
             indices.sort_unstable();
             assert!(indices.into_iter().eq(0..n), "{n}");
         }
     }
 
     #[test]
-    fn a_beginning_is_spread_evenly() {
+    fn the_first_indices_are_spread_evenly() {
         for n in [100, 500, 2000, 2048] {
-            let in_each_quarter = evenly(n).take(16).fold([0; 4], |mut quarters, index| {
+            let in_each_quarter = evenly_spread(n).take(16).fold([0; 4], |mut quarters, index| {
                 quarters[4 * index / n] += 1;
                 quarters
             });

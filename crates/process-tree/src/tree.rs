@@ -1,4 +1,4 @@
-//! The tree and its counters.
+//! Samples a tree, and keeps its counters from one sample to the next.
 
 use std::collections::HashSet;
 use std::io;
@@ -8,62 +8,65 @@ use nix::unistd::Pid;
 
 use crate::cgroup::{Cgroup, Directory};
 use crate::files::{Files, ticks};
-use crate::members::{Lineage, Members};
+use crate::members::{ChildSearch, Members};
 use crate::probe::Probe;
 use crate::sample::Sample;
-use crate::switches::Ledger;
+use crate::switches::SwitchTotals;
 
 /// A process and all its living descendants.
 ///
 /// # What a sample costs
 ///
-/// Measured on a virtual machine with Linux 6.18, of small processes with one thread each:
+/// Measured on a virtual machine with Linux 6.18, for small processes with one thread each:
 ///
 /// | what | µs a process |
 /// |---|---|
-/// | to know a process: `stat` 11, `children` 8, its CPU clock 1 | 20 |
-/// | the dear figures: `smaps_rollup` 29, `fd` 5, `status` 17 | 51 |
+/// | to examine a process: `stat` 11, `children` 8, its CPU clock 1 | 20 |
+/// | the expensive figures: `smaps_rollup` 29, `fd` 5, `status` 17 | 51 |
 ///
 /// A process that is large or has many threads costs more: 12 µs for each MiB resident in small pages, 5 µs for the two
 /// mappings of each thread's stack, and 27 µs for the `children` and `status` of each thread.
 ///
-/// So a complete look at 2,000 processes takes 150 ms. A sample keeps to its budget instead: in the first half it gets
-/// to know the processes, in the second it reads what is dear. When time is up, those that it has read stand for the
-/// others of their generation (and threads likewise for the others of their process), except in `cpu`, `live_cpu` and
-/// `processes`, which stay exact: 2 µs a process. At least 16 of each are read whatever the budget, and no process is
-/// read by halves, so 2,000 processes take 5 ms with no budget at all.
+/// So to read everything of 2,000 processes takes 150 ms. A sample keeps to its budget instead: in the first half it
+/// examines the processes, in the second it reads the expensive figures. When the time is up, the processes that it has
+/// read stand for the others of their generation (and threads likewise for the others of their process), except in
+/// `cpu`, `live_cpu` and `processes`, which stay exact: 2 µs a process. At least 16 of each are read whatever the budget,
+/// and all or none of the expensive figures of a process are read, so 2,000 processes take 5 ms with a budget of 0.
 #[derive(Debug)]
 pub struct Tree {
     root: Pid,
     budget: Duration,
     files: Files,
-    lineage: Lineage,
+    search: ChildSearch,
     history: Option<History>,
 }
 
-/// What samples before this one have shown.
+/// What the earlier samples have shown.
 #[derive(Debug)]
 struct History {
-    /// When the root started: with its pid, who it is.
+    /// The start time of the root. Pid and start time together identify a process.
     root_started: u64,
-    /// The tree's own control groups, looked for once: counters from two sources cannot be subtracted.
+    /// The control groups that contain only the tree. They are looked for once, because the difference of two samples
+    /// makes sense only if both are from the same source.
     cpu_group: Option<Cgroup>,
     memory_group: Option<Cgroup>,
     cpu: Duration,
     minor_faults: u64,
     major_faults: u64,
     peak_memory: Option<u64>,
-    switches: Ledger,
-    settled: Option<Settled>,
+    switches: SwitchTotals,
+    /// `None` once a member has exited or has reaped a child, or once not all members were examined.
+    stable: Option<StableTree>,
     /// Whether the tree has only ever been the root.
     is_single: bool,
 }
 
-/// A tree which nobody has left yet.
+/// The state of a tree of which no member has exited or reaped a child so far.
 #[derive(Debug)]
-struct Settled {
+struct StableTree {
+    /// The pid and the start time of each member.
     members: HashSet<(i32, u64)>,
-    /// Page faults of reaped children. None is so short that it has no fault, while its ticks may be none.
+    /// Page faults of reaped children. Every process has some, however short its life, while its clock ticks may be 0.
     reaped_faults: u64,
 }
 
@@ -74,26 +77,26 @@ impl Tree {
             root,
             budget: Duration::from_millis(20),
             files: Files::new(),
-            lineage: Lineage::of_this_kernel(),
+            search: ChildSearch::of_this_kernel(),
             history: None,
         }
     }
 
-    /// Sets how long a sample may take; 20 ms if it is not called.
+    /// Sets how long a sample may take. The default is 20 ms.
     pub fn with_budget(mut self, budget: Duration) -> Tree {
         self.budget = budget;
         self
     }
 
-    /// Takes the figures of the tree as it is now.
+    /// Reads the figures of the tree as it is now.
     ///
     /// # Errors
     ///
-    /// NotFound if the root is gone, or its pid belongs to another process by now; else what prevents /proc from being
-    /// read. Descendants that vanish meanwhile are no error.
+    /// NotFound if the root does not exist, or if its pid now belongs to another process; otherwise an error of reading
+    /// /proc. Descendants that vanish meanwhile cause no error.
     pub fn sample(&mut self) -> io::Result<Sample> {
         let begun = Instant::now();
-        let members = Members::find(self.lineage, &mut self.files, self.root, begun + self.budget / 2)?;
+        let members = Members::find(self.search, &mut self.files, self.root, begun + self.budget / 2)?;
         let root = members.root();
         let reaped_cpu = ticks(members.sum(|stat| stat.reaped_user + stat.reaped_system));
 
@@ -113,12 +116,12 @@ impl Tree {
             history.minor_faults.max(members.sum(|stat| stat.minor_faults + stat.reaped_minor_faults));
         history.major_faults =
             history.major_faults.max(members.sum(|stat| stat.major_faults + stat.reaped_major_faults));
-        let is_settled = history.settle(&members);
+        let is_stable = history.check_stable(&members);
 
         let probe = Probe::read(&mut self.files, &members, begun + self.budget);
         let switches = probe.switches.map(|sum| match probe.has_all_members && probe.has_all_threads {
-            true => history.switches.complete(probe.by_thread),
-            false => history.switches.estimated(sum),
+            true => history.switches.update(probe.by_thread),
+            false => history.switches.update_by_estimate(sum),
         });
         let (memory_bytes, memory_source) = match (probe.pss, &history.memory_group) {
             (Some(pss), _) if probe.has_all_members => (Some(pss), "pss"),
@@ -140,8 +143,8 @@ impl Tree {
         Ok(Sample {
             cpu: history.cpu,
             live_cpu: members.cpu,
-            user: is_settled.then(|| ticks(members.sum(|stat| stat.user))),
-            system: is_settled.then(|| ticks(members.sum(|stat| stat.system))),
+            user: is_stable.then(|| ticks(members.sum(|stat| stat.user))),
+            system: is_stable.then(|| ticks(members.sum(|stat| stat.system))),
             memory_bytes,
             peak_memory_bytes,
             processes: members.len() as u64,
@@ -159,42 +162,43 @@ impl Tree {
 }
 
 impl History {
-    /// Looks for control groups that hold the tree and nothing else.
+    /// Begins with the first sample: looks for control groups that contain the tree and nothing else.
     fn begin(members: &Members, files: &mut Files) -> History {
         let group = Cgroup::of(members.root().pid);
-        let mut own = |directory: fn(&Cgroup) -> Option<&Directory>| {
-            group.clone().filter(|group| directory(group).is_some_and(|it| it.is_exclusive_to(members, files)))
+        let mut exclusive = |directory: fn(&Cgroup) -> Option<&Directory>| {
+            group.clone().filter(|group| directory(group).is_some_and(|dir| dir.is_exclusive_to(members, files)))
         };
         History {
             root_started: members.root().stat.started,
-            cpu_group: own(|group| group.cpu.as_ref()).filter(|group| group.cpu().is_some()),
-            memory_group: own(|group| group.memory.as_ref()).filter(|group| group.memory_peak().is_some()),
+            cpu_group: exclusive(|group| group.cpu.as_ref()).filter(|group| group.cpu().is_some()),
+            memory_group: exclusive(|group| group.memory.as_ref()).filter(|group| group.memory_peak().is_some()),
             cpu: Duration::ZERO,
             minor_faults: 0,
             major_faults: 0,
             peak_memory: None,
-            switches: Ledger::default(),
-            settled: Some(Settled { members: HashSet::new(), reaped_faults: Settled::reaped_faults(members) }),
+            switches: SwitchTotals::default(),
+            stable: Some(StableTree { members: HashSet::new(), reaped_faults: StableTree::reaped_faults(members) }),
             is_single: true,
         }
     }
 
-    /// Whether all who have been seen in the tree are there still, and none has reaped a child since the first sample.
-    fn settle(&mut self, members: &Members) -> bool {
-        let now = Settled {
-            members: members.known().map(|member| (member.pid, member.stat.started)).collect(),
-            reaped_faults: Settled::reaped_faults(members),
+    /// Whether all processes that were ever seen in the tree still exist, and none has reaped a child since the first
+    /// sample.
+    fn check_stable(&mut self, members: &Members) -> bool {
+        let now = StableTree {
+            members: members.examined().map(|member| (member.pid, member.stat.started)).collect(),
+            reaped_faults: StableTree::reaped_faults(members),
         };
-        let is_settled = members.is_complete()
-            && self.settled.as_ref().is_some_and(|before| {
+        let is_stable = members.is_complete()
+            && self.stable.as_ref().is_some_and(|before| {
                 before.members.is_subset(&now.members) && before.reaped_faults == now.reaped_faults
             });
-        self.settled = is_settled.then_some(now);
-        is_settled
+        self.stable = is_stable.then_some(now);
+        is_stable
     }
 }
 
-impl Settled {
+impl StableTree {
     fn reaped_faults(members: &Members) -> u64 {
         members.sum(|stat| stat.reaped_minor_faults)
     }

@@ -1,10 +1,12 @@
+//! What a worker counts (one [`Counters`] is one shard), and the totals over all shards.
+
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The routes that requests are counted under; `Other` is what the application does not know.
+/// The routes under which requests are counted; `Other` stands for every path that the application does not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(missing_docs)] // the label says it
+#[allow(missing_docs)] // the labels in `ROUTES` describe the variants
 pub enum Route {
     Other,
     Root,
@@ -28,7 +30,7 @@ pub const ROUTES: [(Route, &str); 8] = [
     (Route::Nods, "/nods"),
 ];
 
-/// The statuses that are counted each by itself; a last slot is for any other.
+/// The status codes that are counted separately. The last slot, 0, counts all others.
 pub const STATUSES: [u16; 24] = [
     200, 204, 206, 303, 304, 400, 401, 403, 404, 405, 408, 411, 412, 413, 414, 415, 416, 417, 431, 500, 501, 503, 505,
     0,
@@ -48,10 +50,10 @@ pub const BUCKETS: [u64; 22] = {
     bounds
 };
 
-/// The system calls that our own code makes and counts.
+/// The system calls that the services' own code makes and counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[allow(missing_docs)] // the label says it
+#[allow(missing_docs)] // the labels in `Syscall::ALL` describe the variants
 pub enum Syscall {
     Accept,
     Read,
@@ -72,7 +74,7 @@ pub enum Syscall {
 }
 
 impl Syscall {
-    /// Every call, in the order of the counters.
+    /// Every system call with its label, in the order of the counters.
     pub const ALL: [(Syscall, &str); 16] = [
         (Syscall::Accept, "accept4"),
         (Syscall::Read, "read"),
@@ -93,9 +95,11 @@ impl Syscall {
     ];
 }
 
-/// What one worker counts. Any thread of any process may add to any shard; each sticks to one for speed.
+/// One shard of the scoreboard: what one worker counts.
+///
+/// Any thread of any process may add to any shard. A worker always uses the same one, because that is faster.
 #[derive(Debug)]
-#[repr(C, align(128))] // two cache lines: adjacent ones are fetched in pairs
+#[repr(C, align(128))] // two cache lines, because the CPU fetches adjacent lines in pairs
 pub struct Counters {
     requests: [[AtomicU64; STATUSES.len()]; ROUTES.len()],
     durations: [[AtomicU64; BUCKETS.len() + 1]; ROUTES.len()],
@@ -114,7 +118,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts a reply that is out.
+    /// Counts a reply that has been sent completely.
     pub fn served(&self, route: usize, status: u16, took: Duration) {
         let status = STATUSES.iter().position(|&s| s == status).unwrap_or(STATUSES.len() - 1);
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -130,7 +134,7 @@ impl Counters {
         self.syscalls[call as usize].fetch_add(1, Relaxed);
     }
 
-    /// Counts a system call and the time it took: for one that should never take long, and sometimes does.
+    /// Counts a system call and the time it took. This is for calls that should return at once, but sometimes block.
     pub fn syscall_took(&self, call: Syscall, took: Duration) {
         self.syscall(call);
         self.syscall_ns[call as usize].fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
@@ -147,31 +151,32 @@ impl Counters {
         self.active.fetch_sub(1, Relaxed);
     }
 
-    /// Counts a connection that was accepted and is open until what this gives is dropped, be it by a panic.
+    /// Counts an accepted connection as open until the returned guard is dropped, which also happens in a panic.
     pub fn open(&'static self) -> Open {
         self.opened();
         Open(self)
     }
 
-    /// Counts a connection that was accepted and waits for a worker or a place.
+    /// Counts a connection that was accepted and waits for a worker or a permit.
     pub fn queued(&self) {
         self.queued.fetch_add(1, Relaxed);
     }
 
-    /// Counts a connection that waits no longer.
+    /// Counts a connection that no longer waits.
     pub fn dequeued(&self) {
         self.queued.fetch_sub(1, Relaxed);
     }
 
-    /// Counts that accepting had to wait: at the connection limit, or out of descriptors or processes.
+    /// Counts that the acceptor had to pause: at the connection limit, or because descriptors or processes ran out.
     pub fn accept_paused(&self) {
         self.accept_paused.fetch_add(1, Relaxed);
     }
 
-    /// Adds what a child that was waited for had used: wait4(2), getrusage(2).
+    /// Adds the resource usage of a reaped child, as wait4(2) returns it: getrusage(2).
     pub fn reaped(&self, usage: &libc::rusage) {
         let ns = |t: libc::timeval| (t.tv_sec as u64) * 1_000_000_000 + (t.tv_usec as u64) * 1_000;
-        // Only the sum is true: the kernel splits a short life by ticks that it may never have met.
+        // Only the sum of user and system time is exact. The kernel divides it by the modes that its clock ticks
+        // interrupted, and a short-lived process may have seen no tick at all.
         self.reaped_cpu_ns.fetch_add(ns(usage.ru_utime) + ns(usage.ru_stime), Relaxed);
         self.reaped_voluntary.fetch_add(usage.ru_nvcsw as u64, Relaxed);
         self.reaped_involuntary.fetch_add(usage.ru_nivcsw as u64, Relaxed);
@@ -179,14 +184,14 @@ impl Counters {
         self.reaped_major_faults.fetch_add(usage.ru_majflt as u64, Relaxed);
     }
 
-    /// Forgets the gauges: their connections died with the model's process.
+    /// Sets the gauges to zero: their connections were closed when the model's process died.
     pub(crate) fn reset_gauges(&self) {
         self.active.store(0, Relaxed);
         self.queued.store(0, Relaxed);
     }
 }
 
-/// An open connection that is counted.
+/// A guard that counts one connection as open until it is dropped.
 pub struct Open(&'static Counters);
 
 impl Drop for Open {
@@ -195,28 +200,28 @@ impl Drop for Open {
     }
 }
 
-/// All shards added up.
+/// The sums of the counters over all shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Replies by route and status, as in [`ROUTES`] and [`STATUSES`].
     pub requests: [[u64; STATUSES.len()]; ROUTES.len()],
-    /// Replies by route and duration, as in [`ROUTES`] and [`BUCKETS`]; the last slot is above every bound.
+    /// Replies by route and duration, as in [`ROUTES`] and [`BUCKETS`]; the last slot counts those above every bound.
     pub durations: [[u64; BUCKETS.len() + 1]; ROUTES.len()],
-    /// The durations' sum by route, in nanoseconds.
+    /// The sum of the durations by route, in nanoseconds.
     pub duration_ns: [u64; ROUTES.len()],
-    /// Calls, as in [`Syscall::ALL`].
+    /// System calls, as in [`Syscall::ALL`].
     pub syscalls: [u64; Syscall::ALL.len()],
-    /// The time they took, in nanoseconds, of those whose time is taken.
+    /// The time in these calls, in nanoseconds; 0 for a call that is never timed.
     pub syscall_ns: [u64; Syscall::ALL.len()],
     /// Connections accepted since the start.
     pub accepted: u64,
-    /// How often accepting had to wait.
+    /// How often the acceptor had to pause.
     pub accept_paused: u64,
     /// Connections open now.
     pub active: u64,
-    /// Connections accepted and waiting for a worker now.
+    /// Connections that are accepted and wait for a worker or a permit now.
     pub queued: u64,
-    /// CPU time of reaped children, in nanoseconds, user and system.
+    /// CPU time of reaped children, user and system together, in nanoseconds.
     pub reaped_cpu_ns: u64,
     /// Voluntary context switches of reaped children.
     pub reaped_voluntary: u64,
@@ -230,9 +235,9 @@ pub struct Totals {
 
 impl Totals {
     pub(crate) fn of(shards: &[Counters]) -> Totals {
-        let sum = |of: fn(&Counters) -> &AtomicU64| shards.iter().map(|s| of(s).load(Relaxed)).sum();
-        let gauge = |of: fn(&Counters) -> &AtomicI64| {
-            u64::try_from(shards.iter().map(|s| of(s).load(Relaxed)).sum::<i64>()).unwrap_or(0)
+        let sum = |field: fn(&Counters) -> &AtomicU64| shards.iter().map(|s| field(s).load(Relaxed)).sum();
+        let gauge = |field: fn(&Counters) -> &AtomicI64| {
+            u64::try_from(shards.iter().map(|s| field(s).load(Relaxed)).sum::<i64>()).unwrap_or(0)
         };
         let mut totals = Totals {
             accepted: sum(|s| &s.accepted),
@@ -248,18 +253,18 @@ impl Totals {
         };
         for shard in shards {
             for route in 0..ROUTES.len() {
-                add(&mut totals.requests[route], &shard.requests[route]);
-                add(&mut totals.durations[route], &shard.durations[route]);
+                add_each(&mut totals.requests[route], &shard.requests[route]);
+                add_each(&mut totals.durations[route], &shard.durations[route]);
             }
-            add(&mut totals.duration_ns, &shard.duration_ns);
-            add(&mut totals.syscalls, &shard.syscalls);
-            add(&mut totals.syscall_ns, &shard.syscall_ns);
+            add_each(&mut totals.duration_ns, &shard.duration_ns);
+            add_each(&mut totals.syscalls, &shard.syscalls);
+            add_each(&mut totals.syscall_ns, &shard.syscall_ns);
         }
         totals
     }
 }
 
-fn add(totals: &mut [u64], counters: &[AtomicU64]) {
+fn add_each(totals: &mut [u64], counters: &[AtomicU64]) {
     for (total, counter) in totals.iter_mut().zip(counters) {
         *total += counter.load(Relaxed);
     }

@@ -1,43 +1,47 @@
+//! Facts that a model states about itself: names and values as short texts in shared memory.
+
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, fence};
 use std::sync::{Mutex, PoisonError};
 
-const FACTS: usize = 8;
-const NAME: usize = 32;
-const VALUE: usize = 128;
+const MAX_FACTS: usize = 8;
+const MAX_NAME_BYTES: usize = 32;
+const MAX_VALUE_BYTES: usize = 128;
 
-/// How often one that is being replaced is read again. Its writer may have died half-way; then it is left out.
-const TRIES: usize = 1000;
+/// How often a reader tries to read a fact that is being written. If its writer died while writing, the fact stays
+/// unreadable, and the reader leaves it out.
+const MAX_READ_ATTEMPTS: usize = 1000;
 
-/// One writes at a time; in each process, that is. (A lock in shared memory would stay with whoever dies holding it.)
-static WRITING: Mutex<()> = Mutex::new(());
+/// Serialises the writers of this process. (A lock in shared memory would stay locked if a process died holding it.)
+static WRITERS: Mutex<()> = Mutex::new(());
 
-/// Small texts in shared memory. All bytes zero: none.
+/// The facts in shared memory. When all its bytes are zero, there is none.
 #[repr(C)]
-pub(crate) struct Facts([Fact; FACTS]);
+pub(crate) struct Facts([Fact; MAX_FACTS]);
 
-/// A sequence lock: odd while it is being written, and another number after that.
+/// One fact, protected by a sequence lock: `version` is odd while a writer changes the fact, and increases with each
+/// change.
 #[repr(C)]
 struct Fact {
     version: AtomicU64,
-    name: Text<NAME>,
-    value: Text<VALUE>,
+    name: Text<MAX_NAME_BYTES>,
+    value: Text<MAX_VALUE_BYTES>,
 }
 
 #[repr(C)]
-struct Text<const MOST: usize> {
+struct Text<const CAPACITY: usize> {
     len: AtomicUsize,
-    bytes: [AtomicU8; MOST],
+    bytes: [AtomicU8; CAPACITY],
 }
 
 impl Facts {
     pub(crate) fn state(&self, name: &str, value: &str) {
-        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        let (name, value) = (cut(name, NAME), cut(value, VALUE));
-        let is_it = |fact: &&Fact| fact.name.get() == name.as_bytes();
+        let _lock = WRITERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, value) = (truncated(name, MAX_NAME_BYTES), truncated(value, MAX_VALUE_BYTES));
+        let has_name = |fact: &&Fact| fact.name.get() == name.as_bytes();
         let is_free = |fact: &&Fact| fact.name.len.load(Relaxed) == 0;
-        let Some(fact) = self.0.iter().find(is_it).or_else(|| self.0.iter().find(is_free)) else { return };
-        let version = fact.version.load(Relaxed) | 1; // odd already, if a writer has died
+        let Some(fact) = self.0.iter().find(has_name).or_else(|| self.0.iter().find(is_free)) else { return };
+        let version = fact.version.load(Relaxed) | 1; // already odd if an earlier writer died while writing
         fact.version.store(version, Relaxed);
         fence(Release);
         fact.name.set(name);
@@ -52,7 +56,7 @@ impl Facts {
 
 impl Fact {
     fn read(&self) -> Option<(String, String)> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_READ_ATTEMPTS {
             let version = self.version.load(Acquire);
             let (name, value) = (self.name.get(), self.value.get());
             fence(Acquire);
@@ -66,7 +70,7 @@ impl Fact {
     }
 }
 
-impl<const MOST: usize> Text<MOST> {
+impl<const CAPACITY: usize> Text<CAPACITY> {
     fn set(&self, text: &str) {
         for (to, from) in self.bytes.iter().zip(text.bytes()) {
             to.store(from, Relaxed);
@@ -75,13 +79,14 @@ impl<const MOST: usize> Text<MOST> {
     }
 
     fn get(&self) -> Vec<u8> {
-        let len = self.len.load(Relaxed).min(MOST);
+        let len = self.len.load(Relaxed).min(CAPACITY);
         self.bytes[..len].iter().map(|byte| byte.load(Relaxed)).collect()
     }
 }
 
-fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+/// The beginning of `text`, at most `max_bytes` long, cut at a character boundary.
+fn truncated(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
 }
 
 #[cfg(test)]
@@ -92,8 +97,8 @@ mod tests {
         Facts(std::array::from_fn(|_| Fact { version: AtomicU64::new(0), name: text(), value: text() }))
     }
 
-    fn text<const MOST: usize>() -> Text<MOST> {
-        Text { len: AtomicUsize::new(0), bytes: [const { AtomicU8::new(0) }; MOST] }
+    fn text<const CAPACITY: usize>() -> Text<CAPACITY> {
+        Text { len: AtomicUsize::new(0), bytes: [const { AtomicU8::new(0) }; CAPACITY] }
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -101,22 +106,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_a_ninth_is_not_taken() {
+    fn long_texts_are_truncated_and_a_ninth_fact_is_ignored() {
         let facts = facts();
         facts.state(&"n".repeat(40), &"é".repeat(100));
-        assert_eq!(facts.all(), [pair(&"n".repeat(NAME), &"é".repeat(VALUE / 2))]);
-        (1..FACTS).for_each(|n| facts.state(&n.to_string(), "a value"));
+        assert_eq!(facts.all(), [pair(&"n".repeat(MAX_NAME_BYTES), &"é".repeat(MAX_VALUE_BYTES / 2))]);
+        (1..MAX_FACTS).for_each(|n| facts.state(&n.to_string(), "a value"));
         facts.state("one too many", "");
-        assert_eq!(facts.all().len(), FACTS);
+        assert_eq!(facts.all().len(), MAX_FACTS);
         facts.state("7", "");
         assert_eq!(facts.all()[7], pair("7", ""));
     }
 
     #[test]
-    fn whoever_reads_never_sees_half_of_one() {
+    fn a_reader_never_sees_a_half_written_fact() {
         const ROUNDS: usize = 20_000;
         let facts = facts();
-        let values = ["a".repeat(VALUE), "b".repeat(VALUE / 2), "c".to_owned()];
+        let values = ["a".repeat(MAX_VALUE_BYTES), "b".repeat(MAX_VALUE_BYTES / 2), "c".to_owned()];
         std::thread::scope(|scope| {
             let writers: Vec<_> = values
                 .iter()
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_writer_died_half_way_is_left_out_until_it_is_stated_again() {
+    fn a_fact_whose_writer_died_while_writing_is_left_out_until_it_is_stated_again() {
         let facts = facts();
         facts.state("fact", "old");
         facts.0[0].version.fetch_add(1, Relaxed);

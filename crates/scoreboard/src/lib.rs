@@ -1,8 +1,9 @@
-//! Counters in shared memory, which survive the processes that count.
+//! Counters in shared memory, which outlive the processes that count in them.
 //!
-//! A [`Scoreboard`] is mapped once, before the first fork, and every process and thread of a service counts
-//! in it. It is sharded, so that workers do not pass one cache line around; a shard is never reset, so a dead
-//! worker's totals stay and no counter goes backwards (Apache's `scoreboard.c` had the idea).
+//! A service maps one [`Scoreboard`] before its first fork, and each of its processes and threads counts in it. The
+//! counters are sharded, so that workers on different CPUs do not contend for one cache line. The counters of a shard
+//! are never reset: what a dead worker counted stays in the totals, and no counter goes backwards. Apache's
+//! `scoreboard.c` works like this.
 
 mod counters;
 mod facts;

@@ -1,3 +1,5 @@
+//! The memory that the processes of a service share, and the [`Scoreboard`] in it.
+
 use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
@@ -10,92 +12,95 @@ use crate::counters::{Counters, Totals};
 use crate::facts::Facts;
 
 const SHARDS: usize = 64;
-const NOTE: usize = 512;
+const MAX_NOTE_BYTES: usize = 512;
 
-/// Memory that a service's processes share. Its layout is plain atomics, for which zero bytes are valid.
+/// The layout of the shared memory. It consists of atomics only, for which zero bytes are valid.
 #[repr(C)]
 struct Shared {
     shards: [Counters; SHARDS],
     claimed: AtomicUsize,
     counter: AtomicU64,
     note_len: AtomicUsize,
-    note: [AtomicU8; NOTE],
+    note: [AtomicU8; MAX_NOTE_BYTES],
     facts: Facts,
 }
 
-/// Maps numbers, all zero, for the life of this process and of those it forks: mmap(2), `MAP_SHARED`.
+/// Maps `count` numbers, all zero, which this process shares with its children for as long as they live: mmap(2),
+/// `MAP_SHARED`.
 pub fn map_numbers(count: usize) -> io::Result<&'static [AtomicUsize]> {
     let len = NonZeroUsize::new(count * size_of::<AtomicUsize>()).ok_or(io::ErrorKind::InvalidInput)?;
-    let memory = map(len)?.cast::<AtomicUsize>();
-    // SAFETY: the mapping is page-aligned, as long as that, never unmapped, and zero, which an atomic may be.
+    let memory = map_shared(len)?.cast::<AtomicUsize>();
+    // SAFETY: the mapping is page-aligned, `len` bytes long, never unmapped, and zero, which is valid for an atomic.
     Ok(unsafe { std::slice::from_raw_parts(memory.as_ptr(), count) })
 }
 
-fn map(len: NonZeroUsize) -> io::Result<NonNull<c_void>> {
-    // SAFETY: a new anonymous mapping overlaps nothing.
+fn map_shared(len: NonZeroUsize) -> io::Result<NonNull<c_void>> {
+    // SAFETY: a new anonymous mapping overlaps no other.
     let memory =
         unsafe { mmap_anonymous(None, len, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) };
     Ok(memory?)
 }
 
-/// A handle on the shared counters; copies are the same scoreboard, in this process and its children.
+/// A handle on the shared counters. All copies, in this process and in its children, refer to the same scoreboard.
 #[derive(Clone, Copy)]
 pub struct Scoreboard(&'static Shared);
 
 impl Scoreboard {
-    /// Maps a new one, all zero, for the life of this process and of those it forks: mmap(2), `MAP_SHARED`.
+    /// Maps a new scoreboard, all zero, which this process shares with its children for as long as they live: mmap(2),
+    /// `MAP_SHARED`.
     pub fn map() -> io::Result<Scoreboard> {
         let len = NonZeroUsize::new(size_of::<Shared>()).ok_or(io::ErrorKind::InvalidInput)?;
-        let memory = map(len)?;
-        // SAFETY: the mapping is page-aligned, as long as `Shared`, never unmapped, and zero, which every atomic in
-        // it may be; all access is through atomics.
+        let memory = map_shared(len)?;
+        // SAFETY: the mapping is page-aligned, as long as `Shared`, never unmapped, and zero, which is valid for every
+        // atomic in it; all access is through atomics.
         Ok(Scoreboard(unsafe { memory.cast::<Shared>().as_ref() }))
     }
 
-    /// A shard for one more worker. There are 64: from the 65th worker on they are shared, which costs only time.
+    /// Returns the shard for one more worker. There are 64 shards: from the 65th worker on, workers share them. The
+    /// counts stay right, counting only becomes slower.
     pub fn claim(&self) -> &'static Counters {
         &self.0.shards[self.0.claimed.fetch_add(1, Ordering::Relaxed) % SHARDS]
     }
 
-    /// All shards added up.
+    /// The sums of the counters over all shards.
     pub fn totals(&self) -> Totals {
         Totals::of(&self.0.shards)
     }
 
-    /// Sets the gauges to zero: the model's process died, and its connections with it.
+    /// Sets the gauges to zero. To be called when the model's process has died, which closed its connections.
     pub fn reset_gauges(&self) {
         self.0.shards.iter().for_each(Counters::reset_gauges);
     }
 
-    /// The number behind `/counter`: the data that all workers share.
+    /// The number that `/counter` serves: data that all workers share.
     pub fn counter(&self) -> &'static AtomicU64 {
         &self.0.counter
     }
 
-    /// Leaves a note for the other processes; what is longer than 512 bytes is cut.
+    /// Leaves a note for the other processes. It is cut after 512 bytes.
     pub fn leave_note(&self, note: &str) {
         for (to, from) in self.0.note.iter().zip(note.bytes()) {
             to.store(from, Ordering::Relaxed);
         }
-        self.0.note_len.store(note.len().min(NOTE), Ordering::Release);
+        self.0.note_len.store(note.len().min(MAX_NOTE_BYTES), Ordering::Release);
     }
 
-    /// The note that was left; empty if none was.
+    /// The note that a process left; empty if there is none.
     pub fn note(&self) -> String {
         let len = self.0.note_len.load(Ordering::Acquire);
         let bytes: Vec<u8> = self.0.note[..len].iter().map(|b| b.load(Ordering::Relaxed)).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// States a fact about the model, such as what it found on this machine, in place of an earlier one of that name.
+    /// States a fact about the model, such as what it found on this machine. It replaces an earlier fact of that name.
     ///
-    /// Any thread of the model's process may; a forked child should not. The name is cut after 32 bytes, the value after
-    /// 128. There is room for eight facts: a ninth is not taken. They outlive the process that stated them.
+    /// Any thread of the model's process may call this; a forked child should not. The name is cut after 32 bytes, the
+    /// value after 128. There is room for eight facts; a ninth is ignored. Facts outlive the process that stated them.
     pub fn state(&self, name: &str, value: &str) {
         self.0.facts.state(name, value);
     }
 
-    /// What was stated, in the order of first mention.
+    /// All facts, names and values, in the order in which the names were first stated.
     pub fn facts(&self) -> Vec<(String, String)> {
         self.0.facts.all()
     }
@@ -110,15 +115,15 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn counts_of_a_process_that_is_gone_stay() {
+    fn the_counts_of_a_dead_process_stay() {
         let board = Scoreboard::map().unwrap();
         // SAFETY: the child makes only atomic additions and `_exit`.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => {
-                let mine = board.claim();
-                mine.opened();
-                mine.served(1, 200, Duration::from_micros(3));
-                mine.syscall(Syscall::Read);
+                let shard = board.claim();
+                shard.opened();
+                shard.served(1, 200, Duration::from_micros(3));
+                shard.syscall(Syscall::Read);
                 // SAFETY: `_exit` is async-signal-safe.
                 unsafe { libc::_exit(0) }
             }
@@ -127,13 +132,13 @@ mod tests {
         let totals = board.totals();
         assert_eq!((totals.accepted, totals.active), (1, 1));
         assert_eq!(totals.requests[1][0], 1);
-        assert_eq!(totals.durations[1][2], 1, "3 µs is in the bucket up to 5 µs");
+        assert_eq!(totals.durations[1][2], 1, "3 µs belongs to the bucket up to 5 µs");
         board.reset_gauges();
         assert_eq!((board.totals().accepted, board.totals().active), (1, 0));
     }
 
     #[test]
-    fn the_time_of_a_call_is_added_up() {
+    fn the_times_of_system_calls_are_added_up() {
         let board = Scoreboard::map().unwrap();
         board.claim().syscall_took(Syscall::IoSubmit, Duration::from_micros(3));
         board.claim().syscall_took(Syscall::IoSubmit, Duration::from_micros(4));
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unlisted_status_is_counted_as_other() {
+    fn an_unlisted_status_is_counted_in_the_last_slot() {
         let board = Scoreboard::map().unwrap();
         board.claim().served(ROUTES.len() + 5, 299, Duration::MAX);
         let totals = board.totals();
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_cut_not_overrun() {
+    fn a_long_note_is_truncated() {
         let board = Scoreboard::map().unwrap();
         assert_eq!(board.note(), "");
         board.leave_note(&"x".repeat(600));

@@ -1,4 +1,4 @@
-//! The admin endpoint: /metrics, /healthz, /info.
+//! The admin endpoint, which serves /metrics, /healthz and /info from the supervisor's own loop.
 
 use std::io;
 use std::net::TcpListener;
@@ -9,62 +9,65 @@ use http::{Answer, Body, Handler, Limits, Reply, Request};
 use nix::poll::{PollFd, PollFlags};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
-use crate::client::Client;
-use crate::status::{Phase, Shared};
+use crate::connection::Connection;
+use crate::status::{Phase, SharedStatus};
 use crate::{info, metrics};
 use driver::BACK_OFF;
 
-/// Connections at a time; another one takes the place of the one that has been still for longest.
-const CLIENTS: usize = 64;
-/// Connections accepted in one turn of the loop.
-const ARRIVALS: usize = 16;
+/// The most connections at a time. A further one replaces the one whose last activity is longest ago.
+const MAX_CONNECTIONS: usize = 64;
+/// The most connections accepted in one turn of the loop.
+const MAX_ACCEPTS: usize = 16;
 
 /// The endpoint with its connections, driven by the supervisor's loop.
 pub(crate) struct Admin {
     listener: TcpListener,
-    clients: Vec<Client<Endpoint>>,
-    endpoint: Endpoint,
+    connections: Vec<Connection<Pages>>,
+    pages: Pages,
     limits: &'static Limits,
-    resting_until: Option<Instant>,
+    /// The end of the back-off, if accepting is paused.
+    paused_until: Option<Instant>,
 }
 
 impl Admin {
     /// Serves on that socket from now on.
-    pub fn new(listener: TcpListener, status: Shared) -> io::Result<Admin> {
+    pub fn new(listener: TcpListener, status: SharedStatus) -> io::Result<Admin> {
         listener.set_nonblocking(true)?;
         let registry = metrics::registry(status.clone()).map_err(io::Error::other)?;
         // A scraper keeps its connection from one scrape to the next, and some scrape only once a minute.
         let limits = Limits { idle_time: Duration::from_secs(150), body: 0, ..Limits::default() };
         Ok(Admin {
             listener,
-            clients: Vec::new(),
-            endpoint: Endpoint { status, registry },
+            connections: Vec::new(),
+            pages: Pages { status, registry },
             limits: Box::leak(Box::new(limits)),
-            resting_until: None,
+            paused_until: None,
         })
     }
 
-    /// Appends what to wait for; gives the time by which to be served in any case.
+    /// Appends the sockets and their interest to `fds`. Returns the next deadline, at which [`serve`](Admin::serve)
+    /// must be called even if no socket is ready.
     pub fn watch<'fd>(&'fd mut self, now: Instant, fds: &mut Vec<PollFd<'fd>>) -> Option<Instant> {
-        self.resting_until = self.resting_until.filter(|&until| until > now);
-        let accept = if self.resting_until.is_none() { PollFlags::POLLIN } else { PollFlags::empty() };
+        self.paused_until = self.paused_until.filter(|&until| until > now);
+        let accept = if self.paused_until.is_none() { PollFlags::POLLIN } else { PollFlags::empty() };
         fds.push(PollFd::new(self.listener.as_fd(), accept));
-        let mut next = self.resting_until;
-        for client in &mut self.clients {
-            let interest = client.interest();
-            next = next.into_iter().chain(client.deadline()).min();
-            let client: &'fd Client<_> = client;
-            fds.push(PollFd::new(client.as_fd(), interest));
+        let mut next = self.paused_until;
+        for connection in &mut self.connections {
+            let interest = connection.interest();
+            next = next.into_iter().chain(connection.deadline()).min();
+            let connection: &'fd Connection<_> = connection;
+            fds.push(PollFd::new(connection.as_fd(), interest));
         }
         next
     }
 
-    /// Sees to those who are ready, in the order in which [`watch`](Admin::watch) has named them.
+    /// Serves the sockets that are ready. `ready` is in the order in which [`watch`](Admin::watch) appended the
+    /// sockets.
     pub fn serve(&mut self, ready: &[bool], now: Instant) {
-        let mut of_clients = ready.iter().skip(1);
-        self.clients.retain_mut(|client| {
-            let is_ready = of_clients.next().is_some_and(|&ready| ready);
-            (!is_ready || client.turn(now)) && client.expire(now)
+        let mut ready_connections = ready.iter().skip(1);
+        self.connections.retain_mut(|connection| {
+            let is_ready = ready_connections.next().is_some_and(|&ready| ready);
+            (!is_ready || connection.advance(now)) && connection.expire(now)
         });
         if ready.first().is_some_and(|&ready| ready) {
             self.accept(now);
@@ -72,26 +75,26 @@ impl Admin {
     }
 
     fn accept(&mut self, now: Instant) {
-        for _ in 0..ARRIVALS {
+        for _ in 0..MAX_ACCEPTS {
             match self.listener.accept() {
                 Ok((socket, _)) => {
                     if socket.set_nonblocking(true).is_err() {
                         continue;
                     }
-                    if self.clients.len() >= CLIENTS
-                        && let Some((stillest, _)) =
-                            self.clients.iter().enumerate().min_by_key(|(_, client)| client.moved)
+                    if self.connections.len() >= MAX_CONNECTIONS
+                        && let Some((quietest, _)) =
+                            self.connections.iter().enumerate().min_by_key(|(_, connection)| connection.last_activity)
                     {
-                        self.clients.swap_remove(stillest);
+                        self.connections.swap_remove(quietest);
                     }
-                    self.clients.push(Client::new(socket, self.endpoint.clone(), self.limits, now));
+                    self.connections.push(Connection::new(socket, self.pages.clone(), self.limits, now));
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
-                    // That connection's own error: accept(2).
+                    // The error concerns only the connection that was to be accepted: accept(2).
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
-                        self.resting_until = Some(now + BACK_OFF);
+                        self.paused_until = Some(now + BACK_OFF);
                         return;
                     }
                 },
@@ -100,14 +103,14 @@ impl Admin {
     }
 }
 
-/// What is served.
+/// The handler of the endpoint's connections: makes the pages.
 #[derive(Clone)]
-struct Endpoint {
-    status: Shared,
+struct Pages {
+    status: SharedStatus,
     registry: Registry,
 }
 
-impl Endpoint {
+impl Pages {
     fn metrics(&self) -> Reply {
         match TextEncoder::new().encode_to_string(&self.registry.gather()) {
             Ok(text) => Reply { content_type: TEXT_FORMAT, ..Reply::text(text) },
@@ -118,7 +121,8 @@ impl Endpoint {
     fn healthz(&self) -> Reply {
         match self.status.get().phase {
             Phase::Serving(_) => Reply::text("ok\n"),
-            Phase::Unsupported(_) => Reply::text("unsupported\n"), // well, as far as it can be; /info says why
+            // With status 200, since nothing is broken and a restart would not help; /info gives the reason.
+            Phase::Unsupported(_) => Reply::text("unsupported\n"),
             Phase::Restarting => Reply { status: 503, ..Reply::text("restarting\n") },
             Phase::Stopping(_) => Reply { status: 503, ..Reply::text("stopping\n") },
         }
@@ -132,12 +136,12 @@ impl Endpoint {
     }
 }
 
-impl Handler for Endpoint {
+impl Handler for Pages {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
         let page = match request.path {
-            "/metrics" => Endpoint::metrics,
-            "/healthz" => Endpoint::healthz,
-            "/info" => Endpoint::info,
+            "/metrics" => Pages::metrics,
+            "/healthz" => Pages::healthz,
+            "/info" => Pages::info,
             _ => return Answer::Reply(Reply::status(404)),
         };
         Answer::Reply(match request.method {

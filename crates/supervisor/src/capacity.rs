@@ -1,42 +1,43 @@
-//! How many connections the machine's limits allow.
+//! Decides how many connections may be open, from `--max-connections` and the limits of the machine.
 
 use process_tree::ProcessLimit;
 
 use crate::{Failure, Resource};
 
-/// Nobody is given more than that unasked: each costs memory, and a process more than a descriptor.
-const DESCRIPTORS_UNASKED: u64 = 20_000;
-const PROCESSES_UNASKED: u64 = 4_096;
+/// The most connections without `--max-connections`, even if the limits allow more. Each connection costs memory, and a
+/// process costs more than a descriptor.
+const DEFAULT_FOR_DESCRIPTORS: u64 = 20_000;
+const DEFAULT_FOR_PROCESSES: u64 = 4_096;
 
-/// The number of connections, and what set it.
+/// The number of connections, and the flag or limit that decided it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
     pub connections: usize,
     pub set_by: &'static str,
 }
 
-/// What the machine has, and what is used of it before the first connection.
+/// The limits of the machine, and what is in use before the first connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Machine {
+pub(crate) struct MachineLimits {
     /// The hard limit on open files.
     pub open_files: u64,
     pub processes: Option<ProcessLimit>,
-    /// Processes and threads that run already and count against that limit.
+    /// Processes and threads that already exist and count against that limit.
     pub running: u64,
-    /// Event loops of the model.
+    /// The number of event loops of the model.
     pub threads: u64,
 }
 
-impl Machine {
-    /// What this one has: RLIMIT_NOFILE, whose soft limit is raised to the hard one, and the limits on processes.
-    pub fn this(threads: usize) -> Result<Machine, Failure> {
+impl MachineLimits {
+    /// Reads the limits on processes and RLIMIT_NOFILE, and raises its soft limit to the hard one.
+    pub fn of_this_machine(threads: usize) -> Result<MachineLimits, Failure> {
         let processes = process_tree::max_processes();
         let of_cgroup = process_tree::own_cgroup().and_then(|group| group.pids_current());
         let running = match processes {
             Some(ProcessLimit { what, .. }) if what.starts_with("cgroup") => of_cgroup,
-            _ => tasks_of_the_machine(),
+            _ => tasks_of_machine(),
         };
-        Ok(Machine {
+        Ok(MachineLimits {
             open_files: process_tree::raise_open_file_limit()?,
             processes,
             running: running.unwrap_or(0),
@@ -44,41 +45,43 @@ impl Machine {
         })
     }
 
-    /// The connections that `asked` for, or else as many as go.
-    pub fn capacity(&self, takes: Resource, asked: Option<usize>) -> Result<Capacity, Failure> {
-        let loops = 64 + 16 * self.threads; // listener, rings, wake-ups, logs, the store's files
-        let files = self.open_files.saturating_sub(loops);
-        // A connection that is sent a file takes a second one for as long.
+    /// Returns the `requested` number of connections if the limits allow it, and without a request what they allow, up
+    /// to the default. `resource` is what each connection takes.
+    pub fn capacity(&self, resource: Resource, requested: Option<usize>) -> Result<Capacity, Failure> {
+        let reserved = 64 + 16 * self.threads; // listener, rings, wake-ups, logs, the store's files
+        let files = self.open_files.saturating_sub(reserved);
+        // While a file is sent, its connection takes a second descriptor.
         let by_files = (files, files - files / 16, "RLIMIT_NOFILE (ulimit -n)");
         let by_processes = self.processes.map_or((u64::MAX, u64::MAX, "default"), |limit| {
             let allowed = limit.limit.saturating_sub(self.running + self.threads + 16);
             (allowed, allowed, limit.what)
         });
-        let (allowed, unasked, what) = match takes {
+        let (allowed, unrequested, what) = match resource {
             Resource::Descriptor => by_files,
             Resource::Process => by_processes,
             Resource::Thread => by_files.min(by_processes),
         };
-        let cap = match takes {
-            Resource::Descriptor => DESCRIPTORS_UNASKED,
-            Resource::Process | Resource::Thread => PROCESSES_UNASKED,
+        let default = match resource {
+            Resource::Descriptor => DEFAULT_FOR_DESCRIPTORS,
+            Resource::Process | Resource::Thread => DEFAULT_FOR_PROCESSES,
         };
-        match asked {
-            Some(asked) if asked as u64 <= allowed => Ok(Capacity { connections: asked, set_by: "--max-connections" }),
-            Some(asked) => Err(Failure::Refused(format!(
-                "--max-connections {asked} is more than {what} allows here: raise that limit, or ask for at most {allowed}"
+        match requested {
+            Some(n) if n as u64 <= allowed => Ok(Capacity { connections: n, set_by: "--max-connections" }),
+            Some(n) => Err(Failure::CannotStart(format!(
+                "--max-connections {n} is more than {what} allows here: raise that limit, or ask for at most {allowed}"
             ))),
-            None if unasked == 0 => {
-                Err(Failure::Refused(format!("{what} is too low to serve anybody: raise that limit")))
+            None if unrequested == 0 => {
+                Err(Failure::CannotStart(format!("{what} is too low for a single connection: raise that limit")))
             }
-            None if unasked <= cap => Ok(Capacity { connections: unasked as usize, set_by: what }),
-            None => Ok(Capacity { connections: cap as usize, set_by: "default" }),
+            None if unrequested <= default => Ok(Capacity { connections: unrequested as usize, set_by: what }),
+            None => Ok(Capacity { connections: default as usize, set_by: "default" }),
         }
     }
 }
 
-/// Processes and threads of the whole machine: /proc/loadavg's fourth field, `running/all`. proc_loadavg(5)
-fn tasks_of_the_machine() -> Option<u64> {
+/// The number of processes and threads on the machine, from the fourth field of /proc/loadavg, `running/all`:
+/// proc_loadavg(5).
+fn tasks_of_machine() -> Option<u64> {
     let loadavg = std::fs::read_to_string("/proc/loadavg").ok()?;
     loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
 }
@@ -87,7 +90,7 @@ fn tasks_of_the_machine() -> Option<u64> {
 mod tests {
     use super::*;
 
-    const SMALL: Machine = Machine {
+    const SMALL: MachineLimits = MachineLimits {
         open_files: 1024,
         processes: Some(ProcessLimit { limit: 200, what: "cgroup pids.max" }),
         running: 50,
@@ -95,10 +98,10 @@ mod tests {
     };
 
     #[test]
-    fn without_a_wish_the_limits_decide() {
+    fn without_a_requested_number_the_limits_decide() {
         let files = SMALL.capacity(Resource::Descriptor, None).unwrap();
         assert_eq!((files.connections, files.set_by), (840, "RLIMIT_NOFILE (ulimit -n)"));
-        let few_files = Machine { open_files: 164, ..SMALL };
+        let few_files = MachineLimits { open_files: 164, ..SMALL };
         assert_eq!(few_files.capacity(Resource::Thread, None).unwrap().set_by, "RLIMIT_NOFILE (ulimit -n)");
         assert_eq!(SMALL.capacity(Resource::Thread, None).unwrap().set_by, "cgroup pids.max");
         let processes = SMALL.capacity(Resource::Process, None).unwrap();
@@ -106,19 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn a_large_machine_is_not_filled_unasked() {
-        let large = Machine { open_files: 1 << 20, processes: None, ..SMALL };
+    fn without_a_requested_number_a_large_machine_is_not_filled() {
+        let large = MachineLimits { open_files: 1 << 20, processes: None, ..SMALL };
         assert_eq!(large.capacity(Resource::Descriptor, None).unwrap().connections, 20_000);
         assert_eq!(large.capacity(Resource::Process, None).unwrap().connections, 4_096);
         assert_eq!(large.capacity(Resource::Process, Some(30_000)).unwrap().connections, 30_000);
     }
 
     #[test]
-    fn a_wish_above_the_limit_is_refused_with_what_would_do() {
-        let Err(Failure::Refused(line)) = SMALL.capacity(Resource::Descriptor, Some(5000)) else { panic!() };
+    fn a_number_above_the_limit_is_refused_and_the_highest_possible_one_named() {
+        let Err(Failure::CannotStart(line)) = SMALL.capacity(Resource::Descriptor, Some(5000)) else { panic!() };
         assert!(line.contains("RLIMIT_NOFILE") && line.contains("at most 896"), "{line}");
         assert!(SMALL.capacity(Resource::Descriptor, Some(896)).is_ok());
-        let Err(Failure::Refused(line)) = SMALL.capacity(Resource::Process, Some(131)) else { panic!() };
+        let Err(Failure::CannotStart(line)) = SMALL.capacity(Resource::Process, Some(131)) else { panic!() };
         assert!(line.contains("pids.max"), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! The supervisor's children: the model's process, and what it leaves behind.
+//! Reaps and kills the supervisor's children: the model's process, and the orphans that it leaves.
 
 use std::io;
 
@@ -8,45 +8,45 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getpid};
 
-/// What waiting has found.
+/// The result of [`try_wait`].
 #[derive(Debug)]
-pub(crate) enum Waited {
-    /// This child is gone.
-    Gone(Gone),
-    /// The children that there are go on.
-    NoneYet,
-    /// There is no child.
-    NoneLeft,
+pub(crate) enum WaitResult {
+    /// This child had ended and is now reaped.
+    Ended(EndedChild),
+    /// There are children, but none of them has ended.
+    AllRunning,
+    /// There are no children.
+    NoChildren,
 }
 
-/// A child that is gone, and what it used; with it, what it had waited for itself.
-pub(crate) struct Gone {
+/// A reaped child, with its usage and that of all children that it had reaped itself.
+pub(crate) struct EndedChild {
     pub pid: Pid,
-    pub how: WaitStatus,
+    pub status: WaitStatus,
     pub usage: libc::rusage,
 }
 
-impl std::fmt::Debug for Gone {
+impl std::fmt::Debug for EndedChild {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gone").field("how", &self.how).finish_non_exhaustive()
+        f.debug_struct("EndedChild").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-/// Takes in a child that has ended, if there is one: wait4(2).
-pub(crate) fn wait() -> io::Result<Waited> {
+/// Reaps a child that has ended, if there is one: wait4(2).
+pub(crate) fn try_wait() -> io::Result<WaitResult> {
     loop {
         let mut status = 0;
-        // SAFETY: a `rusage` is plain numbers, for which zero is valid.
+        // SAFETY: a `rusage` consists of numbers only, for which zero is valid.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         // SAFETY: both pointers are to our own variables, which live until after the call.
         let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage) };
         return match Errno::result(pid) {
-            Ok(0) => Ok(Waited::NoneYet),
+            Ok(0) => Ok(WaitResult::AllRunning),
             Ok(pid) => {
                 let pid = Pid::from_raw(pid);
-                Ok(Waited::Gone(Gone { pid, how: WaitStatus::from_raw(pid, status)?, usage }))
+                Ok(WaitResult::Ended(EndedChild { pid, status: WaitStatus::from_raw(pid, status)?, usage }))
             }
-            Err(Errno::ECHILD) => Ok(Waited::NoneLeft),
+            Err(Errno::ECHILD) => Ok(WaitResult::NoChildren),
             Err(Errno::EINTR) => continue,
             Err(errno) => Err(errno.into()),
         };
@@ -55,8 +55,9 @@ pub(crate) fn wait() -> io::Result<Waited> {
 
 /// Kills every child with SIGKILL.
 ///
-/// Only children, not theirs: those become ours when their parent is gone, since we are their subreaper, and then it
-/// is their turn. So no pid is ever signalled that could belong to somebody else by now.
+/// Only direct children are killed. Their own children become ours when they die, because this process is their
+/// subreaper, and a later call kills those. So a signal never goes to a pid that the kernel may have reused for an
+/// unrelated process.
 pub(crate) fn kill_all() -> io::Result<()> {
     for child in list()? {
         match kill(Pid::from_raw(child), Signal::SIGKILL) {
@@ -67,23 +68,23 @@ pub(crate) fn kill_all() -> io::Result<()> {
     Ok(())
 }
 
-/// The children of this process, which has one thread. proc_tid_children(5)
+/// The children of this process, which has one thread: proc_tid_children(5).
 fn list() -> io::Result<Vec<pid_t>> {
     match std::fs::read_to_string("/proc/thread-self/children") {
         Ok(pids) => Ok(pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => scan(), // a kernel without CONFIG_PROC_CHILDREN
+        Err(error) if error.kind() == io::ErrorKind::NotFound => scan(), // the kernel lacks CONFIG_PROC_CHILDREN
         Err(error) => Err(error),
     }
 }
 
-/// The same from every process' parent.
+/// Finds the children by the parent of every process on the machine.
 fn scan() -> io::Result<Vec<pid_t>> {
     let me = getpid().as_raw();
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue }; // it is gone
-        // `pid (name) state ppid …`, and the name may hold parentheses: proc_pid_stat(5)
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue }; // the process has ended
+        // `pid (name) state ppid …`, and the name may contain parentheses: proc_pid_stat(5)
         let ppid = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
         if ppid == Some(me) {
             children.push(pid);
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_scan_finds_whom_the_kernel_lists() {
+    fn a_child_is_found_by_the_children_file_and_by_the_scan() {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = child.id() as pid_t;
         assert!(list().unwrap().contains(&pid));

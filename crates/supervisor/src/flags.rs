@@ -1,4 +1,4 @@
-//! The flags that every service has.
+//! The command line of a service: the flags that every service has, and those of its model.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,13 +11,13 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http::Limits;
 
 use crate::units::{address, bytes, duration, timeout};
-use crate::{Failure, Flag, Model, say};
+use crate::{Failure, Flag, Model, log};
 
-/// What a service was asked for. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
+/// The parsed command line. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Flags {
-    /// Only asks the admin endpoint whether the service is well: exit code 0 or 1
+    /// Only asks the admin endpoint of a running service whether it is healthy: exit code 0 or 1
     pub mode: Option<Mode>,
 
     /// Where to serve; port 0 takes a free one
@@ -28,15 +28,15 @@ pub(crate) struct Flags {
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = address)]
     pub admin: SocketAddr,
 
-    /// The directory behind /files/ [default: one with the files 1k, 64k, 1m and 10m, which is made]
+    /// The directory that /files/ serves [default: one with the files 1k, 64k, 1m and 10m, which is created]
     #[arg(long, env, value_name = "DIR")]
     pub files: Option<PathBuf>,
 
-    /// The file of the nods, an SQLite database, which is made [default: a temporary one, removed at the end]
+    /// The SQLite database of the nods, created if it does not exist [default: a temporary one, removed at the end]
     #[arg(long, env, value_name = "FILE")]
     pub store: Option<PathBuf>,
 
-    /// POST /counter reads and then writes, so that updates get lost wherever two of them run at once
+    /// POST /counter reads the counter and then writes it, so that updates get lost where two of them run at once
     #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub racy: bool,
 
@@ -52,23 +52,23 @@ pub(crate) struct Flags {
     #[arg(long, env, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(i32).range(1..))]
     pub backlog: i32,
 
-    /// Time for a request's head, from its first byte on
+    /// Time for the head of a request, from its first byte on
     #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub head_timeout: Duration,
 
-    /// Time for a request's body, from the end of its head on
+    /// Time for the body of a request, from the end of its head on
     #[arg(long, env, value_name = "TIME", default_value = "20s", value_parser = timeout)]
     pub body_timeout: Duration,
 
-    /// Time that a connection may idle between requests
+    /// Time that a connection may be idle between requests
     #[arg(long, env, value_name = "TIME", default_value = "15s", value_parser = timeout)]
     pub idle_timeout: Duration,
 
-    /// Time that a reply may make no progress because its peer does not read
+    /// Time that a reply may make no progress because the peer does not read
     #[arg(long, env, value_name = "TIME", default_value = "20s", value_parser = timeout)]
     pub write_timeout: Duration,
 
-    /// Time to finish what was accepted, after SIGTERM or SIGINT; then it is cut off
+    /// Time to finish the accepted connections after SIGTERM or SIGINT; then they are cut off
     #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub grace: Duration,
 
@@ -84,46 +84,46 @@ pub(crate) struct Flags {
     #[arg(long, env, value_name = "SIZE", default_value = "1m", value_parser = bytes)]
     pub max_body: usize,
 
-    /// The model's own flags and their values.
+    /// The flags that only this model has, and their values.
     #[arg(skip)]
-    pub own: Vec<(&'static str, usize)>,
+    pub of_model: Vec<(&'static str, usize)>,
 }
 
 /// What to do instead of serving.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Mode {
-    /// Asks the admin endpoint of a running service for /healthz; exits 0 if it is well, else 1
+    /// Asks the admin endpoint of a running service for /healthz; exits with 0 if it is healthy, else with 1
     Healthcheck,
 }
 
 impl Flags {
-    /// Parses the arguments, and the environment for those that are absent; prints help and version itself.
+    /// Parses the arguments, and environment variables for those that are absent. Prints help and version itself.
     pub fn parse(model: Model, args: impl IntoIterator<Item = OsString>) -> Result<Flags, Failure> {
         let name = model.name;
         let about = format!("An HTTP server on the I/O model {name}");
-        let own = model.flags.iter().map(|flag| {
+        let of_model = model.flags.iter().map(|flag| {
             let arg = Arg::new(flag.name).long(flag.name).env(flag.env).help(flag.help);
             arg.value_name("N").default_value(flag.default).value_parser(number)
         });
-        let command = Flags::command().name(name).bin_name(name).about(about).args(own);
+        let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
         let parsed = command.try_get_matches_from(args).and_then(|matches| {
             let mut flags = Flags::from_arg_matches(&matches)?;
             let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
-            flags.own = model.flags.iter().filter_map(value).collect();
+            flags.of_model = model.flags.iter().filter_map(value).collect();
             Ok(flags)
         });
         parsed.map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 if let Err(error) = error.print() {
-                    say(name, format_args!("{error}"));
+                    log(name, format_args!("{error}"));
                 }
-                Failure::Answered
+                Failure::HelpShown
             }
-            _ => Failure::Refused(format!("{} (see {name} --help)", one_line(&error.to_string()))),
+            _ => Failure::CannotStart(format!("{} (see {name} --help)", one_line(&error.to_string()))),
         })
     }
 
-    /// What one peer may ask of one connection.
+    /// The limits on requests and the time-outs of each connection.
     pub fn limits(&self) -> Limits {
         Limits {
             request_line: self.max_request_line,
@@ -138,15 +138,15 @@ impl Flags {
     }
 }
 
-/// A number from 1 on.
+/// Parses a number from 1 on.
 fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "it must be a number from 1 on".to_owned())
 }
 
-/// What clap says on several lines, without the usage below it.
+/// Joins the lines of an error message by clap, and leaves out the usage below them.
 fn one_line(error: &str) -> String {
-    let said = error.split("\nUsage:").next().unwrap_or(error).split("\nFor more").next().unwrap_or(error);
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let message = error.split("\nUsage:").next().unwrap_or(error).split("\nFor more").next().unwrap_or(error);
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join("; ").trim_start_matches("error: ").to_owned()
 }
 
@@ -161,20 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn clap_finds_no_fault_with_the_flags() {
+    fn the_flags_pass_claps_own_checks() {
         Flags::command().debug_assert();
     }
 
     #[test]
-    fn defaults_are_the_limits_of_http() {
+    fn the_default_limits_are_those_of_the_http_crate() {
         let flags = parse(&[]).unwrap();
         assert_eq!(format!("{:?}", flags.limits()), format!("{:?}", Limits::default()));
     }
 
     #[test]
-    fn a_model_has_flags_of_its_own() {
-        assert_eq!(parse(&[]).unwrap().own, [("workers", 8)]);
-        assert_eq!(parse(&["--workers", "3"]).unwrap().own, [("workers", 3)]);
+    fn the_flags_of_the_model_are_parsed() {
+        assert_eq!(parse(&[]).unwrap().of_model, [("workers", 8)]);
+        assert_eq!(parse(&["--workers", "3"]).unwrap().of_model, [("workers", 3)]);
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
             ["--idle-timeout", "0s"],
             ["--workers", "0"],
         ] {
-            let Err(Failure::Refused(line)) = parse(&args) else { panic!("{args:?} was taken") };
+            let Err(Failure::CannotStart(line)) = parse(&args) else { panic!("{args:?} was accepted") };
             assert!(line.contains(args[0]) && !line.contains('\n'), "{line}");
         }
     }

@@ -1,4 +1,4 @@
-//! /info: what a service is, and what it was started with.
+//! The page /info: a JSON object that says what the service is, and how it was configured.
 
 use std::collections::BTreeMap;
 
@@ -21,23 +21,23 @@ struct Info<'a> {
     racy: bool,
     threads: usize,
     max_connections: usize,
-    /// The flag or limit that decided it.
+    /// The flag or limit that decided `max_connections`.
     max_connections_set_by: &'a str,
     backlog: i32,
-    limits: Limits,
+    limits: LimitsInfo,
     restarts: u64,
     /// Null, or why this machine does not permit the model.
     unsupported: Option<&'a str>,
     /// What the model states about itself.
     model: BTreeMap<String, String>,
-    /// Null while there is nothing to measure.
+    /// Null while there is no model process to measure, like the two below.
     cpu_source: Option<&'a str>,
     memory_source: Option<&'a str>,
     peak_memory_source: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Limits {
+struct LimitsInfo {
     request_line_bytes: usize,
     head_bytes: usize,
     body_bytes: usize,
@@ -48,7 +48,7 @@ struct Limits {
     grace_seconds: f64,
 }
 
-/// The page, with a line end.
+/// Makes the page, which ends with a line feed.
 pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
     let sample = status.accounts.figures().ok().and_then(|figures| figures.sample);
     let service = &status.service;
@@ -68,7 +68,7 @@ pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
         max_connections: settings.max_connections,
         max_connections_set_by: service.capacity.set_by,
         backlog: service.backlog,
-        limits: Limits {
+        limits: LimitsInfo {
             request_line_bytes: settings.limits.request_line,
             head_bytes: settings.limits.head,
             body_bytes: settings.limits.body,

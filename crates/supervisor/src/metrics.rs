@@ -1,4 +1,4 @@
-//! /metrics: what a service does and what it costs.
+//! The page /metrics, in the Prometheus text format: what a service does, and what it costs.
 
 mod cost;
 mod families;
@@ -8,23 +8,23 @@ use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use crate::status::Shared;
+use crate::status::SharedStatus;
 use families::Families;
 
 pub(crate) use cost::CPU_SOURCE;
 
-/// A registry of everything that is told of that service.
-pub(crate) fn registry(status: Shared) -> prometheus::Result<Registry> {
+/// Makes a registry of all metrics of the service.
+pub(crate) fn registry(status: SharedStatus) -> prometheus::Result<Registry> {
     let registry = Registry::new();
-    registry.register(Box::new(All(status)))?;
+    registry.register(Box::new(ServiceCollector(status)))?;
     Ok(registry)
 }
 
-/// The figures are not kept in `prometheus`' own counters but in the scoreboard and the kernel, and read when asked.
-struct All(Shared);
+/// Reads the figures from the scoreboard and the kernel at each scrape; no counters of `prometheus` are used.
+struct ServiceCollector(SharedStatus);
 
-impl Collector for All {
-    /// None: which families there are depends on what the machine tells.
+impl Collector for ServiceCollector {
+    /// Empty, because it depends on the machine which families exist.
     fn desc(&self) -> Vec<&Desc> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! The model's process.
+//! The model's process: what the forked child does from its signals to its exit code.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -11,14 +11,14 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getppid};
 use scoreboard::Scoreboard;
 
-use crate::{Model, say};
+use crate::{Model, log};
 
-/// How the process says that this machine does not permit the model; the reason is the scoreboard's note.
+/// The exit code if this machine does not permit the model. The reason is then in the note of the scoreboard.
 pub(crate) const UNSUPPORTED: i32 = 69; // EX_UNAVAILABLE of sysexits.h
 const FAILED: i32 = 1;
-const PANICKED: i32 = 101; // Rust's own
+const PANICKED: i32 = 101; // as in every Rust program
 
-/// Runs the model in the forked child, and ends it. `supervisor` is its parent.
+/// Runs the model in the forked child and then ends the process. `supervisor` is its parent.
 pub(crate) fn run(model: Model, listener: TcpListener, settings: Settings, board: Scoreboard, supervisor: Pid) -> ! {
     let serve = || {
         set_up_signals(supervisor)?;
@@ -31,25 +31,26 @@ pub(crate) fn run(model: Model, listener: TcpListener, settings: Settings, board
             UNSUPPORTED
         }
         Ok(Err(error)) => {
-            say(model.name, format_args!("the model failed: {error}"));
+            log(model.name, format_args!("the model failed: {error}"));
             FAILED
         }
-        Err(_) => PANICKED, // the hook has said why
+        Err(_) => PANICKED, // the panic hook has printed the reason
     };
-    // SAFETY: `_exit` ends the process at once. Threads of the model may still run: exit(3) would race with them.
+    // SAFETY: `_exit` ends the process at once. exit(3) would race with threads of the model that still run.
     unsafe { libc::_exit(code) }
 }
 
-/// SIGTERM comes when the supervisor dies, and is blocked; SIGINT and SIGPIPE are ignored; the rest is as usual.
+/// Asks for SIGTERM when the supervisor dies, blocks SIGTERM, and ignores SIGINT and SIGPIPE. Other signals have their
+/// default actions.
 fn set_up_signals(supervisor: Pid) -> io::Result<()> {
     set_pdeathsig(Signal::SIGTERM)?;
     if getppid() != supervisor {
-        // It died before we had asked to be told: PR_SET_PDEATHSIG, prctl(2).
+        // It died before this process had asked for the signal: PR_SET_PDEATHSIG, prctl(2).
         return Err(io::Error::other("the supervisor is gone"));
     }
     // SAFETY: ignoring a signal installs no handler.
     unsafe {
-        // A terminal's Ctrl-C reaches the whole process group; what it means is the supervisor's decision.
+        // A terminal sends SIGINT for Ctrl-C to the whole process group, but only the supervisor decides what to do.
         signal(Signal::SIGINT, SigHandler::SigIgn)?;
         signal(Signal::SIGPIPE, SigHandler::SigIgn)?;
     }
@@ -59,9 +60,9 @@ fn set_up_signals(supervisor: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// How a process ended, as the end of a sentence about it.
-pub(crate) fn describe(how: WaitStatus) -> String {
-    match how {
+/// Describes how a process ended, as the predicate of a sentence about it.
+pub(crate) fn describe(status: WaitStatus) -> String {
+    match status {
         WaitStatus::Exited(_, code) => format!("exited with code {code}"),
         WaitStatus::Signaled(_, signal, _) => format!("was killed by {signal}"),
         other => format!("ended: {other:?}"),

@@ -1,29 +1,29 @@
-//! When a crashed model starts again.
+//! The delay before a crashed model is restarted.
 
 use std::time::Duration;
 
-/// A life that long was a healthy one.
-const HEALTHY: Duration = Duration::from_secs(10);
-const FIRST: Duration = Duration::from_millis(100);
-const MOST: Duration = Duration::from_secs(5);
+/// A process that has run for so long was healthy.
+const HEALTHY_LIFETIME: Duration = Duration::from_secs(10);
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// At once after a healthy life, then later and later.
+/// Exponential delays: none after a healthy process, then twice as long after each further crash.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    failures: u32,
+pub(crate) struct RestartDelay {
+    crashes: u32,
 }
 
-impl Backoff {
-    /// How long to wait after a life of that length.
-    pub fn after(&mut self, life: Duration) -> Duration {
-        if life >= HEALTHY {
-            self.failures = 0;
+impl RestartDelay {
+    /// The delay after a crash of a process that has run for `lifetime`.
+    pub fn after_crash(&mut self, lifetime: Duration) -> Duration {
+        if lifetime >= HEALTHY_LIFETIME {
+            self.crashes = 0;
         }
-        let delay = match self.failures {
+        let delay = match self.crashes {
             0 => Duration::ZERO,
-            n => FIRST.saturating_mul(1 << (n - 1).min(16)).min(MOST),
+            n => FIRST_DELAY.saturating_mul(1 << (n - 1).min(16)).min(MAX_DELAY),
         };
-        self.failures = self.failures.saturating_add(1);
+        self.crashes = self.crashes.saturating_add(1);
         delay
     }
 }
@@ -33,12 +33,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_restart_is_at_once_and_the_others_wait_twice_as_long_each() {
-        let mut backoff = Backoff::default();
-        let crash = Duration::from_millis(1);
-        let delays: Vec<u128> = (0..9).map(|_| backoff.after(crash).as_millis()).collect();
+    fn the_first_restart_is_at_once_and_the_delay_then_doubles() {
+        let mut delay = RestartDelay::default();
+        let short = Duration::from_millis(1);
+        let delays: Vec<u128> = (0..9).map(|_| delay.after_crash(short).as_millis()).collect();
         assert_eq!(delays, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(backoff.after(HEALTHY), Duration::ZERO);
-        assert_eq!(backoff.after(crash), FIRST);
+        assert_eq!(delay.after_crash(HEALTHY_LIFETIME), Duration::ZERO);
+        assert_eq!(delay.after_crash(short), FIRST_DELAY);
     }
 }

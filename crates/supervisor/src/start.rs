@@ -1,4 +1,4 @@
-//! From flags to a supervisor that is ready to run.
+//! Starts a service: makes a supervisor that is ready to run from the flags.
 
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
@@ -14,17 +14,17 @@ use scoreboard::Scoreboard;
 
 use crate::accounts::Accounts;
 use crate::admin::Admin;
-use crate::capacity::Machine;
+use crate::capacity::MachineLimits;
 use crate::flags::Flags;
-use crate::status::{Phase, Service, Shared, Status};
-use crate::store::Store;
-use crate::watch::Watch;
+use crate::status::{Phase, Service, SharedStatus, Status};
+use crate::store::StoreFile;
+use crate::watch::Supervisor;
 use crate::{Failure, Model, listener};
 
-/// Checks what was asked for, binds, maps the scoreboard, takes over the signals and prepares the store.
-pub(crate) fn start(model: Model, flags: Flags) -> Result<Watch, Failure> {
+/// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
+pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
     let threads = flags.threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get));
-    let capacity = Machine::this(threads)?.capacity(model.connection_takes, flags.max_connections)?;
+    let capacity = MachineLimits::of_this_machine(threads)?.capacity(model.connection_takes, flags.max_connections)?;
     let files = files(flags.files.as_deref())?;
 
     let socket = listener::bind(flags.listen, "--listen")?;
@@ -32,8 +32,8 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Watch, Failure> {
     let admin = listener::bind(flags.admin, "--admin")?;
 
     let board = Scoreboard::map()?;
-    let signals = signals()?; // from here on, Ctrl-C leaves nothing behind
-    let store = Store::prepare(flags.store.as_deref())?;
+    let signals = signals()?; // before the store, so that Ctrl-C cannot end the process without removing it
+    let store = StoreFile::prepare(flags.store.as_deref())?;
     let service = Service {
         model,
         listen: socket.local_addr()?,
@@ -42,10 +42,10 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Watch, Failure> {
             threads,
             max_connections: capacity.connections,
             files,
-            store: store.file.clone(),
+            store: store.path.clone(),
             racy: flags.racy,
             limits: flags.limits(),
-            own: flags.own,
+            own: flags.of_model,
         },
         capacity,
         backlog: listener::allowed_backlog(flags.backlog),
@@ -56,33 +56,33 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Watch, Failure> {
     };
     set_child_subreaper(true)?; // orphans of the model become our children: prctl(2)
     let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board) };
-    let status = Shared::new(status);
-    Ok(Watch::new(socket, Admin::new(admin, status.clone())?, signals, status, store))
+    let status = SharedStatus::new(status);
+    Ok(Supervisor::new(socket, Admin::new(admin, status.clone())?, signals, status, store))
 }
 
-/// The directory behind `/files/`: the given one, or else the default one with its files made.
+/// The directory that `/files/` serves: the given one, or else the default one, whose files are created.
 fn files(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let Some(dir) = given else {
         let made = app::default_files_dir().and_then(|dir| app::make_files(&dir).map(|()| dir));
         return made.map_err(|error| {
-            Failure::Refused(format!("cannot make the default files: {error}; name a directory with --files"))
+            Failure::CannotStart(format!("cannot make the default files: {error}; name a directory with --files"))
         });
     };
-    let refused = |why: &str| Failure::Refused(format!("--files {}: {why}", dir.display()));
+    let cannot_start = |why: &str| Failure::CannotStart(format!("--files {}: {why}", dir.display()));
     match dir.canonicalize().and_then(|dir| std::fs::read_dir(&dir).map(|_| dir)) {
         Ok(dir) => Ok(dir),
         Err(error) => Err(match error.kind() {
-            ErrorKind::NotFound => refused("there is no such directory: create it, or name another"),
-            ErrorKind::NotADirectory => refused("this is not a directory: name one"),
-            ErrorKind::PermissionDenied => refused("no permission to read it: change that, or name another"),
-            _ => refused(&error.to_string()),
+            ErrorKind::NotFound => cannot_start("there is no such directory: create it, or name another"),
+            ErrorKind::NotADirectory => cannot_start("this is not a directory: name one"),
+            ErrorKind::PermissionDenied => cannot_start("no permission to read it: change that, or name another"),
+            _ => cannot_start(&error.to_string()),
         }),
     }
 }
 
-/// The signals that the loop waits for, blocked and readable: signalfd(2).
+/// Blocks the signals that the loop waits for, and makes them readable from a descriptor: signalfd(2).
 fn signals() -> Result<SignalFd, Failure> {
-    // Ignored SIGCHLD is inherited through exec(2), and then the kernel throws away what children have used.
+    // A process inherits an ignored SIGCHLD through exec(2), and then the kernel discards the usage of its children.
     // SAFETY: the default action installs no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl)? };
     Ok(driver::signal_fd([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])?)

@@ -1,4 +1,4 @@
-//! What the admin endpoint tells, and the loop keeps up to date.
+//! The status of the service, which the supervisor's loop updates and the admin endpoint reports.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,35 +13,38 @@ use crate::Model;
 use crate::accounts::Accounts;
 use crate::capacity::Capacity;
 
-/// What does not change from start to end.
+/// The properties of the service that stay the same from its start to its end.
 pub(crate) struct Service {
     pub model: Model,
-    /// The real addresses, also where port 0 was asked for.
+    /// The bound addresses, with the real port where port 0 was given.
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     pub settings: Settings,
     pub capacity: Capacity,
     pub backlog: i32,
+    /// The time to finish the accepted connections after SIGTERM or SIGINT: `--grace`.
     pub grace: Duration,
     pub board: Scoreboard,
-    /// The kernel's release: uname(2).
+    /// The release of the kernel: uname(2).
     pub kernel: String,
-    /// The control group that this process lives in, with the model.
+    /// The control group of this process and of the model.
     pub cgroup: Option<Cgroup>,
 }
 
-/// How the service does.
+/// The phase of the service's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// The model serves, in the process with this pid.
     Serving(Pid),
-    /// The model's process died, and another one is to come.
+    /// The model's process has died, and another one will be started.
     Restarting,
-    /// This machine does not permit the model, for that reason.
+    /// This machine does not permit the model, for this reason.
     Unsupported(String),
+    /// The service is stopping; the model's process may have ended already.
     Stopping(Option<Pid>),
 }
 
-/// The service and how it does.
+/// The service and its current state.
 pub(crate) struct Status {
     pub service: Service,
     pub phase: Phase,
@@ -50,7 +53,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// The model's process.
+    /// The pid of the model's process, if there is one.
     pub fn model(&self) -> Option<Pid> {
         match self.phase {
             Phase::Serving(model) => Some(model),
@@ -59,7 +62,7 @@ impl Status {
         }
     }
 
-    /// How many connections are open, as part of a sentence.
+    /// The number of open connections, as part of a sentence.
     pub fn open_connections(&self) -> String {
         match self.service.board.totals().active {
             1 => "1 connection".to_owned(),
@@ -68,14 +71,14 @@ impl Status {
     }
 }
 
-/// A handle on the status. One thread has them all, so the lock is never waited for: it is there because
-/// `prometheus` wants collectors that any thread may call.
+/// A handle on the status. All handles are used by one thread, so the lock is always free. It is needed because
+/// `prometheus` requires collectors that any thread may call.
 #[derive(Clone)]
-pub(crate) struct Shared(Arc<Mutex<Status>>);
+pub(crate) struct SharedStatus(Arc<Mutex<Status>>);
 
-impl Shared {
-    pub fn new(status: Status) -> Shared {
-        Shared(Arc::new(Mutex::new(status)))
+impl SharedStatus {
+    pub fn new(status: Status) -> SharedStatus {
+        SharedStatus(Arc::new(Mutex::new(status)))
     }
 
     pub fn get(&self) -> MutexGuard<'_, Status> {

@@ -1,4 +1,4 @@
-//! The file of the nods, from the start of the service to its end.
+//! The database file of the nods, from the start of the service to its end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,43 +7,43 @@ use nix::unistd::mkdtemp;
 
 use crate::Failure;
 
-/// The prepared store. One that nobody asked for is in a private directory, which goes when this does.
-pub(crate) struct Store {
-    pub file: PathBuf,
-    temporary: Option<PathBuf>,
+/// The prepared database file. Without `--store` it is in a private temporary directory, which `drop` removes.
+pub(crate) struct StoreFile {
+    pub path: PathBuf,
+    temporary_dir: Option<PathBuf>,
 }
 
-impl Store {
-    /// Makes the store, or opens the given one and sees that it is one.
-    pub fn prepare(given: Option<&Path>) -> Result<Store, Failure> {
+impl StoreFile {
+    /// Creates the database, or opens the given one and checks that it is a database of nods.
+    pub fn prepare(given: Option<&Path>) -> Result<StoreFile, Failure> {
         match given {
             Some(file) => {
                 app::prepare_store(file).map_err(|error| {
                     let what_to_do = "name a file that you may write to: a new one, or one that --store has made";
-                    Failure::Refused(format!("--store {}: {error}; {what_to_do}", file.display()))
+                    Failure::CannotStart(format!("--store {}: {error}; {what_to_do}", file.display()))
                 })?;
-                Ok(Store { file: file.to_owned(), temporary: None })
+                Ok(StoreFile { path: file.to_owned(), temporary_dir: None })
             }
-            None => Store::temporary().map_err(|error| {
-                Failure::Refused(format!("cannot make a file for the nods: {error}; name one with --store"))
+            None => StoreFile::temporary().map_err(|error| {
+                Failure::CannotStart(format!("cannot make a file for the nods: {error}; name one with --store"))
             }),
         }
     }
 
-    fn temporary() -> io::Result<Store> {
+    fn temporary() -> io::Result<StoreFile> {
         let template = std::env::temp_dir().join("io-models-store-XXXXXX");
-        // Closed to all others: mkdtemp(3).
+        // mkdtemp(3) makes a directory that only its owner can open.
         let dir = mkdtemp(&template).map_err(|errno| io::Error::other(format!("{}: {errno}", template.display())))?;
-        let store = Store { file: dir.join("nods.db"), temporary: Some(dir) };
-        app::prepare_store(&store.file)?;
+        let store = StoreFile { path: dir.join("nods.db"), temporary_dir: Some(dir) };
+        app::prepare_store(&store.path)?;
         Ok(store)
     }
 }
 
-impl Drop for Store {
+impl Drop for StoreFile {
     fn drop(&mut self) {
-        if let Some(dir) = &self.temporary {
-            let _ = std::fs::remove_dir_all(dir); // somebody else may have done so
+        if let Some(dir) = &self.temporary_dir {
+            let _ = std::fs::remove_dir_all(dir); // it may have been removed already, from outside
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Durations, sizes and addresses as people write them.
+//! Parses durations, sizes and addresses as users write them in flags, and formats durations in the same way.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if time > Duration::from_secs(24 * 3600) { Err(format!("{text} is more than a day")) } else { Ok(time) }
 }
 
-/// The same, but not nothing: a time-out of 0 would close every connection.
+/// Parses a duration of at least 1 ms: a time-out of 0 would close every connection.
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_millis(1) { Err("it must be at least 1ms".to_owned()) } else { Ok(time) }
@@ -56,12 +56,12 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     found.next().ok_or_else(|| format!("`{host}` has no address"))
 }
 
-/// A duration as it would be written in a flag: `10s`, `1.5s`, `500ms`.
-pub(crate) fn humane(time: Duration) -> String {
+/// Formats a duration as it would be written in a flag: `10s`, `1.5s`, `500ms`.
+pub(crate) fn format_duration(time: Duration) -> String {
     if time < Duration::from_secs(1) { format!("{}ms", time.as_millis()) } else { format!("{}s", time.as_secs_f64()) }
 }
 
-/// The number, not negative, and the unit behind it.
+/// Splits a text into a number, which is not negative, and the unit after it.
 fn split(text: &str) -> Option<(f64, &str)> {
     let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     Some((text[..at].parse().ok()?, &text[at..]))
@@ -84,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_they_are_read() {
+    fn a_formatted_duration_is_what_was_parsed() {
         for text in ["10s", "500ms", "1.5s", "90s"] {
-            assert_eq!(humane(duration(text).unwrap()), text);
+            assert_eq!(format_duration(duration(text).unwrap()), text);
         }
     }
 

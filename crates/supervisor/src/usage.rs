@@ -1,13 +1,13 @@
-//! What processes have used.
+//! The resource usage of processes, in the form that the supervisor adds up.
 
 use std::time::Duration;
 
 use scoreboard::Totals;
 
-/// The part of getrusage(2) that the scoreboard keeps of those who are gone.
+/// The fields of getrusage(2) that the scoreboard keeps for dead processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// CPU time, user and system, in nanoseconds; wait4(2) tells microseconds.
+    /// CPU time, user and system together, in nanoseconds; wait4(2) reports microseconds.
     pub cpu_ns: u64,
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of all children that anybody has counted as reaped.
+    /// The usage of all children that some process has counted as reaped.
     pub fn of_reaped(totals: &Totals) -> Usage {
         Usage {
             cpu_ns: totals.reaped_cpu_ns,
@@ -27,8 +27,8 @@ impl Usage {
         }
     }
 
-    /// Each figure of both, combined.
-    pub fn with(self, other: Usage, combine: fn(u64, u64) -> u64) -> Usage {
+    /// Combines each figure of `self` with that of `other`.
+    pub fn combined(self, other: Usage, combine: fn(u64, u64) -> u64) -> Usage {
         Usage {
             cpu_ns: combine(self.cpu_ns, other.cpu_ns),
             voluntary_switches: combine(self.voluntary_switches, other.voluntary_switches),
@@ -38,10 +38,11 @@ impl Usage {
         }
     }
 
-    /// As wait4(2) would have told it, with all CPU as user time: the scoreboard adds the two up.
+    /// Converts it to what wait4(2) would have reported, with all CPU time as user time: the scoreboard adds user and
+    /// system time up.
     pub fn to_rusage(self) -> libc::rusage {
         let cpu = Duration::from_nanos(self.cpu_ns);
-        // SAFETY: a `rusage` is plain numbers, for which zero is valid.
+        // SAFETY: a `rusage` consists of numbers only, for which zero is valid.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         usage.ru_utime.tv_sec = cpu.as_secs() as libc::time_t;
         usage.ru_utime.tv_usec = cpu.subsec_micros() as libc::suseconds_t;
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_the_same_after_a_trip_through_rusage() {
+    fn usage_survives_the_conversion_to_rusage_and_back() {
         let usage = Usage {
             cpu_ns: 3_000_002_000,
             voluntary_switches: 1,

@@ -1,4 +1,5 @@
-//! The supervisor's loop: one thread for life, over signals and the admin endpoint.
+//! The supervisor: a loop in a single thread that waits for signals and serves the admin endpoint, and that starts,
+//! restarts and stops the model's process.
 
 use std::io;
 use std::net::TcpListener;
@@ -15,117 +16,125 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, fork, getpid};
 
 use crate::admin::Admin;
-use crate::children::{self, Waited};
+use crate::children::{self, EndedChild, WaitResult};
 use crate::process::{self, UNSUPPORTED, describe};
-use crate::restart::Backoff;
-use crate::status::{Phase, Shared};
-use crate::store::Store;
-use crate::units::humane;
-use crate::{listener, say};
+use crate::restart::RestartDelay;
+use crate::status::{Phase, SharedStatus};
+use crate::store::StoreFile;
+use crate::units::format_duration;
+use crate::{listener, log};
 
-/// Who cannot be killed within that time hangs in the kernel, and is left behind.
-const CLEARING: Duration = Duration::from_secs(5);
-/// A terminal's Ctrl-C and whoever passes it on are one wish.
-const SAME_WISH: Duration = Duration::from_millis(250);
+/// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
+const CLEANUP_TIME: Duration = Duration::from_secs(5);
+/// Signals within this time count as one request to stop: for one Ctrl-C, a terminal may send SIGINT and a parent
+/// process may pass it on.
+const SAME_REQUEST: Duration = Duration::from_millis(250);
 
-/// The supervisor.
-pub(crate) struct Watch {
+pub(crate) struct Supervisor {
     name: &'static str,
-    /// None once it is closed, for a model that this machine does not permit.
+    /// `None` once it is closed, because this machine does not permit the model.
     listener: Option<TcpListener>,
     admin: Option<Admin>,
     signals: Option<SignalFd>,
-    status: Shared,
+    status: SharedStatus,
     state: State,
-    stop: Option<Stop>,
-    backoff: Backoff,
-    /// Removed with us if it is temporary; but not by a forked child, which ends by `_exit`.
-    _store: Store,
+    stop: Option<StopRequest>,
+    restart_delay: RestartDelay,
+    /// If the file is temporary, it is removed when the supervisor is dropped. A forked child ends by `_exit`, and so
+    /// does not remove it.
+    _store: StoreFile,
 }
 
 enum State {
-    /// The model's process lives.
+    /// The model's process is alive.
     Serving {
         model: Pid,
         since: Instant,
     },
-    /// It is gone, and what it left is being killed and reaped.
-    Clearing {
-        then: Then,
+    /// The model's process has ended or must end; it and the orphans that it left are being killed and reaped.
+    CleaningUp {
+        next: AfterCleanup,
         until: Instant,
     },
-    /// A new one is due.
-    Waiting {
-        until: Instant,
+    /// A new process will be started at that time.
+    RestartPending {
+        at: Instant,
     },
-    /// There will be none.
-    Idle,
-    Over(ExitCode),
+    /// There is no process, and none is planned: before the start, or because this machine does not permit the model.
+    NoModel,
+    Ended(ExitCode),
 }
 
 #[derive(Clone, Copy)]
-enum Then {
+enum AfterCleanup {
     Restart(Duration),
-    Idle,
+    MarkUnsupported,
     End(ExitCode),
 }
 
-/// It was told to stop.
-struct Stop {
+/// A request to stop, by SIGTERM or SIGINT.
+struct StopRequest {
     since: Instant,
-    /// When the grace is over.
+    /// When connections that are not finished are cut off: after the time of `--grace`.
     deadline: Instant,
 }
 
-impl Watch {
-    pub fn new(listener: TcpListener, admin: Admin, signals: SignalFd, status: Shared, store: Store) -> Watch {
+impl Supervisor {
+    pub fn new(
+        listener: TcpListener,
+        admin: Admin,
+        signals: SignalFd,
+        status: SharedStatus,
+        store: StoreFile,
+    ) -> Supervisor {
         let name = status.get().service.model.name;
-        Watch {
+        Supervisor {
             name,
             listener: Some(listener),
             admin: Some(admin),
             signals: Some(signals),
             status,
-            state: State::Idle,
+            state: State::NoModel,
             stop: None,
-            backoff: Backoff::default(),
+            restart_delay: RestartDelay::default(),
             _store: store,
         }
     }
 
-    /// Starts the model and watches over it until the end; gives the exit code.
+    /// Starts the model and supervises it until the service ends; returns the exit code.
     ///
     /// # Errors
-    /// The first fork's, and those that poll(2), signalfd(2) and wait4(2) have for a caller in error.
+    /// An error of the first fork(2), or one of poll(2), signalfd(2) and wait4(2) that only a wrong call causes.
     pub fn run(mut self) -> io::Result<ExitCode> {
         self.fork(Instant::now())?;
         let (listen, admin) = {
             let service = &self.status.get().service;
             (service.listen, service.admin)
         };
-        say(self.name, format_args!("listening on http://{listen}, admin on http://{admin}"));
+        log(self.name, format_args!("listening on http://{listen}, admin on http://{admin}"));
         loop {
             self.advance(Instant::now())?;
-            if let State::Over(code) = self.state {
+            if let State::Ended(code) = self.state {
                 return Ok(code);
             }
-            self.wait()?;
+            self.handle_events()?;
         }
     }
 
-    /// Waits for what comes first, and sees to signals and the admin endpoint.
-    fn wait(&mut self) -> io::Result<()> {
+    /// Waits for the next event or deadline, then handles signals and serves the admin endpoint.
+    fn handle_events(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let (Some(signals), Some(admin)) = (&self.signals, &mut self.admin) else { return Ok(()) };
-        let own = match (&self.state, &self.stop) {
+        let deadline = match (&self.state, &self.stop) {
             (State::Serving { .. }, Some(stop)) => Some(stop.deadline),
-            // SIGCHLD wakes us; but who forks while we kill may be missing from the list of children.
-            (State::Clearing { .. }, _) => Some(now + Duration::from_millis(5)),
-            (State::Waiting { until }, _) => Some(*until),
+            // SIGCHLD ends the wait. But if a process has forked just before it was killed, its child may have been
+            // missing from the list of children, so the list is read again soon.
+            (State::CleaningUp { .. }, _) => Some(now + Duration::from_millis(5)),
+            (State::RestartPending { at }, _) => Some(*at),
             _ => None,
         };
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        let next = own.into_iter().chain(admin.watch(now, &mut fds)).min();
+        let next = deadline.into_iter().chain(admin.watch(now, &mut fds)).min();
         match poll(&mut fds, poll_timeout(next.map(|at| at.saturating_duration_since(now)))) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -133,7 +142,7 @@ impl Watch {
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         let now = Instant::now();
         if ready[0] {
-            self.take_signals(now)?;
+            self.read_signals(now)?;
         }
         if let Some(admin) = &mut self.admin {
             admin.serve(&ready[1..], now);
@@ -141,7 +150,7 @@ impl Watch {
         Ok(())
     }
 
-    fn take_signals(&mut self, now: Instant) -> io::Result<()> {
+    fn read_signals(&mut self, now: Instant) -> io::Result<()> {
         while let Some(signal) = self.signals.as_ref().map(SignalFd::read_signal).transpose()?.flatten() {
             if signal.ssi_signo == Signal::SIGCHLD as u32 {
                 self.reap(now)?;
@@ -152,42 +161,42 @@ impl Watch {
         Ok(())
     }
 
-    /// Does what is due.
+    /// Makes the state transition that is due, if any.
     fn advance(&mut self, now: Instant) -> io::Result<()> {
         match self.state {
             State::Serving { .. } if self.stop.as_ref().is_some_and(|stop| now >= stop.deadline) => {
-                self.cut(now, "the grace is over");
+                self.cut_off(now, "the grace period is over");
                 self.advance(now)
             }
-            State::Clearing { then, until } => {
+            State::CleaningUp { next, until } => {
                 children::kill_all()?;
                 if self.reap(now)? && now < until {
                     return Ok(());
                 }
                 let mut status = self.status.get();
-                status.service.board.reset_gauges(); // only now is nobody left who counts
-                match then {
-                    Then::Restart(delay) => self.state = State::Waiting { until: now + delay },
-                    Then::End(code) => self.state = State::Over(code),
-                    Then::Idle => {
+                status.service.board.reset_gauges(); // only now, because no process is left that could change them
+                match next {
+                    AfterCleanup::Restart(delay) => self.state = State::RestartPending { at: now + delay },
+                    AfterCleanup::End(code) => self.state = State::Ended(code),
+                    AfterCleanup::MarkUnsupported => {
                         let why = status.service.board.note();
-                        say(self.name, format_args!("not supported on this machine: {why}"));
+                        log(self.name, format_args!("not supported on this machine: {why}"));
                         status.phase = Phase::Unsupported(why);
-                        self.listener = None; // so that clients are refused and do not hang
-                        self.state = State::Idle;
+                        self.listener = None; // so that clients are refused and do not wait in vain
+                        self.state = State::NoModel;
                     }
                 }
                 Ok(())
             }
-            State::Waiting { until } if now >= until => {
+            State::RestartPending { at } if now >= at => {
                 if let Err(error) = self.fork(now) {
-                    let delay = self.backoff.after(Duration::ZERO).max(Duration::from_millis(100));
-                    let delay_text = humane(delay);
-                    say(
+                    let delay = self.restart_delay.after_crash(Duration::ZERO).max(Duration::from_millis(100));
+                    let delay_text = format_duration(delay);
+                    log(
                         self.name,
                         format_args!("cannot fork the model's process: {error}; trying again in {delay_text}"),
                     );
-                    self.state = State::Waiting { until: now + delay };
+                    self.state = State::RestartPending { at: now + delay };
                 } else {
                     self.status.get().restarts += 1;
                 }
@@ -200,7 +209,7 @@ impl Watch {
     /// Starts the model's process.
     fn fork(&mut self, now: Instant) -> io::Result<()> {
         let supervisor = getpid();
-        // SAFETY: this process has one thread, so the child may do whatever we may.
+        // SAFETY: this process has one thread, so the child may do everything that its parent may.
         match unsafe { fork() }? {
             ForkResult::Child => {
                 (self.admin, self.signals) = (None, None);
@@ -211,7 +220,7 @@ impl Watch {
             }
             ForkResult::Parent { child } => {
                 let mut status = self.status.get();
-                status.accounts.begin(child);
+                status.accounts.model_started(child);
                 status.phase = Phase::Serving(child);
                 self.state = State::Serving { model: child, since: now };
                 Ok(())
@@ -219,82 +228,85 @@ impl Watch {
         }
     }
 
-    /// Takes in the children that have ended; are there others?
+    /// Reaps all children that have ended. Returns whether there are still others.
     fn reap(&mut self, now: Instant) -> io::Result<bool> {
         loop {
-            match children::wait()? {
-                Waited::NoneYet => return Ok(true),
-                Waited::NoneLeft => return Ok(false),
-                Waited::Gone(gone) => {
-                    self.status.get().accounts.reaped(gone.pid, &gone.usage);
+            match children::try_wait()? {
+                WaitResult::AllRunning => return Ok(true),
+                WaitResult::NoChildren => return Ok(false),
+                WaitResult::Ended(EndedChild { pid, status, usage }) => {
+                    self.status.get().accounts.reaped(pid, &usage);
                     if let State::Serving { model, since } = self.state
-                        && model == gone.pid
+                        && model == pid
                     {
-                        self.model_ended(gone.how, now - since, now);
+                        self.model_ended(status, now - since, now);
                     }
                 }
             }
         }
     }
 
-    /// The model's process is gone, of itself.
-    fn model_ended(&mut self, how: WaitStatus, life: Duration, now: Instant) {
-        let then = match (how, &self.stop) {
-            (WaitStatus::Exited(_, UNSUPPORTED), None) => Then::Idle,
-            (WaitStatus::Exited(_, 0 | UNSUPPORTED), Some(_)) => Then::End(ExitCode::SUCCESS),
-            (how, Some(_)) => {
+    /// Handles that the model's process has ended by itself, after `lifetime`.
+    fn model_ended(&mut self, status: WaitStatus, lifetime: Duration, now: Instant) {
+        let next = match (status, &self.stop) {
+            (WaitStatus::Exited(_, UNSUPPORTED), None) => AfterCleanup::MarkUnsupported,
+            (WaitStatus::Exited(_, 0 | UNSUPPORTED), Some(_)) => AfterCleanup::End(ExitCode::SUCCESS),
+            (_, Some(_)) => {
                 let open = self.status.get().open_connections();
-                say(self.name, format_args!("the model's process {} while stopping: {open} cut", describe(how)));
-                Then::End(ExitCode::FAILURE)
+                let how = describe(status);
+                log(self.name, format_args!("the model's process {how} while stopping: {open} cut off"));
+                AfterCleanup::End(ExitCode::FAILURE)
             }
-            (how, None) => {
-                let delay = self.backoff.after(life);
-                let when = if delay.is_zero() { "now".to_owned() } else { format!("in {}", humane(delay)) };
-                say(self.name, format_args!("the model's process {}; it is restarted {when}", describe(how)));
-                Then::Restart(delay)
+            (_, None) => {
+                let delay = self.restart_delay.after_crash(lifetime);
+                let when = if delay.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(delay)) };
+                log(self.name, format_args!("the model's process {}; it is restarted {when}", describe(status)));
+                AfterCleanup::Restart(delay)
             }
         };
-        self.clear(then, now);
+        self.clean_up(next, now);
     }
 
-    fn clear(&mut self, then: Then, now: Instant) {
-        self.state = State::Clearing { then, until: now + CLEARING };
+    /// Begins to kill and reap what is left of the model's processes.
+    fn clean_up(&mut self, next: AfterCleanup, now: Instant) {
+        self.state = State::CleaningUp { next, until: now + CLEANUP_TIME };
         self.status.get().phase = if self.stop.is_some() { Phase::Stopping(None) } else { Phase::Restarting };
     }
 
-    /// SIGTERM or SIGINT came.
+    /// Handles SIGTERM and SIGINT.
     fn stop(&mut self, now: Instant) {
         if let Some(stop) = &self.stop {
-            if now - stop.since >= SAME_WISH && matches!(self.state, State::Serving { .. }) {
-                self.cut(now, "told to stop again");
+            if now - stop.since >= SAME_REQUEST && matches!(self.state, State::Serving { .. }) {
+                self.cut_off(now, "told to stop again");
             }
             return;
         }
         let grace = self.status.get().service.grace;
-        self.stop = Some(Stop { since: now, deadline: now + grace });
+        self.stop = Some(StopRequest { since: now, deadline: now + grace });
         match self.state {
             State::Serving { model, .. } => {
                 if let Some(Err(error)) = self.listener.as_ref().map(listener::drop_attempts) {
-                    say(self.name, format_args!("cannot hold off new connections while stopping: {error}"));
+                    log(self.name, format_args!("cannot drop new connection attempts while stopping: {error}"));
                 }
                 self.status.get().phase = Phase::Stopping(Some(model));
                 let open = self.status.get().open_connections();
-                say(self.name, format_args!("stopping, with {open} open and {} to finish", humane(grace)));
-                let _ = kill(model, Signal::SIGTERM); // it may have ended, and then SIGCHLD is on its way
+                log(self.name, format_args!("stopping, with {open} open and {} to finish", format_duration(grace)));
+                let _ = kill(model, Signal::SIGTERM); // if it fails, the model has ended, and SIGCHLD will come
             }
-            State::Clearing { .. } | State::Waiting { .. } => {
-                say(self.name, format_args!("stopped while the model was down: who waits in the queue is cut"));
-                self.clear(Then::End(ExitCode::FAILURE), now);
+            State::CleaningUp { .. } | State::RestartPending { .. } => {
+                let line = "stopped while the model was down: the connections in the backlog are cut off";
+                log(self.name, format_args!("{line}"));
+                self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);
             }
-            State::Idle => self.state = State::Over(ExitCode::SUCCESS),
-            State::Over(_) => {}
+            State::NoModel => self.state = State::Ended(ExitCode::SUCCESS),
+            State::Ended(_) => {}
         }
     }
 
-    /// Kills the model's process and all that belongs to it.
-    fn cut(&mut self, now: Instant, why: &str) {
+    /// Kills the model's process and its descendants, and with them the open connections.
+    fn cut_off(&mut self, now: Instant, why: &str) {
         let open = self.status.get().open_connections();
-        say(self.name, format_args!("{why}: {open} cut"));
-        self.clear(Then::End(ExitCode::FAILURE), now);
+        log(self.name, format_args!("{why}: {open} cut off"));
+        self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);
     }
 }

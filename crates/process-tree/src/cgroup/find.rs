@@ -1,22 +1,23 @@
-//! Where a process's control groups are in the file system.
+//! Finds the directories of a process's control groups in the mounted file systems.
 
 use std::path::{Path, PathBuf};
 
 use super::Directory;
 
-/// The control groups of a process, each with its directory.
+/// The control groups of one process, one in each hierarchy, with their directories.
 pub(super) struct Hierarchies(Vec<Hierarchy>);
 
 struct Hierarchy {
-    /// The names of its controllers; none in version 2.
+    /// The names of its controllers; empty for version 2.
     controllers: Vec<String>,
+    /// The directory of the process's group.
     path: PathBuf,
 }
 
 /// A mounted hierarchy, from `/proc/self/mountinfo`.
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
-    /// The group that is to be seen at the mount point.
+    /// The group that appears at the mount point.
     root: PathBuf,
     point: PathBuf,
     is_v2: bool,
@@ -24,19 +25,21 @@ struct Mount {
 }
 
 impl Hierarchies {
-    /// Those of a process that this one can see.
+    /// The groups of another process, as far as they are mounted here.
     pub fn of(pid: i32) -> Option<Hierarchies> {
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         Some(Hierarchies::resolve(&groups, &mounts()?, false))
     }
 
-    /// Those of this process. In a container, the path in `/proc/self/cgroup` may be the host's, of which the
-    /// container sees only its own part: then the mount point is the group.
+    /// The groups of this process. In a container, `/proc/self/cgroup` may give a path of the host, while only the
+    /// container's part of that hierarchy is mounted: then the mount point is the directory of the group.
     pub fn of_self() -> Option<Hierarchies> {
         let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         Some(Hierarchies::resolve(&groups, &mounts()?, true))
     }
 
+    /// Finds the directory of each group in `groups`, the contents of a `/proc/PID/cgroup`. If a path is not below the
+    /// mount, `or_mount_point` decides whether the mount point is taken instead.
     fn resolve(groups: &str, mounts: &[Mount], or_mount_point: bool) -> Hierarchies {
         Hierarchies(
             groups
@@ -59,17 +62,17 @@ impl Hierarchies {
         )
     }
 
-    /// The directory where a controller keeps its files, named as in version 1.
+    /// The directory with the files of a controller, which is named as in version 1.
     pub fn directory(&self, controller: &str) -> Option<Directory> {
         let carries = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|name| name == controller);
         match self.0.iter().find(carries) {
-            // Only the machine's own group has this file.
+            // Only the root group, that of the whole machine, has the file `release_agent`.
             Some(v1) => (!v1.path.join("release_agent").exists()).then(|| Directory::V1(v1.path.clone())),
             None => self.unified().map(Directory::V2),
         }
     }
 
-    /// Whether one of the groups is this directory or below it.
+    /// Whether the directory of one of the groups is `directory` or below it.
     pub fn are_within(&self, directory: &Path) -> bool {
         self.0.iter().any(|hierarchy| hierarchy.path.starts_with(directory))
     }
@@ -77,7 +80,7 @@ impl Hierarchies {
     /// The version 2 directory, if it is mounted.
     pub fn unified(&self) -> Option<PathBuf> {
         let v2 = self.0.iter().find(|hierarchy| hierarchy.controllers.is_empty())?;
-        // The machine's own group has no such file.
+        // The root group, that of the whole machine, has no such file.
         v2.path.join("cgroup.events").exists().then(|| v2.path.clone())
     }
 }
@@ -90,7 +93,7 @@ impl Mount {
         }
     }
 
-    /// One line of proc_pid_mountinfo(5), if it is of a control group.
+    /// Parses one line of proc_pid_mountinfo(5); `None` if the mount is no hierarchy of control groups.
     fn parse(line: &str) -> Option<Mount> {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);
@@ -113,7 +116,7 @@ fn mounts() -> Option<Vec<Mount>> {
     Some(std::fs::read_to_string("/proc/self/mountinfo").ok()?.lines().filter_map(Mount::parse).collect())
 }
 
-/// A blank in a path is written as \040. proc_pid_mountinfo(5)
+/// Decodes a path: the kernel writes a space as \040. proc_pid_mountinfo(5)
 fn unescape(path: &str) -> String {
     path.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
@@ -122,7 +125,7 @@ fn unescape(path: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A directory that is removed when dropped.
+    /// A temporary directory, which `drop` removes.
     struct Scratch(PathBuf);
 
     impl Scratch {
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_below_its_mount() {
+    fn the_directory_of_a_group_is_below_the_mount_point() {
         let scratch = Scratch::new("below");
         let mounts = scratch.mount("/", "cgroup", "rw,cpu,cpuacct");
         let found = Hierarchies::resolve("2:cpu,cpuacct:/below\n0::/\n", &mounts, false);
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_sees_its_own_group_at_the_mount_point() {
+    fn in_a_container_the_mount_point_is_the_containers_group() {
         let scratch = Scratch::new("container");
         let mounts = scratch.mount("/docker/abc", "cgroup", "rw,memory");
         let found = Hierarchies::resolve("4:memory:/docker/abc\n", &mounts, false);
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_not_mounted_here_is_the_mount_point_for_this_process_alone() {
+    fn a_path_that_is_not_mounted_becomes_the_mount_point_only_for_this_process() {
         let scratch = Scratch::new("host-path");
         let mounts = scratch.mount("/", "cgroup", "rw,memory");
         let group = "4:memory:/system.slice/docker-abc.scope\n";
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_group_of_the_whole_machine_is_nobodys_own() {
+    fn the_root_group_is_never_used() {
         let scratch = Scratch::new("machine");
         let v2 = scratch.mount("/", "cgroup2", "rw");
         assert_eq!(Hierarchies::resolve("0::/\n", &v2, true).directory("memory"), None);

@@ -1,4 +1,4 @@
-//! What is counted: processes, threads, descriptors, switches, faults.
+//! Tests of the figures that count: processes, threads, descriptors, context switches and page faults.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use process_tree::Tree;
 
-use crate::family::{Child, before_and_after, hear_all};
+use crate::child::{Child, before_and_after, wait_for_reports};
 
-pub fn processes_threads_and_descriptors() {
+pub fn processes_threads_and_descriptors_are_counted() {
     let mut root = Child::fork(|parent| {
         let mut children = [0, 4].map(|threads| {
             Child::fork(move |parent| {
@@ -31,20 +31,20 @@ pub fn processes_threads_and_descriptors() {
             })
         });
         for _ in 0..2 {
-            hear_all(&mut children);
+            wait_for_reports(&mut children);
             parent.pause();
-            children.iter_mut().for_each(Child::go);
+            children.iter_mut().for_each(Child::resume);
         }
     });
     let (before, after) = before_and_after(&mut root);
     assert_eq!((before.processes, before.threads), (3, 3));
     assert_eq!((after.processes, after.threads), (3, 7));
     assert_eq!(after.open_fds.unwrap() - before.open_fds.unwrap(), 8);
-    assert!(after.user.is_some(), "nobody has left");
-    root.go();
+    assert!(after.user.is_some(), "no process has exited");
+    root.resume();
 }
 
-pub fn a_root_that_is_gone_is_not_found() {
+pub fn a_root_that_has_exited_is_not_found() {
     let root = Child::fork(|parent| parent.wait());
     let mut tree = Tree::new(root.pid);
     tree.sample().unwrap();
@@ -55,13 +55,13 @@ pub fn a_root_that_is_gone_is_not_found() {
 }
 
 pub fn switches_of_all_threads_count_and_are_kept() {
-    const NAPS: u64 = 1000;
+    const SLEEPS: u64 = 1000;
     let mut root = Child::fork(|parent| {
         parent.pause();
         let barrier = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                (0..NAPS).for_each(|_| std::thread::sleep(Duration::from_nanos(1)));
+                (0..SLEEPS).for_each(|_| std::thread::sleep(Duration::from_nanos(1)));
                 barrier.wait();
                 barrier.wait();
             });
@@ -71,18 +71,18 @@ pub fn switches_of_all_threads_count_and_are_kept() {
         });
         parent.pause();
     });
-    root.hear();
+    root.wait_for_report();
     let mut tree = Tree::new(root.pid);
     let switches = |tree: &mut Tree| tree.sample().unwrap().voluntary_switches.unwrap();
     let before = switches(&mut tree);
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     let after = switches(&mut tree);
-    // A nap can be over before it begins, when the machine is busy.
-    assert!((NAPS / 2..NAPS + 100).contains(&(after - before)), "from {before} to {after}");
-    root.go();
-    root.hear();
-    assert!(switches(&mut tree) >= after, "what a thread did stays done when it has ended");
+    // On a busy machine, the timer of a sleep can expire before the thread has gone to sleep: then it does not switch.
+    assert!((SLEEPS / 2..SLEEPS + 100).contains(&(after - before)), "from {before} to {after}");
+    root.resume();
+    root.wait_for_report();
+    assert!(switches(&mut tree) >= after, "the switches of a thread that has ended still count");
 }
 
 pub fn faults_of_reaped_children_count() {
@@ -90,7 +90,7 @@ pub fn faults_of_reaped_children_count() {
     let mut root = Child::fork(|parent| {
         parent.pause();
         Child::fork(|_| {
-            // Small blocks from the heap, so that no huge page takes many faults at once.
+            // Small blocks from the heap: in a huge page, one fault would stand for many.
             let blocks: Vec<Vec<u8>> = (0..PAGES).map(|_| vec![1; 4096]).collect();
             std::hint::black_box(blocks);
         })

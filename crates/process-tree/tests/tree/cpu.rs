@@ -1,4 +1,4 @@
-//! CPU of the living, the dead and those in between.
+//! Tests of the CPU time of live processes, of zombies and of reaped processes.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +7,17 @@ use nix::sys::time::TimeValLike as _;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use process_tree::Tree;
 
-use crate::family::{Child, burn, own_cpu};
+use crate::child::{Child, burn, own_cpu};
 
 const BURNT: Duration = Duration::from_millis(200);
-/// What a busy machine may add to what was burnt: less than a mistake of one child would.
+/// What a busy machine may add to the CPU time that was burnt. It is less than that of one child that is missed or
+/// counted twice.
 const SLACK: Duration = Duration::from_millis(100);
-/// The parent's reaped user and system time are each cut to a tick of 10 ms.
+/// The kernel rounds the parent's reaped user and system time down to a tick of 10 ms each.
 const TWO_TICKS: Duration = Duration::from_millis(20);
 
-/// The CPU of this process's reaped children, to the microsecond.
-fn reaped() -> Duration {
+/// The CPU time of this process's reaped children, to the microsecond.
+fn cpu_of_reaped() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
     Duration::from_micros((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as u64)
 }
@@ -26,24 +27,24 @@ pub fn grandchildren_that_have_been_reaped_are_charged() {
         parent.pause();
         let grandchildren: Vec<Child> = (0..3).map(|_| Child::fork(|_| burn(BURNT))).collect();
         grandchildren.into_iter().for_each(Child::reap);
-        parent.say(reaped());
+        parent.report(cpu_of_reaped());
         parent.wait();
     });
-    root.hear();
+    root.wait_for_report();
     let mut tree = Tree::new(root.pid);
     let before = tree.sample().unwrap();
-    root.go();
-    let burnt = root.hear();
+    root.resume();
+    let burnt = root.wait_for_report();
     let after = tree.sample().unwrap();
 
     assert!(burnt >= 3 * BURNT);
     let charged = after.cpu - before.cpu;
     assert!(charged + TWO_TICKS >= burnt, "charged {charged:?} of {burnt:?}");
     assert!(charged < burnt + SLACK, "charged {charged:?} for {burnt:?}");
-    assert!(after.live_cpu - before.live_cpu < SLACK, "the dead are not alive");
+    assert!(after.live_cpu - before.live_cpu < SLACK, "reaped processes are not live");
     assert_eq!(after.processes, 1);
     assert!(before.user.is_some() && before.system.is_some());
-    assert_eq!((after.user, after.system), (None, None), "the split of short lives is not to be had");
+    assert_eq!((after.user, after.system), (None, None), "the split is unknown for short-lived processes");
 }
 
 pub fn live_children_are_charged_to_the_nanosecond() {
@@ -52,22 +53,22 @@ pub fn live_children_are_charged_to_the_nanosecond() {
             .map(|_| {
                 Child::fork(|parent| {
                     burn(BURNT);
-                    parent.say(own_cpu());
+                    parent.report(own_cpu());
                     parent.wait();
                 })
             })
             .collect();
-        let burnt: Duration = children.iter_mut().map(Child::hear).sum();
-        parent.say(burnt + own_cpu());
+        let burnt: Duration = children.iter_mut().map(Child::wait_for_report).sum();
+        parent.report(burnt + own_cpu());
         parent.wait();
     });
-    let burnt = root.hear();
+    let burnt = root.wait_for_report();
     let sample = Tree::new(root.pid).sample().unwrap();
 
     assert!(burnt >= 3 * BURNT);
     assert!(sample.live_cpu >= burnt, "charged {:?} of {burnt:?}", sample.live_cpu);
     assert!(sample.live_cpu < burnt + SLACK, "charged {:?} for {burnt:?}", sample.live_cpu);
-    assert_ne!(sample.live_cpu.subsec_nanos() % 1_000_000, 0, "these are no ticks");
+    assert_ne!(sample.live_cpu.subsec_nanos() % 1_000_000, 0, "the figure is not in ticks");
     assert_eq!(sample.cpu, sample.live_cpu);
     let split = sample.user.unwrap() + sample.system.unwrap();
     assert!(split <= sample.live_cpu && split + 4 * TWO_TICKS >= sample.live_cpu, "{split:?}");
@@ -81,14 +82,14 @@ pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
         child.reap();
         parent.pause();
     });
-    root.hear();
+    root.wait_for_report();
     let mut tree = Tree::new(root.pid);
     let unreaped = tree.sample().unwrap();
     assert_eq!((unreaped.processes, unreaped.threads), (2, 2));
     assert!(unreaped.cpu >= BURNT && unreaped.cpu == unreaped.live_cpu, "{unreaped:?}");
 
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     let reaped = tree.sample().unwrap();
     assert_eq!(reaped.processes, 1);
     assert!(reaped.cpu >= unreaped.cpu, "a counter never goes backwards");
@@ -96,9 +97,10 @@ pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
     assert!(reaped.live_cpu < BURNT);
 }
 
-/// One child at a time, so the tree cannot use more CPU than time passes, but for the moment in which a parent forks; a
-/// child counted twice shows as more. Each burns enough that this is not lost in the ticks.
-pub fn a_child_that_is_reaped_meanwhile_is_never_charged_twice() {
+/// There is one child at a time, so the tree cannot use more CPU time than the time that passes, except in the moment
+/// in which the parent forks. If a child is counted twice, the CPU time exceeds that. Each child burns so much that it
+/// is visible in spite of the rounding to ticks.
+pub fn a_child_that_is_reaped_during_a_sample_is_never_charged_twice() {
     let root = Child::fork(|_| {
         loop {
             Child::fork(|_| burn(2 * SLACK)).reap();

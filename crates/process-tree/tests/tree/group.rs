@@ -1,4 +1,4 @@
-//! Trees in a control group of their own. Needs the right to make one.
+//! Tests of trees in a control group that contains nothing else. They need the permission to create one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,14 +7,15 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::Pid;
 use process_tree::Tree;
 
-use crate::family::{Child, burn};
+use crate::child::{Child, burn};
 
 const BURNT: Duration = Duration::from_millis(200);
-/// What a busy machine may add to what was burnt: less than it would be to charge it never, or twice.
+/// What a busy machine may add to the CPU time that was burnt. It is less than `BURNT`, the error if that was counted
+/// not at all or twice.
 const SLACK: Duration = Duration::from_millis(190);
 const SIZE: usize = 32 << 20;
 
-/// New groups for CPU and memory, removed when dropped.
+/// New groups for CPU and memory, which `drop` removes.
 struct Groups(Vec<PathBuf>);
 
 impl Groups {
@@ -47,7 +48,7 @@ impl Groups {
 impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.0 {
-            // Busy for a moment after its last process has been reaped.
+            // The group stays busy for a moment after its last process has been reaped.
             while std::fs::remove_dir(group).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
                 std::thread::yield_now();
             }
@@ -55,10 +56,10 @@ impl Drop for Groups {
     }
 }
 
-pub fn a_group_of_its_own_tells_what_nobody_waited_for() {
+pub fn a_group_with_only_the_tree_accounts_for_children_that_were_never_waited_for() {
     let Some(groups) = Groups::make() else { return };
     let mut root = Child::fork(|parent| {
-        // SAFETY: To ignore a signal runs no handler.
+        // SAFETY: Ignoring a signal installs no handler.
         unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.unwrap();
         parent.pause();
         let child = Child::fork(|_| {
@@ -66,43 +67,43 @@ pub fn a_group_of_its_own_tells_what_nobody_waited_for() {
             burn(BURNT);
             drop(block);
         });
-        // With SIGCHLD ignored this waits for the end of all children and yet tells nothing. wait(2)
+        // With SIGCHLD ignored, wait(2) blocks until all children have ended, and then fails without their usage.
         child.reap();
         parent.pause();
     });
-    root.hear();
+    root.wait_for_report();
     groups.add(root.pid);
     let mut tree = Tree::new(root.pid);
     let before = tree.sample().unwrap();
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     let after = tree.sample().unwrap();
 
     assert_eq!(after.cpu_source, "cgroup");
     let charged = after.cpu - before.cpu;
     assert!(charged >= BURNT && charged < BURNT + SLACK, "charged {charged:?}");
-    assert!(after.live_cpu - before.live_cpu < SLACK, "the dead are not alive");
+    assert!(after.live_cpu - before.live_cpu < SLACK, "reaped processes are not live");
     assert_eq!(after.memory_source, "pss");
     if after.peak_memory_source == "cgroup" {
         assert!(after.peak_memory_bytes.unwrap() >= SIZE as u64);
     } else {
-        println!("not tested: the group tells no peak of memory");
+        println!("not tested: the group reports no peak of memory");
     }
     drop(root);
 }
 
-pub fn a_group_that_is_shared_is_not_charged() {
+pub fn a_group_with_other_processes_is_not_used() {
     let Some(groups) = Groups::make() else { return };
-    let [mut root, mut stranger] = [(); 2].map(|()| {
+    let [mut root, mut other] = [(); 2].map(|()| {
         Child::fork(|parent| {
             parent.pause();
         })
     });
-    root.hear();
-    stranger.hear();
+    root.wait_for_report();
+    other.wait_for_report();
     groups.add(root.pid);
-    groups.add(stranger.pid);
+    groups.add(other.pid);
     let sample = Tree::new(root.pid).sample().unwrap();
     assert_eq!((sample.cpu_source, sample.peak_memory_source), ("processes", "rss"));
-    drop((root, stranger));
+    drop((root, other));
 }

@@ -1,11 +1,11 @@
-//! Trees of real processes, whose cost is known, against what is told of them.
+//! Compares the samples of trees of real processes with what these processes are known to cost.
 //!
-//! The tests fork without exec. That is sound only in a process with one thread, and a clock is best read on a quiet
-//! machine: so they run one after another, in a harness of their own.
+//! The tests fork without exec, which is sound only in a process with one thread, and clocks are read best on a quiet
+//! machine. So the tests run one after another, in a harness of their own.
 
+mod child;
 mod counts;
 mod cpu;
-mod family;
 mod group;
 mod memory;
 
@@ -19,17 +19,17 @@ const TESTS: &[(&str, fn())] = tests![
     cpu::grandchildren_that_have_been_reaped_are_charged,
     cpu::live_children_are_charged_to_the_nanosecond,
     cpu::a_zombie_is_charged_before_and_after_it_is_reaped,
-    cpu::a_child_that_is_reaped_meanwhile_is_never_charged_twice,
+    cpu::a_child_that_is_reaped_during_a_sample_is_never_charged_twice,
     memory::private_memory_counts_in_full,
     memory::shared_memory_counts_once,
-    memory::a_lone_process_shows_its_peak_between_samples,
-    memory::a_crowd_is_sampled,
-    counts::processes_threads_and_descriptors,
-    counts::a_root_that_is_gone_is_not_found,
+    memory::a_peak_between_two_samples_of_a_single_process_is_seen,
+    memory::of_many_alike_processes_some_stand_for_all,
+    counts::processes_threads_and_descriptors_are_counted,
+    counts::a_root_that_has_exited_is_not_found,
     counts::switches_of_all_threads_count_and_are_kept,
     counts::faults_of_reaped_children_count,
-    group::a_group_of_its_own_tells_what_nobody_waited_for,
-    group::a_group_that_is_shared_is_not_charged,
+    group::a_group_with_only_the_tree_accounts_for_children_that_were_never_waited_for,
+    group::a_group_with_other_processes_is_not_used,
 ];
 
 fn main() -> ExitCode {

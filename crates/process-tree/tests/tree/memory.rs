@@ -1,4 +1,4 @@
-//! Memory: private, shared, past, and of a crowd.
+//! Tests of memory: private memory, shared memory, past peaks, and estimates for many processes.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use process_tree::{Sample, Tree};
 
-use crate::family::{Child, before_and_after, hear_all};
+use crate::child::{Child, before_and_after, wait_for_reports};
 
 const MIB: u64 = 1 << 20;
 const SIZE: usize = 32 << 20;
@@ -28,20 +28,20 @@ pub fn private_memory_counts_in_full() {
             parent.pause();
         });
         loop {
-            child.hear();
+            child.wait_for_report();
             parent.pause();
-            child.go();
+            child.resume();
         }
     });
-    root.hear();
+    root.wait_for_report();
     let mut tree = Tree::new(root.pid);
     let before = tree.sample().unwrap();
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     let with_block = tree.sample().unwrap();
     assert_grew(&before, &with_block, SIZE as u64);
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     let after = tree.sample().unwrap();
     assert_grew(&before, &after, 0);
     assert_eq!(after.peak_memory_bytes, with_block.memory_bytes);
@@ -51,7 +51,7 @@ pub fn private_memory_counts_in_full() {
 pub fn shared_memory_counts_once() {
     let mut root = Child::fork(|parent| {
         let size = NonZeroUsize::new(SIZE).unwrap();
-        // SAFETY: A new mapping that replaces none.
+        // SAFETY: The new mapping replaces no other.
         let block =
             unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) };
         let block = block.unwrap().cast::<u8>();
@@ -59,23 +59,23 @@ pub fn shared_memory_counts_once() {
             .map(|_| {
                 Child::fork(|parent| {
                     parent.pause();
-                    // SAFETY: The mapping is this large, and stays until the process ends.
+                    // SAFETY: The mapping is `SIZE` bytes long, and stays until the process ends.
                     unsafe { block.write_bytes(1, SIZE) };
                     parent.pause();
                 })
             })
             .collect();
         for _ in 0..2 {
-            hear_all(&mut children);
+            wait_for_reports(&mut children);
             parent.pause();
-            children.iter_mut().for_each(Child::go);
+            children.iter_mut().for_each(Child::resume);
         }
     });
     let (before, after) = before_and_after(&mut root);
     assert_grew(&before, &after, SIZE as u64);
 }
 
-pub fn a_lone_process_shows_its_peak_between_samples() {
+pub fn a_peak_between_two_samples_of_a_single_process_is_seen() {
     let mut root = Child::fork(|parent| {
         parent.pause();
         drop(std::hint::black_box(vec![1_u8; SIZE]));
@@ -87,31 +87,31 @@ pub fn a_lone_process_shows_its_peak_between_samples() {
     assert!(after.peak_memory_bytes.unwrap() >= before.memory_bytes.unwrap() + SIZE as u64);
 }
 
-pub fn a_crowd_is_sampled() {
-    const CROWD: u64 = 500;
-    // The crowd is two generations below the root, and what stands between is not like it.
+pub fn of_many_alike_processes_some_stand_for_all() {
+    const LEAVES: u64 = 500;
+    // The leaves are two generations below the root. The generations above them are not like them.
     let mut root = Child::fork(|parent| {
         let block = std::hint::black_box(vec![1_u8; SIZE]);
         let mut middle = Child::fork(|parent| {
             let own_block = std::hint::black_box(vec![1_u8; SIZE]);
-            let mut crowd: Vec<Child> = Vec::new();
-            for _ in 0..CROWD {
-                crowd.push(Child::fork(|parent| {
+            let mut leaves: Vec<Child> = Vec::new();
+            for _ in 0..LEAVES {
+                leaves.push(Child::fork(|parent| {
                     parent.pause();
                 }));
             }
-            hear_all(&mut crowd);
+            wait_for_reports(&mut leaves);
             parent.pause();
             drop(own_block);
         });
-        middle.hear();
+        middle.wait_for_report();
         parent.pause();
         drop(block);
     });
-    root.hear();
+    root.wait_for_report();
 
-    // The fastest of some, as the machine has other things to do.
-    let take = |budget| {
+    // The fastest of five samples is taken, because other work on the machine slows some of them down.
+    let sample_with = |budget| {
         let mut tree = Tree::new(root.pid).with_budget(budget);
         let mut shortest = Duration::MAX;
         let mut last = None;
@@ -122,13 +122,13 @@ pub fn a_crowd_is_sampled() {
         }
         (last.unwrap(), shortest)
     };
-    let (all, cost_of_all) = take(Duration::from_secs(60));
-    let (some, cost_of_some) = take(Duration::ZERO);
+    let (all, cost_of_all) = sample_with(Duration::from_secs(60));
+    let (some, cost_of_some) = sample_with(Duration::ZERO);
 
     assert_eq!((all.memory_source, some.memory_source), ("pss", "pss-sampled"));
     assert!(cost_of_some < cost_of_all / 2, "{cost_of_some:?} is not much less than {cost_of_all:?}");
-    assert_eq!((all.processes, all.threads), (CROWD + 2, CROWD + 2));
-    assert_eq!((some.processes, some.threads), (CROWD + 2, CROWD + 2));
+    assert_eq!((all.processes, all.threads), (LEAVES + 2, LEAVES + 2));
+    assert_eq!((some.processes, some.threads), (LEAVES + 2, LEAVES + 2));
     assert!(some.live_cpu - all.live_cpu < all.live_cpu / 5, "{some:?} is not like {all:?}");
     assert!(all.user.is_some() && some.user.is_none(), "{all:?} {some:?}");
     let alike = |a: Option<u64>, b: Option<u64>| a.unwrap().abs_diff(b.unwrap()) <= b.unwrap() / 5;

@@ -1,4 +1,4 @@
-//! What a service costs: the model's process tree, and the control group that it lives in.
+//! The metrics of what a service costs: the figures of the model's process tree and of its control group.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use process_tree::{Cgroup, Pressure, Sample, Stall};
 
 use super::families::Families;
 use crate::accounts::Figures;
-use crate::say;
+use crate::log;
 use crate::status::Status;
 
-/// Where the CPU time is from: the CPU clocks of those who live, and wait4(2) for those who are gone.
+/// The source of the CPU time: the CPU clocks of the live processes, and wait4(2) for the dead ones.
 pub(crate) const CPU_SOURCE: &str = "clocks+wait4";
 
 pub(super) fn collect(status: &mut Status, families: &mut Families) {
@@ -17,13 +17,13 @@ pub(super) fn collect(status: &mut Status, families: &mut Families) {
         Ok(figures) => {
             counters(&figures, families);
             if let Some(sample) = &figures.sample {
-                levels(sample, families);
+                gauges(sample, families);
             }
         }
-        Err(error) => say(status.service.model.name, format_args!("cannot measure the model's processes: {error}")),
+        Err(error) => log(status.service.model.name, format_args!("cannot measure the model's processes: {error}")),
     }
     match &status.service.cgroup {
-        Some(cgroup) => of_cgroup(cgroup, families),
+        Some(cgroup) => cgroup_metrics(cgroup, families),
         None => pressure(&Pressure::of_machine(), families),
     }
 }
@@ -32,7 +32,7 @@ fn counters(figures: &Figures, families: &mut Families) {
     let used = figures.used;
     families.counter(
         "process_tree_cpu_seconds_total",
-        "CPU time of the model's processes, living and gone.",
+        "CPU time of the model's processes, live and dead.",
         used.cpu_ns as f64 / 1e9,
     );
     families.counter(
@@ -47,7 +47,7 @@ fn counters(figures: &Figures, families: &mut Families) {
     );
     let mut switches = families.counters(
         "process_tree_context_switches_total",
-        "Times that a thread gave up the CPU to wait (voluntary), or had to (involuntary).",
+        "How often a thread gave up the CPU to wait (voluntary), or the kernel took it away (involuntary).",
     );
     if figures.has_switches {
         switches.add(&[("kind", "voluntary")], used.voluntary_switches as f64);
@@ -59,31 +59,31 @@ fn counters(figures: &Figures, families: &mut Families) {
     faults.add(&[("kind", "major")], used.major_faults as f64);
     families.gauge(
         "process_tree_sample_seconds",
-        "What it took to read these figures, which the model does not pay.",
+        "How long the supervisor took to read these figures; the model's CPU time does not contain it.",
         figures.took.as_secs_f64(),
     );
 }
 
-fn levels(sample: &Sample, families: &mut Families) {
+fn gauges(sample: &Sample, families: &mut Families) {
     let number = |n: u64| n as f64;
     families.gauge(
         "process_tree_memory_bytes",
-        "Memory of the model's processes; what several share is counted once (PSS).",
+        "Memory of the model's processes; pages that several of them share are counted once (PSS).",
         sample.memory_bytes.map(number),
     );
     families.gauge(
         "process_tree_memory_peak_bytes",
-        "The most that it has been, as far as that can be known: see process_tree_source.",
+        "The most memory that the model's processes have used, as far as it is known: see process_tree_source.",
         sample.peak_memory_bytes.map(number),
     );
     families.gauge("process_tree_processes", "Processes of the model.", number(sample.processes));
     families.gauge("process_tree_threads", "Threads in these processes.", number(sample.threads));
     families.gauge(
         "process_tree_open_fds",
-        "Open file descriptors; one that two processes hold counts twice.",
+        "Open file descriptors; one that two processes share counts twice.",
         sample.open_fds.map(number),
     );
-    let mut sources = families.gauges("process_tree_source", "1; the labels say which figure is from where.");
+    let mut sources = families.gauges("process_tree_source", "1; the labels give the source of each figure.");
     for (of, source) in
         [("cpu", CPU_SOURCE), ("memory", sample.memory_source), ("memory_peak", sample.peak_memory_source)]
     {
@@ -91,11 +91,11 @@ fn levels(sample: &Sample, families: &mut Families) {
     }
 }
 
-fn of_cgroup(cgroup: &Cgroup, families: &mut Families) {
+fn cgroup_metrics(cgroup: &Cgroup, families: &mut Families) {
     pressure(&cgroup.pressure(), families);
     families.gauge(
         "cgroup_memory_peak_bytes",
-        "The most memory that was charged to the control group, page cache and the kernel's own included.",
+        "The most memory that was charged to the control group, page cache and kernel memory included.",
         cgroup.memory_peak().map(|n| n as f64),
     );
     families.gauge(
@@ -105,7 +105,7 @@ fn of_cgroup(cgroup: &Cgroup, families: &mut Families) {
     );
 }
 
-/// Where the control group has no such figures, the machine's have a name of their own.
+/// Where the control group has no pressure figures, those of the machine are given, under another name.
 fn pressure(pressure: &Pressure, families: &mut Families) {
     let mut stalls = families.counters(
         if pressure.scope == "cgroup" { "cgroup_pressure_seconds_total" } else { "machine_pressure_seconds_total" },

@@ -1,16 +1,16 @@
-//! Metric families from plain numbers.
+//! Makes the metric families of `prometheus` from plain numbers.
 
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-/// A sample's labels: names and values.
+/// The labels of a sample: names and values.
 pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
-/// Families under construction. One without samples is left out by the registry.
+/// Families under construction. The registry leaves out a family without samples.
 #[derive(Default)]
 pub(super) struct Families(pub Vec<MetricFamily>);
 
 impl Families {
-    /// A counter without labels.
+    /// Adds a counter without labels.
     pub fn counter(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
         let mut family = self.counters(name, help);
         if let Some(value) = value.into() {
@@ -18,7 +18,7 @@ impl Families {
         }
     }
 
-    /// A gauge without labels.
+    /// Adds a gauge without labels.
     pub fn gauge(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
         let mut family = self.gauges(name, help);
         if let Some(value) = value.into() {
@@ -26,17 +26,17 @@ impl Families {
         }
     }
 
-    /// A counter with labels, whose samples are to be added.
+    /// Adds a counter with labels, to which the caller adds the samples.
     pub fn counters(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, MetricType::COUNTER)
     }
 
-    /// A gauge with labels, whose samples are to be added.
+    /// Adds a gauge with labels, to which the caller adds the samples.
     pub fn gauges(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, MetricType::GAUGE)
     }
 
-    /// A histogram with labels, which are to be added.
+    /// Adds a histogram with labels, to which the caller adds the samples.
     pub fn histograms(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, MetricType::HISTOGRAM)
     }
@@ -54,7 +54,7 @@ impl Families {
 pub(super) struct Family<'a>(&'a mut MetricFamily);
 
 impl Family<'_> {
-    /// Adds a counter's or gauge's value.
+    /// Adds the value of a counter or gauge.
     pub fn add(&mut self, labels: Labels<'_>, value: f64) {
         let mut metric = labelled(labels);
         if self.0.get_field_type() == MetricType::COUNTER {
@@ -69,14 +69,14 @@ impl Family<'_> {
         self.0.mut_metric().push(metric);
     }
 
-    /// Adds a histogram, from the counts of each bucket by itself; the last one has no upper bound.
+    /// Adds a histogram. `counts` are not cumulative, and the last one has no upper bound.
     pub fn add_histogram(&mut self, labels: Labels<'_>, bounds: &[f64], counts: &[u64], sum: f64) {
-        let mut below = 0;
+        let mut cumulative = 0;
         let buckets = bounds.iter().zip(counts).map(|(&bound, &count)| {
-            below += count;
+            cumulative += count;
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(below);
+            bucket.set_cumulative_count(cumulative);
             bucket
         });
         let mut histogram = Histogram::default();
@@ -105,7 +105,7 @@ mod tests {
     use prometheus::TextEncoder;
 
     #[test]
-    fn a_histogram_is_cumulative_and_ends_in_infinity() {
+    fn a_histogram_is_cumulative_and_ends_with_infinity() {
         let mut families = Families::default();
         families.histograms("h_seconds", "Help.").add_histogram(&[("route", "/")], &[0.000001, 10.0], &[2, 3, 4], 99.5);
         let text = TextEncoder::new().encode_to_string(&families.0).unwrap();

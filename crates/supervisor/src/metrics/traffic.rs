@@ -1,22 +1,21 @@
-//! What a service does: from the scoreboard.
+//! The metrics of what a service does, from the scoreboard: requests, connections, system calls.
 
 use scoreboard::{BUCKETS, ROUTES, Route, STATUSES, Syscall};
 
 use super::families::Families;
 use crate::status::{Phase, Status};
 
-/// Nanoseconds in a second.
-const NS: f64 = 1e9;
+const NS_PER_SECOND: f64 = 1e9;
 
 pub(super) fn collect(status: &Status, families: &mut Families) {
     let service = &status.service;
     let totals = service.board.totals();
 
-    let mut requests = families.counters("http_server_requests_total", "Replies sent whole, by route and status.");
+    let mut requests = families.counters("http_server_requests_total", "Replies sent completely, by route and status.");
     for (route, (kind, label)) in ROUTES.iter().enumerate() {
         for (slot, &status) in STATUSES.iter().enumerate() {
             let count = totals.requests[route][slot];
-            // One series is there from the start, so that a rate over it has a first value.
+            // One series exists from the start, so that a rate over it has a first value.
             if count > 0 || (*kind, status) == (Route::Root, 200) {
                 let status = if status == 0 { "other".to_owned() } else { status.to_string() };
                 requests.add(&[("route", label), ("status", &status)], count as f64);
@@ -24,7 +23,7 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
         }
     }
 
-    let bounds = BUCKETS.map(|ns| ns as f64 / NS);
+    let bounds = BUCKETS.map(|ns| ns as f64 / NS_PER_SECOND);
     let mut durations = families.histograms(
         "http_server_request_duration_seconds",
         "Time from the bytes that completed a request to the last byte of its reply.",
@@ -32,14 +31,15 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     for (route, (kind, label)) in ROUTES.iter().enumerate() {
         let counts = &totals.durations[route];
         if *kind == Route::Root || counts.iter().any(|&count| count > 0) {
-            durations.add_histogram(&[("route", label)], &bounds, counts, totals.duration_ns[route] as f64 / NS);
+            let sum = totals.duration_ns[route] as f64 / NS_PER_SECOND;
+            durations.add_histogram(&[("route", label)], &bounds, counts, sum);
         }
     }
 
     families.gauge("http_server_active_connections", "Connections open now.", totals.active as f64);
     families.gauge(
         "http_server_max_connections",
-        "Open connections above which accepting waits.",
+        "The most connections that may be open; at this limit, accepting pauses.",
         service.settings.max_connections as f64,
     );
     families.counter(
@@ -49,12 +49,12 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     );
     families.counter(
         "http_server_accept_paused_total",
-        "Times that accepting had to wait: at the connection limit, or out of descriptors or processes.",
+        "How often accepting had to pause: at the connection limit, or because descriptors or processes ran out.",
         totals.accept_paused as f64,
     );
     families.gauge(
         "http_server_queue_depth",
-        "Connections that are accepted and wait for a worker.",
+        "Connections that are accepted and wait for a worker or a permit.",
         totals.queued as f64,
     );
 
@@ -65,21 +65,21 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
         }
     }
     let mut times =
-        families.counters("server_syscall_seconds_total", "The time in these calls, of those whose time is taken.");
+        families.counters("server_syscall_seconds_total", "The time in these calls, for the calls that are timed.");
     for ((_, label), ns) in Syscall::ALL.iter().zip(totals.syscall_ns) {
         if ns > 0 {
-            times.add(&[("call", label)], ns as f64 / NS);
+            times.add(&[("call", label)], ns as f64 / NS_PER_SECOND);
         }
     }
 
-    let mut facts = families.gauges("server_facts", "1; the labels say what the model states about itself.");
+    let mut facts = families.gauges("server_facts", "1; the labels are facts that the model states about itself.");
     for (fact, value) in service.board.facts() {
         facts.add(&[("fact", &fact), ("value", &value)], 1.0);
     }
 
     families.gauge(
         "server_cpus",
-        "CPUs that the service may run on: its affinity and its control group's quota.",
+        "CPUs that the service may use, by its affinity and the quota of its control group.",
         std::thread::available_parallelism().ok().map(|cpus| cpus.get() as f64),
     );
     let supported = !matches!(status.phase, Phase::Unsupported(_));
@@ -90,10 +90,10 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     );
     families.counter(
         "server_restarts_total",
-        "Times that a new model process was started after a crash.",
+        "How often a new model process was started after a crash.",
         status.restarts as f64,
     );
     families
-        .gauges("server_info", "1; the labels say what runs and on which kernel.")
+        .gauges("server_info", "1; the labels are the version of the service and of the kernel.")
         .add(&[("version", env!("CARGO_PKG_VERSION")), ("kernel", &service.kernel)], 1.0);
 }

@@ -1,4 +1,4 @@
-//! The admin endpoint.
+//! Tests of the admin endpoint.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -6,40 +6,42 @@ use std::net::TcpStream;
 
 use nix::sys::signal::Signal;
 
-use crate::running::{PATIENCE, ask, command, get, metric, read_answer, start, wait_for};
+use crate::running::{TIMEOUT, command, get, metric, read_response, send_request, start, wait_for};
 
 crate::tests![
-    it_starts_and_answers,
-    metrics_have_names_types_and_values,
-    info_says_what_was_asked_for,
-    what_the_model_states_is_shown_and_outlives_it,
-    pages_that_are_not_there_are_404_and_methods_405,
-    a_healthcheck_asks_the_running_service,
-    an_unsupported_model_stays_up_and_says_why,
-    slow_scrapers_do_not_stop_it,
+    a_service_starts_and_serves_in_one_thread,
+    metrics_have_names_types_and_right_values,
+    info_shows_the_flags,
+    facts_of_the_model_are_shown_and_outlive_its_process,
+    unknown_pages_are_answered_404_and_other_methods_405,
+    a_healthcheck_succeeds_while_the_service_runs,
+    a_service_whose_model_is_unsupported_stays_up_and_gives_the_reason,
+    slow_scrapers_do_not_block_the_endpoint,
 ];
 
-fn it_starts_and_answers() {
+fn a_service_starts_and_serves_in_one_thread() {
     let service = start("plain", &[]);
-    let answer = get(service.listen, "/").unwrap();
-    assert_eq!((answer.status, answer.text.as_str()), (200, "Hello World\n"));
+    let response = get(service.listen, "/").unwrap();
+    assert_eq!((response.status, response.text.as_str()), (200, "Hello World\n"));
     let health = get(service.admin, "/healthz").unwrap();
     assert_eq!((health.status, health.text.as_str()), (200, "ok\n"));
     let threads = std::fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap().count();
-    assert_eq!(threads, 1, "it may fork again at any time");
+    assert_eq!(threads, 1, "the supervisor has one thread, so it may fork at any time");
     assert!(health.head.contains("\r\nDate: ") && health.head.contains(" GMT\r\n"), "{}", health.head);
 }
 
-fn metrics_have_names_types_and_values() {
+fn metrics_have_names_types_and_right_values() {
     let service = start("plain", &["--max-connections", "77"]);
     let none = service.metric(r#"http_server_requests_total{route="/",status="200"}"#);
-    assert_eq!(none, Some(0.0), "it is there before the first request");
+    assert_eq!(none, Some(0.0), "the series exists before the first request");
     for _ in 0..3 {
         get(service.listen, "/").unwrap();
     }
-    // The last reply is counted after its client has it.
-    wait_for("the count", || service.metric(r#"http_server_requests_total{route="/",status="200"}"#) == Some(3.0));
-    wait_for("the last close", || service.metric("http_server_active_connections") == Some(0.0));
+    // The service counts a reply after the client has received it.
+    wait_for("the third reply to be counted", || {
+        service.metric(r#"http_server_requests_total{route="/",status="200"}"#) == Some(3.0)
+    });
+    wait_for("the last connection to be closed", || service.metric("http_server_active_connections") == Some(0.0));
     let page = get(service.admin, "/metrics").unwrap();
     assert!(page.head.contains("Content-Type: text/plain; version=0.0.4"), "{}", page.head);
     let page = page.text;
@@ -69,14 +71,14 @@ fn metrics_have_names_types_and_values() {
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok_and(|value| value >= 0.0), "{line}");
-        assert!(seen.insert(series), "twice: {series}");
+        assert!(seen.insert(series), "the series is there twice: {series}");
         let name = series.split('{').next().unwrap().trim_end_matches("_bucket");
         let name = name.trim_end_matches("_sum").trim_end_matches("_count");
         assert!(page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")), "{name}");
     }
 }
 
-fn info_says_what_was_asked_for() {
+fn info_shows_the_flags() {
     let flags = ["--threads", "3", "--max-connections", "99", "--head-timeout", "1500ms", "--max-body", "2m"];
     let service = start("plain", &flags);
     let info = service.info();
@@ -94,7 +96,7 @@ fn info_says_what_was_asked_for() {
     assert!(info["memory_source"].is_string() && info["cpu_source"].is_string());
 }
 
-fn what_the_model_states_is_shown_and_outlives_it() {
+fn facts_of_the_model_are_shown_and_outlive_its_process() {
     let service = start("plain", &[]);
     assert_eq!(service.info()["model"], serde_json::json!({}));
     assert_eq!(service.metric(r#"server_syscall_seconds_total{call="read"}"#), None);
@@ -105,22 +107,22 @@ fn what_the_model_states_is_shown_and_outlives_it() {
     assert_eq!((fact("ext4"), fact("xfs")), (Some(1.0), None));
     service.kill_model();
     assert_eq!(service.info()["model"], serde_json::json!({ "file_system": "ext4" }));
-    get(service.listen, "/state/file_system/xfs").unwrap(); // by the next process
+    get(service.listen, "/state/file_system/xfs").unwrap(); // the next model process states it
     assert_eq!((fact("ext4"), fact("xfs")), (None, Some(1.0)));
     assert_eq!(service.info()["model"], serde_json::json!({ "file_system": "xfs" }));
 }
 
-fn pages_that_are_not_there_are_404_and_methods_405() {
+fn unknown_pages_are_answered_404_and_other_methods_405() {
     let service = start("plain", &[]);
     assert_eq!(get(service.admin, "/").unwrap().status, 404);
-    let post = read_answer(ask(service.admin, "POST", "/metrics").unwrap()).unwrap();
+    let post = read_response(send_request(service.admin, "POST", "/metrics").unwrap()).unwrap();
     assert_eq!(post.status, 405);
     assert!(post.head.contains("Allow: GET, HEAD"), "{}", post.head);
-    let head = read_answer(ask(service.admin, "HEAD", "/metrics").unwrap()).unwrap();
+    let head = read_response(send_request(service.admin, "HEAD", "/metrics").unwrap()).unwrap();
     assert_eq!((head.status, head.text.as_str()), (200, ""));
 }
 
-fn a_healthcheck_asks_the_running_service() {
+fn a_healthcheck_succeeds_while_the_service_runs() {
     let service = start("plain", &[]);
     let port = service.admin.port();
     let check = |admin: &str| command("plain", &["healthcheck", "--admin", admin]).output().unwrap().status.code();
@@ -130,22 +132,22 @@ fn a_healthcheck_asks_the_running_service() {
     assert_eq!(check(&format!("127.0.0.1:{port}")), Some(1));
 }
 
-fn an_unsupported_model_stays_up_and_says_why() {
+fn a_service_whose_model_is_unsupported_stays_up_and_gives_the_reason() {
     let service = start("unsupported", &[]);
     wait_for("the reason", || service.info()["unsupported"] == "not permitted here");
     assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
     assert_eq!(service.metric("server_supported"), Some(0.0));
     assert_eq!(service.metric("server_restarts_total"), Some(0.0));
-    assert_eq!(service.metric("process_tree_processes"), None, "there is none to measure");
+    assert_eq!(service.metric("process_tree_processes"), None, "there is no model process to measure");
     let refused = TcpStream::connect(service.listen).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     service.signal(Signal::SIGTERM);
-    let (status, said) = service.ended();
+    let (status, stderr) = service.wait_for_exit();
     assert_eq!(status.code(), Some(0));
-    assert_eq!(said, "unsupported: not supported on this machine: not permitted here\n");
+    assert_eq!(stderr, "unsupported: not supported on this machine: not permitted here\n");
 }
 
-fn slow_scrapers_do_not_stop_it() {
+fn slow_scrapers_do_not_block_the_endpoint() {
     let service = start("plain", &[]);
     let mut slow = Vec::new();
     for _ in 0..200 {
@@ -153,16 +155,16 @@ fn slow_scrapers_do_not_stop_it() {
         socket.write_all(b"GET /metrics HTT").unwrap();
         slow.push(socket);
     }
-    // Who asks without ever reading the answers.
-    let mut deaf = TcpStream::connect(service.admin).unwrap();
-    deaf.set_nonblocking(true).unwrap();
-    let many = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
-    while deaf.write(&many).is_ok() {}
+    // A client that sends requests and never reads the responses.
+    let mut never_reads = TcpStream::connect(service.admin).unwrap();
+    never_reads.set_nonblocking(true).unwrap();
+    let requests = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    while never_reads.write(&requests).is_ok() {}
     assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
     service.kill_model();
     assert_eq!(get(service.listen, "/").unwrap().status, 200);
-    // The first ones had to make room.
+    // The oldest connections were closed to make room for others.
     let mut first = slow.swap_remove(0);
-    first.set_read_timeout(Some(PATIENCE)).unwrap();
+    first.set_read_timeout(Some(TIMEOUT)).unwrap();
     assert!(matches!(first.read(&mut [0; 9]), Ok(0) | Err(_)));
 }

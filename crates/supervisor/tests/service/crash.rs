@@ -1,4 +1,4 @@
-//! The model's process dies.
+//! Tests of what happens when the model's process dies: restart, orphans, and the accounting of CPU time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,117 +10,118 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::running::{Service, get, is_there, start, wait_for};
+use crate::running::{RunningService, exists, get, start, wait_for};
 
 crate::tests![
-    a_killed_model_is_back_within_a_second_and_nobody_was_refused,
-    orphans_of_a_dead_model_are_killed,
-    a_model_that_keeps_failing_is_restarted_later_and_later,
-    a_panic_is_a_crash,
-    a_new_model_holds_nothing_of_the_admin_endpoint,
-    the_model_goes_with_its_supervisor,
+    a_killed_model_is_restarted_within_a_second_and_no_connection_is_refused,
+    orphans_of_a_dead_model_are_killed_and_reaped,
+    a_model_that_keeps_failing_is_restarted_with_growing_delays,
+    a_model_that_panics_is_restarted,
+    a_new_model_process_has_no_descriptors_of_the_admin_endpoint,
+    the_model_ends_when_its_supervisor_dies,
     cpu_of_exited_children_is_exact_and_never_counted_twice,
-    cpu_of_orphans_counts,
+    cpu_of_orphans_is_counted,
 ];
 
-/// Asks as fast as it can until told to stop; counts the answers, and the refusals.
-fn load(address: SocketAddr, over: Arc<AtomicBool>, answers: Arc<AtomicUsize>) -> usize {
+/// Sends requests as fast as it can until `stop` is set. Counts the responses, and returns the number of refused
+/// connections.
+fn load(address: SocketAddr, stop: Arc<AtomicBool>, responses: Arc<AtomicUsize>) -> usize {
     let mut refused = 0;
-    while !over.load(SeqCst) {
+    while !stop.load(SeqCst) {
         match get(address, "/") {
-            Ok(_) => drop(answers.fetch_add(1, SeqCst)),
+            Ok(_) => drop(responses.fetch_add(1, SeqCst)),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => refused += 1,
-            Err(_) => {} // the one that was being served went down with the model
+            Err(_) => {} // the model was killed while it served this connection
         }
     }
     refused
 }
 
-fn a_killed_model_is_back_within_a_second_and_nobody_was_refused() {
+fn a_killed_model_is_restarted_within_a_second_and_no_connection_is_refused() {
     let service = start("plain", &[]);
-    let (over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, responses) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients: Vec<_> = (0..4)
         .map(|_| {
-            let (address, over, answers) = (service.listen, over.clone(), answers.clone());
-            thread::spawn(move || load(address, over, answers))
+            let (address, stop, responses) = (service.listen, stop.clone(), responses.clone());
+            thread::spawn(move || load(address, stop, responses))
         })
         .collect();
-    let mut took = Vec::new();
+    let mut restart_times = Vec::new();
     for round in 1..=3 {
-        let before = answers.load(SeqCst);
-        wait_for("load", || answers.load(SeqCst) > before + 100);
-        took.push(service.kill_model());
-        let before = answers.load(SeqCst);
-        wait_for("answers by the new one", || answers.load(SeqCst) > before + 100);
+        let before = responses.load(SeqCst);
+        wait_for("the service to be under load", || responses.load(SeqCst) > before + 100);
+        restart_times.push(service.kill_model());
+        let before = responses.load(SeqCst);
+        wait_for("responses of the new process", || responses.load(SeqCst) > before + 100);
         assert_eq!(service.metric("server_restarts_total"), Some(f64::from(round)));
     }
-    took.sort();
-    assert!(took[0] < Duration::from_secs(1), "not even the best of {took:?}");
-    over.store(true, SeqCst);
+    restart_times.sort();
+    assert!(restart_times[0] < Duration::from_secs(1), "even the shortest of {restart_times:?} is too long");
+    stop.store(true, SeqCst);
     let refused: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert_eq!(refused, 0);
-    wait_for("a gauge that is right again", || service.metric("http_server_active_connections") == Some(0.0));
+    wait_for("the gauge to be right again", || service.metric("http_server_active_connections") == Some(0.0));
 }
 
-fn orphans_of_a_dead_model_are_killed() {
+fn orphans_of_a_dead_model_are_killed_and_reaped() {
     let service = start("plain", &[]);
     let pids: Vec<Pid> =
         (0..20).map(|_| Pid::from_raw(get(service.listen, "/orphan").unwrap().text.parse().unwrap())).collect();
     assert_eq!(service.metric("process_tree_processes"), Some(21.0));
-    assert!(pids.iter().all(|&pid| is_there(pid)));
+    assert!(pids.iter().all(|&pid| exists(pid)));
     service.kill_model();
-    assert!(!pids.iter().any(|&pid| is_there(pid)), "they are reaped, too, before the new one starts");
+    assert!(!pids.iter().any(|&pid| exists(pid)), "the orphans are reaped, too, before the new process starts");
     assert_eq!(service.metric("process_tree_processes"), Some(1.0));
 }
 
-fn a_model_that_keeps_failing_is_restarted_later_and_later() {
+fn a_model_that_keeps_failing_is_restarted_with_growing_delays() {
     let service = start("failing", &[]);
     wait_for("four restarts", || service.metric("server_restarts_total") >= Some(4.0));
-    wait_for("a pause", || get(service.admin, "/healthz").unwrap().text == "restarting\n");
+    wait_for("a delay before a restart", || get(service.admin, "/healthz").unwrap().text == "restarting\n");
     service.signal(Signal::SIGTERM);
-    let (status, said) = service.ended();
-    assert_eq!(status.code(), Some(1), "who waits in the queue was not served");
-    for line in ["the model failed: out of luck", "is restarted now", "in 100ms", "in 200ms", "in 400ms"] {
-        assert!(said.contains(line), "no `{line}` in {said}");
+    let (status, stderr) = service.wait_for_exit();
+    assert_eq!(status.code(), Some(1), "connections in the backlog were not served");
+    for text in ["the model failed: out of luck", "is restarted now", "in 100ms", "in 200ms", "in 400ms"] {
+        assert!(stderr.contains(text), "no `{text}` in {stderr}");
     }
 }
 
-fn a_panic_is_a_crash() {
+fn a_model_that_panics_is_restarted() {
     let service = start("panicking", &[]);
     wait_for("a restart", || service.metric("server_restarts_total") >= Some(1.0));
     service.signal(Signal::SIGTERM);
-    let (_, said) = service.ended();
-    assert!(said.contains("by design") && said.contains("exited with code 101"), "{said}");
+    let (_, stderr) = service.wait_for_exit();
+    assert!(stderr.contains("by design") && stderr.contains("exited with code 101"), "{stderr}");
 }
 
-fn a_new_model_holds_nothing_of_the_admin_endpoint() {
+fn a_new_model_process_has_no_descriptors_of_the_admin_endpoint() {
     let service = start("plain", &[]);
-    let fds = |service: &Service| {
-        // Once it has answered, it has opened what it needs.
+    let fds = |service: &RunningService| {
+        // When it has served a request, it has opened all the descriptors that it needs.
         assert_eq!(get(service.listen, "/").unwrap().status, 200);
         std::fs::read_dir(format!("/proc/{}/fd", service.model().unwrap())).unwrap().count()
     };
     let before = fds(&service);
     let _open: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(service.admin).unwrap()).collect();
     service.kill_model();
-    // Its connection to the one who asks may still be open for a moment.
+    // The connection of the request in `fds` may still be open for a moment.
     wait_for("a model with no more descriptors than the one before it", || fds(&service) <= before);
 }
 
-fn the_model_goes_with_its_supervisor() {
+fn the_model_ends_when_its_supervisor_dies() {
     let service = start("plain", &[]);
     let model = service.model().unwrap();
     service.signal(Signal::SIGKILL);
     drop(service);
-    wait_for("the model's end", || !is_there(model) || is_zombie(model));
+    wait_for("the model's end", || !exists(model) || is_zombie(model));
 }
 
-/// Whoever adopts it may not wait for it.
+/// Whether the process has ended but is not reaped. The process that inherits it may never wait for it.
 fn is_zombie(pid: Pid) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
-fn cpu(service: &Service) -> f64 {
+fn cpu(service: &RunningService) -> f64 {
     service.metric("process_tree_cpu_seconds_total").unwrap()
 }
 
@@ -135,23 +136,23 @@ fn cpu_of_exited_children_is_exact_and_never_counted_twice() {
         last = now;
     }
     let burnt = last - begun;
-    assert!((1.0..1.19).contains(&burnt), "5 × 200 ms were burnt, {burnt} s are told");
+    assert!((1.0..1.19).contains(&burnt), "5 × 200 ms were burnt, {burnt} s are reported");
 
     service.kill_model();
     let after = cpu(&service);
     assert!((0.0..0.19).contains(&(after - last)), "{last} before the restart, {after} after it");
     get(service.listen, "/burn/200").unwrap();
     let burnt = cpu(&service) - after;
-    assert!((0.2..0.39).contains(&burnt), "200 ms were burnt in the second life, {burnt} s are told");
+    assert!((0.2..0.39).contains(&burnt), "200 ms were burnt after the restart, {burnt} s are reported");
 }
 
-fn cpu_of_orphans_counts() {
+fn cpu_of_orphans_is_counted() {
     let service = start("plain", &[]);
     let before = cpu(&service);
-    let middle = Pid::from_raw(get(service.listen, "/grandchild").unwrap().text.parse().unwrap());
+    let parent = Pid::from_raw(get(service.listen, "/grandchild").unwrap().text.parse().unwrap());
     wait_for("the grandchild's CPU", || cpu(&service) - before >= 0.2);
     service.kill_model();
-    assert!(!is_there(middle));
+    assert!(!exists(parent));
     let all = cpu(&service) - before;
-    assert!((0.2..0.39).contains(&all), "200 ms were burnt, {all} s are told");
+    assert!((0.2..0.39).contains(&all), "200 ms were burnt, {all} s are reported");
 }

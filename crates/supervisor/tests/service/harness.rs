@@ -1,4 +1,4 @@
-//! Runs tests by name, one after the other.
+//! A small test harness without threads: runs the tests whose name matches, one after the other.
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// A test and its name.
 pub type Test = (&'static str, fn());
 
-/// A list of tests from functions.
+/// Makes `TESTS`, the list of a module's tests, from its functions.
 #[macro_export]
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
@@ -14,7 +14,7 @@ macro_rules! tests {
     };
 }
 
-/// Runs those whose name contains the first argument that is no flag, as `cargo test NAME` gives it.
+/// Runs the tests whose name contains the first argument that is no flag: `cargo test NAME`.
 pub fn run(groups: &[&[Test]]) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let tests = groups.concat();

@@ -1,4 +1,5 @@
-//! Whole services, started as real processes: this program again, as one of the models in `model.rs`.
+//! Tests of whole services in real processes: the test starts its own program again, as one of the models in
+//! `model.rs`.
 
 mod admin;
 mod crash;

@@ -1,4 +1,4 @@
-//! The models under test: small servers that misbehave on demand.
+//! The models under test: small servers whose routes and names make them misbehave in certain ways.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read, Write};
@@ -28,7 +28,8 @@ pub fn by_name(name: &OsStr) -> Option<Model> {
     }
 }
 
-/// One connection at a time, one request each; at SIGTERM the queue is taken dry.
+/// Serves one connection at a time, and one request on each. After SIGTERM it still serves the connections in the
+/// backlog.
 fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let stop = driver::Sigterm::new()?;
     listener.set_nonblocking(true)?;
@@ -39,7 +40,7 @@ fn serve(listener: TcpListener, app: App) -> io::Result<()> {
         match listener.accept() {
             Ok((socket, _)) => {
                 app.counters().opened();
-                let _ = answer(socket, &app); // the peer's error
+                let _ = respond(socket, &app); // an error concerns only this connection
                 app.counters().closed();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock && stopping => return Ok(()),
@@ -49,7 +50,7 @@ fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     }
 }
 
-fn answer(mut socket: TcpStream, app: &App) -> io::Result<()> {
+fn respond(mut socket: TcpStream, app: &App) -> io::Result<()> {
     let begun = Instant::now();
     let mut request = Vec::new();
     let mut byte = [0];
@@ -74,7 +75,7 @@ fn answer(mut socket: TcpStream, app: &App) -> io::Result<()> {
             app.counters().syscall_took(scoreboard::Syscall::Read, Duration::from_micros(us.parse().unwrap_or(0)));
             String::new()
         }
-        // A child burns that much CPU and is waited for, as a model does it.
+        // A child burns so much CPU time, and is then reaped and counted, as models do it.
         ["", "burn", ms] => {
             let child = in_child(move || burn(Duration::from_millis(ms.parse().unwrap_or(0))));
             let (mut status, mut usage) = (0, std::mem::MaybeUninit::uninit());
@@ -86,15 +87,15 @@ fn answer(mut socket: TcpStream, app: &App) -> io::Result<()> {
             app.counters().reaped(&usage);
             String::new()
         }
-        // A child that will not end by itself.
+        // A child that does not end by itself, for a long time.
         ["", "orphan"] => in_child(|| {
-            alarm::set(60); // should nobody kill it
+            alarm::set(60); // in case no other process kills it
             loop {
                 pause(); // SIGTERM is blocked here
             }
         })
         .to_string(),
-        // The same, by a child that leaves it to whoever is its subreaper.
+        // A grandchild burns CPU time. Its parent exits without waiting for it, so the subreaper inherits it.
         ["", "grandchild"] => in_child(|| {
             in_child(|| burn(Duration::from_millis(200)));
         })
@@ -102,14 +103,14 @@ fn answer(mut socket: TcpStream, app: &App) -> io::Result<()> {
         _ => "Hello World\n".to_owned(),
     };
     write!(socket, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}", text.len())?;
-    socket.shutdown(Shutdown::Write)?; // an orphan holds it, too
+    socket.shutdown(Shutdown::Write)?; // closing would not end the stream: an orphan has a copy of the descriptor
     app.counters().served(scoreboard::Route::Root as usize, 200, begun.elapsed());
     Ok(())
 }
 
-/// Forks a child that runs this and ends; gives its pid.
+/// Forks a child that calls `run` and exits. Returns its pid.
 fn in_child(run: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: this process has one thread, so the child may do whatever we may.
+    // SAFETY: this process has one thread, so the child may do everything that its parent may.
     match unsafe { fork() } {
         Ok(ForkResult::Parent { child }) => child.as_raw(),
         Ok(ForkResult::Child) => {
@@ -121,7 +122,7 @@ fn in_child(run: impl FnOnce()) -> libc::pid_t {
     }
 }
 
-/// Keeps the CPU busy until this process has used that much of it.
+/// Keeps the CPU busy until this process has used `time` of CPU time.
 fn burn(time: Duration) {
     while clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).is_ok_and(|used| used < time) {
         std::hint::black_box((0..1000).sum::<u64>());

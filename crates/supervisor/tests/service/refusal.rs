@@ -1,4 +1,4 @@
-//! What cannot be is said in one line, with exit code 2.
+//! Tests of services that cannot start: they print one line that says what to change, and exit with code 2.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -8,83 +8,83 @@ use nix::sys::resource::{Resource, setrlimit};
 use crate::running::command;
 
 crate::tests![
-    a_port_in_use_is_named_with_its_flag,
-    an_unknown_address_is_named_with_its_flag,
-    a_missing_directory_is_named,
-    a_store_that_is_none_is_named,
-    a_limit_that_is_too_low_is_named,
-    bad_values_are_named,
-    help_is_no_error,
+    the_error_for_a_port_in_use_names_the_port_and_the_flag,
+    the_error_for_an_unknown_address_names_the_address_and_the_flag,
+    the_error_for_a_missing_directory_names_it,
+    the_error_for_an_unusable_store_names_it,
+    the_error_for_a_limit_that_is_too_low_names_it,
+    errors_for_bad_values_name_the_flag,
+    help_exits_with_success,
 ];
 
-/// The line that the service ends with.
-fn refused(flags: &[&str]) -> String {
-    line_of(command("plain", flags))
+/// Starts a service that must fail, and returns the line that it prints.
+fn error_line(flags: &[&str]) -> String {
+    error_line_of(command("plain", flags))
 }
 
-fn line_of(mut command: std::process::Command) -> String {
+fn error_line_of(mut command: std::process::Command) -> String {
     let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(output.stdout.is_empty());
-    said
+    stderr
 }
 
-fn a_port_in_use_is_named_with_its_flag() {
-    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = holder.local_addr().unwrap().to_string();
+fn the_error_for_a_port_in_use_names_the_port_and_the_flag() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
     for flag in ["--listen", "--admin"] {
-        let line = refused(&[flag, &taken]);
+        let line = error_line(&[flag, &taken]);
         assert!(line.contains(&taken) && line.contains(flag) && line.contains("in use"), "{line}");
     }
-    drop(holder);
+    drop(listener);
 }
 
-fn an_unknown_address_is_named_with_its_flag() {
-    let line = refused(&["--admin", "192.0.2.1:9080"]); // RFC 5737: an address for documents
+fn the_error_for_an_unknown_address_names_the_address_and_the_flag() {
+    let line = error_line(&["--admin", "192.0.2.1:9080"]); // an address for documentation: RFC 5737
     assert!(line.contains("192.0.2.1:9080") && line.contains("--admin"), "{line}");
 }
 
-fn a_missing_directory_is_named() {
-    let line = refused(&["--files", "/nowhere/at/all"]);
+fn the_error_for_a_missing_directory_names_it() {
+    let line = error_line(&["--files", "/nowhere/at/all"]);
     assert!(line.contains("/nowhere/at/all") && line.contains("no such directory"), "{line}");
-    let line = refused(&["--files", "/proc/version"]);
+    let line = error_line(&["--files", "/proc/version"]);
     assert!(line.contains("not a directory"), "{line}");
 }
 
-fn a_store_that_is_none_is_named() {
-    for (file, why) in
+fn the_error_for_an_unusable_store_names_it() {
+    for (file, reason) in
         [("/nowhere/at/all.db", "unable to open"), ("/proc/version", "database"), ("/", "unable to open")]
     {
-        let line = refused(&["--store", file]);
-        assert!(line.contains(&format!("--store {file}: ")) && line.contains(why), "{line}");
+        let line = error_line(&["--store", file]);
+        assert!(line.contains(&format!("--store {file}: ")) && line.contains(reason), "{line}");
     }
 }
 
-fn a_limit_that_is_too_low_is_named() {
+fn the_error_for_a_limit_that_is_too_low_names_it() {
     let mut limited = command("plain", &["--max-connections", "1000", "--threads", "1"]);
-    // SAFETY: setrlimit(2) is one system call.
+    // SAFETY: setrlimit(2) is one system call, which is safe between fork and exec.
     unsafe { limited.pre_exec(|| Ok(setrlimit(Resource::RLIMIT_NOFILE, 200, 500)?)) };
-    let line = line_of(limited);
+    let line = error_line_of(limited);
     assert!(line.contains("RLIMIT_NOFILE") && line.contains("at most 420"), "{line}");
-    let line = line_of(command("processes", &["--max-connections", "99999999"]));
+    let line = error_line_of(command("processes", &["--max-connections", "99999999"]));
     assert!(line.contains("--max-connections") && line.contains("at most"), "{line}");
 }
 
-fn bad_values_are_named() {
-    for (flags, says) in [
+fn errors_for_bad_values_name_the_flag() {
+    for (flags, expected) in [
         (["--grace", "10"], "10s"),
         (["--threads", "none"], "number"),
         (["--listen", "8080"], "ADDRESS:PORT"),
         (["--lisen", "127.0.0.1:80"], "--listen"),
     ] {
-        let line = refused(&flags);
-        assert!(line.contains(flags[0]) && line.contains(says), "{line}");
+        let line = error_line(&flags);
+        assert!(line.contains(flags[0]) && line.contains(expected), "{line}");
     }
 }
 
-fn help_is_no_error() {
+fn help_exits_with_success() {
     let output = command("plain", &["--help"]).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
     let help = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! A service that runs, and questions to it.
+//! Starts a service in a child process, sends requests to it, and waits for what must happen.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,53 +9,53 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Everything that is waited for comes within that time, or never.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// If something does not happen within this time, the test fails.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A supervisor with its model; killed at the end.
-pub struct Service {
+/// A supervisor with its model. When it is dropped, the supervisor is killed.
+pub struct RunningService {
     child: Child,
     stderr: BufReader<ChildStderr>,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
 }
 
-/// This program again, as that model, on free ports.
+/// A command that runs this program as a service of the model, on free ports.
 pub fn command(model: &str, flags: &[&str]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(model).env_clear().env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0");
-    // Who is killed leaves the store behind that it has made there.
+    // A service that is killed leaves its temporary store there.
     command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("RUST_BACKTRACE", "0").args(flags).stdin(Stdio::null()).stderr(Stdio::piped());
     command
 }
 
-/// Starts it; it has bound when this returns.
-pub fn start(model: &str, flags: &[&str]) -> Service {
+/// Starts a service, and returns when it listens.
+pub fn start(model: &str, flags: &[&str]) -> RunningService {
     let mut child = command(model, flags).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
-    let nowhere = ([0, 0, 0, 0], 0).into();
-    let mut service = Service { child, stderr, listen: nowhere, admin: nowhere };
-    let mut seen = String::new();
+    let unknown = ([0, 0, 0, 0], 0).into();
+    let mut service = RunningService { child, stderr, listen: unknown, admin: unknown };
+    let mut output = String::new();
     loop {
         let mut line = String::new();
-        assert!(service.stderr.read_line(&mut line).unwrap() > 0, "it did not start: {seen}");
+        assert!(service.stderr.read_line(&mut line).unwrap() > 0, "the service did not start: {output}");
         // `MODEL: listening on http://ADDRESS, admin on http://ADDRESS`
         if let Some(rest) = line.strip_prefix(&format!("{model}: listening on http://")) {
             let (listen, admin) = rest.trim_end().split_once(", admin on http://").unwrap();
             (service.listen, service.admin) = (listen.parse().unwrap(), admin.parse().unwrap());
             return service;
         }
-        seen += &line;
+        output += &line;
     }
 }
 
-impl Service {
+impl RunningService {
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
     }
 
-    /// The model's process.
+    /// The pid of the model's process, if there is one.
     pub fn model(&self) -> Option<Pid> {
         self.info()["model_pid"].as_i64().map(|pid| Pid::from_raw(pid as i32))
     }
@@ -64,7 +64,7 @@ impl Service {
         serde_json::from_str(&get(self.admin, "/info").unwrap().text).unwrap()
     }
 
-    /// The value of that series.
+    /// The current value of a series, `name{label="value"}`.
     pub fn metric(&self, series: &str) -> Option<f64> {
         metric(&get(self.admin, "/metrics").unwrap().text, series)
     }
@@ -73,7 +73,7 @@ impl Service {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Kills the model's process and waits until another one is there; gives the time that this took.
+    /// Kills the model's process and waits until there is a new one. Returns how long that took.
     pub fn kill_model(&self) -> Duration {
         let (model, begun) = (self.model().unwrap(), Instant::now());
         kill(model, Signal::SIGKILL).unwrap();
@@ -81,49 +81,49 @@ impl Service {
         begun.elapsed()
     }
 
-    /// Waits for its end; gives the exit status and the rest of what it said.
-    pub fn ended(mut self) -> (ExitStatus, String) {
-        wait_for("its end", || self.child.try_wait().unwrap().is_some());
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap(), said)
+    /// Waits until the supervisor exits. Returns its exit status and the rest of its output on stderr.
+    pub fn wait_for_exit(mut self) -> (ExitStatus, String) {
+        wait_for("the supervisor to exit", || self.child.try_wait().unwrap().is_some());
+        let mut stderr = String::new();
+        self.stderr.read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap(), stderr)
     }
 }
 
-impl Drop for Service {
+impl Drop for RunningService {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// An answer.
-pub struct Answer {
+/// An HTTP response.
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub text: String,
 }
 
-pub fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
-    read_answer(ask(address, "GET", path)?)
+pub fn get(address: SocketAddr, path: &str) -> io::Result<Response> {
+    read_response(send_request(address, "GET", path)?)
 }
 
-/// Sends a request and leaves the answer to be read.
-pub fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<TcpStream> {
-    let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+/// Sends a request, and returns the socket from which to read the response.
+pub fn send_request(address: SocketAddr, method: &str, path: &str) -> io::Result<TcpStream> {
+    let mut socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     write!(socket, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     Ok(socket)
 }
 
-/// Reads it to the end of the stream.
-pub fn read_answer(mut socket: TcpStream) -> io::Result<Answer> {
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "no whole answer");
-    let (head, text) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut)?;
-    Ok(Answer { status, head: head.to_owned(), text: text.to_owned() })
+/// Reads a response to the end of the stream.
+pub fn read_response(mut socket: TcpStream) -> io::Result<Response> {
+    let mut response = String::new();
+    socket.read_to_string(&mut response)?;
+    let incomplete = || io::Error::new(io::ErrorKind::UnexpectedEof, "the response is incomplete");
+    let (head, text) = response.split_once("\r\n\r\n").ok_or_else(incomplete)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(incomplete)?;
+    Ok(Response { status, head: head.to_owned(), text: text.to_owned() })
 }
 
 /// The value of a series, `name{label="value"}`, in a page of metrics.
@@ -131,16 +131,16 @@ pub fn metric(page: &str, series: &str) -> Option<f64> {
     page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Asks again and again until it is so.
-pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
+/// Calls `condition` again and again until it returns true.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Is there such a process, or a zombie of it?
-pub fn is_there(pid: Pid) -> bool {
+/// Whether the process exists, be it as a zombie.
+pub fn exists(pid: Pid) -> bool {
     kill(pid, None).is_ok()
 }

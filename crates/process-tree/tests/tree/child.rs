@@ -1,4 +1,4 @@
-//! Children that do as they are told.
+//! Child processes that a test controls step by step, through pipes.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -13,25 +13,25 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, Pid, fork, pipe};
 use process_tree::{Sample, Tree};
 
-/// A forked process, killed and reaped when this is dropped.
+/// A forked process as its parent sees it. When it is dropped, the process is killed and reaped.
 pub struct Child {
     pub pid: Pid,
     to: File,
     from: File,
 }
 
-/// The child's end.
+/// The parent as the child sees it.
 pub struct Parent {
     to: File,
     from: File,
 }
 
 impl Child {
-    /// Forks a child that does this and exits. It dies with its parent.
+    /// Forks a child that runs `life` and exits. It is killed if its parent dies.
     pub fn fork(life: impl FnOnce(&mut Parent)) -> Child {
         let (child_reads, parent_writes) = pipe().unwrap();
         let (parent_reads, child_writes) = pipe().unwrap();
-        // SAFETY: This process has one thread, so the child may do whatever its parent may.
+        // SAFETY: This process has one thread, so the child may do everything that its parent may.
         match unsafe { fork() }.unwrap() {
             ForkResult::Parent { child } => Child { pid: child, to: parent_writes.into(), from: parent_reads.into() },
             ForkResult::Child => {
@@ -44,21 +44,21 @@ impl Child {
         }
     }
 
-    /// Lets the child go on from its `wait`.
-    pub fn go(&mut self) {
+    /// Lets the child return from [`Parent::wait`].
+    pub fn resume(&mut self) {
         self.to.write_all(b"x").unwrap();
     }
 
-    /// Waits for the child's word.
-    pub fn hear(&mut self) -> Duration {
-        let mut word = [0; 8];
-        self.from.read_exact(&mut word).expect("the child has died");
-        Duration::from_nanos(u64::from_ne_bytes(word))
+    /// Waits for the child's next report, and returns the time in it.
+    pub fn wait_for_report(&mut self) -> Duration {
+        let mut nanoseconds = [0; 8];
+        self.from.read_exact(&mut nanoseconds).expect("the child has died");
+        Duration::from_nanos(u64::from_ne_bytes(nanoseconds))
     }
 
-    /// Waits until the child has exited of itself, and reaps it.
+    /// Waits until the child has exited by itself, and reaps it.
     pub fn reap(self) {
-        // Nobody is left to wait for where SIGCHLD is ignored.
+        // If SIGCHLD is ignored, the kernel has already removed the child, and waitpid(2) fails.
         let _ = waitpid(self.pid, None);
         std::mem::forget(self);
     }
@@ -72,48 +72,48 @@ impl Drop for Child {
 }
 
 impl Parent {
-    /// Waits until the parent says `go`; exits if the parent will not say it any more.
+    /// Waits until the parent calls [`Child::resume`]; exits if the parent has closed the pipe.
     pub fn wait(&mut self) {
         if self.from.read_exact(&mut [0]).is_err() {
             exit(0);
         }
     }
 
-    /// Says that this is done, and a time.
-    pub fn say(&mut self, time: Duration) {
+    /// Reports to the parent that a step is done, with a time.
+    pub fn report(&mut self, time: Duration) {
         self.to.write_all(&(time.as_nanos() as u64).to_ne_bytes()).unwrap();
     }
 
-    /// Says that this is done, and waits until the parent says `go`.
+    /// Reports that a step is done, and waits until the parent calls [`Child::resume`].
     pub fn pause(&mut self) {
-        self.say(Duration::ZERO);
+        self.report(Duration::ZERO);
         self.wait();
     }
 }
 
-/// What a tree costs when its root pauses, and when it pauses again.
+/// Samples the tree when its root pauses for the first time and when it pauses for the second time.
 pub fn before_and_after(root: &mut Child) -> (Sample, Sample) {
-    root.hear();
+    root.wait_for_report();
     let mut tree = Tree::new(root.pid);
     let before = tree.sample().unwrap();
-    root.go();
-    root.hear();
+    root.resume();
+    root.wait_for_report();
     (before, tree.sample().unwrap())
 }
 
-/// Waits for a word of each.
-pub fn hear_all(children: &mut [Child]) {
+/// Waits for one report of each child.
+pub fn wait_for_reports(children: &mut [Child]) {
     for child in children {
-        child.hear();
+        child.wait_for_report();
     }
 }
 
-/// The CPU that this process has used.
+/// The CPU time that this process has used.
 pub fn own_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap().into()
 }
 
-/// Keeps the CPU busy until this process has used so much of it.
+/// Keeps the CPU busy until this process has used `cpu` of CPU time in all.
 pub fn burn(cpu: Duration) {
     while own_cpu() < cpu {
         std::hint::black_box((0..1000).sum::<u64>());

@@ -1,4 +1,4 @@
-//! One connection to the admin endpoint.
+//! One non-blocking connection of the admin endpoint.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,23 +8,24 @@ use std::time::Instant;
 use http::{Conn, Handler, Limits, Want};
 use nix::poll::PollFlags;
 
-/// Steps in one turn, so that a peer that pipelines does not hold up the supervisor: a page of metrics may take 20 ms.
-const TURN: usize = 4;
+/// The most steps in one turn of the loop, so that a peer that pipelines requests cannot hold up the supervisor: a page
+/// of metrics may take 20 ms.
+const MAX_STEPS: usize = 4;
 
-pub(crate) struct Client<H> {
+pub(crate) struct Connection<H> {
     socket: TcpStream,
     conn: Conn<H>,
-    /// When it last moved.
-    pub moved: Instant,
+    /// When the socket was last ready.
+    pub last_activity: Instant,
 }
 
-impl<H: Handler> Client<H> {
-    /// One that was just accepted; the socket is non-blocking.
-    pub fn new(socket: TcpStream, handler: H, limits: &'static Limits, now: Instant) -> Client<H> {
-        Client { socket, conn: Conn::new(handler, limits, now), moved: now }
+impl<H: Handler> Connection<H> {
+    /// Takes a connection that was just accepted; the socket is non-blocking.
+    pub fn new(socket: TcpStream, handler: H, limits: &'static Limits, now: Instant) -> Connection<H> {
+        Connection { socket, conn: Conn::new(handler, limits, now), last_activity: now }
     }
 
-    /// What to wait for.
+    /// The events that poll(2) must wait for.
     pub fn interest(&mut self) -> PollFlags {
         if matches!(self.conn.want(), Want::Read) { PollFlags::POLLIN } else { PollFlags::POLLOUT }
     }
@@ -33,29 +34,29 @@ impl<H: Handler> Client<H> {
         self.conn.deadline()
     }
 
-    /// Goes as far as it goes without waiting; false when it is to be closed.
-    pub fn turn(&mut self, now: Instant) -> bool {
-        self.moved = now;
-        self.step(now)
+    /// Reads and writes until the socket would block; false when the connection is to be closed.
+    pub fn advance(&mut self, now: Instant) -> bool {
+        self.last_activity = now;
+        self.run(now)
     }
 
-    /// Does what is due at the deadline; false when it is to be closed.
+    /// Handles the deadline if it has passed; false when the connection is to be closed.
     pub fn expire(&mut self, now: Instant) -> bool {
         if self.conn.deadline().is_some_and(|deadline| deadline <= now) {
             self.conn.expired(now);
-            return self.step(now);
+            return self.run(now);
         }
         true
     }
 
-    fn step(&mut self, now: Instant) -> bool {
+    fn run(&mut self, now: Instant) -> bool {
         let mut buffer = [0; 4096];
-        for _ in 0..TURN {
+        for _ in 0..MAX_STEPS {
             let done = match self.conn.want() {
                 Want::Read => self.socket.read(&mut buffer).map(|n| self.conn.received(&buffer[..n], now)),
                 Want::Write { bytes, .. } => self.socket.write(bytes).map(|n| self.conn.sent(n, now)),
                 Want::Shut => self.socket.shutdown(Shutdown::Write).map(|()| self.conn.shut(now)),
-                // The endpoint answers from memory and at once.
+                // Besides `Close`, these do not occur: the pages are answered at once and from memory.
                 Want::SendFile(_) | Want::Sleep(_) | Want::Block(_) | Want::Pending | Want::Close => return false,
             };
             match done {
@@ -69,7 +70,7 @@ impl<H: Handler> Client<H> {
     }
 }
 
-impl<H> AsFd for Client<H> {
+impl<H> AsFd for Connection<H> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
