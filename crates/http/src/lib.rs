@@ -7,12 +7,16 @@
 
 mod body;
 mod conn;
+mod handler;
 mod head;
 mod limits;
 mod reply;
 mod request;
+mod want;
 
-pub use conn::{Conn, FileRange, Handler, Served, Want};
+pub use conn::Conn;
+pub use handler::{Handler, Served};
 pub use limits::Limits;
 pub use reply::{Answer, Body, Job, Reply, reason};
 pub use request::{Request, Version};
+pub use want::{FileRange, Want};

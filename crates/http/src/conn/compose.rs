@@ -1,0 +1,69 @@
+use std::time::Instant;
+
+use super::{Conn, Current, Sent, Step};
+use crate::handler::Handler;
+use crate::head::Refusal;
+use crate::reply::{Body, Reply, reason};
+use crate::request::Version;
+
+impl<H: Handler> Conn<H> {
+    /// Answers what cannot be framed, and ends: what follows is read and thrown away.
+    pub(super) fn refuse(&mut self, Refusal(status): Refusal, now: Instant) {
+        self.current = Current { since: now, keep_alive: false, ..self.current };
+        self.compose(Reply::status(status), now);
+        self.input = Vec::new();
+        self.upload = None;
+        self.step = Step::Shut;
+    }
+
+    /// Appends a reply's head, and its body where that is in memory, to the output.
+    pub(super) fn compose(&mut self, reply: Reply, now: Instant) {
+        let Current { since, head_only, version, keep_alive } = self.current;
+        let keep_alive = keep_alive && !self.stopping;
+        self.last = !keep_alive;
+        self.deadline = Some(now + self.limits.write_time);
+        self.replies.push(Sent { status: reply.status, mark: reply.mark, since });
+
+        let out = &mut self.output;
+        let mut number = itoa::Buffer::new();
+        if reply.status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: io-models\r\nDate: ");
+        } else {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(number.format(reply.status).as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(reason(reply.status).as_bytes());
+            out.extend_from_slice(b"\r\nServer: io-models\r\nDate: ");
+        }
+        out.extend_from_slice(&self.handler.date(now));
+        if !reply.content_type.is_empty() && !matches!(reply.body, Body::None) {
+            push_field(out, b"Content-Type", reply.content_type.as_bytes());
+        }
+        if !matches!(reply.body, Body::None) {
+            push_field(out, b"Content-Length", number.format(reply.body.len()).as_bytes());
+        }
+        for (name, value) in &reply.fields {
+            push_field(out, name.as_bytes(), value.as_bytes());
+        }
+        match (keep_alive, version) {
+            (true, Version::Http10) => push_field(out, b"Connection", b"keep-alive"),
+            (false, _) => push_field(out, b"Connection", b"close"),
+            (true, Version::Http11) => {}
+        }
+        out.extend_from_slice(b"\r\n\r\n");
+        match reply.body {
+            Body::Bytes(bytes) if !head_only => out.extend_from_slice(&bytes),
+            Body::File { file, offset, len } if !head_only && len > 0 => {
+                self.step = Step::File { file, offset, len };
+            }
+            _ => {}
+        }
+    }
+}
+
+fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+}
