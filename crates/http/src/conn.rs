@@ -13,35 +13,82 @@ use crate::reply::{Job, Reply};
 use crate::request::Version;
 use crate::want::{FileRange, Want};
 
-/// A buffer that outgrew this is given back when its connection falls idle.
-const IDLE_BUFFER: usize = 512;
+/// The most bytes of output that an idle connection keeps allocated.
+const IDLE_OUTPUT: usize = 512;
 
 /// An HTTP/1.1 server connection without its socket.
 #[derive(Debug)]
 pub struct Conn<H> {
     handler: H,
     limits: &'static Limits,
-    step: Step,
+    state: State,
     deadline: Option<Instant>,
-    /// Bytes received and not yet used: an unfinished head, or what was pipelined behind an unfinished reply.
+    /// Bytes received and not yet used: an incomplete head, or requests that were pipelined behind an unfinished reply.
     input: Vec<u8>,
-    /// That much of `input` is known to hold no whole head.
-    seen: usize,
+    /// The first `scanned` bytes of `input` are known to hold no complete head.
+    scanned: usize,
+    /// The request whose body is incomplete.
     upload: Option<Box<Upload>>,
+    /// Composed replies, of which the first `written` bytes were sent.
     output: Vec<u8>,
     written: usize,
-    /// The replies in `output` and behind it, for [`Handler::served`].
-    replies: Vec<Sent>,
-    /// What the reply under way needs to know of its request.
+    /// The replies in `output`, and the one whose file follows it, for [`Handler::served`].
+    unserved: Vec<Unserved>,
+    /// The request that is answered now, or was answered last.
     current: Current,
     stopping: bool,
-    /// After what is being written, the connection ends.
+    /// The reply composed last ends the connection.
     last: bool,
-    ended: bool,
+    /// The peer has ended its stream.
+    peer_ended: bool,
 }
 
+/// What a connection waits for once its output is sent.
+///
+/// A connection serves one request at a time, so it waits for one thing at a time, and the state names that thing.
+/// Three fields of [`Conn`] stand beside it:
+/// - `output`: the replies that are composed and not yet sent. While there is output, the connection wants to write it,
+///   in any state but `Close`. So a reply in memory needs no state: it is appended to the output, the state is `Read`
+///   again at once, and the requests that were pipelined are answered into the same output.
+/// - `upload`: a request whose body is incomplete. The state is `Read`, as for a head; only the deadline differs.
+/// - `last`: the reply composed last ends the connection, because of its request or of [`Conn::stop`].
+///
+/// These states are enough: each way in which a [`Handler`] may answer has one, and so has each step of an end at which
+/// the peer may still be sending. A bare close would then reset the connection, and the reply with it (RFC 9112, 9.6).
+///
+/// ```text
+///          ┌──────────────────────────── sent; it was not the last ───────────────────────────────┐
+///          ▼                                                                                      │
+/// new ─► Read ─ a request is complete ─┬─ Reply ─────────────────────┬─ in memory ─────────────┬──┤
+///          │                           ├─ Sleep ────► Sleep ─ woke ──┤                         │  │
+///          │                           └─ Block, ───► Job ─── done ──┴─ a file ─► File ─ sent ─┘  │
+///          │                              Later                                                   │
+///          ├─ a request is refused, or the stream ends in it ─► Shut ◄─ last; bytes unread, ──────┤
+///          │                                                     │ shut       or stopping         │
+///          │                                                   Drain                              │
+///          │                                                     │ the stream ends                │
+///          └─ the stream ends between requests ──────────────► Close ◄─ last; neither ────────────┘
+///
+/// state             wants           deadline (field of `Limits`), counted from             at the deadline
+/// any with output   Write           write_time from the last progress; see (1)             Close
+/// Read, idle        Read            idle_time from the last reply; grace_time if stopping  Close
+/// Read, in a head   Read            head_time from its first byte; see (2)                 408, then Shut
+/// Read, in a body   Read            body_time from the end of its head                     408, then Shut
+/// File              SendFile        write_time from the last progress, or from file_ready  Close
+/// Sleep             Sleep           none
+/// Job               Block, Pending  none
+/// Shut              Shut            drain_time from the last byte of a refusal; see (3)    Close
+/// Drain             Read            drain_time from shut                                   Close
+/// Close             Close           none
+/// ```
+///
+/// (1) If a further request's body has begun to come behind the output: body_time, until the peer takes some output.
+/// (2) If the head was pipelined behind a reply: from the last byte of that reply.
+/// (3) If the reply is no refusal: what is left of its write_time.
+///
+/// Two events lead to `Close` directly: `shut` when the peer has ended its stream already, and a file that has shrunk.
 #[derive(Debug)]
-enum Step {
+enum State {
     Read,
     File { file: Arc<File>, offset: u64, len: u64 },
     Sleep(Instant, Box<Reply>),
@@ -51,23 +98,26 @@ enum Step {
     Close,
 }
 
-/// A request whose body is still coming.
+/// A request whose body is incomplete.
 #[derive(Debug)]
 struct Upload {
     head: Vec<u8>,
     decoder: Decoder,
-    until: Instant,
+    deadline: Instant,
 }
 
+/// A reply of which [`Handler::served`] will hear.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+struct Unserved {
     status: u16,
     mark: u8,
     since: Instant,
 }
 
+/// The facts of a request that its reply depends on.
 #[derive(Clone, Copy, Debug)]
 struct Current {
+    /// When the request was complete.
     since: Instant,
     head_only: bool,
     version: Version,
@@ -80,49 +130,49 @@ impl<H: Handler> Conn<H> {
         Conn {
             handler,
             limits,
-            step: Step::Read,
+            state: State::Read,
             deadline: Some(now + limits.idle_time),
             input: Vec::new(),
-            seen: 0,
+            scanned: 0,
             upload: None,
             output: Vec::new(),
             written: 0,
-            replies: Vec::new(),
+            unserved: Vec::new(),
             current: Current { since: now, head_only: false, version: Version::Http11, keep_alive: true },
             stopping: false,
             last: false,
-            ended: false,
+            peer_ended: false,
         }
     }
 
-    /// What to do next.
+    /// What the I/O model is to do next.
     pub fn want(&mut self) -> Want<'_> {
-        if self.written < self.output.len() && !matches!(self.step, Step::Close) {
-            let more = matches!(self.step, Step::File { .. });
+        if self.written < self.output.len() && !matches!(self.state, State::Close) {
+            let more = matches!(self.state, State::File { .. });
             return Want::Write { bytes: &self.output[self.written..], more };
         }
-        match &mut self.step {
-            Step::Read | Step::Drain => Want::Read,
-            Step::File { file, offset, len } => Want::SendFile(FileRange { file, offset: *offset, len: *len }),
-            Step::Sleep(until, _) => Want::Sleep(*until),
-            Step::Job(job) => job.take().map_or(Want::Pending, Want::Block),
-            Step::Shut => Want::Shut,
-            Step::Close => Want::Close,
+        match &mut self.state {
+            State::Read | State::Drain => Want::Read,
+            State::File { file, offset, len } => Want::SendFile(FileRange { file, offset: *offset, len: *len }),
+            State::Sleep(until, _) => Want::Sleep(*until),
+            State::Job(job) => job.take().map_or(Want::Pending, Want::Block),
+            State::Shut => Want::Shut,
+            State::Close => Want::Close,
         }
     }
 
-    /// When [`expired`](Conn::expired) is to be called, unless something moves before.
+    /// When the I/O model is to call [`expired`](Conn::expired), unless an answer to [`want`](Conn::want) moves it.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The peer sent these bytes; none mean that it sends no more.
+    /// The peer sent these bytes; no bytes mean that it has ended its stream.
     pub fn received(&mut self, bytes: &[u8], now: Instant) {
-        match (&self.step, bytes) {
-            (Step::Drain, []) => self.close(),
-            (Step::Drain, _) => {}
+        match (&self.state, bytes) {
+            (State::Drain, []) => self.close(),
+            (State::Drain, _) => {}
             (_, []) => {
-                self.ended = true;
+                self.peer_ended = true;
                 if self.has_begun() {
                     self.refuse(Refusal(400), now); // RFC 9112, 8: an incomplete request
                 } else {
@@ -140,75 +190,75 @@ impl<H: Handler> Conn<H> {
         }
     }
 
-    /// The socket took `n` bytes of what was wanted written.
+    /// The socket took `n` bytes of what the connection wanted to send.
     pub fn sent(&mut self, n: usize, now: Instant) {
         if self.written < self.output.len() {
             self.written += n;
-        } else if let Step::File { offset, len, .. } = &mut self.step {
+        } else if let State::File { offset, len, .. } = &mut self.state {
             if n == 0 {
-                return self.close(); // the length that was promised cannot be kept
+                return self.close(); // the file is shorter than the Content-Length that was sent
             }
             *offset += n as u64;
             *len -= n as u64;
             if *len == 0 {
-                self.step = Step::Read;
+                self.state = State::Read;
             }
         }
-        if self.written < self.output.len() || matches!(self.step, Step::File { .. }) {
+        if self.written < self.output.len() || matches!(self.state, State::File { .. }) {
             self.deadline = Some(now + self.limits.write_time);
             return;
         }
         self.output.clear();
         self.written = 0;
-        for Sent { status, mark, since } in self.replies.drain(..) {
+        for Unserved { status, mark, since } in self.unserved.drain(..) {
             self.handler.served(Served { status, mark, took: now.saturating_duration_since(since) });
         }
-        match self.step {
-            Step::Read => self.all_sent(now),
-            Step::Shut => self.deadline = Some(now + self.limits.drain_time),
-            _ => self.deadline = None, // asleep, or at a job
+        match self.state {
+            State::Read => self.all_sent(now),
+            State::Shut => self.deadline = Some(now + self.limits.drain_time),
+            _ => self.deadline = None, // Sleep or Job: the peer need not do anything
         }
     }
 
-    /// The next piece of the file had to be waited for, and is here: from now on the peer has its time to take it.
+    /// A model that had to wait for a piece of the file has it now: the peer's time to take it begins here.
     pub fn file_ready(&mut self, now: Instant) {
-        if matches!(self.step, Step::File { .. }) {
+        if matches!(self.state, State::File { .. }) {
             self.deadline = Some(now + self.limits.write_time);
         }
     }
 
-    /// The time that it wanted to sleep until has come; earlier, it sleeps on.
+    /// The time of [`Want::Sleep`] has come. A call before that time changes nothing.
     pub fn woke(&mut self, now: Instant) {
-        if matches!(self.step, Step::Sleep(until, _) if until <= now)
-            && let Step::Sleep(_, reply) = std::mem::replace(&mut self.step, Step::Read)
+        if matches!(self.state, State::Sleep(until, _) if until <= now)
+            && let State::Sleep(_, reply) = std::mem::replace(&mut self.state, State::Read)
         {
             self.resume(*reply, now);
         }
     }
 
-    /// The job gave this reply.
+    /// The job has returned this reply, or the reply that was to come later is here.
     pub fn done(&mut self, reply: Reply, now: Instant) {
-        if matches!(self.step, Step::Job(_)) {
-            self.step = Step::Read;
+        if matches!(self.state, State::Job(_)) {
+            self.state = State::Read;
             self.resume(reply, now);
         }
     }
 
     /// The write side is shut down.
     pub fn shut(&mut self, now: Instant) {
-        if self.ended {
+        if self.peer_ended {
             return self.close();
         }
-        self.step = Step::Drain;
+        self.state = State::Drain;
         self.deadline = Some(now + self.limits.drain_time);
     }
 
-    /// Does what is to be done at the [`deadline`](Conn::deadline), if it has passed.
+    /// Ends the connection, or refuses the request that has begun, if the [`deadline`](Conn::deadline) has passed.
     pub fn expired(&mut self, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
-        let reading = matches!(self.step, Step::Read) && self.output.is_empty();
+        let reading = matches!(self.state, State::Read) && self.output.is_empty();
         if reading && self.has_begun() {
             self.refuse(Refusal(408), now);
         } else {
@@ -216,9 +266,9 @@ impl<H: Handler> Conn<H> {
         }
     }
 
-    /// The server stops: what is under way is finished, with `Connection: close`, and nothing new is begun.
+    /// The server stops: the connection finishes the request under way, with `Connection: close`, and begins no other.
     ///
-    /// An idle connection is closed at once, unless it was busy within [`Limits::grace_time`].
+    /// An idle connection wants to be closed at once, unless it was busy within [`Limits::grace_time`].
     pub fn stop(&mut self, now: Instant) {
         let first = !std::mem::replace(&mut self.stopping, true);
         if first
@@ -231,34 +281,34 @@ impl<H: Handler> Conn<H> {
         }
     }
 
-    /// Is it between requests?
+    /// Is the connection between requests?
     fn is_idle(&self) -> bool {
-        matches!(self.step, Step::Read) && self.output.is_empty() && !self.has_begun()
+        matches!(self.state, State::Read) && self.output.is_empty() && !self.has_begun()
     }
 
-    /// Is part of a request here? Half an empty line is none.
+    /// Is a part of a request here? The first half of an empty line is none.
     fn has_begun(&self) -> bool {
         self.upload.is_some() || !matches!(self.input[..], [] | [b'\r'])
     }
 
     fn close(&mut self) {
-        self.step = Step::Close;
+        self.state = State::Close;
         self.deadline = None;
     }
 
-    /// Everything is written: goes on with what was pipelined, or waits for more, or ends.
+    /// All output is sent: ends the connection, answers the requests that were pipelined, or waits for more bytes.
     fn all_sent(&mut self, now: Instant) {
         if self.last && self.input.is_empty() && !self.stopping {
             self.close();
         } else if self.last {
-            // Closing with bytes unread would reset the reply away, and while we stop the peer may yet be sending more.
-            self.step = Step::Shut;
+            // A close with bytes unread resets the reply away, and at a stop the peer may be sending at this moment.
+            self.state = State::Shut;
         } else if let Some(upload) = &self.upload {
-            self.deadline = Some(upload.until); // that was `100 Continue`
+            self.deadline = Some(upload.deadline); // the output was `100 Continue`, or a reply before the upload
         } else if !self.has_begun() {
             let idle = if self.stopping { self.limits.grace_time } else { self.limits.idle_time };
             self.deadline = Some(now + idle);
-            if self.output.capacity() > IDLE_BUFFER {
+            if self.output.capacity() > IDLE_OUTPUT {
                 self.output = Vec::new();
             }
         } else {

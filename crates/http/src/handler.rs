@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use crate::reply::Answer;
 use crate::request::Request;
 
-/// What is served. One lives in every connection, so it is best a small handle.
+/// The application behind a connection. Every connection has its own copy, so a small handle is best.
 pub trait Handler {
     /// Answers a complete, valid request.
     fn answer(&mut self, request: &Request<'_>, now: Instant) -> Answer;
@@ -11,17 +11,18 @@ pub trait Handler {
     /// The Date field's value (RFC 9110, 5.6.7).
     fn date(&mut self, now: Instant) -> [u8; 29];
 
-    /// Is told of each reply when the socket has taken its last byte.
+    /// Called for each reply once the socket has taken its last byte.
     fn served(&mut self, _served: Served) {}
 }
 
-/// A reply that is out.
+/// A reply that was written completely.
 #[derive(Clone, Copy, Debug)]
 pub struct Served {
     /// Its status code.
     pub status: u16,
-    /// The handler's mark; 0 where the handler was never asked, as for a request that cannot be parsed.
+    /// The handler's mark; 0 if the connection refused the request without asking the handler, for instance because
+    /// it could not be parsed.
     pub mark: u8,
-    /// From the bytes that completed the request to the last byte of the reply.
+    /// The time from the bytes that completed the request to the last byte of the reply.
     pub took: Duration,
 }

@@ -13,7 +13,7 @@ pub const fn no_fields<'a>() -> Fields<'a> {
     [const { MaybeUninit::uninit() }; Limits::FIELDS]
 }
 
-/// A status that ends the connection: what follows cannot be framed, or must not be.
+/// The status of a reply that ends the connection, since what follows cannot be framed, or must not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal(pub u16);
 
@@ -42,17 +42,17 @@ pub struct Head<'a> {
     pub expects_continue: bool,
 }
 
-/// Reads a head from the start of `bytes`; `None` while it is incomplete.
+/// Parses a head at the start of `bytes`; `None` if it is incomplete.
 ///
-/// The first `seen` bytes were looked at before and found incomplete.
+/// The first `scanned` bytes are known to hold no complete head.
 pub fn parse<'a>(
     bytes: &'a [u8],
-    seen: usize,
+    scanned: usize,
     limits: &Limits,
     fields: &'a mut Fields<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
-    // A head can only have ended, or gone wrong, where a new line has: no need to look at it byte by byte.
-    if memchr::memchr(b'\n', &bytes[seen..]).is_none() {
+    // A head ends, or is found to be wrong, only at a line's end: without a new LF there is nothing to parse again.
+    if memchr::memchr(b'\n', &bytes[scanned..]).is_none() {
         return too_long(bytes, limits).map_or(Ok(None), Err);
     }
     let mut raw = httparse::Request::new(&mut []);
@@ -75,14 +75,16 @@ pub fn parse<'a>(
     validate(raw, len).map(Some)
 }
 
-/// httparse takes a bare LF for a line's end; RFC 9112, 2.2 lets us refuse it, and smugglers like it.
+/// Refuses a bare LF, which httparse takes for a line's end. RFC 9112, 2.2 permits the refusal, and request smuggling
+/// uses bare LFs.
 fn only_crlf(bytes: &[u8]) -> Result<(), Refusal> {
     memchr::memchr_iter(b'\n', bytes).all(|at| at > 0 && bytes[at - 1] == b'\r').then_some(()).ok_or(BAD_REQUEST)
 }
 
+/// The refusal of a head, complete or not, that exceeds a limit.
 fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
     if bytes.len() <= limits.request_line {
-        return None; // nothing in it can be too long
+        return None; // then the request line and the head are within their limits, too
     }
     let start = bytes.iter().position(|&b| b != b'\r' && b != b'\n').unwrap_or(0);
     let line = bytes[start..].split(|&b| b == b'\n').next().unwrap_or_default();
@@ -96,7 +98,8 @@ fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
     }
 }
 
-/// `HTTP/2.0` is a version that we lack; `HTTP/x` and `FTP/1.1` are no versions at all.
+/// The refusal of a version that httparse does not accept: `HTTP/2.0` is not supported (505), `HTTP/x` and `FTP/1.1`
+/// are no HTTP versions (400).
 fn bad_version(bytes: &[u8]) -> Refusal {
     let line = bytes.trim_ascii_start();
     let line = &line[..memchr::memchr(b'\r', line).unwrap_or(line.len())];
@@ -111,6 +114,7 @@ fn bad_version(bytes: &[u8]) -> Refusal {
     }
 }
 
+/// Checks what httparse does not, and derives framing and persistence.
 fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, Refusal> {
     let fields: &'a [Header<'a>] = raw.headers;
     let (Some(method), Some(target), Some(version)) = (raw.method, raw.path, raw.version) else {
@@ -125,7 +129,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
     let (mut close, mut keep_alive) = (false, false);
     let mut expects_continue = false;
     for Header { name, value } in fields {
-        // One comparison of lengths rules most fields out; the names are compared only where it does not.
+        // Names are compared only if their lengths are equal, which rules most fields out.
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => {
                 hosts += 1;
@@ -135,7 +139,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal(417));
                 }
-                expects_continue = version == Version::Http11; // RFC 9110, 10.1.1: 1.0 gets none
+                expects_continue = version == Version::Http11; // RFC 9110, 10.1.1: an HTTP/1.0 client gets no 100
             }
             10 if name.eq_ignore_ascii_case("connection") => {
                 for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
@@ -145,11 +149,11 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
             }
             14 if name.eq_ignore_ascii_case("content-length") => match length {
                 None => length = Some(content_length(value)?),
-                Some(_) => return Err(BAD_REQUEST), // even the same value twice: RFC 9112, 6.3 lets us
+                Some(_) => return Err(BAD_REQUEST), // even the same value twice, as RFC 9112, 6.3 permits
             },
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 if chunked || version == Version::Http10 {
-                    return Err(BAD_REQUEST); // RFC 9112, 6.1: in 1.0 its framing is faulty
+                    return Err(BAD_REQUEST); // RFC 9112, 6.1: in HTTP/1.0 such framing is faulty
                 }
                 only_chunked(value)?;
                 chunked = true;
@@ -170,13 +174,13 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
     Ok(Head { request, len, framing, keep_alive, expects_continue })
 }
 
-/// Path and query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
+/// The path and the query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
     if !target.bytes().all(|b| matches!(b, b'!'..=b'~')) || target.contains('#') {
         return Err(BAD_REQUEST);
     }
     if method == "CONNECT" {
-        return Err(Refusal(501)); // its target is an authority, and what follows is no HTTP
+        return Err(Refusal(501)); // its target is an authority, and what follows it is not HTTP
     }
     let origin = if target.starts_with('/') {
         target
@@ -199,7 +203,7 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
-/// `uri-host [":" port]` by its characters (RFC 9110, 7.2; RFC 3986, 3.2.2).
+/// Checks the characters of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2).
 fn valid_host(value: &[u8]) -> Result<(), Refusal> {
     let (host, port) = if value.first() == Some(&b'[') {
         let end = memchr::memchr(b']', value).ok_or(BAD_REQUEST)?;
@@ -222,16 +226,16 @@ fn valid_host(value: &[u8]) -> Result<(), Refusal> {
     (host_ok && port_ok).then_some(()).ok_or(BAD_REQUEST)
 }
 
-/// Digits and nothing else: no sign, no list (RFC 9110, 8.6).
+/// Parses a Content-Length: only digits, no sign and no list (RFC 9110, 8.6).
 fn content_length(value: &[u8]) -> Result<usize, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD_REQUEST);
     }
     let digits = std::str::from_utf8(value).map_err(|_| BAD_REQUEST)?;
-    digits.parse().map_err(|_| Refusal(413)) // too long for a usize is too long for us
+    digits.parse().map_err(|_| Refusal(413)) // more than a usize can hold is above any limit
 }
 
-/// `chunked`, once, and no other coding (RFC 9112, 6.1).
+/// Checks that a Transfer-Encoding is `chunked`, once, and no other coding (RFC 9112, 6.1).
 fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
     let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
     match (codings.next(), codings.next()) {

@@ -1,8 +1,8 @@
 //! A sans-I/O HTTP/1.1 server connection: bytes in, bytes out, one [`Want`] at a time.
 //!
 //! [`Conn`] owns no socket and reads no clock. An I/O model asks it what it wants, does that in the
-//! model's own way, and answers; what is served is the [`Handler`]'s business. RFC 9110 gives the
-//! meaning of messages, RFC 9112 their framing; where the RFCs leave room, we take the strict side.
+//! model's own way, and tells it the outcome; the [`Handler`] decides what is served. RFC 9110 defines
+//! the meaning of messages, RFC 9112 their framing; where the RFCs leave a choice, `Conn` is strict.
 #![forbid(unsafe_code)]
 
 mod body;

@@ -4,30 +4,32 @@ use std::time::Instant;
 
 use crate::reply::Job;
 
-/// What a connection wants next. It repeats itself until it is answered.
+/// What a connection wants its I/O model to do next. It wants the same until the model has answered.
 #[derive(Debug)]
 pub enum Want<'a> {
-    /// Bytes from the peer. Answer with [`Conn::received`](crate::Conn::received); no bytes mean end of stream.
+    /// Receive bytes from the peer. Answer with [`Conn::received`](crate::Conn::received); no bytes mean the end of the
+    /// stream.
     Read,
-    /// These bytes written; `more` follows at once (a file), so they need not be sent alone. Answer with
-    /// [`Conn::sent`](crate::Conn::sent); they stay where they are until then.
+    /// Send these bytes. Answer with [`Conn::sent`](crate::Conn::sent); the bytes keep their address until then.
     Write {
-        /// What to write.
+        /// What to send.
         bytes: &'a [u8],
-        /// Does a [`Want::SendFile`] follow?
+        /// Does a [`Want::SendFile`] follow at once? Then the bytes need no packet of their own.
         more: bool,
     },
-    /// A piece of a file written. Answer with [`Conn::sent`](crate::Conn::sent); 0 bytes mean that the file has shrunk.
+    /// Send a piece of a file. Answer with [`Conn::sent`](crate::Conn::sent); 0 bytes mean that the file has shrunk.
     SendFile(FileRange<'a>),
-    /// To be left alone until then. Answer with [`Conn::woke`](crate::Conn::woke).
+    /// Do nothing until then. Answer with [`Conn::woke`](crate::Conn::woke).
     Sleep(Instant),
-    /// A call that blocks. Answer with [`Conn::done`](crate::Conn::done); [`Want::Pending`] until then.
+    /// Run a call that blocks. Answer with [`Conn::done`](crate::Conn::done); the connection wants [`Want::Pending`]
+    /// until then.
     Block(Job),
-    /// Nothing: a job is out, or the reply comes later.
+    /// Do nothing: a job is running, or the handler's reply comes later.
     Pending,
-    /// The write side shut down, so that the peer sees the reply's end. Answer with [`Conn::shut`](crate::Conn::shut).
+    /// Shut the write side down, so that the peer sees the end of the reply. Answer with
+    /// [`Conn::shut`](crate::Conn::shut).
     Shut,
-    /// To be closed.
+    /// Close the socket and drop the connection.
     Close,
 }
 

@@ -1,28 +1,31 @@
+//! From replies to bytes: appends them to the output.
+
 use std::time::Instant;
 
-use super::{Conn, Current, Sent, Step};
+use super::{Conn, Current, State, Unserved};
 use crate::handler::Handler;
 use crate::head::Refusal;
 use crate::reply::{Body, Reply, reason};
 use crate::request::Version;
 
 impl<H: Handler> Conn<H> {
-    /// Answers what cannot be framed, and ends: what follows is read and thrown away.
+    /// Refuses a request that cannot be framed or is late, and ends the connection: what the peer still sends is read
+    /// and dropped.
     pub(super) fn refuse(&mut self, Refusal(status): Refusal, now: Instant) {
         self.current = Current { since: now, keep_alive: false, ..self.current };
         self.compose(Reply::status(status), now);
         self.input = Vec::new();
         self.upload = None;
-        self.step = Step::Shut;
+        self.state = State::Shut;
     }
 
-    /// Appends a reply's head, and its body where that is in memory, to the output.
+    /// Appends a reply's head to the output, and its body if that is in memory.
     pub(super) fn compose(&mut self, reply: Reply, now: Instant) {
         let Current { since, head_only, version, keep_alive } = self.current;
         let keep_alive = keep_alive && !self.stopping;
         self.last = !keep_alive;
         self.deadline = Some(now + self.limits.write_time);
-        self.replies.push(Sent { status: reply.status, mark: reply.mark, since });
+        self.unserved.push(Unserved { status: reply.status, mark: reply.mark, since });
 
         let out = &mut self.output;
         let mut number = itoa::Buffer::new();
@@ -54,7 +57,7 @@ impl<H: Handler> Conn<H> {
         match reply.body {
             Body::Bytes(bytes) if !head_only => out.extend_from_slice(&bytes),
             Body::File { file, offset, len } if !head_only && len > 0 => {
-                self.step = Step::File { file, offset, len };
+                self.state = State::File { file, offset, len };
             }
             _ => {}
         }

@@ -1,42 +1,45 @@
+//! From bytes to answers: finds the requests in what was received, and asks the handler.
+
 use std::time::Instant;
 
-use super::{Conn, Current, Step, Upload};
+use super::{Conn, Current, State, Upload};
 use crate::body::Decoder;
 use crate::handler::Handler;
 use crate::head::{self, Framing, Head, Refusal};
 use crate::reply::{Answer, Reply};
 use crate::request::Request;
 
-/// Replies are gathered up to that many bytes before they are written, when a peer pipelines.
-const GATHER: usize = 16 << 10;
+/// With that many bytes of output, a connection answers no further pipelined request before the output is sent.
+const ENOUGH_OUTPUT: usize = 16 << 10;
 
 impl<H: Handler> Conn<H> {
+    /// Processes the bytes that were kept in `input`.
     pub(super) fn process_input(&mut self, now: Instant) {
         if self.input.is_empty() {
             return;
         }
         let mut input = std::mem::take(&mut self.input);
-        let used = self.process(&input, self.seen, now);
+        let used = self.process(&input, self.scanned, now);
         input.drain(..used);
         if !input.is_empty() {
-            self.input = input; // else its memory goes: an idle connection holds no buffer
+            self.input = input; // otherwise the memory is freed: an idle connection holds no buffer
         }
     }
 
-    /// Answers as many requests as `bytes` holds and the output has room for; says how many bytes it used.
-    pub(super) fn process(&mut self, bytes: &[u8], seen: usize, now: Instant) -> usize {
+    /// Answers as many requests as `bytes` holds and the output has room for. Returns how many bytes it used.
+    pub(super) fn process(&mut self, bytes: &[u8], scanned: usize, now: Instant) -> usize {
         let mut at = 0;
-        let mut seen = seen;
-        self.seen = 0;
-        while matches!(self.step, Step::Read) && !self.last && self.output.len() < GATHER && at < bytes.len() {
-            match self.process_one(&bytes[at..], seen, now) {
+        let mut scanned = scanned;
+        self.scanned = 0;
+        while matches!(self.state, State::Read) && !self.last && self.output.len() < ENOUGH_OUTPUT && at < bytes.len() {
+            match self.process_one(&bytes[at..], scanned, now) {
                 Ok(0) => {
-                    // A head is begun. Its time counts from the first byte on, so only the first piece sets it; half
-                    // an empty line begins none, or a peer could stay forever by sending one now and then.
-                    if seen == 0 && self.output.is_empty() && bytes[at..] != *b"\r" {
+                    // A head has begun. Its time counts from its first byte, so only its first piece sets the deadline.
+                    // Half an empty line begins none: a peer that sends one now and then could stay forever.
+                    if scanned == 0 && self.output.is_empty() && bytes[at..] != *b"\r" {
                         self.deadline = Some(now + self.limits.head_time);
                     }
-                    self.seen = bytes.len() - at;
+                    self.scanned = bytes.len() - at;
                     break;
                 }
                 Ok(used) => at += used,
@@ -45,22 +48,23 @@ impl<H: Handler> Conn<H> {
                     return bytes.len();
                 }
             }
-            seen = 0;
+            scanned = 0;
         }
         at
     }
 
-    /// One step: a head, with its body if that is here too, or a piece of the body under way. 0: no whole head.
-    fn process_one(&mut self, bytes: &[u8], seen: usize, now: Instant) -> Result<usize, Refusal> {
+    /// Takes an empty line, a head (with its body, if that is here too) or a piece of the upload from the front of
+    /// `bytes`. Returns how many bytes that was; 0 if the head is incomplete.
+    fn process_one(&mut self, bytes: &[u8], scanned: usize, now: Instant) -> Result<usize, Refusal> {
         if self.upload.is_some() {
             return self.process_upload(bytes, now);
         }
         if bytes.starts_with(b"\r\n") {
             return Ok(2); // an empty line before a request line is skipped: RFC 9112, 2.2
         }
-        self.current.head_only = bytes.starts_with(b"HEAD "); // should it be refused
+        self.current.head_only = bytes.starts_with(b"HEAD "); // in case the request is refused
         let mut fields = head::no_fields();
-        let Some(head) = head::parse(bytes, seen, self.limits, &mut fields)? else {
+        let Some(head) = head::parse(bytes, scanned, self.limits, &mut fields)? else {
             return Ok(0);
         };
         if let Framing::Length(len) = head.framing
@@ -77,9 +81,9 @@ impl<H: Handler> Conn<H> {
             self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         self.set_current(&head, now);
-        let until = now + self.limits.body_time;
-        self.deadline = Some(until);
-        self.upload = Some(Box::new(Upload { head: bytes[..head.len].to_vec(), decoder, until }));
+        let deadline = now + self.limits.body_time;
+        self.deadline = Some(deadline);
+        self.upload = Some(Box::new(Upload { head: bytes[..head.len].to_vec(), decoder, deadline }));
         Ok(head.len)
     }
 
@@ -110,19 +114,19 @@ impl<H: Handler> Conn<H> {
     fn answer(&mut self, request: &Request<'_>, now: Instant) {
         match self.handler.answer(request, now) {
             Answer::Reply(reply) => self.compose(reply, now),
-            Answer::Sleep(time, reply) => self.step = Step::Sleep(now + time, Box::new(reply)),
-            Answer::Block(job) => self.step = Step::Job(Some(job)),
-            Answer::Later => self.step = Step::Job(None),
+            Answer::Sleep(time, reply) => self.state = State::Sleep(now + time, Box::new(reply)),
+            Answer::Block(job) => self.state = State::Job(Some(job)),
+            Answer::Later => self.state = State::Job(None),
         }
         if self.output.is_empty() {
-            self.deadline = None; // else the peer must still take the replies before this one
+            self.deadline = None; // otherwise the peer must still take the replies before this one
         }
     }
 
-    /// A reply that had to wait is here; what was pipelined behind it goes on when it is out.
+    /// Composes a reply that had to wait, and answers the requests that were pipelined behind it.
     pub(super) fn resume(&mut self, reply: Reply, now: Instant) {
         self.compose(reply, now);
-        if self.output.len() < GATHER {
+        if self.output.len() < ENOUGH_OUTPUT {
             self.process_input(now);
         }
     }
