@@ -146,3 +146,77 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let digits = std::str::from_utf8(digits).map_err(|_| BAD_REQUEST)?;
     usize::from_str_radix(digits, 16).map_err(|_| TOO_LARGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunked() -> Decoder {
+        Decoder::new(Framing::Chunked, &Limits::default()).unwrap()
+    }
+
+    /// Decodes `bytes` in pieces of at most `size` bytes. Returns the content and how many bytes were its own.
+    fn decode(framing: Framing, bytes: &[u8], size: usize) -> Result<(Vec<u8>, usize), Refusal> {
+        let limits = Limits::default();
+        let mut decoder = Decoder::new(framing, &limits)?;
+        let mut used = 0;
+        for piece in bytes.chunks(size) {
+            let taken = decoder.push(piece, &limits)?;
+            used += taken;
+            if taken < piece.len() {
+                assert!(decoder.is_done(), "only a decoder that is done leaves bytes");
+                break;
+            }
+        }
+        assert!(decoder.is_done(), "{decoder:?}");
+        Ok((decoder.content, used))
+    }
+
+    #[test]
+    fn the_pieces_in_which_bytes_come_do_not_matter() {
+        let bytes = b"5;a=b\r\nhello\r\n00A\r\n0123\r\n6789\r\n0\r\nTrailer: a\r\nB: c\r\n\r\n";
+        let next = b"GET / HTTP/1.1\r\n";
+        for size in 1..=bytes.len() + next.len() {
+            let decoded = decode(Framing::Chunked, &[&bytes[..], next].concat(), size);
+            assert_eq!(decoded, Ok((b"hello0123\r\n6789".to_vec(), bytes.len())), "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_content_length_takes_that_many_bytes_and_leaves_the_next_request() {
+        for size in 1..12 {
+            assert_eq!(decode(Framing::Length(5), b"helloGET / ", size), Ok((b"hello".to_vec(), 5)));
+        }
+        assert_eq!(decode(Framing::Length(0), b"GET / ", 6), Ok((vec![], 0)));
+    }
+
+    #[test]
+    fn the_limit_of_a_body_counts_all_chunks_before_their_bytes_come() {
+        let limits = Limits { body: 10, ..Limits::default() };
+        assert_eq!(Decoder::new(Framing::Length(11), &limits).unwrap_err(), Refusal(413));
+        assert_eq!(chunked().push(b"b\r\n", &limits), Err(Refusal(413)));
+        assert_eq!(chunked().push(b"6\r\nabcdef\r\n5\r\n", &limits), Err(Refusal(413)));
+        assert_eq!(chunked().push(b"6\r\nabcdef\r\n4\r\n", &limits), Ok(14));
+        assert_eq!(chunked().push(b"fffffffffffffffff\r\n", &limits), Err(Refusal(413)), "more than a usize");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_at_its_limit() {
+        let limits = Limits { chunk_line: 8, trailers: 8, ..Limits::default() };
+        let mut decoder = chunked();
+        assert_eq!(decoder.push(b"5;aaaaaa", &limits), Ok(8));
+        assert_eq!(decoder.push(b"a", &limits), Err(Refusal(400)));
+        let mut decoder = chunked();
+        assert_eq!(decoder.push(b"0\r\nA: bbbbb", &limits), Ok(11));
+        assert_eq!(decoder.push(b"b", &limits), Err(Refusal(431)));
+    }
+
+    #[test]
+    fn framing_that_parsers_could_read_differently_is_refused() {
+        for bytes in
+            [&b"5\nhello"[..], b"+5\r\n", b" 5\r\n", b"5 \r\n", b"0x5\r\n", b"\r\n", b"1\r\nab", b"0\r\nA b\r\n\r\n"]
+        {
+            assert_eq!(decode(Framing::Chunked, bytes, usize::MAX), Err(Refusal(400)), "{}", bytes.escape_ascii());
+        }
+    }
+}

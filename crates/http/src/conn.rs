@@ -317,3 +317,6 @@ impl<H: Handler> Conn<H> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

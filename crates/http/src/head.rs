@@ -244,3 +244,135 @@ fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
         _ => Err(Refusal(501)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The facts of a head that the connection depends on.
+    #[derive(Debug, PartialEq)]
+    struct Facts {
+        path: String,
+        query: Option<String>,
+        len: usize,
+        framing: Framing,
+        keep_alive: bool,
+        expects_continue: bool,
+    }
+
+    fn facts(bytes: &[u8], scanned: usize, limits: &Limits) -> Result<Option<Facts>, Refusal> {
+        let mut fields = no_fields();
+        let head = parse(bytes, scanned, limits, &mut fields)?;
+        Ok(head.map(|head| Facts {
+            path: head.request.path.to_owned(),
+            query: head.request.query.map(str::to_owned),
+            len: head.len,
+            framing: head.framing,
+            keep_alive: head.keep_alive,
+            expects_continue: head.expects_continue,
+        }))
+    }
+
+    /// The facts of a complete head, made of a request line and fields.
+    fn complete(line: &str, fields: &str) -> Result<Facts, Refusal> {
+        let head = format!("{line}\r\n{fields}\r\n");
+        facts(head.as_bytes(), 0, &Limits::default()).map(|facts| facts.expect("it is complete"))
+    }
+
+    #[test]
+    fn a_head_is_its_request_line_and_fields_and_nothing_behind_them() {
+        let head = b"POST /a?b?c HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+        let expected = Facts {
+            path: "/a".into(),
+            query: Some("b?c".into()),
+            len: head.len(),
+            framing: Framing::Length(5),
+            keep_alive: true,
+            expects_continue: true,
+        };
+        let parsed = facts(&[&head[..], b"helloGET / HTTP/1.1\r\n"].concat(), 0, &Limits::default());
+        assert_eq!(parsed, Ok(Some(expected)));
+    }
+
+    #[test]
+    fn no_prefix_of_a_head_is_refused_or_complete_wherever_it_was_cut_before() {
+        let head = b"GET /path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        for end in 0..head.len() {
+            for scanned in 0..=end {
+                assert_eq!(facts(&head[..end], scanned, &Limits::default()), Ok(None), "{scanned} of {end}");
+            }
+            let parsed = facts(head, end, &Limits::default()).unwrap().expect("it is complete");
+            assert_eq!(parsed.len, head.len(), "{end} bytes were scanned");
+        }
+    }
+
+    #[test]
+    fn the_version_and_the_connection_options_decide_about_keep_alive() {
+        for (version, options, keep_alive) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: close\r\n", false),
+            ("1.1", "Connection: keep-alive, Close\r\n", false),
+            ("1.1", "Connection: keep-alive\r\nConnection: x,close\r\n", false),
+            ("1.1", "Connection: closed\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: Keep-Alive\r\n", true),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+        ] {
+            let head = complete(&format!("GET / HTTP/{version}"), &format!("Host: a\r\n{options}")).unwrap();
+            assert_eq!(head.keep_alive, keep_alive, "HTTP/{version} {options}");
+        }
+    }
+
+    #[test]
+    fn targets_of_every_form_have_their_path() {
+        for (line, path, query) in [
+            ("GET /a/b", "/a/b", None),
+            ("GET /?", "/", Some("")),
+            ("GET //a?/b", "//a", Some("/b")),
+            ("GET http://a", "/", None),
+            ("GET HTTPS://a:80/b?c", "/b", Some("c")),
+            ("GET http://[::1]?c", "/", Some("c")),
+            ("OPTIONS *", "*", None),
+        ] {
+            let head = complete(&format!("{line} HTTP/1.1"), "Host: a\r\n").unwrap();
+            assert_eq!((head.path.as_str(), head.query.as_deref()), (path, query), "{line}");
+        }
+    }
+
+    #[test]
+    fn targets_that_are_no_path_are_refused() {
+        for (line, status) in [
+            ("GET *", 400),
+            ("GET a", 400),
+            ("GET /a#b", 400),
+            ("GET ftp://a/", 400),
+            ("GET http:///a", 400),
+            ("GET http://a b", 400),
+            ("GET http://u@a/", 400),
+            ("GET /\u{e9}", 400),
+            ("CONNECT a:80", 501),
+        ] {
+            assert_eq!(complete(&format!("{line} HTTP/1.1"), "Host: a\r\n"), Err(Refusal(status)), "{line}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_the_characters_of_rfc_3986() {
+        for host in ["a", "A-1.b_~!$&'()*+,;=", "127.0.0.1:8080", "a:", "a:1", "%41", "[::1]", "[::1]:80"] {
+            assert_eq!(valid_host(host.as_bytes()), Ok(()), "{host}");
+        }
+        for host in ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "a:1:2", "[::1", "[]", "[::1]80", "[%31]", "é"]
+        {
+            assert_eq!(valid_host(host.as_bytes()), Err(BAD_REQUEST), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_line_above_its_limit_goes_before_a_head_above_its_own() {
+        let limits = Limits { request_line: 20, head: 40, ..Limits::default() };
+        assert_eq!(facts(b"GET /1234567 HTTP/1.", 0, &limits), Ok(None));
+        assert_eq!(facts(b"GET /1234567 HTTP/1.1", 0, &limits), Err(Refusal(414)), "before its end");
+        assert_eq!(facts(b"GET / HTTP/1.1\r\nHost: a\r\nA: bcdefghijklm", 0, &limits), Ok(None));
+        assert_eq!(facts(b"GET / HTTP/1.1\r\nHost: a\r\nA: bcdefghijklmn", 0, &limits), Err(Refusal(431)));
+    }
+}
