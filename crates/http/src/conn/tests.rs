@@ -22,7 +22,7 @@ static LIMITS: Limits = Limits {
     chunk_line: 256,
     trailers: 8 << 10,
     head_time: Duration::from_secs(10),
-    body_time: Duration::from_secs(21),
+    body_time: Duration::from_secs(25),
     idle_time: Duration::from_secs(15),
     write_time: Duration::from_secs(20),
     drain_time: Duration::from_secs(3),
@@ -509,6 +509,15 @@ fn a_second_stop_changes_nothing() {
 }
 
 #[test]
+fn a_stop_never_prolongs_the_idle_time() {
+    static SHORT: Limits = Limits { idle_time: MOMENT, ..LIMITS };
+    let now = Instant::now();
+    let mut conn = Conn::new(TestHandler::default(), &SHORT, now);
+    conn.stop(now);
+    assert_eq!(conn.deadline(), Some(now + MOMENT));
+}
+
+#[test]
 fn a_reply_that_was_composed_before_the_stop_leaves_the_grace_time() {
     let (mut conn, now) = connect();
     conn.received(GET, now);
@@ -556,6 +565,15 @@ fn the_handler_hears_of_each_reply_when_its_last_byte_is_sent() {
     conn.woke(now + SECOND);
     take_output(&mut conn, now + SECOND + MOMENT);
     assert_eq!(served()[1..], [(200, 3, SECOND + MOMENT), (400, 0, MOMENT)]);
+}
+
+#[test]
+fn the_time_of_an_upload_counts_from_its_last_byte() {
+    let (mut conn, now) = connect();
+    conn.received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", now);
+    conn.received(b"o", now + SECOND);
+    take_output(&mut conn, now + SECOND + MOMENT);
+    assert_eq!(conn.handler.served.lock().unwrap()[0].took, MOMENT);
 }
 
 #[test]
