@@ -60,8 +60,8 @@ impl App {
         routes::unhandled(method, path)
     }
 
-    /// The route under which a request is counted, from its path as sent. The error is a reply: 501 for a method that no
-    /// RFC defines, 400 if the path's percent-encoding is not valid.
+    /// The route under which a request is counted, from its path as sent. The error is a reply: 501 for an unknown
+    /// method, 400 if the path's percent-encoding is not valid.
     pub fn route(&self, method: &str, path: &str) -> Result<Route, Reply> {
         routes::route(method, path)
     }

@@ -101,7 +101,7 @@ pub fn hello() -> Reply {
     Reply::text("Hello World\n")
 }
 
-/// The time to sleep and the reply after it; or the reply that says what is wrong.
+/// The time to sleep and the reply after it; or the reply that explains the error.
 pub fn sleep(ms: &[u8]) -> Result<(Duration, Reply), Reply> {
     let ms =
         number(ms, MAX_SLEEP).ok_or_else(|| bad_request("expected /sleep/<ms>: whole milliseconds from 0 to 60000"))?;
@@ -185,8 +185,8 @@ fn number(digits: &[u8], max: u64) -> Option<u64> {
     (number <= max).then_some(number)
 }
 
-/// Marsaglia's xorshift64. Each step needs the result of the one before it, so the loop keeps a core busy, and no compiler
-/// can leave it out.
+/// Marsaglia's xorshift64. Each step needs the result of the one before it, so the loop keeps a core busy, and the
+/// compiler cannot leave it out.
 fn xorshift(iterations: u64) -> u64 {
     let mut x = black_box(0x9e37_79b9_7f4a_7c15_u64);
     for _ in 0..iterations {

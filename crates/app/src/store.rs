@@ -39,7 +39,8 @@ pub fn prepare_store(file: &Path) -> io::Result<()> {
     };
     match prepare().map_err(io::Error::other)?.as_str() {
         "wal" => Ok(()),
-        _ => Err(io::Error::other("there can be no write-ahead log")), // for `:memory:`, and on some network file systems
+        // For `:memory:`, and on some network file systems.
+        _ => Err(io::Error::other("there can be no write-ahead log")),
     }
 }
 

@@ -84,7 +84,7 @@ pub struct Conn<H> {
 ///
 /// (1) If a further request's body has begun to come behind the output: body_time, until the peer takes some output.
 /// (2) If the head was pipelined behind a reply: from the last byte of that reply.
-/// (3) If the reply is no refusal: what is left of its write_time.
+/// (3) If the reply is no refusal: the rest of its write_time.
 ///
 /// Two events lead to `Close` directly: `shut` when the peer has ended its stream already, and a file that has shrunk.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ struct Upload {
     deadline: Instant,
 }
 
-/// A reply of which [`Handler::served`] will hear.
+/// A reply for which [`Handler::served`] is still to be called.
 #[derive(Clone, Copy, Debug)]
 struct Unserved {
     status: u16,

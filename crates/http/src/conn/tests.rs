@@ -1,5 +1,5 @@
-//! What a connection does in time, and what it wants besides reading and writing. Requests and replies byte by byte are
-//! the conformance transcripts' subject.
+//! A connection's deadlines, its end, and its wants besides reading and writing. The conformance transcripts test
+//! requests and replies byte by byte.
 
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -552,7 +552,7 @@ fn a_head_that_has_begun_before_a_stop_is_answered() {
 }
 
 #[test]
-fn the_handler_hears_of_each_reply_when_its_last_byte_is_sent() {
+fn the_handler_is_called_for_each_reply_when_its_last_byte_is_sent() {
     let handler = TestHandler::default();
     let now = Instant::now();
     let mut conn = Conn::new(handler.clone(), &LIMITS, now);
