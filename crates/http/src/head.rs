@@ -205,25 +205,27 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
 
 /// Checks the characters of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2).
 fn valid_host(value: &[u8]) -> Result<(), Refusal> {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let end = memchr::memchr(b']', value).ok_or(BAD_REQUEST)?;
-        (&value[1..end], &value[end + 1..])
-    } else {
-        value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()))
+    let end = |host: &[u8], also: u8| host.iter().position(|&b| !is_host_byte(b) && b != also).unwrap_or(host.len());
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(literal) => {
+            let (host, rest) = literal.split_at(end(literal, b':'));
+            (host, rest.strip_prefix(b"]").ok_or(BAD_REQUEST)?)
+        }
+        None => value.split_at(end(value, b'%')),
     };
-    let literal = value.first() == Some(&b'[');
-    let host_ok = !host.is_empty()
-        && host.iter().all(|&b| match b {
-            b':' => literal,
-            b'%' => !literal,
-            _ => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b),
-        });
     let port_ok = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    (host_ok && port_ok).then_some(()).ok_or(BAD_REQUEST)
+    (!host.is_empty() && port_ok).then_some(()).ok_or(BAD_REQUEST)
+}
+
+/// May the byte stand in a registered name as well as in an IP literal? These are `unreserved` and `sub-delims` of
+/// RFC 3986.
+fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
+        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// Parses a Content-Length: only digits, no sign and no list (RFC 9110, 8.6).
