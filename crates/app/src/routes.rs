@@ -167,6 +167,9 @@ fn is_known(method: &str) -> bool {
 ///
 /// An encoded slash is refused, too: decoded, it would separate segments, which it does not (RFC 3986, 2.2).
 fn percent_decoded(path: &str) -> Option<Cow<'_, [u8]>> {
+    if !path.contains('%') {
+        return Some(path.as_bytes().into()); // most paths
+    }
     for (at, _) in path.match_indices('%') {
         let digits = path.as_bytes().get(at + 1..at + 3)?;
         if !digits.iter().all(u8::is_ascii_hexdigit) || digits == b"00" || digits.eq_ignore_ascii_case(b"2f") {
