@@ -40,17 +40,22 @@ impl<H: Handler> Conn<H> {
         }
         out.extend_from_slice(&self.handler.date(now));
         if !reply.content_type.is_empty() && !matches!(reply.body, Body::None) {
-            push_field(out, b"Content-Type", reply.content_type.as_bytes());
+            out.extend_from_slice(b"\r\nContent-Type: ");
+            out.extend_from_slice(reply.content_type.as_bytes());
         }
         if !matches!(reply.body, Body::None) {
-            push_field(out, b"Content-Length", number.format(reply.body.len()).as_bytes());
+            out.extend_from_slice(b"\r\nContent-Length: ");
+            out.extend_from_slice(number.format(reply.body.len()).as_bytes());
         }
         for (name, value) in &reply.fields {
-            push_field(out, name.as_bytes(), value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
         }
         match (keep_alive, version) {
-            (true, Version::Http10) => push_field(out, b"Connection", b"keep-alive"),
-            (false, _) => push_field(out, b"Connection", b"close"),
+            (true, Version::Http10) => out.extend_from_slice(b"\r\nConnection: keep-alive"),
+            (false, _) => out.extend_from_slice(b"\r\nConnection: close"),
             (true, Version::Http11) => {}
         }
         out.extend_from_slice(b"\r\n\r\n");
@@ -62,11 +67,4 @@ impl<H: Handler> Conn<H> {
             _ => {}
         }
     }
-}
-
-fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
 }
