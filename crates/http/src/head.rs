@@ -180,7 +180,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
 
 /// The path and the query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
-    if !target.bytes().all(|b| matches!(b, b'!'..=b'~')) || target.contains('#') {
+    if !target.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'#') {
         return Err(BAD_REQUEST);
     }
     if method == "CONNECT" {
