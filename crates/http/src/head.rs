@@ -209,7 +209,9 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
 
 /// Checks the characters of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2).
 fn valid_host(value: &[u8]) -> Result<(), Refusal> {
-    let end = |host: &[u8], also: u8| host.iter().position(|&b| !is_host_byte(b) && b != also).unwrap_or(host.len());
+    let end = |host: &[u8], also: u8| {
+        host.iter().position(|&b| !HOST_BYTES[usize::from(b)] && b != also).unwrap_or(host.len())
+    };
     let (host, port) = match value.strip_prefix(b"[") {
         Some(literal) => {
             let (host, rest) = literal.split_at(end(literal, b':'));
@@ -225,12 +227,17 @@ fn valid_host(value: &[u8]) -> Result<(), Refusal> {
     (!host.is_empty() && port_ok).then_some(()).ok_or(BAD_REQUEST)
 }
 
-/// May the byte stand in a registered name as well as in an IP literal? These are `unreserved` and `sub-delims` of
-/// RFC 3986.
-fn is_host_byte(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-}
+/// The bytes that may stand in a registered name as well as in an IP literal: `unreserved` and `sub-delims` of RFC 3986.
+static HOST_BYTES: [bool; 256] = {
+    let bytes = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+,;=";
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// Parses a Content-Length: only digits, no sign and no list (RFC 9110, 8.6).
 fn content_length(value: &[u8]) -> Result<usize, Refusal> {
