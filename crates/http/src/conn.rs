@@ -82,7 +82,7 @@ pub struct Conn<H> {
 /// Close             Close           none
 /// ```
 ///
-/// (1) If a further request's body has begun to come behind the output: body_time, until the peer takes some output.
+/// (1) If an upload began behind the output, or the output is its `100 Continue`: body_time, until some is sent.
 /// (2) If the head was pipelined behind a reply: from the last byte of that reply.
 /// (3) If the reply is no refusal: the rest of its write_time.
 ///
