@@ -1,8 +1,8 @@
-//! Conditional requests (RFC 9110, 13), decided on field values alone.
+//! Conditional requests (RFC 9110, 13), decided from field values alone.
 
 use std::time::{Duration, SystemTime};
 
-/// What a representation is known by.
+/// The validators of a representation.
 #[derive(Clone, Debug)]
 pub struct Validators {
     /// A strong entity tag, quotes included.
@@ -11,7 +11,7 @@ pub struct Validators {
     pub modified: SystemTime,
 }
 
-/// The conditional fields of a request; those that are lists may stand on several lines.
+/// The conditional fields of a request. A field that is a list may have several lines.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions<'a> {
     /// If-Match, line by line.
@@ -26,21 +26,21 @@ pub struct Conditions<'a> {
     pub if_range: Option<&'a [u8]>,
 }
 
-/// What the conditions make of a GET or HEAD.
+/// The outcome of the conditions of a GET or HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The request is done.
-    Go,
-    /// 304.
+    /// The server performs the request.
+    Proceed,
+    /// The reply is 304.
     NotModified,
-    /// 412.
+    /// The reply is 412.
     Failed,
 }
 
 impl Validators {
-    /// Names a file by its size in bytes and its last modification, in nanoseconds after the epoch.
+    /// The validators of a file, from its size in bytes and its last modification, in nanoseconds after the epoch.
     ///
-    /// Not by its inode: copies of a file, in several containers say, are to be known alike.
+    /// The inode is no part of them, so that copies of a file, for instance in several containers, have the same.
     pub fn of(size: u64, modified_ns: i128) -> Validators {
         let etag = format!("\"{size:x}-{modified_ns:x}\"");
         // Beyond the year 9999 there is no HTTP date, and formatting one panics.
@@ -53,8 +53,8 @@ impl Validators {
         httpdate::fmt_http_date(self.modified)
     }
 
-    /// Does the list, on however many lines, name this representation? A weak tag counts only where it is asked to.
-    fn listed(&self, lines: &[&[u8]], weak_counts: bool) -> bool {
+    /// Does the list name this representation on any of its lines? A weak tag counts only if `weak_counts`.
+    fn is_listed(&self, lines: &[&[u8]], weak_counts: bool) -> bool {
         lines.iter().any(|&line| {
             line == b"*" || tags(line).any(|(weak, tag)| (weak_counts || !weak) && tag == self.etag.as_bytes())
         })
@@ -62,10 +62,10 @@ impl Validators {
 }
 
 impl Conditions<'_> {
-    /// Evaluates them for a GET or HEAD in the order of RFC 9110, 13.2.2.
+    /// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, 13.2.2.
     pub fn evaluate(&self, validators: &Validators) -> Verdict {
         if !self.if_match.is_empty() {
-            if !validators.listed(&self.if_match, false) {
+            if !validators.is_listed(&self.if_match, false) {
                 return Verdict::Failed;
             }
         } else if let Some(date) = date(self.if_unmodified_since)
@@ -74,7 +74,7 @@ impl Conditions<'_> {
             return Verdict::Failed;
         }
         if !self.if_none_match.is_empty() {
-            if validators.listed(&self.if_none_match, true) {
+            if validators.is_listed(&self.if_none_match, true) {
                 return Verdict::NotModified;
             }
         } else if let Some(date) = date(self.if_modified_since)
@@ -82,25 +82,25 @@ impl Conditions<'_> {
         {
             return Verdict::NotModified;
         }
-        Verdict::Go
+        Verdict::Proceed
     }
 
-    /// Does If-Range, if there is one, let a Range field count (RFC 9110, 13.1.5)?
+    /// Does If-Range, if present, let the server honour a Range field (RFC 9110, 13.1.5)?
     pub fn range_counts(&self, validators: &Validators) -> bool {
         match self.if_range {
             None => true,
-            Some(value) if value.ends_with(b"\"") => value == validators.etag.as_bytes(), // weak ones never match
+            Some(value) if value.ends_with(b"\"") => value == validators.etag.as_bytes(), // weak tags never match
             Some(value) => date(Some(value)) == Some(validators.modified),
         }
     }
 }
 
-/// An HTTP-date in any of its three forms; one that is not valid is as if it were not there.
+/// Parses an HTTP-date in any of its three forms; `None` if it is absent or not valid, for both mean the same.
 fn date(value: Option<&[u8]>) -> Option<SystemTime> {
     httpdate::parse_http_date(std::str::from_utf8(value?).ok()?).ok()
 }
 
-/// The entity tags of a list, each with its weakness; ends where the list stops being one.
+/// The entity tags of a list, each with its weakness, up to the first error in the list.
 fn tags(mut list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
     std::iter::from_fn(move || {
         // A comma may stand inside a tag, so the list cannot be split at commas: RFC 9110, 8.8.3.
@@ -128,7 +128,7 @@ mod tests {
         Validators { etag: "\"a,b\"".into(), modified: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777) }
     }
 
-    fn none() -> Conditions<'static> {
+    fn no_conditions() -> Conditions<'static> {
         Conditions::default()
     }
 
@@ -146,45 +146,45 @@ mod tests {
             (b"\"x\" junk \"a,b\"", false),
             (b"", false),
         ] {
-            assert_eq!(validators().listed(&[list], false), found, "{}", list.escape_ascii());
+            assert_eq!(validators().is_listed(&[list], false), found, "{}", list.escape_ascii());
         }
-        assert!(validators().listed(&[b"\"x\"", b"W/\"a,b\""], true), "weak comparison, second line");
+        assert!(validators().is_listed(&[b"\"x\"", b"W/\"a,b\""], true), "weak comparison, second line");
     }
 
     #[test]
-    fn dates_decide_where_there_are_no_tags() {
+    fn dates_decide_if_there_are_no_tags() {
         for (date, since, unmodified) in [
-            (BEFORE, Verdict::Go, Verdict::Failed),
-            (EXACT, Verdict::NotModified, Verdict::Go),
-            (AFTER, Verdict::NotModified, Verdict::Go),
-            (b"Sunday, 06-Nov-94 08:49:38 GMT", Verdict::NotModified, Verdict::Go),
-            (b"Sun Nov  6 08:49:38 1994", Verdict::NotModified, Verdict::Go),
-            (b"yesterday", Verdict::Go, Verdict::Go),
-            (b"\xff", Verdict::Go, Verdict::Go),
+            (BEFORE, Verdict::Proceed, Verdict::Failed),
+            (EXACT, Verdict::NotModified, Verdict::Proceed),
+            (AFTER, Verdict::NotModified, Verdict::Proceed),
+            (b"Sunday, 06-Nov-94 08:49:38 GMT", Verdict::NotModified, Verdict::Proceed),
+            (b"Sun Nov  6 08:49:38 1994", Verdict::NotModified, Verdict::Proceed),
+            (b"yesterday", Verdict::Proceed, Verdict::Proceed),
+            (b"\xff", Verdict::Proceed, Verdict::Proceed),
         ] {
-            let modified_since = Conditions { if_modified_since: Some(date), ..none() };
+            let modified_since = Conditions { if_modified_since: Some(date), ..no_conditions() };
             assert_eq!(modified_since.evaluate(&validators()), since, "{}", date.escape_ascii());
-            let unmodified_since = Conditions { if_unmodified_since: Some(date), ..none() };
+            let unmodified_since = Conditions { if_unmodified_since: Some(date), ..no_conditions() };
             assert_eq!(unmodified_since.evaluate(&validators()), unmodified, "{}", date.escape_ascii());
         }
     }
 
     #[test]
-    fn tags_go_before_dates() {
+    fn tags_take_precedence_over_dates() {
         let changed: Vec<&[u8]> = vec![b"\"old\""];
         let same: Vec<&[u8]> = vec![b"\"a,b\""];
-        let mut conditions = Conditions { if_none_match: changed, if_modified_since: Some(AFTER), ..none() };
-        assert_eq!(conditions.evaluate(&validators()), Verdict::Go);
+        let mut conditions = Conditions { if_none_match: changed, if_modified_since: Some(AFTER), ..no_conditions() };
+        assert_eq!(conditions.evaluate(&validators()), Verdict::Proceed);
         conditions.if_match = same;
         conditions.if_unmodified_since = Some(BEFORE);
-        assert_eq!(conditions.evaluate(&validators()), Verdict::Go);
+        assert_eq!(conditions.evaluate(&validators()), Verdict::Proceed);
         conditions.if_match = vec![b"\"old\""];
         conditions.if_none_match = vec![b"*"];
         assert_eq!(conditions.evaluate(&validators()), Verdict::Failed);
     }
 
     #[test]
-    fn if_range_wants_exactly_what_is_there() {
+    fn if_range_matches_only_the_exact_validator() {
         for (value, counts) in [
             (&b"\"a,b\""[..], true),
             (b"W/\"a,b\"", false),
@@ -194,14 +194,14 @@ mod tests {
             (AFTER, false),
             (b"never", false),
         ] {
-            let conditions = Conditions { if_range: Some(value), ..none() };
+            let conditions = Conditions { if_range: Some(value), ..no_conditions() };
             assert_eq!(conditions.range_counts(&validators()), counts, "{}", value.escape_ascii());
         }
-        assert!(none().range_counts(&validators()));
+        assert!(no_conditions().range_counts(&validators()));
     }
 
     #[test]
-    fn odd_modification_times_have_dates() {
+    fn every_modification_time_has_a_date() {
         assert_eq!(Validators::of(1, -5).last_modified(), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(Validators::of(1, i128::MAX).last_modified(), "Fri, 31 Dec 9999 23:59:59 GMT");
         assert_ne!(Validators::of(1, 1_000_000_001).etag, Validators::of(1, 1_000_000_002).etag);

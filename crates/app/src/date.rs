@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::fmt::Write;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A Date that holds for one second of the wall clock.
+/// The text of a Date, and the time for which it is true: to the end of a second of the wall clock.
 #[derive(Clone, Copy)]
 struct Cached {
     from: Instant,
@@ -11,11 +11,11 @@ struct Cached {
 }
 
 thread_local! {
-    // Monotonic instants mean the same in a forked child, so what it inherits stays true.
+    // A forked child inherits the cache. It stays true, since the monotonic clock is the same in both processes.
     static CACHED: Cell<Option<Cached>> = const { Cell::new(None) };
 }
 
-/// The Date field's value at `now` (RFC 9110, 5.6.7); the wall clock is read once a second and thread.
+/// The Date field's value at `now` (RFC 9110, 5.6.7). Each thread reads the wall clock once a second.
 pub fn imf_fixdate(now: Instant) -> [u8; 29] {
     let cached = match CACHED.get() {
         Some(cached) if (cached.from..cached.until).contains(&now) => cached,
@@ -44,7 +44,7 @@ fn format(wall: SystemTime) -> [u8; 29] {
         }
     }
     let mut text = Text(*b"Thu, 01 Jan 1970 00:00:00 GMT", 0);
-    // It never fails: an IMF-fixdate is 29 bytes long.
+    // This never fails, since an IMF-fixdate is 29 bytes long.
     let _ = write!(text, "{}", httpdate::HttpDate::from(wall));
     text.0
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_the_imf_fixdate_of_rfc_9110() {
+    fn dates_are_imf_fixdates_of_rfc_9110() {
         for (seconds, text) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_when_the_wall_clocks_second_does() {
+    fn the_date_changes_with_the_second_of_the_wall_clock() {
         let now = Instant::now();
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250);
         let cached = refresh(now, wall);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_before_the_cached_second_is_not_given_its_date() {
+    fn an_instant_before_the_cached_second_has_another_date() {
         let now = Instant::now();
         let old = refresh(now, SystemTime::UNIX_EPOCH);
         assert_ne!(imf_fixdate(now - Duration::from_secs(5)), old.text);

@@ -1,4 +1,4 @@
-//! The files that are there when nobody brought any: the same bytes, sizes and dates on every machine.
+//! The files that are served without `--files`: the same bytes, sizes and dates on every machine.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufWriter, Write};
@@ -12,9 +12,10 @@ const FILES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 
 /// Their Last-Modified, in seconds after the epoch: the first of January 2024.
 const MODIFIED: u64 = 1_704_067_200;
 
-/// The directory of the default files: under the temporary directory, one for each user, closed to all others.
+/// Creates the directory of the default files, if it does not exist, and returns its path.
 ///
-/// Creates it. Fails if something else has its name, or another user owns it, or others may enter it.
+/// Each user has one beneath the temporary directory, which no other user may enter. Fails if its path is not a
+/// directory, if another user owns it, or if other users may enter it.
 pub fn default_files_dir() -> io::Result<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
     private_dir(std::env::temp_dir().join(format!("io-models-{uid}")), uid)
@@ -27,7 +28,7 @@ fn private_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
         }
         _ => {}
     }
-    let meta = dir.symlink_metadata()?; // of a symlink itself: it could have been planted
+    let meta = dir.symlink_metadata()?; // does not follow a symlink, which another user could have made
     if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
         let why = format!("{} is not a directory that is yours alone; remove it, or choose another", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
@@ -35,15 +36,15 @@ fn private_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Creates the default files, `1k 64k 1m 10m`, in `dir`, and `dir` too; those that are there already are kept.
+/// Creates the default files, `1k 64k 1m 10m`, in `dir`, and `dir` itself. Files that exist already are kept.
 ///
-/// Services that start at the same time may do so side by side: a file appears whole or not at all.
+/// Several services may do this at the same time, since a file appears complete or not at all.
 pub fn make_files(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     for (name, size) in FILES {
         let path = dir.join(name);
-        let there = path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size as u64);
-        if !there {
+        let exists = path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == size as u64);
+        if !exists {
             make_file(dir, &path, size)?;
         }
     }
@@ -51,7 +52,7 @@ pub fn make_files(dir: &Path) -> io::Result<()> {
 }
 
 fn make_file(dir: &Path, path: &Path, size: usize) -> io::Result<()> {
-    // In two containers over one volume, two services may have the same pid.
+    // Two services may have the same pid if their containers share the volume.
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     let unfinished = dir.join(format!(".{}-{nanos}", std::process::id()));
     let made = write_file(&unfinished, size).and_then(|()| std::fs::rename(&unfinished, path));
@@ -76,7 +77,7 @@ fn write_file(path: &Path, size: usize) -> io::Result<()> {
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED))
 }
 
-/// Endless lines of 63 letters and digits from xorshift64: text for the eye, random for a compressor.
+/// Endless lines of 63 characters from xorshift64: readable text that a compressor finds random.
 fn lines() -> impl Iterator<Item = [u8; 64]> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut x = 0x2545_f491_4f6c_dd1d_u64;
@@ -100,7 +101,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn files_are_made_side_by_side_and_once() {
+    fn files_are_made_once_even_by_several_threads() {
         let dir = TempDir::new();
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -109,7 +110,7 @@ mod tests {
         });
         let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["10m", "1k", "1m", "64k"], "and nothing unfinished");
+        assert_eq!(names, ["10m", "1k", "1m", "64k"], "and no unfinished file");
         let inode = || std::fs::metadata(dir.path().join("1k")).unwrap().ino();
         let before = inode();
         make_files(dir.path()).unwrap();

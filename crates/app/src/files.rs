@@ -17,16 +17,16 @@ use crate::conditions::{Conditions, Validators, Verdict};
 use crate::handlers::Fields;
 use crate::range::Span;
 
-/// Not to hang on a fifo, nor to make a terminal ours: what is opened may be anything.
+/// A name may denote anything: `O_NONBLOCK` avoids a wait on a FIFO, `O_NOCTTY` a controlling terminal.
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
-/// A directory, only to open things beneath it.
+/// A directory that is only used to open files beneath it.
 const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 /// The files beneath a directory.
 pub struct Files {
     root: OwnedFd,
-    /// openat2(2) was found missing: older than Linux 5.6, or behind a seccomp filter that does not know it.
-    walks: AtomicBool,
+    /// openat2(2) has failed: Linux is older than 5.6, or a seccomp filter does not know the call.
+    lacks_openat2: AtomicBool,
 }
 
 impl Files {
@@ -36,7 +36,7 @@ impl Files {
             let e = io::Error::from(errno);
             io::Error::new(e.kind(), format!("cannot open the directory of files {}: {e}", root.display()))
         })?;
-        Ok(Files { root: fd, walks: AtomicBool::new(false) })
+        Ok(Files { root: fd, lacks_openat2: AtomicBool::new(false) })
     }
 
     /// Answers a GET or HEAD for the file of that name, which is percent-decoded.
@@ -47,7 +47,7 @@ impl Files {
         }
     }
 
-    /// Opens a regular file; anything else there is `ENOENT`.
+    /// Opens a regular file; `ENOENT` if the name denotes anything else.
     fn open(&self, name: &[u8]) -> Result<(File, std::fs::Metadata), Errno> {
         // RESOLVE_BENEATH would let `a/../b` pass, but no client sends dot segments (RFC 3986, 5.2.4).
         if name.split(|&b| b == b'/').any(|segment| matches!(segment, b"" | b"." | b"..")) || name.contains(&0) {
@@ -58,28 +58,29 @@ impl Files {
         if !meta.is_file() {
             return Err(Errno::ENOENT);
         }
-        // Left on, it would make io_uring fail a read of a cold file with EAGAIN: io_rw_init_file() in io_uring/rw.c.
+        // With O_NONBLOCK, io_uring would fail a read of a file outside the page cache with EAGAIN: io_rw_init_file()
+        // in io_uring/rw.c.
         fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
         Ok((file, meta))
     }
 
     fn open_beneath(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
-        if self.walks.load(Ordering::Relaxed) {
+        if self.lacks_openat2.load(Ordering::Relaxed) {
             return self.walk(name);
         }
         let how = OpenHow::new().flags(READ).resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
         match openat2(&self.root, name, how) {
             Err(Errno::ENOSYS | Errno::EPERM) => {
                 let opened = self.walk(name);
-                // EPERM may be the file's own: only where walking does better is the call at fault.
-                self.walks.fetch_or(opened.is_ok(), Ordering::Relaxed);
+                // EPERM may also be due to the file. The call is at fault only if walking succeeds.
+                self.lacks_openat2.fetch_or(opened.is_ok(), Ordering::Relaxed);
                 opened
             }
             opened => opened,
         }
     }
 
-    /// The same without openat2(2): one name after the other, none of them a symlink.
+    /// The same without openat2(2): opens one segment after the other, none of which may be a symlink.
     fn walk(&self, name: &OsStr) -> Result<OwnedFd, Errno> {
         let mut directory = None;
         let mut names = name.as_bytes().split(|&b| b == b'/').map(OsStr::from_bytes).peekable();
@@ -92,13 +93,13 @@ impl Files {
     }
 }
 
-/// What to say where a file could not be opened: openat2(2).
+/// The status of the reply if a file cannot be opened: openat2(2), ERRORS.
 fn status(errno: Errno) -> u16 {
     match errno {
         Errno::EACCES | Errno::EPERM => 403,
         Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => 503,
         Errno::EIO => 500,
-        _ => 404, // not there, a symlink, a way out of the root, a socket, too long a name
+        _ => 404, // absent, a symlink, outside the root, a socket, or a name that is too long
     }
 }
 
@@ -107,20 +108,20 @@ fn reply(
     meta: &std::fs::Metadata,
     content_type: &'static str,
     method: &str,
-    asked: Fields<'_, '_>,
+    request_fields: Fields<'_, '_>,
 ) -> Reply {
-    let first = |name| asked(name).first().copied();
+    let first = |name| request_fields(name).first().copied();
     let size = meta.size();
     let validators = Validators::of(size, i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()));
     let conditions = Conditions {
-        if_match: asked("If-Match"),
-        if_none_match: asked("If-None-Match"),
+        if_match: request_fields("If-Match"),
+        if_none_match: request_fields("If-None-Match"),
         if_modified_since: first("If-Modified-Since"),
         if_unmodified_since: first("If-Unmodified-Since"),
         if_range: first("If-Range"),
     };
     match conditions.evaluate(&validators) {
-        Verdict::Go => {}
+        Verdict::Proceed => {}
         Verdict::NotModified => {
             let fields = vec![("ETag", validators.etag.clone()), ("Last-Modified", validators.last_modified())];
             return Reply { status: 304, mark: 0, content_type: "", fields, body: Body::None };
@@ -128,8 +129,8 @@ fn reply(
         Verdict::Failed => return Reply::status(412),
     }
     let span = match first("Range") {
-        // It means something for GET alone: RFC 9110, 14.2.
-        Some(range) if method == "GET" && conditions.range_counts(&validators) => Span::asked(range, size),
+        // Range is defined for GET only: RFC 9110, 14.2.
+        Some(range) if method == "GET" && conditions.range_counts(&validators) => Span::parse(range, size),
         _ => Span::Whole,
     };
     let (status, offset, len) = match span {
@@ -147,7 +148,7 @@ fn reply(
     Reply { status, mark: 0, content_type, fields, body }
 }
 
-/// Content-Type by the name's extension.
+/// The Content-Type for a file name's extension.
 fn media_type(name: &[u8]) -> &'static str {
     let extension = Path::new(OsStr::from_bytes(name)).extension().map(OsStr::as_bytes).unwrap_or_default();
     match extension {
@@ -174,10 +175,10 @@ mod tests {
     use crate::tests::TempDir;
     use std::os::unix::fs::symlink;
 
-    /// Opens that name both ways, which must agree; gives the content's length.
+    /// Opens the file in both ways, which must agree. Returns its length.
     fn opened(files: &Files, name: &str) -> Option<u64> {
         let lengths = [false, true].map(|walks| {
-            files.walks.store(walks, Ordering::Relaxed);
+            files.lacks_openat2.store(walks, Ordering::Relaxed);
             files.open(name.as_bytes()).ok().map(|(_, meta)| meta.len())
         });
         assert_eq!(lengths[0], lengths[1], "{name}");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_opened_file_is_blocking_again() {
+    fn an_opened_file_blocks_again() {
         let dir = TempDir::new();
         std::fs::write(dir.path().join("plain"), "plain").unwrap();
         let (file, _) = Files::beneath(dir.path()).unwrap().open(b"plain").unwrap();
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_root_is_named() {
+    fn the_error_names_a_missing_root() {
         let error = Files::beneath(Path::new("/no/such/place")).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(error.to_string().contains("/no/such/place"), "{error}");

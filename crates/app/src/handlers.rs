@@ -1,4 +1,4 @@
-//! The handlers one by one, for a router of another make: what was asked in, a reply out.
+//! The handlers one by one, for a framework that has its own router. Each turns a part of a request into a reply.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use scoreboard::Route;
 
 use crate::{App, nods, routes};
 
-/// Looks a field of the request up: gives the value of each line with that name (any case), in the order sent.
+/// Looks a field of the request up: returns the value of each line with that name (any case), in the order sent.
 pub type Fields<'f, 'a> = &'f dyn Fn(&str) -> Vec<&'a [u8]>;
 
-/// What a framework's routes call. What is wrong with a request is a reply, too.
+/// The handlers for a framework's routes. An error is a reply, too.
 impl App {
     /// `GET /`.
     pub fn hello(&self) -> Reply {
         routes::hello()
     }
 
-    /// `GET /files/<name>`, the name percent-decoded; `HEAD` too, which pays no heed to a Range.
+    /// `GET /files/<name>`, the name percent-decoded; `HEAD` too, for which a Range means nothing.
     pub fn file(&self, name: &str, method: &str, fields: Fields<'_, '_>) -> Reply {
         self.shared.files.answer(name.as_bytes(), method, fields)
     }
 
-    /// `GET /sleep/<ms>`: how long to wait before the reply is sent; or an error's reply at once.
+    /// `GET /sleep/<ms>`: the time to wait and then the reply; or the reply to a request that is wrong, at once.
     pub fn sleep(&self, ms: &str) -> Result<(Duration, Reply), Reply> {
         routes::sleep(ms.as_bytes())
     }
 
-    /// `GET /work/<iterations>`. It takes as long as the work does.
+    /// `GET /work/<iterations>`. The call computes for as long as the iterations take.
     pub fn work(&self, iterations: &str) -> Reply {
         routes::work(iterations.as_bytes())
     }
@@ -43,25 +43,25 @@ impl App {
         routes::counter(routes::increment(self.shared))
     }
 
-    /// `POST /nod`: what the form says is saved for the account that the cookie names. It blocks as long as the store does.
+    /// `POST /nod`: saves the form's nod for the account that the cookie names. The call blocks while the store does.
     pub fn nod(&self, fields: Fields<'_, '_>, form: &[u8]) -> Reply {
         let content_type = fields("content-type").first().copied();
         nods::nod(self.shared, nods::account(fields("cookie").into_iter()), content_type, form)
     }
 
-    /// `GET /nods`. It blocks as long as the store does.
+    /// `GET /nods`. The call blocks while the store does.
     pub fn nods(&self) -> Reply {
         nods::nods(self.shared)
     }
 
-    /// What no handler is for: a path that the router does not know (404), a method that it lacks (405),
-    /// and OPTIONS (204).
+    /// The reply to a request without a handler: the router does not know its path (404) or lacks its method (405), or
+    /// it is OPTIONS (204).
     pub fn unhandled(&self, method: &str, path: &str) -> Reply {
         routes::unhandled(method, path)
     }
 
-    /// The route that a path, as sent, is counted under. The error is a reply: 501 where nobody knows the method, 400
-    /// where the path's percent-encoding is not valid.
+    /// The route under which a request is counted, from its path as sent. The error is a reply: 501 for an unknown
+    /// method, 400 if the path's percent-encoding is not valid.
     pub fn route(&self, method: &str, path: &str) -> Result<Route, Reply> {
         routes::route(method, path)
     }

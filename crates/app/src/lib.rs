@@ -1,4 +1,4 @@
-//! What every server serves: the routes, the workloads, the shared data. Request in, reply out.
+//! The application that every server serves: routes, workloads and shared data. It turns a request into a reply.
 #![forbid(unsafe_code)]
 
 mod conditions;
@@ -27,27 +27,27 @@ pub use store::prepare_store;
 use files::Files;
 use store::Store;
 
-/// What a service was started with.
+/// The settings that a service was started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Event loops, for models that have them: one thread each.
+    /// The number of event loops, in models that have them; each has a thread.
     pub threads: usize,
-    /// Open connections above which accepting waits.
+    /// The limit of open connections; at this number, the service stops accepting until one closes.
     pub max_connections: usize,
-    /// The directory behind `/files/`.
+    /// The directory whose files `/files/` serves.
     pub files: PathBuf,
-    /// The file of the nods, as [`prepare_store`] has left it.
+    /// The database of the nods, made by [`prepare_store`].
     pub store: PathBuf,
-    /// Does `POST /counter` read, and then write, so that updates get lost where two do so at once?
+    /// Does `POST /counter` read and then write? Updates get lost when two workers do so at once.
     pub racy: bool,
-    /// What one peer may ask of one connection.
+    /// The limits on what one peer may demand of one connection.
     pub limits: Limits,
-    /// The values of the flags that only this model has.
+    /// The flags that only this model has, and their values.
     pub own: Vec<(&'static str, usize)>,
 }
 
 impl Settings {
-    /// One loop, a hundred connections, and what else is usual.
+    /// Settings with these files and this store: one event loop, 100 connections, default limits.
     pub fn with_files(files: impl Into<PathBuf>, store: impl Into<PathBuf>) -> Settings {
         Settings {
             threads: 1,
@@ -63,14 +63,14 @@ impl Settings {
     /// The value of a flag that only this model has.
     ///
     /// # Panics
-    /// If the model has not declared it.
+    /// If the model has not declared the flag.
     pub fn flag(&self, name: &str) -> usize {
         let value = self.own.iter().find(|(own, _)| *own == name);
         value.unwrap_or_else(|| panic!("the model has no flag --{name}")).1
     }
 }
 
-/// A handle on the application; copies are the same one. It lives as long as the process.
+/// A handle on the application, which lives as long as the process. Copies are handles on the same application.
 #[derive(Clone, Copy)]
 pub struct App {
     shared: &'static Shared,
@@ -85,7 +85,7 @@ struct Shared {
 }
 
 impl App {
-    /// Opens what the application needs.
+    /// Opens the directory of the files and claims a shard of counters.
     ///
     /// Fails if the directory of [`Settings::files`] cannot be opened; the error's text names it.
     pub fn new(settings: Settings, board: Scoreboard) -> io::Result<App> {
@@ -95,7 +95,7 @@ impl App {
         Ok(App { shared, counters: shared.board.claim() })
     }
 
-    /// The same application for one more worker, which counts by itself.
+    /// The same application for one more worker, with a shard of counters of its own.
     pub fn worker(&self) -> App {
         App { counters: self.shared.board.claim(), ..*self }
     }
@@ -110,27 +110,28 @@ impl App {
         routes::answer(self.shared, request)
     }
 
-    /// Counts a reply that is out.
+    /// Counts a reply that was written completely.
     pub fn count_served(&self, Served { status, mark, took }: Served) {
         self.counters.served(mark.into(), status, took);
     }
 
-    /// Serves one request to nobody, so that what is found out once is found out now, and not by every forked child.
+    /// Answers one request without a socket, so that a process caches before it forks what each child would otherwise
+    /// have to find out.
     ///
-    /// The CPU's features are such a thing: asking for them (CPUID) traps in a virtual machine, and a child that has to
-    /// ask spends a tenth of its life on it.
+    /// The CPU's features are the important part: the instruction that reads them (CPUID) traps in a virtual machine,
+    /// and a child that had to execute it would spend a tenth of its life on that.
     pub fn warm_up(&self) {
         let now = Instant::now();
         let mut conn = self.connect(now);
-        conn.received(b"GET / HTTP/1.1\r\nHost: rehearsal\r\n\r\n", now);
+        conn.received(b"GET / HTTP/1.1\r\nHost: warm-up\r\n\r\n", now);
     }
 
-    /// What the service was started with.
+    /// The settings that the service was started with.
     pub fn settings(&self) -> &'static Settings {
         &self.shared.settings
     }
 
-    /// States a fact about the model, for /info and /metrics: [`Scoreboard::state`].
+    /// Publishes a fact about the model on /info and /metrics: [`Scoreboard::state`].
     pub fn state(&self, name: &str, value: &str) {
         self.shared.board.state(name, value);
     }

@@ -1,9 +1,9 @@
-//! Byte ranges (RFC 9110, 14): one range is served; a list of them is ignored, which section 14.2 permits.
+//! Byte ranges (RFC 9110, 14). One range is served; a list of ranges is ignored, as section 14.2 permits.
 
-/// What a Range field asks of a representation.
+/// The part of a representation that a Range field requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// All of it: there is no Range field, or one that is to be ignored.
+    /// All of it: there is no Range field, or it is to be ignored.
     Whole,
     /// `len` bytes from `offset` on; never empty.
     Part {
@@ -12,13 +12,13 @@ pub enum Span {
         /// How long it is, in bytes.
         len: u64,
     },
-    /// Nothing that it has: 416.
+    /// No byte that the representation has: the reply is 416.
     Unsatisfiable,
 }
 
 impl Span {
-    /// Reads a Range field's value for a representation of `size` bytes.
-    pub fn asked(value: &[u8], size: u64) -> Span {
+    /// Parses a Range field's value for a representation of `size` bytes.
+    pub fn parse(value: &[u8], size: u64) -> Span {
         let spec = std::str::from_utf8(value).ok().and_then(|value| value.split_once('='));
         let Some((unit, range)) = spec else { return Span::Whole };
         if !unit.eq_ignore_ascii_case("bytes") {
@@ -45,13 +45,13 @@ impl Span {
         match len.map(|len| len.min(size)) {
             None => Span::Whole,
             Some(0) if len == Some(0) => Span::Unsatisfiable,
-            Some(0) => Span::Whole, // satisfiable, but no Content-Range can say "none of none"
+            Some(0) => Span::Whole, // satisfiable, but no Content-Range can express no bytes of none
             Some(len) => Span::Part { offset: size - len, len },
         }
     }
 }
 
-/// Digits and nothing else; what is too large for a file's size is the largest number.
+/// Parses digits and nothing else. A number that is too large for a `u64` becomes the largest one.
 fn number(digits: &str) -> Option<u64> {
     let valid = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     valid.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -92,15 +92,15 @@ mod tests {
             ("bytes=1-2-3", Span::Whole),
             ("bytes=--1", Span::Whole),
         ] {
-            assert_eq!(Span::asked(value.as_bytes(), 10), span, "{value}");
+            assert_eq!(Span::parse(value.as_bytes(), 10), span, "{value}");
         }
     }
 
     #[test]
-    fn ranges_of_nothing() {
-        assert_eq!(Span::asked(b"bytes=0-", 0), Span::Unsatisfiable);
-        assert_eq!(Span::asked(b"bytes=0-0", 0), Span::Unsatisfiable);
-        assert_eq!(Span::asked(b"bytes=-1", 0), Span::Whole);
-        assert_eq!(Span::asked(b"bytes=\xff-", 10), Span::Whole);
+    fn ranges_of_an_empty_file() {
+        assert_eq!(Span::parse(b"bytes=0-", 0), Span::Unsatisfiable);
+        assert_eq!(Span::parse(b"bytes=0-0", 0), Span::Unsatisfiable);
+        assert_eq!(Span::parse(b"bytes=-1", 0), Span::Whole);
+        assert_eq!(Span::parse(b"bytes=\xff-", 10), Span::Whole);
     }
 }

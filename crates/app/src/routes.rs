@@ -10,13 +10,13 @@ use scoreboard::Route;
 use crate::{Shared, nods};
 
 /// The longest `/sleep`, in milliseconds.
-const LONGEST_SLEEP: u64 = 60_000;
-/// The most iterations of `/work`; a few seconds.
-const MOST_WORK: u64 = 1_000_000_000;
+const MAX_SLEEP: u64 = 60_000;
+/// The most iterations of `/work`; they take a few seconds.
+const MAX_WORK: u64 = 1_000_000_000;
 
-/// What a request's path names.
+/// The resource that a request's path names.
 enum Target<'a> {
-    /// `*`: the server itself.
+    /// `*` names the server itself.
     Server,
     Root,
     File(&'a [u8]),
@@ -29,13 +29,13 @@ enum Target<'a> {
 
 /// Answers any request.
 pub fn answer(shared: &'static Shared, request: &Request<'_>) -> Answer {
-    if !known(request.method) {
+    if !is_known(request.method) {
         return Answer::Reply(Reply::status(501));
     }
-    let Some(path) = decoded(request.path) else {
+    let Some(path) = percent_decoded(request.path) else {
         return Answer::Reply(undecodable());
     };
-    let Some(target) = Target::of(&path) else {
+    let Some(target) = Target::parse(&path) else {
         return Answer::Reply(Reply::status(404));
     };
     let mark = target.route() as u8;
@@ -60,34 +60,37 @@ pub fn answer(shared: &'static Shared, request: &Request<'_>) -> Answer {
             }));
         }
         ("GET" | "HEAD", Target::Nods) => return Answer::Block(Job::new(move || nods::nods(shared).marked(mark))),
-        (method, target) => otherwise(method, target),
+        (method, target) => without_handler(method, target),
     };
     Answer::Reply(reply.marked(mark))
 }
 
-/// Answers what a router has no handler for. One that has none for a method that the path allows has not known the
-/// path: it may be as strict about that as it likes.
+/// Answers a request for which a framework's router has no handler.
+///
+/// A router may be stricter about paths than [`Target::parse`]. If it has no handler for a method that the path allows,
+/// it did not know the path: 404.
 pub fn unhandled(method: &str, path: &str) -> Reply {
-    match decoded(path).as_deref().map(Target::of) {
+    match percent_decoded(path).as_deref().map(Target::parse) {
         None => undecodable(),
         Some(None) => Reply::status(404),
         Some(Some(target)) if method != "OPTIONS" && target.allows().split(", ").any(|allowed| allowed == method) => {
             Reply::status(404)
         }
-        Some(Some(target)) => otherwise(method, &target),
+        Some(Some(target)) => without_handler(method, &target),
     }
 }
 
-/// The route that a path is counted under; a reply where it, or the method, means nothing at all.
+/// The route under which a request is counted; a reply if its method is unknown or its path cannot be decoded.
 pub fn route(method: &str, path: &str) -> Result<Route, Reply> {
-    if !known(method) {
+    if !is_known(method) {
         return Err(Reply::status(501));
     }
-    let path = decoded(path).ok_or_else(undecodable)?;
-    Ok(Target::of(&path).map_or(Route::Other, |target| target.route()))
+    let path = percent_decoded(path).ok_or_else(undecodable)?;
+    Ok(Target::parse(&path).map_or(Route::Other, |target| target.route()))
 }
 
-fn otherwise(method: &str, target: &Target<'_>) -> Reply {
+/// Answers a method that the target has no handler for.
+fn without_handler(method: &str, target: &Target<'_>) -> Reply {
     match method {
         "OPTIONS" => no_content().with("Allow", target.allows()),
         _ => Reply::status(405).with("Allow", target.allows()),
@@ -98,22 +101,22 @@ pub fn hello() -> Reply {
     Reply::text("Hello World\n")
 }
 
-/// How long to sleep, and what to say then; or what is wrong.
+/// The time to sleep and the reply after it; or the reply that explains the error.
 pub fn sleep(ms: &[u8]) -> Result<(Duration, Reply), Reply> {
-    let ms = number(ms, LONGEST_SLEEP)
-        .ok_or_else(|| bad_request("expected /sleep/<ms>: whole milliseconds from 0 to 60000"))?;
+    let ms =
+        number(ms, MAX_SLEEP).ok_or_else(|| bad_request("expected /sleep/<ms>: whole milliseconds from 0 to 60000"))?;
     Ok((Duration::from_millis(ms), Reply::text(format!("slept {ms} ms\n"))))
 }
 
 pub fn work(iterations: &[u8]) -> Reply {
-    match number(iterations, MOST_WORK) {
+    match number(iterations, MAX_WORK) {
         Some(iterations) => Reply::text(format!("{:016x}\n", xorshift(iterations))),
         None => bad_request("expected /work/<iterations>: a whole number from 0 to 1000000000"),
     }
 }
 
 impl<'a> Target<'a> {
-    fn of(path: &'a [u8]) -> Option<Target<'a>> {
+    fn parse(path: &'a [u8]) -> Option<Target<'a>> {
         Some(match path {
             b"/" => Target::Root,
             b"/counter" => Target::Counter,
@@ -155,15 +158,18 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Is it a method of RFC 9110, 9.3 or RFC 5789? Any other is 501, not 405 (RFC 9110, 9.1).
-fn known(method: &str) -> bool {
+/// Is it a method of RFC 9110, 9.3 or RFC 5789? Any other is answered with 501, not with 405 (RFC 9110, 9.1).
+fn is_known(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH")
 }
 
-/// The path, percent-decoded once; `None` where a `%` has no two hexadecimal digits behind it, or spells a NUL.
+/// The path, percent-decoded once; `None` if two hexadecimal digits do not follow a `%`, or if they encode a NUL.
 ///
-/// An encoded slash would become one that separates, which it is not (RFC 3986, 2.2), so that has no decoding either.
-fn decoded(path: &str) -> Option<Cow<'_, [u8]>> {
+/// An encoded slash is refused, too: decoded, it would separate segments, which it does not (RFC 3986, 2.2).
+fn percent_decoded(path: &str) -> Option<Cow<'_, [u8]>> {
+    if !path.contains('%') {
+        return Some(path.as_bytes().into()); // most paths
+    }
     for (at, _) in path.match_indices('%') {
         let digits = path.as_bytes().get(at + 1..at + 3)?;
         if !digits.iter().all(u8::is_ascii_hexdigit) || digits == b"00" || digits.eq_ignore_ascii_case(b"2f") {
@@ -173,16 +179,17 @@ fn decoded(path: &str) -> Option<Cow<'_, [u8]>> {
     Some(percent_decode_str(path).into())
 }
 
-/// A decimal number up to `most`: digits and nothing else.
-fn number(digits: &[u8], most: u64) -> Option<u64> {
+/// Parses a decimal number up to `max`, of digits and nothing else.
+fn number(digits: &[u8], max: u64) -> Option<u64> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    (number <= most).then_some(number)
+    (number <= max).then_some(number)
 }
 
-/// Marsaglia's xorshift64, each step waiting for the one before it: it keeps a core busy, and no compiler can skip it.
+/// Marsaglia's xorshift64. Each step needs the result of the one before it, so the loop keeps a core busy, and the
+/// compiler cannot leave it out.
 fn xorshift(iterations: u64) -> u64 {
     let mut x = black_box(0x9e37_79b9_7f4a_7c15_u64);
     for _ in 0..iterations {
@@ -193,14 +200,14 @@ fn xorshift(iterations: u64) -> u64 {
     x
 }
 
-/// Adds one to the shared counter; gives its new value.
+/// Adds one to the shared counter. Returns its new value.
 pub fn increment(shared: &Shared) -> u64 {
     let counter = shared.board.counter();
     if !shared.settings.racy {
         return counter.fetch_add(1, Ordering::Relaxed) + 1;
     }
     let value = counter.load(Ordering::Relaxed) + 1;
-    std::thread::yield_now(); // here another worker reads the same value, and then one of the two updates is lost
+    std::thread::yield_now(); // if another worker reads the same value here, one of the two updates is lost
     counter.store(value, Ordering::Relaxed);
     value
 }
@@ -215,11 +222,11 @@ fn no_content() -> Reply {
 }
 
 pub fn bad_request(why: &str) -> Reply {
-    refused(400, why)
+    error(400, why)
 }
 
-/// A status with its name and a sentence as text.
-pub fn refused(status: u16, why: &str) -> Reply {
+/// A status with its name and the reason as text.
+pub fn error(status: u16, why: &str) -> Reply {
     Reply { status, ..Reply::text(format!("{status} {}: {why}\n", reason(status))) }
 }
 
@@ -232,24 +239,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_deterministic() {
+    fn equal_iterations_have_equal_results() {
         assert_eq!(xorshift(0), 0x9e37_79b9_7f4a_7c15);
         assert_eq!(xorshift(1000), xorshift(1000));
         assert_ne!(xorshift(1000), xorshift(1001));
     }
 
     #[test]
-    fn paths_are_decoded_once() {
-        assert_eq!(decoded("/a%20b").as_deref(), Some(&b"/a b"[..]));
-        assert_eq!(decoded("/%2541").as_deref(), Some(&b"/%41"[..]));
-        assert_eq!(decoded("/%C3%a9").as_deref(), Some("/é".as_bytes()));
+    fn paths_are_percent_decoded_once() {
+        assert_eq!(percent_decoded("/a%20b").as_deref(), Some(&b"/a b"[..]));
+        assert_eq!(percent_decoded("/%2541").as_deref(), Some(&b"/%41"[..]));
+        assert_eq!(percent_decoded("/%C3%a9").as_deref(), Some("/é".as_bytes()));
         for bad in ["%", "/%", "/%4", "/%4g", "/%%41", "/%00", "/a%2fb", "/a%2Fb", "/%+1"] {
-            assert_eq!(decoded(bad), None, "{bad}");
+            assert_eq!(percent_decoded(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn numbers_are_digits_in_bounds() {
+    fn numbers_are_digits_up_to_the_maximum() {
         assert_eq!(number(b"0", 9), Some(0));
         assert_eq!(number(b"9", 9), Some(9));
         assert_eq!(number(b"007", 9), Some(7));

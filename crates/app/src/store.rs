@@ -1,4 +1,4 @@
-//! Where the nods are kept: SQLite, a real database, embedded, and safe across processes.
+//! The store of the nods: SQLite, a real database, embedded, and safe when several processes use it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-/// Connections to the database that one process has at most.
-const MOST: usize = 8;
-/// How long a call waits for another one's lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The most connections to the database that one process has.
+const MAX_CONNECTIONS: usize = 8;
+/// The longest time for which a call waits for the lock of another call.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
     BEGIN IMMEDIATE;
@@ -21,57 +21,58 @@ const TABLES: &str = "
     INSERT OR IGNORE INTO account VALUES ('alice'), ('bob'), ('carol');
     COMMIT";
 
-/// Makes the store in `file`, or sees that it is there: its tables, its accounts alice, bob and carol, and its
-/// write-ahead log. What it holds already is kept.
+/// Creates in `file` what the store lacks: its tables, its accounts alice, bob and carol, and its write-ahead log. Data
+/// that is already in it stays.
 ///
-/// To be called before the fork, which a connection must not cross: it is closed when this returns.
+/// Call it before any fork. No connection may cross a fork, so this function closes the one that it opens.
 ///
-/// Fails if the file cannot be made, or is no such database; the error's text says which.
+/// Fails if the file cannot be created or is another kind of file; the error's text says which.
 pub fn prepare_store(file: &Path) -> io::Result<()> {
     let prepare = || -> rusqlite::Result<String> {
         let connection = open(file, OpenFlags::SQLITE_OPEN_CREATE)?;
-        // The log stays where it is for those who come; the last one to close would else write it back and delete it.
+        // The last connection that closes would otherwise write the log back and delete it. It stays for the services.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         connection.execute_batch(TABLES)?;
-        connection.prepare("SELECT id, account, text FROM nod")?; // a table of that name could be another's
+        connection.prepare("SELECT id, account, text FROM nod")?; // fails if another program's table has this name
         Ok(mode)
     };
     match prepare().map_err(io::Error::other)?.as_str() {
         "wal" => Ok(()),
-        _ => Err(io::Error::other("there can be no write-ahead log")), // `:memory:`, and some network file systems
+        // For `:memory:`, and on some network file systems.
+        _ => Err(io::Error::other("there can be no write-ahead log")),
     }
 }
 
 fn open(file: &Path, also: OpenFlags) -> rusqlite::Result<Connection> {
-    // No mutex: each connection is one thread's at a time.
+    // SQLite needs no mutex, since only one thread at a time uses a connection.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | also;
     let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    // What is committed is in the kernel's hands, and outlives this process, however it dies; only a power failure
-    // could undo the last commits: SQLite's documentation, "PRAGMA synchronous".
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    // A commit is in the page cache, so it outlives this process, however the process dies. Only a power failure can
+    // undo the last commits: SQLite's documentation, "PRAGMA synchronous".
     connection.execute_batch("PRAGMA synchronous = NORMAL")?;
     Ok(connection)
 }
 
-/// One process' connections to the store, each opened when all others are in use, and never closed: processes end by
-/// `_exit`.
+/// The connections of one process to the store. A call opens one when all others are in use. None is ever closed, since
+/// processes end by `_exit`.
 pub struct Store {
     file: PathBuf,
     pool: Mutex<Pool>,
     freed: Condvar,
-    /// Did the last call fail?
+    /// The last call failed.
     failing: AtomicBool,
 }
 
 #[derive(Default)]
 struct Pool {
     idle: Vec<Connection>,
-    lent: usize,
+    in_use: usize,
 }
 
 impl Store {
-    /// Opens nothing yet: a process may still fork, and most never need the store.
+    /// A store without connections yet: the process may still fork, and most processes never need one.
     pub fn at(file: &Path) -> Store {
         let file = file.to_owned();
         Store { file, pool: Mutex::default(), freed: Condvar::new(), failing: AtomicBool::new(false) }
@@ -83,10 +84,10 @@ impl Store {
         self.call(|connection| connection.query_row(HAS, [name], |row| row.get(0)))
     }
 
-    /// Saves a nod: it is there when this returns, or not at all.
+    /// Saves a nod. It is saved when this returns `Ok`, and otherwise not at all.
     pub fn save(&self, account: &str, text: &str) -> rusqlite::Result<()> {
         self.call(|connection| {
-            // At once the only one who writes: it waits for others here, and not half-way.
+            // An immediate transaction waits for the write lock here, and not in the middle.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             transaction.execute("INSERT INTO nod (account, text) VALUES (?1, ?2)", [account, text])?;
             transaction.commit()
@@ -94,15 +95,15 @@ impl Store {
     }
 
     /// The latest nods, each with its account, newest first.
-    pub fn latest(&self, most: u32) -> rusqlite::Result<Vec<(String, String)>> {
+    pub fn latest(&self, max: u32) -> rusqlite::Result<Vec<(String, String)>> {
         self.call(|connection| {
             let mut nods = connection.prepare("SELECT account, text FROM nod ORDER BY id DESC LIMIT ?1")?;
-            nods.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            nods.query_map([max], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
 
-    /// One line on stderr when calls begin to fail, and not one for each.
-    pub fn note<T>(&self, result: &rusqlite::Result<T>) {
+    /// Writes a line to stderr when calls begin to fail, instead of one for each failed call.
+    pub fn note_outcome<T>(&self, result: &rusqlite::Result<T>) {
         if let Err(error) = result
             && !self.failing.load(Relaxed)
         {
@@ -112,14 +113,14 @@ impl Store {
         self.failing.store(result.is_err(), Relaxed);
     }
 
-    /// Makes a call on a connection that nobody else uses; waits for one, if need be.
+    /// Makes a call on a connection that no other call uses; waits for one if all are in use.
     fn call<T>(&self, call: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let pool = self.freed.wait_while(self.pool(), |pool| pool.lent == MOST);
+        let pool = self.freed.wait_while(self.pool(), |pool| pool.in_use == MAX_CONNECTIONS);
         let mut pool = pool.unwrap_or_else(PoisonError::into_inner);
-        pool.lent += 1;
-        let mut lent = Lent { store: self, connection: pool.idle.pop() };
+        pool.in_use += 1;
+        let mut lease = Lease { store: self, connection: pool.idle.pop() };
         drop(pool);
-        call(match &mut lent.connection {
+        call(match &mut lease.connection {
             Some(connection) => connection,
             none => none.insert(open(&self.file, OpenFlags::empty())?),
         })
@@ -130,16 +131,16 @@ impl Store {
     }
 }
 
-/// A connection in use; dropped, it is the next one's.
-struct Lent<'a> {
+/// A connection in use. When it is dropped, the connection goes back to the pool.
+struct Lease<'a> {
     store: &'a Store,
     connection: Option<Connection>,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut pool = self.store.pool();
-        pool.lent -= 1;
+        pool.in_use -= 1;
         pool.idle.extend(self.connection.take());
         self.store.freed.notify_one();
     }

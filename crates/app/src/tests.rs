@@ -8,7 +8,7 @@ use http::Want;
 
 use super::*;
 
-/// An empty directory that goes when the test does.
+/// An empty directory, removed when it is dropped.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
@@ -48,12 +48,12 @@ fn fixture() -> Fixture {
     Fixture { app: App::new(settings, Scoreboard::map().unwrap()).unwrap(), _dir: dir }
 }
 
-/// What a fresh connection says to one request, without its Date; sleeps pass at once.
+/// The reply of a new connection to one request, without its Date. Sleeps take no time.
 fn answer(app: &App, method: &str, path: &str, fields: &str) -> String {
     exchange(app, &format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}\r\n"))
 }
 
-/// The same to a form that is posted.
+/// The same for a form that is posted.
 fn post(app: &App, path: &str, fields: &str, form: &str) -> String {
     let (head, length) = ("HTTP/1.1\r\nHost: test\r\nConnection: close", form.len());
     exchange(app, &format!("POST {path} {head}\r\nContent-Length: {length}\r\n{fields}\r\n{form}"))
@@ -100,7 +100,7 @@ fn expect(reply: &str, status: &str, parts: &[&str]) {
 }
 
 #[test]
-fn the_routes_answer() {
+fn each_route_answers() {
     let Fixture { app, .. } = &fixture();
     expect(&answer(app, "GET", "/", ""), "200", &["Content-Type: text/plain\r\n", "\r\n\r\nHello World\n"]);
     expect(&answer(app, "GET", "/?a=b", ""), "200", &["Hello World\n"]);
@@ -133,7 +133,7 @@ fn the_counter_counts_posts() {
 }
 
 #[test]
-fn a_racy_counter_counts_alone() {
+fn a_racy_counter_counts_right_with_one_worker() {
     let Fixture { app, .. } = &fixture();
     let settings = Settings { racy: true, ..app.settings().clone() };
     let racy = App::new(settings, Scoreboard::map().unwrap()).unwrap();
@@ -175,15 +175,15 @@ fn the_latest_hundred_nods_are_shown() {
 }
 
 #[test]
-fn a_nod_is_refused_by_what_is_wrong_first() {
+fn a_nod_is_refused_for_its_first_error() {
     let Fixture { app, .. } = &fixture();
-    let nobody = format!("{FORM}Cookie: account=mallory\r\n");
+    let unknown = format!("{FORM}Cookie: account=mallory\r\n");
     let long = format!("nod={}", "x".repeat(1001));
     for (fields, form, status, part) in [
         ("", "", "415", "application/x-www-form-urlencoded"),
         ("Content-Type: text/plain\r\nCookie: account=alice\r\n", "nod=x", "415", ""),
         (FORM, "", "401", "WWW-Authenticate: Cookie realm=\"nods\"\r\n"),
-        (&nobody, "nod=x", "401", "cookie account=<name>"),
+        (&unknown, "nod=x", "401", "cookie account=<name>"),
         (ALICE, "", "400", "expected a field nod"),
         (ALICE, "nod=", "400", "expected a field nod"),
         (ALICE, "node=x", "400", "expected a field nod"),
@@ -200,7 +200,7 @@ fn a_nod_is_refused_by_what_is_wrong_first() {
 }
 
 #[test]
-fn a_store_that_fails_is_unavailable_and_no_more() {
+fn a_store_that_fails_is_answered_with_503_until_it_works_again() {
     let Fixture { app, _dir: dir } = &fixture();
     let settings = Settings { store: dir.path().join("none"), ..app.settings().clone() };
     let app = App::new(settings, Scoreboard::map().unwrap()).unwrap();
@@ -209,7 +209,7 @@ fn a_store_that_fails_is_unavailable_and_no_more() {
         expect(&answer(&app, "GET", "/nods", ""), "503", &[]);
     }
     prepare_store(&dir.path().join("none")).unwrap();
-    expect(&post(&app, "/nod", ALICE, "nod=x"), "303", &[]); // and there is a connection left for it
+    expect(&post(&app, "/nod", ALICE, "nod=x"), "303", &[]); // the failed calls have given their connections back
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn many_threads_share_the_connections_to_the_store() {
     const THREADS: usize = 32;
     const EACH: usize = 5;
     let Fixture { app, .. } = &fixture();
-    let small = || std::thread::Builder::new().stack_size(256 << 10); // as the helper threads have
+    let small = || std::thread::Builder::new().stack_size(256 << 10); // as small as a helper thread's
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
             let app = *app;
@@ -234,7 +234,7 @@ fn many_threads_share_the_connections_to_the_store() {
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn a_file_that_is_no_store_is_refused() {
     let dir = TempDir::new();
     let text = dir.path().join("text");
     std::fs::write(&text, "this is not a database, but a text of some length").unwrap();
@@ -250,7 +250,7 @@ fn what_is_no_store_is_refused() {
 }
 
 #[test]
-fn methods_are_refused_with_what_is_allowed() {
+fn a_refused_method_is_answered_with_those_that_are_allowed() {
     let Fixture { app, .. } = &fixture();
     expect(&answer(app, "POST", "/", ""), "405", &["Allow: GET, HEAD, OPTIONS\r\n"]);
     expect(&answer(app, "DELETE", "/counter", ""), "405", &["Allow: GET, HEAD, POST, OPTIONS\r\n"]);

@@ -1,4 +1,4 @@
-//! Starts the corpus of the `conn` target with the conformance transcripts, each with some script.
+//! Writes the conformance transcripts, each with a script, into the corpus of the `conn` target.
 
 use std::io;
 use std::path::Path;

@@ -4,58 +4,59 @@ use crate::limits::Limits;
 const BAD_REQUEST: Refusal = Refusal(400);
 const TOO_LARGE: Refusal = Refusal(413);
 
-/// Takes the content of one request out of the byte stream.
+/// Decodes the content of one request from the byte stream.
 #[derive(Debug)]
 pub struct Decoder {
-    state: State,
+    expected: Expected,
     /// The decoded content so far.
     pub content: Vec<u8>,
     /// The current chunk line, or the trailers so far.
     line: Vec<u8>,
 }
 
+/// What comes next in the byte stream.
 #[derive(Clone, Copy, Debug)]
-enum State {
-    /// That much of a Content-Length is missing.
+enum Expected {
+    /// That many further bytes of a Content-Length.
     Length(usize),
-    /// In a chunk's size line.
+    /// A chunk's size line, or its rest.
     ChunkLine,
-    /// That much of the chunk is missing.
+    /// That many further bytes of the chunk.
     ChunkData(usize),
-    /// At the CRLF behind a chunk; that many of its two bytes are here.
+    /// The CRLF behind a chunk, of which that many bytes are here.
     ChunkEnd(usize),
-    /// In the trailer section, or at the empty line that ends it.
+    /// Trailer fields, or the empty line that ends them.
     Trailers,
-    Done,
+    Nothing,
 }
 
 impl Decoder {
-    /// Refuses a length above the limit before a byte of it is read.
+    /// A decoder for content in this framing. A Content-Length above the limit is refused before a byte is read.
     pub fn new(framing: Framing, limits: &Limits) -> Result<Decoder, Refusal> {
-        let state = match framing {
+        let expected = match framing {
             Framing::Length(len) if len > limits.body => return Err(TOO_LARGE),
-            Framing::Length(0) => State::Done,
-            Framing::Length(len) => State::Length(len),
-            Framing::Chunked => State::ChunkLine,
+            Framing::Length(0) => Expected::Nothing,
+            Framing::Length(len) => Expected::Length(len),
+            Framing::Chunked => Expected::ChunkLine,
         };
-        Ok(Decoder { state, content: Vec::new(), line: Vec::new() })
+        Ok(Decoder { expected, content: Vec::new(), line: Vec::new() })
     }
 
     /// Is the content complete?
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.expected, Expected::Nothing)
     }
 
-    /// Takes what belongs to this content from the front of `bytes` and says how much that was.
+    /// Decodes what belongs to this content from the front of `bytes`. Returns how many bytes that was.
     pub fn push(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let mut rest = bytes;
         while !rest.is_empty() && !self.is_done() {
-            let taken = match self.state {
-                State::Length(missing) | State::ChunkData(missing) => self.take_data(missing, rest),
-                State::ChunkLine => self.take_chunk_line(rest, limits)?,
-                State::ChunkEnd(at) => self.take_chunk_end(at, rest)?,
-                State::Trailers => self.take_trailers(rest, limits)?,
-                State::Done => 0,
+            let taken = match self.expected {
+                Expected::Length(missing) | Expected::ChunkData(missing) => self.take_data(missing, rest),
+                Expected::ChunkLine => self.take_chunk_line(rest, limits)?,
+                Expected::ChunkEnd(at) => self.take_chunk_end(at, rest)?,
+                Expected::Trailers => self.take_trailers(rest, limits)?,
+                Expected::Nothing => 0,
             };
             rest = &rest[taken..];
         }
@@ -65,11 +66,11 @@ impl Decoder {
     fn take_data(&mut self, missing: usize, rest: &[u8]) -> usize {
         let taken = missing.min(rest.len());
         self.content.extend_from_slice(&rest[..taken]);
-        self.state = match (self.state, missing - taken) {
-            (State::Length(_), 0) => State::Done,
-            (State::Length(_), missing) => State::Length(missing),
-            (_, 0) => State::ChunkEnd(0),
-            (_, missing) => State::ChunkData(missing),
+        self.expected = match (self.expected, missing - taken) {
+            (Expected::Length(_), 0) => Expected::Nothing,
+            (Expected::Length(_), missing) => Expected::Length(missing),
+            (_, 0) => Expected::ChunkEnd(0),
+            (_, missing) => Expected::ChunkData(missing),
         };
         taken
     }
@@ -83,7 +84,7 @@ impl Decoder {
         if size > limits.body - self.content.len() {
             return Err(TOO_LARGE);
         }
-        self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+        self.expected = if size == 0 { Expected::Trailers } else { Expected::ChunkData(size) };
         Ok(taken)
     }
 
@@ -91,11 +92,11 @@ impl Decoder {
         if rest[0] != b"\r\n"[at] {
             return Err(BAD_REQUEST);
         }
-        self.state = if at == 0 { State::ChunkEnd(1) } else { State::ChunkLine };
+        self.expected = if at == 0 { Expected::ChunkEnd(1) } else { Expected::ChunkLine };
         Ok(1)
     }
 
-    /// The fields are checked and dropped: none of them means anything here (RFC 9110, 6.5.1).
+    /// Checks the trailer fields and drops them: none of them means anything to this server (RFC 9110, 6.5.1).
     fn take_trailers(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let Some(taken) = self.take_line(rest, limits.trailers, Refusal(431))? else {
             return Ok(rest.len());
@@ -109,12 +110,12 @@ impl Decoder {
                 _ => return Err(BAD_REQUEST),
             }
             self.line = Vec::new();
-            self.state = State::Done;
+            self.expected = Expected::Nothing;
         }
         Ok(taken)
     }
 
-    /// Appends up to and including the next LF to `line`; `None` while there is none in `rest`.
+    /// Appends `rest` to `line`, up to and including its first LF. Returns where that ends; `None` if there is no LF.
     fn take_line(&mut self, rest: &[u8], limit: usize, too_long: Refusal) -> Result<Option<usize>, Refusal> {
         let end = memchr::memchr(b'\n', rest).map(|at| at + 1);
         let piece = &rest[..end.unwrap_or(rest.len())];
@@ -123,13 +124,13 @@ impl Decoder {
         }
         self.line.extend_from_slice(piece);
         if end.is_some() && !self.line.ends_with(b"\r\n") {
-            return Err(BAD_REQUEST); // a bare LF ends no line
+            return Err(BAD_REQUEST); // a bare LF does not end a line
         }
         Ok(end)
     }
 }
 
-/// `chunk-size [ chunk-ext ] CRLF` (RFC 9112, 7.1); extensions are checked by their characters and ignored.
+/// Parses `chunk-size [ chunk-ext ] CRLF` (RFC 9112, 7.1). Of extensions only the characters are checked.
 fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     let line = &line[..line.len() - 2];
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
@@ -144,4 +145,78 @@ fn chunk_size(line: &[u8]) -> Result<usize, Refusal> {
     }
     let digits = std::str::from_utf8(digits).map_err(|_| BAD_REQUEST)?;
     usize::from_str_radix(digits, 16).map_err(|_| TOO_LARGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunked() -> Decoder {
+        Decoder::new(Framing::Chunked, &Limits::default()).unwrap()
+    }
+
+    /// Decodes `bytes` in pieces of at most `size` bytes. Returns the content and how many bytes were its own.
+    fn decode(framing: Framing, bytes: &[u8], size: usize) -> Result<(Vec<u8>, usize), Refusal> {
+        let limits = Limits::default();
+        let mut decoder = Decoder::new(framing, &limits)?;
+        let mut used = 0;
+        for piece in bytes.chunks(size) {
+            let taken = decoder.push(piece, &limits)?;
+            used += taken;
+            if taken < piece.len() {
+                assert!(decoder.is_done(), "only a decoder that is done leaves bytes");
+                break;
+            }
+        }
+        assert!(decoder.is_done(), "{decoder:?}");
+        Ok((decoder.content, used))
+    }
+
+    #[test]
+    fn the_pieces_in_which_bytes_come_do_not_matter() {
+        let bytes = b"5;a=b\r\nhello\r\n00A\r\n0123\r\n6789\r\n0\r\nTrailer: a\r\nB: c\r\n\r\n";
+        let next = b"GET / HTTP/1.1\r\n";
+        for size in 1..=bytes.len() + next.len() {
+            let decoded = decode(Framing::Chunked, &[&bytes[..], next].concat(), size);
+            assert_eq!(decoded, Ok((b"hello0123\r\n6789".to_vec(), bytes.len())), "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_content_length_takes_that_many_bytes_and_leaves_the_next_request() {
+        for size in 1..12 {
+            assert_eq!(decode(Framing::Length(5), b"helloGET / ", size), Ok((b"hello".to_vec(), 5)));
+        }
+        assert_eq!(decode(Framing::Length(0), b"GET / ", 6), Ok((vec![], 0)));
+    }
+
+    #[test]
+    fn the_limit_of_a_body_counts_all_chunks_before_their_bytes_come() {
+        let limits = Limits { body: 10, ..Limits::default() };
+        assert_eq!(Decoder::new(Framing::Length(11), &limits).unwrap_err(), Refusal(413));
+        assert_eq!(chunked().push(b"b\r\n", &limits), Err(Refusal(413)));
+        assert_eq!(chunked().push(b"6\r\nabcdef\r\n5\r\n", &limits), Err(Refusal(413)));
+        assert_eq!(chunked().push(b"6\r\nabcdef\r\n4\r\n", &limits), Ok(14));
+        assert_eq!(chunked().push(b"fffffffffffffffff\r\n", &limits), Err(Refusal(413)), "more than a usize");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_at_its_limit() {
+        let limits = Limits { chunk_line: 8, trailers: 8, ..Limits::default() };
+        let mut decoder = chunked();
+        assert_eq!(decoder.push(b"5;aaaaaa", &limits), Ok(8));
+        assert_eq!(decoder.push(b"a", &limits), Err(Refusal(400)));
+        let mut decoder = chunked();
+        assert_eq!(decoder.push(b"0\r\nA: bbbbb", &limits), Ok(11));
+        assert_eq!(decoder.push(b"b", &limits), Err(Refusal(431)));
+    }
+
+    #[test]
+    fn framing_that_parsers_could_read_differently_is_refused() {
+        for bytes in
+            [&b"5\nhello"[..], b"+5\r\n", b" 5\r\n", b"5 \r\n", b"0x5\r\n", b"\r\n", b"1\r\nab", b"0\r\nA b\r\n\r\n"]
+        {
+            assert_eq!(decode(Framing::Chunked, bytes, usize::MAX), Err(Refusal(400)), "{}", bytes.escape_ascii());
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub const fn no_fields<'a>() -> Fields<'a> {
     [const { MaybeUninit::uninit() }; Limits::FIELDS]
 }
 
-/// A status that ends the connection: what follows cannot be framed, or must not be.
+/// The status of a reply that ends the connection, since what follows cannot be framed, or must not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal(pub u16);
 
@@ -42,17 +42,17 @@ pub struct Head<'a> {
     pub expects_continue: bool,
 }
 
-/// Reads a head from the start of `bytes`; `None` while it is incomplete.
+/// Parses a head at the start of `bytes`; `None` if it is incomplete.
 ///
-/// The first `seen` bytes were looked at before and found incomplete.
+/// The first `scanned` bytes are known to hold no complete head.
 pub fn parse<'a>(
     bytes: &'a [u8],
-    seen: usize,
+    scanned: usize,
     limits: &Limits,
     fields: &'a mut Fields<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
-    // A head can only have ended, or gone wrong, where a new line has: no need to look at it byte by byte.
-    if memchr::memchr(b'\n', &bytes[seen..]).is_none() {
+    // A head ends, or is found to be wrong, only at a line's end: without a new LF there is nothing to parse again.
+    if memchr::memchr(b'\n', &bytes[scanned..]).is_none() {
         return too_long(bytes, limits).map_or(Ok(None), Err);
     }
     let mut raw = httparse::Request::new(&mut []);
@@ -75,14 +75,20 @@ pub fn parse<'a>(
     validate(raw, len).map(Some)
 }
 
-/// httparse takes a bare LF for a line's end; RFC 9112, 2.2 lets us refuse it, and smugglers like it.
+/// Refuses a bare LF, which httparse takes for a line's end. RFC 9112, 2.2 permits the refusal, and request smuggling
+/// uses bare LFs.
 fn only_crlf(bytes: &[u8]) -> Result<(), Refusal> {
-    memchr::memchr_iter(b'\n', bytes).all(|at| at > 0 && bytes[at - 1] == b'\r').then_some(()).ok_or(BAD_REQUEST)
+    let [first, rest @ ..] = bytes else { return Ok(()) };
+    // All pairs are compared, without an early exit: so the compiler can compare many at a time.
+    let pairs = bytes.iter().zip(rest);
+    let bare = pairs.fold(*first == b'\n', |bare, (&before, &b)| bare | (b == b'\n' && before != b'\r'));
+    (!bare).then_some(()).ok_or(BAD_REQUEST)
 }
 
+/// The refusal of a head, complete or not, that exceeds a limit.
 fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
     if bytes.len() <= limits.request_line {
-        return None; // nothing in it can be too long
+        return None; // then the request line and the head are within their limits, too
     }
     let start = bytes.iter().position(|&b| b != b'\r' && b != b'\n').unwrap_or(0);
     let line = bytes[start..].split(|&b| b == b'\n').next().unwrap_or_default();
@@ -96,7 +102,8 @@ fn too_long(bytes: &[u8], limits: &Limits) -> Option<Refusal> {
     }
 }
 
-/// `HTTP/2.0` is a version that we lack; `HTTP/x` and `FTP/1.1` are no versions at all.
+/// The refusal of a version that httparse does not accept: `HTTP/2.0` is not supported (505), `HTTP/x` and `FTP/1.1`
+/// are no HTTP versions (400).
 fn bad_version(bytes: &[u8]) -> Refusal {
     let line = bytes.trim_ascii_start();
     let line = &line[..memchr::memchr(b'\r', line).unwrap_or(line.len())];
@@ -111,6 +118,7 @@ fn bad_version(bytes: &[u8]) -> Refusal {
     }
 }
 
+/// Checks what httparse does not, and derives framing and persistence.
 fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, Refusal> {
     let fields: &'a [Header<'a>] = raw.headers;
     let (Some(method), Some(target), Some(version)) = (raw.method, raw.path, raw.version) else {
@@ -125,7 +133,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
     let (mut close, mut keep_alive) = (false, false);
     let mut expects_continue = false;
     for Header { name, value } in fields {
-        // One comparison of lengths rules most fields out; the names are compared only where it does not.
+        // Names are compared only if their lengths are equal, which rules most fields out.
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => {
                 hosts += 1;
@@ -135,7 +143,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal(417));
                 }
-                expects_continue = version == Version::Http11; // RFC 9110, 10.1.1: 1.0 gets none
+                expects_continue = version == Version::Http11; // RFC 9110, 10.1.1: an HTTP/1.0 client gets no 100
             }
             10 if name.eq_ignore_ascii_case("connection") => {
                 for option in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
@@ -145,11 +153,11 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
             }
             14 if name.eq_ignore_ascii_case("content-length") => match length {
                 None => length = Some(content_length(value)?),
-                Some(_) => return Err(BAD_REQUEST), // even the same value twice: RFC 9112, 6.3 lets us
+                Some(_) => return Err(BAD_REQUEST), // even the same value twice, as RFC 9112, 6.3 permits
             },
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 if chunked || version == Version::Http10 {
-                    return Err(BAD_REQUEST); // RFC 9112, 6.1: in 1.0 its framing is faulty
+                    return Err(BAD_REQUEST); // RFC 9112, 6.1: in HTTP/1.0 such framing is faulty
                 }
                 only_chunked(value)?;
                 chunked = true;
@@ -170,13 +178,13 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
     Ok(Head { request, len, framing, keep_alive, expects_continue })
 }
 
-/// Path and query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
+/// The path and the query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
-    if !target.bytes().all(|b| matches!(b, b'!'..=b'~')) || target.contains('#') {
+    if !target.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'#') {
         return Err(BAD_REQUEST);
     }
     if method == "CONNECT" {
-        return Err(Refusal(501)); // its target is an authority, and what follows is no HTTP
+        return Err(Refusal(501)); // its target is an authority, and what follows it is not HTTP
     }
     let origin = if target.starts_with('/') {
         target
@@ -199,44 +207,185 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
 
-/// `uri-host [":" port]` by its characters (RFC 9110, 7.2; RFC 3986, 3.2.2).
+/// Checks the characters of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2).
 fn valid_host(value: &[u8]) -> Result<(), Refusal> {
-    let (host, port) = if value.first() == Some(&b'[') {
-        let end = memchr::memchr(b']', value).ok_or(BAD_REQUEST)?;
-        (&value[1..end], &value[end + 1..])
-    } else {
-        value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()))
+    let end = |host: &[u8], also: u8| {
+        host.iter().position(|&b| !HOST_BYTES[usize::from(b)] && b != also).unwrap_or(host.len())
     };
-    let literal = value.first() == Some(&b'[');
-    let host_ok = !host.is_empty()
-        && host.iter().all(|&b| match b {
-            b':' => literal,
-            b'%' => !literal,
-            _ => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&b),
-        });
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(literal) => {
+            let (host, rest) = literal.split_at(end(literal, b':'));
+            (host, rest.strip_prefix(b"]").ok_or(BAD_REQUEST)?)
+        }
+        None => value.split_at(end(value, b'%')),
+    };
     let port_ok = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    (host_ok && port_ok).then_some(()).ok_or(BAD_REQUEST)
+    (!host.is_empty() && port_ok).then_some(()).ok_or(BAD_REQUEST)
 }
 
-/// Digits and nothing else: no sign, no list (RFC 9110, 8.6).
+/// The bytes that may stand in a registered name as well as in an IP literal: `unreserved` and `sub-delims` of RFC 3986.
+static HOST_BYTES: [bool; 256] = {
+    let bytes = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+,;=";
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Parses a Content-Length: only digits, no sign and no list (RFC 9110, 8.6).
 fn content_length(value: &[u8]) -> Result<usize, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD_REQUEST);
     }
     let digits = std::str::from_utf8(value).map_err(|_| BAD_REQUEST)?;
-    digits.parse().map_err(|_| Refusal(413)) // too long for a usize is too long for us
+    digits.parse().map_err(|_| Refusal(413)) // more than a usize can hold is above any limit
 }
 
-/// `chunked`, once, and no other coding (RFC 9112, 6.1).
+/// Checks that a Transfer-Encoding is `chunked`, once, and no other coding (RFC 9112, 6.1).
 fn only_chunked(value: &[u8]) -> Result<(), Refusal> {
     let mut codings = value.split(|&b| b == b',').map(<[u8]>::trim_ascii);
     match (codings.next(), codings.next()) {
         (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
         (Some(coding), _) if coding.is_empty() || coding.eq_ignore_ascii_case(b"chunked") => Err(BAD_REQUEST),
         _ => Err(Refusal(501)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The facts of a head that the connection depends on.
+    #[derive(Debug, PartialEq)]
+    struct Facts {
+        path: String,
+        query: Option<String>,
+        len: usize,
+        framing: Framing,
+        keep_alive: bool,
+        expects_continue: bool,
+    }
+
+    fn facts(bytes: &[u8], scanned: usize, limits: &Limits) -> Result<Option<Facts>, Refusal> {
+        let mut fields = no_fields();
+        let head = parse(bytes, scanned, limits, &mut fields)?;
+        Ok(head.map(|head| Facts {
+            path: head.request.path.to_owned(),
+            query: head.request.query.map(str::to_owned),
+            len: head.len,
+            framing: head.framing,
+            keep_alive: head.keep_alive,
+            expects_continue: head.expects_continue,
+        }))
+    }
+
+    /// The facts of a complete head, made of a request line and fields.
+    fn complete(line: &str, fields: &str) -> Result<Facts, Refusal> {
+        let head = format!("{line}\r\n{fields}\r\n");
+        facts(head.as_bytes(), 0, &Limits::default()).map(|facts| facts.expect("it is complete"))
+    }
+
+    #[test]
+    fn a_head_is_its_request_line_and_fields_and_nothing_behind_them() {
+        let head = b"POST /a?b?c HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+        let expected = Facts {
+            path: "/a".into(),
+            query: Some("b?c".into()),
+            len: head.len(),
+            framing: Framing::Length(5),
+            keep_alive: true,
+            expects_continue: true,
+        };
+        let parsed = facts(&[&head[..], b"helloGET / HTTP/1.1\r\n"].concat(), 0, &Limits::default());
+        assert_eq!(parsed, Ok(Some(expected)));
+    }
+
+    #[test]
+    fn no_prefix_of_a_head_is_refused_or_complete_wherever_it_was_cut_before() {
+        let head = b"GET /path HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        for end in 0..head.len() {
+            for scanned in 0..=end {
+                assert_eq!(facts(&head[..end], scanned, &Limits::default()), Ok(None), "{scanned} of {end}");
+            }
+            let parsed = facts(head, end, &Limits::default()).unwrap().expect("it is complete");
+            assert_eq!(parsed.len, head.len(), "{end} bytes were scanned");
+        }
+    }
+
+    #[test]
+    fn the_version_and_the_connection_options_decide_about_keep_alive() {
+        for (version, options, keep_alive) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: close\r\n", false),
+            ("1.1", "Connection: keep-alive, Close\r\n", false),
+            ("1.1", "Connection: keep-alive\r\nConnection: x,close\r\n", false),
+            ("1.1", "Connection: closed\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: Keep-Alive\r\n", true),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+        ] {
+            let head = complete(&format!("GET / HTTP/{version}"), &format!("Host: a\r\n{options}")).unwrap();
+            assert_eq!(head.keep_alive, keep_alive, "HTTP/{version} {options}");
+        }
+    }
+
+    #[test]
+    fn targets_of_every_form_have_their_path() {
+        for (line, path, query) in [
+            ("GET /a/b", "/a/b", None),
+            ("GET /?", "/", Some("")),
+            ("GET //a?/b", "//a", Some("/b")),
+            ("GET http://a", "/", None),
+            ("GET HTTPS://a:80/b?c", "/b", Some("c")),
+            ("GET http://[::1]?c", "/", Some("c")),
+            ("OPTIONS *", "*", None),
+        ] {
+            let head = complete(&format!("{line} HTTP/1.1"), "Host: a\r\n").unwrap();
+            assert_eq!((head.path.as_str(), head.query.as_deref()), (path, query), "{line}");
+        }
+    }
+
+    #[test]
+    fn targets_that_are_no_path_are_refused() {
+        for (line, status) in [
+            ("GET *", 400),
+            ("GET a", 400),
+            ("GET /a#b", 400),
+            ("GET ftp://a/", 400),
+            ("GET http:///a", 400),
+            ("GET http://a b", 400),
+            ("GET http://u@a/", 400),
+            ("GET /\u{e9}", 400),
+            ("CONNECT a:80", 501),
+        ] {
+            assert_eq!(complete(&format!("{line} HTTP/1.1"), "Host: a\r\n"), Err(Refusal(status)), "{line}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_the_characters_of_rfc_3986() {
+        for host in ["a", "A-1.b_~!$&'()*+,;=", "127.0.0.1:8080", "a:", "a:1", "%41", "[::1]", "[::1]:80"] {
+            assert_eq!(valid_host(host.as_bytes()), Ok(()), "{host}");
+        }
+        for host in ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "a:1:2", "[::1", "[]", "[::1]80", "[%31]", "é"]
+        {
+            assert_eq!(valid_host(host.as_bytes()), Err(BAD_REQUEST), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_line_above_its_limit_goes_before_a_head_above_its_own() {
+        let limits = Limits { request_line: 20, head: 40, ..Limits::default() };
+        assert_eq!(facts(b"GET /1234567 HTTP/1.", 0, &limits), Ok(None));
+        assert_eq!(facts(b"GET /1234567 HTTP/1.1", 0, &limits), Err(Refusal(414)), "before its end");
+        assert_eq!(facts(b"GET / HTTP/1.1\r\nHost: a\r\nA: bcdefghijklm", 0, &limits), Ok(None));
+        assert_eq!(facts(b"GET / HTTP/1.1\r\nHost: a\r\nA: bcdefghijklmn", 0, &limits), Err(Refusal(431)));
     }
 }

@@ -1,18 +1,22 @@
 //! A sans-I/O HTTP/1.1 server connection: bytes in, bytes out, one [`Want`] at a time.
 //!
 //! [`Conn`] owns no socket and reads no clock. An I/O model asks it what it wants, does that in the
-//! model's own way, and answers; what is served is the [`Handler`]'s business. RFC 9110 gives the
-//! meaning of messages, RFC 9112 their framing; where the RFCs leave room, we take the strict side.
+//! model's own way, and tells it the outcome; the [`Handler`] decides what is served. RFC 9110 defines
+//! the meaning of messages, RFC 9112 their framing; where the RFCs leave a choice, `Conn` is strict.
 #![forbid(unsafe_code)]
 
 mod body;
 mod conn;
+mod handler;
 mod head;
 mod limits;
 mod reply;
 mod request;
+mod want;
 
-pub use conn::{Conn, FileRange, Handler, Served, Want};
+pub use conn::Conn;
+pub use handler::{Handler, Served};
 pub use limits::Limits;
 pub use reply::{Answer, Body, Job, Reply, reason};
 pub use request::{Request, Version};
+pub use want::{FileRange, Want};

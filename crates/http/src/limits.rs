@@ -1,36 +1,37 @@
 use std::time::Duration;
 
-/// What one peer may ask of one connection, in bytes, counts and time.
+/// The limits on what one peer may demand of one connection: bytes, counts and times.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a request line; a longer one is answered 414.
+    /// Bytes of a request line; a longer one is answered with 414.
     pub request_line: usize,
-    /// Bytes of a whole head; a longer one is answered 431.
+    /// Bytes of a whole head; a longer one is answered with 431.
     pub head: usize,
-    /// Bytes of a request body, decoded; a longer one is answered 413.
+    /// Bytes of a request body, decoded; a longer one is answered with 413.
     pub body: usize,
-    /// Bytes of a chunk's size line, extensions included; a longer one is answered 400.
+    /// Bytes of a chunk's size line, extensions included; a longer one is answered with 400.
     pub chunk_line: usize,
-    /// Bytes of all trailer fields together; more are answered 431.
+    /// Bytes of all trailer fields together; more are answered with 431.
     pub trailers: usize,
-    /// Time for a whole head, counted from its first byte; then 408.
+    /// Time for a whole head, counted from its first byte; then the request is answered with 408.
     pub head_time: Duration,
-    /// Time for a whole body, counted from the end of its head; then 408.
+    /// Time for a whole body, counted from the end of its head; then the request is answered with 408.
     pub body_time: Duration,
-    /// Time a connection may idle between requests; then it is closed.
+    /// Time for which a connection may be idle between requests; then it is closed.
     pub idle_time: Duration,
-    /// Time a reply may make no progress because the peer does not read; then the connection is closed.
+    /// Time for which a reply may make no progress because the peer does not read; then the connection is closed.
     pub write_time: Duration,
-    /// Time for which what a refused peer still sends is read and thrown away.
+    /// Time for which the connection reads and drops what a peer still sends after a refusal or the last reply.
     pub drain_time: Duration,
-    /// Once stopping: how long a connection that was lately busy may still bring its next request.
+    /// Grace time: after [`Conn::stop`](crate::Conn::stop), the time from a connection's last reply within which it may
+    /// still bring a request.
     ///
-    /// Its client may have sent one before it could know; closing at once would reset it (RFC 9112, 9.6).
+    /// Its client may have sent one before it could know of the stop, and a close would reset it (RFC 9112, 9.6).
     pub grace_time: Duration,
 }
 
 impl Limits {
-    /// The most header fields of a head (answered 431 above it). A constant, since their table is on the stack.
+    /// The most fields of a head; more are answered with 431. It is a constant because their table is on the stack.
     pub const FIELDS: usize = 100;
 }
 

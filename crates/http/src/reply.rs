@@ -4,20 +4,20 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a [`Handler`](crate::Handler) says to a request.
+/// How a [`Handler`](crate::Handler) answers a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// Here is the reply.
+    /// With this reply, at once.
     Reply(Reply),
-    /// The same, after that time: a slow backend.
+    /// With this reply, after that time: it simulates a slow backend.
     Sleep(Duration, Reply),
-    /// A call that blocks makes the reply.
+    /// With the reply that a blocking call returns.
     Block(Job),
-    /// It will come: whoever drives the connection calls [`Conn::done`](crate::Conn::done) with it.
+    /// With a reply that comes later: the I/O model then passes it to [`Conn::done`](crate::Conn::done).
     Later,
 }
 
-/// A call that blocks and then gives the reply. An event-driven model runs it on another thread.
+/// A call that blocks and then returns the reply. An event-driven model runs it on a helper thread.
 pub struct Job(Box<dyn FnOnce() -> Reply + Send>);
 
 impl Job {
@@ -38,14 +38,14 @@ impl fmt::Debug for Job {
     }
 }
 
-/// A reply before it is bytes. Date, Server, Content-Length and Connection are put on by the connection.
+/// A reply that is not yet bytes. The connection adds Date, Server, Content-Length and Connection to its fields.
 #[derive(Debug)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The handler's own mark, which [`Handler::served`](crate::Handler::served) gets back.
+    /// A mark of the handler, which [`Served`](crate::Served) returns to it.
     pub mark: u8,
-    /// Content-Type; empty for none.
+    /// The Content-Type field's value; empty if the reply has no such field.
     pub content_type: &'static str,
     /// Further fields, in this order.
     pub fields: Vec<(&'static str, String)>,
@@ -62,7 +62,7 @@ pub enum Body {
     Bytes(Cow<'static, [u8]>),
     /// `len` bytes of a file, from `offset` on.
     File {
-        /// The open file; shared, so that a model may hold it while a read is under way.
+        /// The open file; shared, so that a model may hold it while it reads.
         file: Arc<File>,
         /// Where to start, in bytes.
         offset: u64,

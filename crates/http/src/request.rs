@@ -1,9 +1,9 @@
-/// The protocol versions that we speak.
+/// The protocol versions that the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// HTTP/1.0: closes after a reply unless the peer asks for keep-alive.
+    /// HTTP/1.0: the connection closes after a reply unless the peer asks for keep-alive.
     Http10,
-    /// HTTP/1.1: keeps the connection unless the peer asks for close.
+    /// HTTP/1.1: the connection stays open unless the peer asks for close.
     Http11,
 }
 
@@ -16,9 +16,9 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What follows the target's `?`, as sent.
     pub query: Option<&'a str>,
-    /// The version that the peer speaks.
+    /// The protocol version of the request.
     pub version: Version,
-    /// The decoded body; empty where there is none.
+    /// The decoded body; empty if the request has none.
     pub body: &'a [u8],
     pub(crate) fields: &'a [httparse::Header<'a>],
 }

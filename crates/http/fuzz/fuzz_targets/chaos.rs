@@ -3,18 +3,18 @@ use std::time::{Duration, Instant};
 
 use http::{Conn, Job, Want};
 
-use crate::handler::{LIMITS, Log, Ways};
+use crate::handler::{FuzzHandler, LIMITS, Log};
 use crate::output::Output;
 
-/// Plays the bytes while time passes, the server stops, and the socket takes what it likes, as the script says.
+/// Plays the bytes. The script lets time pass, stops the server, and decides how many bytes the socket takes.
 pub fn play(script: &[u8], mut bytes: &[u8]) {
     let log = Log::default();
     let mut now = Instant::now();
-    let mut conn = Conn::new(Ways(log.clone()), &LIMITS, now);
+    let mut conn = Conn::new(FuzzHandler(log.clone()), &LIMITS, now);
     let mut received = Vec::new();
     let mut job: Option<Job> = None;
     let mut steps = script.iter().copied();
-    // Without the script's hand, everything goes well from its end on.
+    // After the end of the script, nothing goes wrong any more.
     for _ in 0..script.len() + 4 * bytes.len() + 1000 {
         let step = steps.next();
         let (kind, size) = step.map_or((0, usize::MAX), |step| (step & 7, 1 + usize::from(step >> 3)));
@@ -25,14 +25,14 @@ pub fn play(script: &[u8], mut bytes: &[u8]) {
             _ => {}
         }
         if matches!(kind, 2 | 4) || conn.deadline().is_some_and(|deadline| deadline + LIMITS.idle_time < now) {
-            conn.expired(now); // now and then too early, or late
+            conn.expired(now); // sometimes too early or late
         }
         let bounded = conn.deadline().is_some();
         match conn.want() {
             Want::Read => {
                 assert!(bounded);
                 let piece = bytes.split_off(..size.min(bytes.len())).unwrap_or_default();
-                conn.received(piece, now); // of no bytes, at their end
+                conn.received(piece, now); // at the end, of no bytes
             }
             Want::Write { bytes, .. } => {
                 assert!(bounded && !bytes.is_empty());
@@ -44,7 +44,7 @@ pub fn play(script: &[u8], mut bytes: &[u8]) {
                 assert!(bounded && piece.len > 0);
                 let mut buffer = vec![0; (piece.len as usize).min(size)];
                 piece.file.read_exact_at(&mut buffer, piece.offset).unwrap();
-                let n = if kind == 5 { 0 } else { buffer.len() }; // it has shrunk
+                let n = if kind == 5 { 0 } else { buffer.len() }; // 0: the file has shrunk
                 received.extend_from_slice(&buffer[..n]);
                 conn.sent(n, now);
             }
@@ -55,7 +55,7 @@ pub fn play(script: &[u8], mut bytes: &[u8]) {
                 conn.woke(now);
             }
             Want::Block(new) => {
-                assert!(job.is_none(), "one at a time");
+                assert!(job.is_none(), "one job at a time");
                 job = Some(new);
             }
             Want::Pending => {
@@ -67,11 +67,11 @@ pub fn play(script: &[u8], mut bytes: &[u8]) {
             Want::Close => break,
         }
     }
-    assert!(matches!(conn.want(), Want::Close), "it comes to an end: {:?}", conn.want());
+    assert!(matches!(conn.want(), Want::Close), "the connection comes to an end: {:?}", conn.want());
     assert_eq!(conn.deadline(), None);
     conn.stop(now);
     conn.expired(now + LIMITS.idle_time);
     conn.woke(now);
-    assert!(matches!(conn.want(), Want::Close), "and stays there");
+    assert!(matches!(conn.want(), Want::Close), "a closed connection stays closed");
     Output::of(&received, &log, false);
 }

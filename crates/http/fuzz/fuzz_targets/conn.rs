@@ -1,9 +1,8 @@
-//! Throws bytes at a connection, in arbitrary pieces, at arbitrary moments:
+//! Sends arbitrary bytes to a connection, in arbitrary pieces, at arbitrary times:
 //! `cargo +nightly fuzz run conn -- -dict=http.dict -max_len=2048`.
 //!
-//! The input is a length, that many bytes of a script, and what the peer sends. It is played three times: whole; cut
-//! as the script says, which must change nothing but the moment of a `100 Continue`; and with time-outs, stops and
-//! half-written replies, after which what came out must still be HTTP.
+//! An input is a length, a script of that many bytes, and the bytes that the peer sends. It is played three times: whole; cut by the script, which must change nothing but when a `100 Continue` is sent; and with time-outs, stops and
+//! replies that are written in part, after which the output must still be HTTP.
 #![no_main]
 
 mod chaos;
@@ -16,7 +15,7 @@ use conformance::bare::Peer;
 use http::Conn;
 use libfuzzer_sys::fuzz_target;
 
-use handler::{LIMITS, Log, Ways};
+use handler::{FuzzHandler, LIMITS, Log};
 use output::Output;
 
 fuzz_target!(|input: &[u8]| {
@@ -31,11 +30,12 @@ fuzz_target!(|input: &[u8]| {
     chaos::play(script, bytes);
 });
 
-/// Sends the bytes in pieces of such lengths to a peer of such appetites, then the end of the stream.
+/// Sends the bytes, then the end of the stream. Each step is the length of a piece and the most bytes that one write
+/// takes.
 fn play(mut bytes: &[u8], steps: &mut dyn Iterator<Item = (usize, usize)>) -> Output {
     let log = Log::default();
     let now = Instant::now();
-    let mut peer = Peer::new(Conn::new(Ways(log.clone()), &LIMITS, now), now);
+    let mut peer = Peer::new(Conn::new(FuzzHandler(log.clone()), &LIMITS, now), now);
     while !bytes.is_empty() {
         let (len, appetite) = steps.next().unwrap_or((bytes.len(), usize::MAX));
         let piece = bytes.split_off(..len.clamp(1, bytes.len())).unwrap_or_default();
@@ -43,6 +43,6 @@ fn play(mut bytes: &[u8], steps: &mut dyn Iterator<Item = (usize, usize)>) -> Ou
         peer.send(piece);
     }
     peer.send(b"");
-    assert!(peer.closed, "the stream has ended both ways");
+    assert!(peer.closed, "the stream has ended in both directions");
     Output::of(&peer.received, &log, true)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{Answer, Body, Handler, Job, Limits, Reply, Request, Served};
 
-/// Small enough for an input to cross each.
+/// Limits so small that an input can exceed each of them.
 pub static LIMITS: Limits = Limits {
     request_line: 64,
     head: 300,
@@ -22,19 +22,19 @@ pub static LIMITS: Limits = Limits {
     grace_time: Duration::from_millis(20),
 };
 
-/// What was asked and what was told.
+/// The requests that the handler was asked to answer, and the replies that were served.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Rc<RefCell<Entries>>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    requests: Vec<Asked>,
+    requests: Vec<LoggedRequest>,
     served: Vec<u16>,
 }
 
-/// A request, as the handler saw it.
+/// A request as the handler saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct LoggedRequest {
     pub method: String,
     path: String,
     query: Option<String>,
@@ -43,7 +43,7 @@ pub struct Asked {
 }
 
 impl Log {
-    pub fn requests(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<LoggedRequest> {
         self.0.borrow().requests.clone()
     }
 
@@ -52,14 +52,14 @@ impl Log {
     }
 }
 
-/// Answers in each of the ways that there are, by the path's second letter.
+/// Answers in every way that a handler can, by the path's second character.
 #[derive(Clone, Debug)]
-pub struct Ways(pub Log);
+pub struct FuzzHandler(pub Log);
 
-impl Handler for Ways {
+impl Handler for FuzzHandler {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
         assert!(request.body.len() <= LIMITS.body && request.path.len() <= LIMITS.request_line);
-        self.0.0.borrow_mut().requests.push(Asked {
+        self.0.0.borrow_mut().requests.push(LoggedRequest {
             method: request.method.to_owned(),
             path: request.path.to_owned(),
             query: request.query.map(str::to_owned),

@@ -1,23 +1,23 @@
 use conformance::response::Response;
 
-use crate::handler::{Asked, Log};
+use crate::handler::{Log, LoggedRequest};
 
-/// What came of an input.
+/// The requests and the replies that an input led to.
 #[derive(Debug)]
 pub struct Output {
-    requests: Vec<Asked>,
+    requests: Vec<LoggedRequest>,
     replies: Vec<Response>,
 }
 
 impl Output {
-    /// Reads it all; only where it may have been cut off may an end be missing.
+    /// Parses the replies and checks them against the log. Only if not `whole` may the last reply be incomplete.
     pub fn of(mut bytes: &[u8], log: &Log, whole: bool) -> Output {
         let requests = log.requests();
         let mut replies: Vec<Response> = Vec::new();
         while !bytes.is_empty() {
             assert!(!replies.last().is_some_and(Response::closes), "a reply behind one with close");
-            let head = requests.get(replies.len()).map(|asked| asked.method == "HEAD");
-            // What was never asked for is a refusal. Whether that was a HEAD, nobody knows.
+            let head = requests.get(replies.len()).map(|request| request.method == "HEAD");
+            // A reply without a logged request is a refusal, and its request may have been a HEAD or not.
             let parsed = match (head, parse(bytes, head.unwrap_or(false))) {
                 (None, None) => parse(bytes, true).filter(|(_, len)| *len == bytes.len()),
                 (_, parsed) => parsed,
@@ -35,11 +35,12 @@ impl Output {
         assert!(replies.get(requests.len()).is_none_or(|refusal| refusal.status >= 400 && refusal.closes()));
         let statuses = log.served();
         assert!(replies.iter().map(|reply| reply.status).take(statuses.len()).eq(statuses.iter().copied()));
-        assert!(!whole || statuses.len() == replies.len(), "each is told of");
+        assert!(!whole || statuses.len() == replies.len(), "the handler is called for each reply");
         Output { requests, replies }
     }
 
-    /// The same requests were understood, and the same replies given; of two faults, either may be the one refused.
+    /// Both have the same requests and the same replies to them. The refusals may differ: an input with two faults may
+    /// be refused for either.
     pub fn assert_same(&self, other: &Output) {
         assert_eq!(self.requests, other.requests);
         let answers = self.requests.len();
