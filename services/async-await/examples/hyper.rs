@@ -1,4 +1,4 @@
-//! The peer of the bench: hyper says `Hello World`, and nothing else, on one thread.
+//! The server that the bench compares async-await with: hyper, on one thread, answers every request with `Hello World`.
 //!
 //! `cargo run --release -p async-await --example hyper -- 127.0.0.1:0` prints the address that it listens on.
 
@@ -34,7 +34,7 @@ async fn serve(listen: SocketAddr) -> io::Result<()> {
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     loop {
         let (socket, _) = listener.accept().await?;
-        // The error, if any, was the peer's.
+        // An error is the peer's, and ends this connection alone.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(hello)));
     }
 }

@@ -1,4 +1,4 @@
-//! The loop's own API, used as a program in node would use that one.
+//! Programs for the event loop's API, written as one would write them for node's.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,18 +11,19 @@ use std::time::Duration;
 
 use event_loop::{Server, create_server, queue_work, set_timeout};
 
-/// Runs the server on a thread of its own, as long as the test does.
+/// Runs the server on a thread of its own, which ends with the test program, and returns its address.
 fn run(server: impl FnOnce() -> Server + Send + 'static) -> SocketAddr {
-    let (tell, address) = channel();
+    let (sender, address) = channel();
     thread::spawn(move || {
         let listening = server().listen(0, "127.0.0.1").expect("a free port");
-        tell.send(listening.address().expect("an address")).expect("the test waits for it");
+        sender.send(listening.address().expect("an address")).expect("the test waits for it");
         listening.run()
     });
     address.recv().expect("a server")
 }
 
-/// What is answered, without the Date, to requests that come in one piece; the last of them closes.
+/// Sends a request for each path, all in one piece, the last with `Connection: close`, and returns the answers without
+/// their Date.
 fn ask(server: SocketAddr, paths: &[&str]) -> String {
     let mut socket = TcpStream::connect(server).expect("a connection");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
@@ -39,7 +40,7 @@ fn bodies(answer: &str) -> Vec<&str> {
     answer.split("HTTP/1.1 ").skip(1).filter_map(|one| one.split_once("\r\n\r\n")).map(|(_, body)| body).collect()
 }
 
-/// The example, which ends with the test.
+/// The process of the example, which is killed when the test ends.
 struct Example(Child);
 
 impl Drop for Example {
@@ -50,17 +51,17 @@ impl Drop for Example {
 }
 
 #[test]
-fn the_notes_example_says_where_it_runs_and_hello() {
+fn the_example_prints_its_address_and_answers_hello_world() {
     if let Err(error) = TcpListener::bind("127.0.0.1:1337") {
         return eprintln!("skipped: port 1337 is not free: {error}");
     }
-    // Cargo builds examples before it runs tests, and puts them there.
+    // Cargo builds the examples before it runs the tests, and puts them into this folder.
     let tests = std::env::current_exe().expect("this program's path");
     let program = tests.ancestors().nth(2).expect("target/debug").join("examples/hello");
     let mut example = Example(Command::new(program).stdout(Stdio::piped()).spawn().expect("the example"));
-    let mut says = String::new();
-    BufReader::new(example.0.stdout.as_mut().expect("a pipe")).read_line(&mut says).expect("text");
-    assert_eq!(says, "Server running at http://127.0.0.1:1337/\n");
+    let mut line = String::new();
+    BufReader::new(example.0.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("text");
+    assert_eq!(line, "Server running at http://127.0.0.1:1337/\n");
     let answer = ask("127.0.0.1:1337".parse().expect("an address"), &["/"]);
     assert!(answer.ends_with("\r\n\r\nHello World\n"), "{answer}");
 }
@@ -79,7 +80,7 @@ fn a_response_can_be_ended_in_a_later_callback() {
 }
 
 #[test]
-fn heads_are_as_written() {
+fn a_response_has_the_status_and_the_fields_of_write_head() {
     let server = run(|| {
         create_server(|request, mut response| match request.path {
             "/204" => {
@@ -100,15 +101,16 @@ fn heads_are_as_written() {
 }
 
 #[test]
-fn without_a_head_there_are_only_the_fields_of_the_connection() {
+fn a_response_without_write_head_has_only_the_fields_that_the_connection_adds() {
     let server = run(|| create_server(|_, response| response.end("plain")));
     let expected = "HTTP/1.1 200 OK\r\nServer: io-models\r\nContent-Length: 5\r\nConnection: close\r\n\r\nplain";
     assert_eq!(ask(server, &["/"]), expected);
 }
 
-/// A time-out that is set by a time-out, one response ended by another's callback, and clients that have gone.
+/// A time-out's callback sets another time-out, whose callback ends its own response and those of two other requests.
+/// The client of one of these has closed its connection.
 #[test]
-fn callbacks_may_do_what_they_like() {
+fn a_time_out_may_set_another_and_end_the_responses_of_other_requests() {
     let server = run(|| {
         let waiting = Rc::new(RefCell::new(Vec::new()));
         create_server(move |request, response| match request.path {
@@ -141,7 +143,7 @@ fn callbacks_may_do_what_they_like() {
 }
 
 #[test]
-fn a_response_that_nobody_ends_is_an_error() {
+fn a_response_that_no_callback_ends_is_a_500() {
     let server = run(|| create_server(|_, response| drop(response)));
     assert!(ask(server, &["/"]).starts_with("HTTP/1.1 500 "));
 }

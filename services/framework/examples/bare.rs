@@ -1,6 +1,8 @@
-//! axum and nothing of ours: the same `/` on one thread, without supervisor, limits or metrics. The benchmark's peer.
+//! The server that the bench compares framework with: axum alone, with the same `/` on one thread, but without
+//! supervisor, limits or metrics.
 //!
-//! Takes the address to listen on, `127.0.0.1:0` for a free port, and prints where it listens.
+//! `cargo run --release -p framework --example bare -- 127.0.0.1:0` takes a free port, and prints the address that it
+//! listens on.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,7 +19,7 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("expected the address to listen on, such as 127.0.0.1:8080"));
     };
     let router = Router::new().route("/", get(async || "Hello World\n"));
-    // A worker and a thread that waits for it, as the service has them.
+    // One worker thread, and this thread, which waits for it: as in the service.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async { runtime.spawn(serve(address, router)).await? }).map(|never| match never {})
 }

@@ -1,4 +1,5 @@
-//! The peer of the bench: tiny_http says `Hello World`, and nothing else, on a fixed number of threads.
+//! The server that the bench compares thread-pool with: tiny_http, on a fixed number of threads, answers every request
+//! with `Hello World`.
 //!
 //! `cargo run --release -p thread-pool --example tiny_http -- 127.0.0.1:0 256` prints the address that it listens on.
 
@@ -15,12 +16,12 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let workers: usize = workers.parse()?;
     let server = Server::http(address)?;
     println!("{}", server.server_addr());
-    // As its documentation does it. Its own threads read requests, one for each connection; these answer them.
+    // As in tiny_http's documentation: its own threads, one for each connection, read requests, and these answer them.
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 for request in server.incoming_requests() {
-                    // The error, if any, was the peer's.
+                    // An error is the peer's, and ends this connection alone.
                     let _ = request.respond(Response::from_string("Hello World\n"));
                 }
             });
