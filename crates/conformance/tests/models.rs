@@ -1,5 +1,9 @@
 //! Every transcript over sockets, against every model, each of which is started once as a service.
 
+#[macro_use]
+#[path = "common/models.rs"]
+mod list;
+
 mod common;
 #[path = "common/service.rs"]
 mod service;
@@ -14,9 +18,8 @@ use conformance::socket::{play, run_over_socket};
 use conformance::{Cut, Step, Transcript, bare, hyper, table};
 
 /// The tests of each model.
-macro_rules! models {
-    ($($module:ident: $model:literal),+ $(,)?) => {
-        const MODELS: &[&str] = &[$($model),+];
+macro_rules! transcripts_of_models {
+    ($($module:ident: $model:literal, $kind:ident { $($faults:tt)* })*) => {
         $(mod $module {
             use super::*;
 
@@ -45,26 +48,11 @@ macro_rules! models {
                 let server = service::start($model, files(), &SHORT_TIMEOUTS);
                 server.map_or_else(|| skip($model), |server| run_to_timeouts(server, table_of($model)));
             }
-        })+
+        })*
     };
 }
 
-models! {
-    async_await: "async-await",
-    callback: "callback",
-    epoll: "epoll",
-    event_loop: "event-loop",
-    framework: "framework",
-    linux_aio: "linux-aio",
-    poll: "poll",
-    posix_aio: "posix-aio",
-    process_per_connection: "process-per-connection",
-    process_pool: "process-pool",
-    select: "select",
-    thread_per_connection: "thread-per-connection",
-    thread_pool: "thread-pool",
-    uring: "uring",
-}
+for_each_model!(transcripts_of_models);
 
 const SHORT_TIMEOUTS: [&str; 6] = ["--head-timeout", "1500ms", "--body-timeout", "2s", "--idle-timeout", "4s"];
 
@@ -130,13 +118,4 @@ fn run_to_timeouts(server: SocketAddr, mut table: Vec<Transcript>) {
     assert!(table.len() >= 5);
     table.iter_mut().for_each(|t| t.steps.truncate(t.steps.len() - 1));
     run(server, &table.iter().map(|t| (t, Cut::Whole)).collect::<Vec<_>>());
-}
-
-#[test]
-fn every_service_is_tested() {
-    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services");
-    let folders = std::fs::read_dir(services).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut folders: Vec<_> = folders.collect();
-    folders.sort();
-    assert_eq!(folders, MODELS);
 }

@@ -20,6 +20,10 @@ pub fn table() -> Vec<Transcript> {
             .send(request("POST", "/sleep/1", ""))
             .reply(405)
             .with("Allow", "GET, HEAD, OPTIONS"),
+        on("work is not for POST", "RFC 9110, 15.5.6")
+            .send(request("POST", "/work/1", ""))
+            .reply(405)
+            .with("Allow", "GET, HEAD, OPTIONS"),
         on("a nod is saved, and the browser sent back", "RFC 9110, 15.4.4")
             .send(nod("Cookie: account=alice\r\n", FORM, "nod=Hello"))
             .reply(303)

@@ -3,6 +3,10 @@
 //! Each model runs as a whole service, a process tree of its own. Nothing here waits and hopes: what is to happen is
 //! watched from outside (answers, /metrics, /proc) until it has happened, or [`PATIENCE`](service::PATIENCE) is over.
 
+#[macro_use]
+#[path = "../common/models.rs"]
+mod list;
+
 mod client;
 mod counter;
 mod crash;
@@ -29,7 +33,7 @@ macro_rules! tests {
 }
 
 /// The tests that every model passes, those that are of its kind, and those that only it has.
-macro_rules! models {
+macro_rules! faults_of_models {
     ($($module:ident: $model:literal, $kind:ident { $($own:tt)* })*) => {
         $(mod $module {
             use crate::*;
@@ -43,7 +47,7 @@ macro_rules! models {
                 ten_thousand_connections_leave_nothing_behind: leak::nothing_is_left_behind,
                 at_the_limit_connections_wait_their_turn: limit::connections_wait_their_turn,
                 the_limit_is_never_exceeded: limit::is_never_exceeded,
-                without_descriptors_it_waits_for_better_times: shortage::of_descriptors,
+                without_descriptors_it_pauses_and_recovers: shortage::of_descriptors,
                 a_head_that_trickles_in_is_cut_off: hostile::a_head_that_trickles_in,
                 a_peer_that_does_not_read_is_cut_off: hostile::a_peer_that_does_not_read,
                 a_flood_of_pipelined_requests_delays_nobody: hostile::a_flood_of_pipelined_requests,
@@ -77,37 +81,4 @@ macro_rules! kind {
     };
 }
 
-models! {
-    async_await: "async-await", event_driven {}
-    callback: "callback", event_driven {}
-    epoll: "epoll", event_driven {
-        updates_get_lost_when_racy: counter::loses_updates_when_racy,
-    }
-    event_loop: "event-loop", event_driven {
-        without_threads_the_loop_makes_the_calls: shortage::of_helpers,
-        a_file_may_wait_for_the_helpers: late::a_file_may_wait_for_the_helpers,
-    }
-    framework: "framework", event_driven {}
-    linux_aio: "linux-aio", event_driven {
-        where_io_setup_is_forbidden_it_says_so: unsupported::io_setup_is_forbidden,
-    }
-    poll: "poll", event_driven {}
-    posix_aio: "posix-aio", event_driven {
-        without_signals_files_go_out_all_the_same: shortage::of_signals,
-    }
-    process_per_connection: "process-per-connection", blocking {
-        two_thousand_processes_are_served: crowd::two_thousand_processes,
-        without_processes_it_waits_for_better_times: shortage::of_processes,
-    }
-    process_pool: "process-pool", blocking {}
-    select: "select", event_driven {}
-    thread_per_connection: "thread-per-connection", blocking {
-        two_thousand_threads_are_served: crowd::two_thousand_threads,
-        without_threads_it_waits_for_better_times: shortage::of_processes,
-    }
-    thread_pool: "thread-pool", blocking {}
-    uring: "uring", event_driven {
-        updates_get_lost_when_racy: counter::loses_updates_when_racy,
-        where_io_uring_is_forbidden_it_says_so: unsupported::io_uring_is_forbidden,
-    }
-}
+for_each_model!(faults_of_models);
