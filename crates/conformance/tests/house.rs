@@ -11,6 +11,8 @@ mod list;
 mod arrows;
 #[path = "house/figures.rs"]
 mod figures;
+#[path = "house/links.rs"]
+mod links;
 #[path = "house/models.rs"]
 mod models;
 #[path = "house/workloads.rs"]
