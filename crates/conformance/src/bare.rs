@@ -25,6 +25,9 @@ pub struct Peer<H> {
     pub appetite: usize,
 }
 
+/// What a connection may want between two events: no transcript comes near it, and a connection that wants for ever fails.
+const MOST_WANTS: usize = 1_000_000;
+
 impl<H: Handler> Peer<H> {
     /// A peer that takes what it gets.
     pub fn new(conn: Conn<H>, now: Instant) -> Peer<H> {
@@ -45,12 +48,16 @@ impl<H: Handler> Peer<H> {
     /// Lets time pass, and time-outs strike.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(deadline) = self.conn.deadline().filter(|&deadline| deadline <= end && !self.closed) {
+        for _ in 0..MOST_WANTS {
+            let Some(deadline) = self.conn.deadline().filter(|&deadline| deadline <= end && !self.closed) else {
+                self.now = self.now.max(end);
+                return;
+            };
             self.now = self.now.max(deadline);
             self.conn.expired(self.now);
             self.serve();
         }
-        self.now = self.now.max(end);
+        panic!("a deadline that has passed is set again, for ever");
     }
 
     /// What it wants; and that it says so again.
@@ -70,8 +77,9 @@ impl<H: Handler> Peer<H> {
 
     /// Does all that it wants until it wants to read, or is closed.
     pub fn serve(&mut self) {
-        let (now, appetite) = (self.now, self.appetite);
-        loop {
+        let appetite = self.appetite;
+        for _ in 0..MOST_WANTS {
+            let now = self.now;
             match self.want() {
                 Want::Read => return,
                 Want::Write { bytes, .. } => {
@@ -89,7 +97,6 @@ impl<H: Handler> Peer<H> {
                 Want::Sleep(until) => {
                     self.now = now.max(until);
                     self.conn.woke(self.now);
-                    return self.serve();
                 }
                 Want::Block(job) => {
                     let reply = job.run();
@@ -108,6 +115,7 @@ impl<H: Handler> Peer<H> {
                 }
             }
         }
+        panic!("it neither reads nor closes, for ever");
     }
 }
 

@@ -13,6 +13,8 @@ use crate::transcript::{Cut, End, Step, Transcript};
 
 /// How long a server may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one transcript may take, even if the server never falls silent.
+const LONGEST: Duration = Duration::from_secs(60);
 /// What lets a server see two pieces where two were sent: a read usually comes in between.
 const PAUSE: Duration = Duration::from_micros(50);
 /// Who took longer may have been cut off for it, as a server drains a refused request for a second only: once more.
@@ -48,7 +50,8 @@ pub fn run_over_socket(server: SocketAddr, transcripts: &[(&Transcript, Cut)], f
 ///
 /// An error says that there was no connection, that the server was silent, or that it reset the connection.
 pub fn play(server: SocketAddr, transcript: &Transcript, cut: Cut) -> Result<Record, String> {
-    let mut player = Player { stream: connect(server).map_err(|e| format!("connecting: {e}"))?, received: Vec::new() };
+    let stream = connect(server).map_err(|e| format!("connecting: {e}"))?;
+    let mut player = Player { stream, received: Vec::new(), deadline: Instant::now() + LONGEST };
     let played = player.play(transcript, cut);
     match played {
         Ok(()) => {}
@@ -72,6 +75,7 @@ fn connect(server: SocketAddr) -> io::Result<TcpStream> {
 struct Player {
     stream: TcpStream,
     received: Vec<u8>,
+    deadline: Instant,
 }
 
 impl Player {
@@ -110,6 +114,9 @@ impl Player {
     }
 
     fn read(&mut self) -> io::Result<usize> {
+        if Instant::now() > self.deadline {
+            return Err(io::Error::new(ErrorKind::TimedOut, "it sends without an end"));
+        }
         let mut buffer = [0; 64 << 10];
         let n = match self.stream.read(&mut buffer) {
             Err(e) if e.kind() == ErrorKind::WouldBlock => Err(io::Error::new(ErrorKind::TimedOut, "it is silent")),

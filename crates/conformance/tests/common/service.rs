@@ -8,7 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a service may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one answer may take.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// Starts a model with these flags and waits until it answers; `None` if this machine does not permit it.
 pub fn start(model: &'static str, files: &Path, flags: &[&str]) -> Option<SocketAddr> {
@@ -29,6 +32,7 @@ pub fn start(model: &'static str, files: &Path, flags: &[&str]) -> Option<Socket
         if ask(admin, "/healthz").ends_with("unsupported\n") {
             return None;
         }
+        thread::sleep(Duration::from_millis(5));
     }
     panic!("{model} does not answer");
 }
@@ -52,13 +56,14 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((server.parse().ok()?, admin.parse().ok()?))
 }
 
-/// What comes back within a moment.
+/// What comes back, each piece of it within a moment.
 fn ask(server: SocketAddr, path: &str) -> String {
     let mut text = String::new();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    if let Ok(mut stream) = TcpStream::connect(server) {
-        let _ = stream.set_read_timeout(Some(Duration::from_millis(300)));
-        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut text));
+    if let Ok(mut stream) = TcpStream::connect_timeout(&server, MOMENT) {
+        let _ = stream.set_read_timeout(Some(MOMENT));
+        // No page is longer. Without a limit, a server that sends for ever would be read for ever.
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.take(1 << 20).read_to_string(&mut text));
     }
     text
 }

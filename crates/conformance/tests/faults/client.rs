@@ -3,14 +3,36 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, connect, setsockopt, socket, sockopt};
+use nix::sys::time::TimeVal;
 
 use crate::service::PATIENCE;
 
-/// A connection to a server.
-pub struct Client(pub BufReader<TcpStream>);
+/// How long an answer may take, or a piece of one that is read by itself, even if the server never falls silent.
+const LONGEST: Duration = Duration::from_secs(120);
+/// The most lines of a head, and the most bytes of each.
+const MOST_LINES: usize = 1000;
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// A connection to a server. Every call on it ends: it has a time-out for silence, and a deadline.
+pub struct Client(BufReader<Bounded>);
+
+/// A stream that is read until the deadline only.
+struct Bounded {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.deadline {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the answer does not end"));
+        }
+        self.stream.read(buffer)
+    }
+}
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -61,6 +83,7 @@ impl Client {
         let family = if server.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
         setsockopt(&socket, sockopt::RcvBuf, &bytes)?;
+        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::new(PATIENCE.as_secs() as i64, 0))?; // connect(2), too
         connect(socket.as_raw_fd(), &SockaddrStorage::from(server))?;
         Client::over(socket.into())
     }
@@ -69,15 +92,15 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Client(BufReader::with_capacity(1 << 10, stream)))
+        Ok(Client(BufReader::with_capacity(1 << 10, Bounded { stream, deadline: Instant::now() + LONGEST })))
     }
 
     pub fn stream(&self) -> &TcpStream {
-        self.0.get_ref()
+        &self.0.get_ref().stream
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.get_mut().write_all(bytes)
+        self.0.get_mut().stream.write_all(bytes)
     }
 
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
@@ -89,7 +112,7 @@ impl Client {
     pub fn answer(&mut self) -> io::Result<Answer> {
         let Head { status, length, close } = self.head()?;
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
+        self.read_exact(&mut body)?;
         if close && !self.0.fill_buf()?.is_empty() {
             return Err(io::Error::new(ErrorKind::InvalidData, "more after the last answer"));
         }
@@ -99,10 +122,11 @@ impl Client {
     /// The head of an answer.
     pub fn head(&mut self) -> io::Result<Head> {
         let bad = |line: &str| io::Error::new(ErrorKind::InvalidData, format!("a line of the head: {line:?}"));
+        self.renew();
         let mut line = self.line()?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| bad(&line))?;
         let mut head = Head { status, length: 0, close: false };
-        loop {
+        for _ in 0..MOST_LINES {
             line = self.line()?;
             match line.split_once(": ") {
                 Some((name, length)) if name.eq_ignore_ascii_case("Content-Length") => {
@@ -113,11 +137,22 @@ impl Client {
                 None => return Err(bad(&line)),
             }
         }
+        Err(bad("one too many"))
+    }
+
+    /// The next bytes of an answer, in a time of their own.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.renew();
+        self.0.read_exact(bytes)
+    }
+
+    fn renew(&mut self) {
+        self.0.get_mut().deadline = Instant::now() + LONGEST;
     }
 
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        self.0.read_line(&mut line)?;
+        self.0.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
         let whole = line.strip_suffix("\r\n").map(str::to_owned);
         whole.ok_or_else(|| io::Error::new(ErrorKind::UnexpectedEof, format!("the end after {line:?}")))
     }

@@ -37,10 +37,10 @@ pub fn is_back_at_once_and_nobody_is_refused(model: &'static str) {
         }
     };
     let mut took = thread::scope(|scope| {
+        let _end = SetOnDrop(&over);
         for client in 0..6 {
             scope.spawn(move || load(client % 2 == 0));
         }
-        let _end = SetOnDrop(&over);
         (0..KILLS).map(|n| kill_under_load(&service, n, &answers)).collect::<Vec<_>>()
     });
     took.sort();

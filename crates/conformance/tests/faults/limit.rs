@@ -56,6 +56,7 @@ pub fn is_never_exceeded(model: &'static str) {
     let Some(service) = start(model, &["--max-connections", "2"]) else { return };
     let (over, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _end = SetOnDrop(&over);
         for _ in 0..12 {
             scope.spawn(|| {
                 while !over.load(SeqCst) {
@@ -64,7 +65,6 @@ pub fn is_never_exceeded(model: &'static str) {
                 }
             });
         }
-        let _end = SetOnDrop(&over);
         for _ in 0..100 {
             let active = active(&service);
             assert!(active <= 2.0, "{active} connections are open");

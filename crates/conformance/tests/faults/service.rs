@@ -1,11 +1,12 @@
 //! A model as a service, and questions to it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -20,7 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A supervisor with its model; killed at the end.
 pub struct Service {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    /// The lines that the supervisor and the model print, while one of them lives.
+    lines: Mutex<Receiver<String>>,
     pub model: &'static str,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
@@ -64,16 +66,21 @@ pub fn command(model: &str, flags: &[&str]) -> Command {
 /// Starts it; it has bound when this returns.
 pub fn spawn(model: &'static str, mut command: Command) -> Service {
     let mut child = command.spawn().expect("serve-model starts");
-    let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-    let mut line = String::new();
-    stderr.read_line(&mut line).expect("it speaks");
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let (send, lines) = mpsc::channel();
+    // It reads until the end, so that the pipe is never full.
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| drop(send.send(line))));
+    let line = lines.recv_timeout(PATIENCE).unwrap_or_default();
     // `MODEL: listening on http://ADDRESS, admin on http://ADDRESS`
-    let addresses = line.trim_end().split_once("listening on http://").and_then(|(_, rest)| {
+    let addresses = line.split_once("listening on http://").and_then(|(_, rest)| {
         let (listen, admin) = rest.split_once(", admin on http://")?;
         Some((listen.parse().ok()?, admin.parse().ok()?))
     });
-    let (listen, admin) = addresses.unwrap_or_else(|| panic!("it did not start: {line}"));
-    Service { child, stderr, model, listen, admin }
+    let Some((listen, admin)) = addresses else {
+        let _ = child.kill();
+        panic!("it did not start: {line}");
+    };
+    Service { child, lines: Mutex::new(lines), model, listen, admin }
 }
 
 /// The directory that is served.
@@ -159,7 +166,15 @@ impl Service {
     pub fn ended(mut self) -> Ended {
         wait_for("its end", || self.child.try_wait().expect("a child").is_some());
         let mut said = String::new();
-        self.stderr.read_to_string(&mut said).expect("UTF-8");
+        let deadline = Instant::now() + PATIENCE;
+        let lines = self.lines.get_mut().expect("no panic");
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => said.extend([&*line, "\n"]),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the supervisor has ended, but not its model"),
+            }
+        }
         Ended { code: self.child.wait().expect("a child").code(), said }
     }
 

@@ -1,6 +1,6 @@
 //! SIGTERM: nothing that was begun is lost, and who has nothing to finish ends at once.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::client::{Client, last_request, request};
-use crate::service::{Service, start, wait_for};
+use crate::service::{PATIENCE, Service, start, wait_for};
 
 /// It is a race, so it is run more than once.
 const ROUNDS: usize = 20;
@@ -68,6 +68,7 @@ fn stop_under_load(service: Service, round: usize) -> Duration {
 impl Load {
     /// A connection; none once the server stops.
     fn connect(&self) -> Result<Option<Client>, String> {
+        let begun = Instant::now();
         loop {
             let stopping = self.stopping.load(SeqCst);
             match Client::connect_within(self.server, Duration::from_millis(100)) {
@@ -75,7 +76,7 @@ impl Load {
                 Err(error) => match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::TimedOut if stopping => return Ok(None),
                     ErrorKind::ConnectionRefused if self.stopping.load(SeqCst) => return Ok(None),
-                    ErrorKind::TimedOut => {} // the machine is busy, or the server has begun to stop
+                    ErrorKind::TimedOut if begun.elapsed() < PATIENCE => {} // the machine is busy, or the server has begun to stop
                     _ => return Err(format!("connecting: {error}")),
                 },
             }
@@ -172,7 +173,7 @@ fn slow_download(load: &Load) -> Outcome {
         let mut piece = vec![0; 64 << 10];
         while left > 0 {
             let n = left.min(piece.len());
-            client.0.read_exact(&mut piece[..n])?;
+            client.read_exact(&mut piece[..n])?;
             left -= n;
             thread::sleep(Duration::from_millis(2)); // which is what makes it slow
         }
