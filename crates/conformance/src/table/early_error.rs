@@ -25,7 +25,7 @@ pub fn table() -> Vec<Transcript> {
             .send(post("Transfer-Encoding: chunked\r\n", "x\r\n"))
             .send(much(256 << 10))
             .refused(400),
-        on("what follows an error is not answered", "RFC 9112, 9.6")
+        on("a request behind an error is not answered", "RFC 9112, 9.6")
             .send("GET /\r\n\r\n")
             .refused(400)
             .await_replies()
