@@ -1,7 +1,8 @@
-//! The rules of the house: which crate may use which, and where a model, a workload and a figure have to be named.
+//! Rules for the whole repository: which crate may use which, and in which places a model, a workload or a figure must
+//! be named.
 //!
-//! A check collects everything that is missing before it fails, so one run names all of it. ARCHITECTURE.md draws the
-//! arrows; CONTRIBUTING.md lists the places in the order in which they are best added.
+//! A check collects everything that is missing before it fails, so one run names all of it. ARCHITECTURE.md draws which
+//! crate uses which, as arrows; CONTRIBUTING.md lists the places in the order in which to add them.
 
 #[macro_use]
 #[path = "common/models.rs"]
@@ -26,7 +27,7 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
 
-/// The text of a file of this repository; empty if there is no such file, so that a check says what it lacks.
+/// The text of a file of this repository. Empty if the file does not exist: then a check names all that the file lacks.
 fn text(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_default()
 }
@@ -57,14 +58,14 @@ fn sources(name: &str) -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// What is missing, one line for each place: where, and what to add.
+/// What is missing, a line for each: the place, and what to add there.
 #[derive(Default)]
 struct Missing(Vec<String>);
 
 impl Missing {
-    /// Notes the place unless it is there.
-    fn unless(&mut self, is_there: bool, place: &str, add: &str) {
-        if !is_there {
+    /// Adds a line unless the condition holds.
+    fn unless(&mut self, holds: bool, place: &str, add: &str) {
+        if !holds {
             self.0.push(format!("{place}: {add}"));
         }
     }

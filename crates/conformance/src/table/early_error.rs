@@ -1,7 +1,8 @@
 use super::post;
 use crate::transcript::{Transcript, on};
 
-/// An error is answered before the peer has sent all: what it still sends must not reset the answer away.
+/// The server refuses a request before the peer has sent all of it. What the peer still sends must not cause a reset,
+/// which could cost it the reply.
 pub fn table() -> Vec<Transcript> {
     let much = |len| vec![b'x'; len];
     vec![

@@ -1,7 +1,7 @@
 use super::{get, post, post_chunked, request};
 use crate::transcript::{Transcript, on};
 
-/// Requests of which a proxy before us might see another end than we do.
+/// Requests for which a proxy in front of the server might find another end than the server does.
 pub fn table() -> Vec<Transcript> {
     const SMUGGLED: &str = "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut table = Vec::new();

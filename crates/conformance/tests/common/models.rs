@@ -18,15 +18,15 @@ macro_rules! for_each_model {
             }
             event_loop: "event-loop", event_driven {
                 without_threads_the_loop_makes_the_calls: shortage::of_helpers,
-                a_file_may_wait_for_the_helpers: late::a_file_may_wait_for_the_helpers,
+                a_file_may_wait_for_a_helper_thread: late::a_file_may_wait_for_a_helper_thread,
             }
             framework: "framework", event_driven {}
             linux_aio: "linux-aio", event_driven {
-                where_io_setup_is_forbidden_it_says_so: unsupported::io_setup_is_forbidden,
+                where_io_setup_is_forbidden_the_service_says_so: unsupported::io_setup_is_forbidden,
             }
             poll: "poll", event_driven {}
             posix_aio: "posix-aio", event_driven {
-                without_signals_files_go_out_all_the_same: shortage::of_signals,
+                without_signals_files_are_sent_all_the_same: shortage::of_signals,
             }
             process_per_connection: "process-per-connection", blocking {
                 two_thousand_processes_are_served: crowd::two_thousand_processes,
@@ -41,7 +41,7 @@ macro_rules! for_each_model {
             thread_pool: "thread-pool", blocking {}
             uring: "uring", event_driven {
                 updates_get_lost_when_racy: counter::loses_updates_when_racy,
-                where_io_uring_is_forbidden_it_says_so: unsupported::io_uring_is_forbidden,
+                where_io_uring_is_forbidden_the_service_says_so: unsupported::io_uring_is_forbidden,
             }
         }
     };

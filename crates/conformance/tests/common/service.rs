@@ -1,4 +1,4 @@
-//! A model as a service of its own, for as long as the test runs.
+//! Runs a model as a service for as long as the test binary runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long one answer may take.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// Starts a model with these flags and waits until it answers; `None` if this machine does not permit it.
+/// Starts a model with these flags and waits until it answers. `None` if the machine does not permit the model.
 pub fn start(model: &'static str, files: &Path, flags: &[&str]) -> Option<SocketAddr> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve-model"));
     command.arg(model).args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--files"]).arg(files).args(flags);
@@ -22,7 +22,7 @@ pub fn start(model: &'static str, files: &Path, flags: &[&str]) -> Option<Socket
     // The service ends with this thread (PR_SET_PDEATHSIG, prctl(2)), and the thread with the process.
     thread::spawn(move || keep(command.spawn().expect("serve-model starts"), tell));
     let (server, admin) =
-        told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{model} does not say where it listens"));
+        told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{model} does not print its addresses"));
 
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
@@ -37,7 +37,7 @@ pub fn start(model: &'static str, files: &Path, flags: &[&str]) -> Option<Socket
     panic!("{model} does not answer");
 }
 
-/// Reads what a service says, passes on where it listens, and waits for its end.
+/// Reads what a service prints, sends its addresses to the test, and waits for its end.
 fn keep(mut child: Child, tell: mpsc::Sender<(SocketAddr, SocketAddr)>) {
     let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
     for line in lines.map_while(Result::ok) {
@@ -56,7 +56,7 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     Some((server.parse().ok()?, admin.parse().ok()?))
 }
 
-/// What comes back, each piece of it within a moment.
+/// Sends a GET request. Gives what comes back until the end of the stream or a silence of a moment.
 fn ask(server: SocketAddr, path: &str) -> String {
     let mut text = String::new();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -34,17 +34,17 @@ impl Read for Bounded {
     }
 }
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub struct Head {
     pub status: u16,
-    /// Bytes of content.
+    /// The length of the content in bytes.
     pub length: usize,
     /// Did the server say that it will close?
     pub close: bool,
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -52,17 +52,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A GET request without more ado.
+/// A GET request with no field but Host.
 pub fn request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
 
-/// The same, as the last one of its connection.
+/// The same, with `Connection: close`.
 pub fn last_request(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
-/// One request, with a connection of its own.
+/// Sends one GET request on a new connection, and reads the answer.
 pub fn get(server: SocketAddr, path: &str) -> io::Result<Answer> {
     let mut client = Client::connect(server)?;
     client.send(&last_request(path))?;
@@ -78,7 +78,7 @@ impl Client {
         Client::over(TcpStream::connect_timeout(&server, time)?)
     }
 
-    /// One whose receive buffer is small from the start, and stays so: SO_RCVBUF of socket(7).
+    /// A connection whose receive buffer has this size from the start, and keeps it: SO_RCVBUF of socket(7).
     pub fn connect_with_buffer(server: SocketAddr, bytes: usize) -> io::Result<Client> {
         let family = if server.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
@@ -108,18 +108,18 @@ impl Client {
         self.answer()
     }
 
-    /// A whole answer, or an error.
+    /// Reads a whole answer.
     pub fn answer(&mut self) -> io::Result<Answer> {
         let Head { status, length, close } = self.head()?;
         let mut body = vec![0; length];
         self.read_exact(&mut body)?;
         if close && !self.0.fill_buf()?.is_empty() {
-            return Err(io::Error::new(ErrorKind::InvalidData, "more after the last answer"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "bytes behind the last answer"));
         }
         Ok(Answer { status, close, body })
     }
 
-    /// The head of an answer.
+    /// Reads the head of an answer.
     pub fn head(&mut self) -> io::Result<Head> {
         let bad = |line: &str| io::Error::new(ErrorKind::InvalidData, format!("a line of the head: {line:?}"));
         self.renew();
@@ -137,10 +137,10 @@ impl Client {
                 None => return Err(bad(&line)),
             }
         }
-        Err(bad("one too many"))
+        Err(bad("more lines than any head has"))
     }
 
-    /// The next bytes of an answer, in a time of their own.
+    /// Reads the next bytes of an answer. Its deadline begins anew.
     pub fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         self.renew();
         self.0.read_exact(bytes)
@@ -154,10 +154,10 @@ impl Client {
         let mut line = String::new();
         self.0.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
         let whole = line.strip_suffix("\r\n").map(str::to_owned);
-        whole.ok_or_else(|| io::Error::new(ErrorKind::UnexpectedEof, format!("the end after {line:?}")))
+        whole.ok_or_else(|| io::Error::new(ErrorKind::UnexpectedEof, format!("the stream ended behind {line:?}")))
     }
 
-    /// Is there something to be read, or the end?
+    /// Would a read return at once, with bytes or with the end of the stream?
     pub fn is_readable(&self) -> bool {
         self.stream().set_nonblocking(true).expect("a socket");
         let peeked = self.stream().peek(&mut [0]);

@@ -1,4 +1,4 @@
-//! Peers that mean harm. Each costs its own connection, and nobody else's.
+//! Hostile peers. Each may lose its own connection, and must not affect another one.
 
 use std::io::{ErrorKind, Write};
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, get, request};
 use crate::service::{PATIENCE, files as served, start, wait_for};
 
-/// A time-out is never early, and late only on a machine that is busy with other things.
+/// When a time-out of one second may strike: never early, and late only on a busy machine.
 const ONE_SECOND: std::ops::Range<Duration> = Duration::from_millis(950)..Duration::from_secs(5);
 
 pub fn a_head_that_trickles_in(model: &'static str) {
@@ -20,7 +20,7 @@ pub fn a_head_that_trickles_in(model: &'static str) {
             break;
         }
         assert_eq!(get(service.listen, "/").expect("an answer to another").status, 200);
-        thread::sleep(Duration::from_millis(20)); // which is what makes it slow
+        thread::sleep(Duration::from_millis(20)); // the peer is slow on purpose
     }
     let took = begun.elapsed();
     assert!(ONE_SECOND.contains(&took), "{took:?}");
@@ -40,15 +40,16 @@ pub fn a_peer_that_does_not_read(model: &'static str) {
     wait_for("its connection to be closed", || service.active() == 0.0);
     let took = begun.elapsed();
     assert!(ONE_SECOND.contains(&took), "{took:?}");
-    assert!(deaf.read_exact(&mut vec![0; 10 << 20]).is_err(), "the answer should have been cut");
+    assert!(deaf.read_exact(&mut vec![0; 10 << 20]).is_err(), "the answer was complete although the peer did not read");
     service.is_well(pid);
     service.stopped();
 }
 
-/// How long a flood may take on a machine that is busy with other things.
+/// How long the flood may take on a busy machine.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// One asks a hundred thousand times without a pause and reads, another one asks and does not read.
+/// One peer sends a hundred thousand requests without a pause and reads the answers. Another one sends and does not
+/// read.
 pub fn a_flood_of_pipelined_requests(model: &'static str) {
     const REQUESTS: usize = 100_000;
     let Some(service) = start(model, &["--write-timeout", "4s"]) else { return };
@@ -61,7 +62,7 @@ pub fn a_flood_of_pipelined_requests(model: &'static str) {
     let begun = Instant::now();
     thread::scope(|scope| {
         let mut out = flood.stream().try_clone().expect("a descriptor");
-        scope.spawn(move || out.write_all(&request("/").repeat(REQUESTS)).expect("all is taken"));
+        scope.spawn(move || out.write_all(&request("/").repeat(REQUESTS)).expect("the server reads all requests"));
         let mut out = deaf.stream().try_clone().expect("a descriptor");
         scope.spawn(move || while begun.elapsed() < LONGEST && out.write_all(&request("/").repeat(1000)).is_ok() {});
         let mut flood = flood;
@@ -81,8 +82,8 @@ pub fn a_flood_of_pipelined_requests(model: &'static str) {
         reader.join().expect("all answers");
     });
     let grown = (most - before) / 1024.0;
-    println!("{model}: under a flood another waits at most {longest:?}, and memory grows by {grown} KiB");
-    assert!(longest < Duration::from_secs(3), "another one waited for {longest:?}");
+    println!("{model}: under a flood another connection waits at most {longest:?}, and memory grows by {grown} KiB");
+    assert!(longest < Duration::from_secs(3), "another connection waited for {longest:?}");
     assert!(grown < 16.0 * 1024.0, "memory grew by {grown} KiB");
     drop(deaf);
     service.is_well(pid);
@@ -110,7 +111,7 @@ pub fn heads_and_bodies_without_end(model: &'static str) {
         let again = again.repeat(1000);
         let begun = Instant::now();
         while !client.is_readable() {
-            assert!(begun.elapsed() < PATIENCE, "{begin:?} is taken without an end");
+            assert!(begun.elapsed() < PATIENCE, "{begin:?} is accepted without an end");
             if let Err(error) = client.send(again.as_bytes()) {
                 assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
                 break;
@@ -123,9 +124,9 @@ pub fn heads_and_bodies_without_end(model: &'static str) {
     service.stopped();
 }
 
-/// A hundred and fifty ask for files and do not read; another one gets whole files all the while, and so do they, once
-/// they read.
-pub fn a_crowd_of_deaf_peers(model: &'static str) {
+/// A hundred and fifty peers request files and do not read. Meanwhile another connection gets whole files; and so do
+/// the hundred and fifty, as soon as they read.
+pub fn many_peers_that_do_not_read(model: &'static str) {
     const DEAF: usize = 150;
     const FILES: usize = 30;
     let Some(service) = start(model, &["--write-timeout", "2m"]) else { return };
@@ -144,7 +145,10 @@ pub fn a_crowd_of_deaf_peers(model: &'static str) {
         assert!(answer.body == small, "file {n} for another");
     }
     for client in deaf.iter_mut().step_by(DEAF / 5) {
-        assert!(client.answer().expect("an answer after all").body == large, "a file that was waited for");
+        assert!(
+            client.answer().expect("an answer when the peer reads").body == large,
+            "the file of a peer that did not read at first"
+        );
     }
     drop(deaf);
     drop(other);
@@ -152,11 +156,11 @@ pub fn a_crowd_of_deaf_peers(model: &'static str) {
     service.stopped();
 }
 
-/// What was sent without being copied must not change while it waits in the sockets' queues: each reads a little at a
-/// time, and others' chunks come into memory meanwhile.
-pub fn files_reach_slow_readers_whole(model: &'static str) {
+/// Bytes that were sent without a copy must not change while they wait in a socket's queue. Each peer reads a little at
+/// a time, while the model reads pieces of other files into memory.
+pub fn files_reach_slow_readers_unchanged(model: &'static str) {
     const READERS: usize = 8;
-    const STEP: usize = 200_000; // not on the boundary of a chunk or a page
+    const STEP: usize = 200_000; // not a multiple of a piece or a page
     let Some(service) = start(model, &["--write-timeout", "2m"]) else { return };
     let pid = service.model_pid().expect("a model");
     let names = ["/files/10m", "/files/1m"];

@@ -1,6 +1,6 @@
-//! Where a figure has to be named. A figure is a measured value in the results of the load test.
+//! The places in which a figure must be named. A figure is a measured value in the results of the load test.
 //!
-//! These checks are for the places that the compiler lets a new figure of the server's cost slip through.
+//! The compiler names most places in which a new figure of the server's cost is missing. These checks name the others.
 
 use crate::{Missing, sources};
 
@@ -17,7 +17,7 @@ fn every_figure_of_the_server_is_measured_and_sent() {
     for (path, text) in &sources {
         let path = path.strip_prefix(crate::path("")).expect("it is ours").to_string_lossy();
         for figure in &figures {
-            // Without a default, the compiler asks for every field.
+            // Only where a default fills the rest up does the compiler not ask for every field.
             if text.contains("..ServerCost::default()") {
                 let is_set = text.contains(&format!("{figure}: ")) || text.contains(&format!(".{figure} = "));
                 missing.unless(is_set, &path, &format!("a value for {figure} of the server"));

@@ -1,10 +1,10 @@
-//! Where a model has to be named. A model is a folder in `services/`.
+//! The places in which a model must be named. A model is a folder in `services/`.
 
 use std::collections::BTreeMap;
 
 use crate::{Missing, folders, path, text};
 
-/// What every model's README tells, in this order, each behind these words.
+/// The beginnings of the paragraphs that every model's README has, in this order.
 const README: [&str; 5] =
     ["**What one request costs in system calls**", "**Strong**", "**Weak**", "**The traps**", "**In the wild**"];
 

@@ -1,4 +1,4 @@
-//! Where a workload has to be named. A workload is a route, under which the scoreboard counts requests.
+//! The places in which a workload must be named. A workload is a route for which the scoreboard counts requests.
 
 use conformance::{Step, Transcript, table};
 use scoreboard::{ROUTES, Route};
@@ -50,9 +50,9 @@ fn every_workload_is_named_everywhere() {
     missing.report();
 }
 
-/// The compiler sees to it that a route of the application has a `Route`; this, that a `Route` has a label.
+/// The compiler demands a `Route` for each target of the application, but no label for a `Route`.
 #[test]
-fn every_route_has_its_label_and_its_counter() {
+fn every_route_has_a_label() {
     let counters = text("crates/scoreboard/src/counters.rs");
     let (_, rest) = counters.split_once("pub enum Route {").expect("enum Route");
     let (variants, _) = rest.split_once('}').expect("its end");
@@ -61,7 +61,7 @@ fn every_route_has_its_label_and_its_counter() {
     assert_eq!(variants, labelled, "crates/scoreboard/src/counters.rs: Route and ROUTES, in one order");
 }
 
-/// Does the transcript have a request whose target is this route or lies below it?
+/// Does a request of the transcript have this route, or a path below it, as its target?
 fn asks_for(transcript: &Transcript, route: &str) -> bool {
     let sent = transcript.steps.iter().filter_map(|step| match step {
         Step::Send(bytes) => Some(String::from_utf8_lossy(bytes)),
@@ -80,7 +80,7 @@ fn is_a_list(line: &str) -> bool {
     ROUTES.iter().filter(|(_, route)| names(line, route)).count() >= 4
 }
 
-/// Does the text name this route: as a word, and `/` not as the beginning of another?
+/// Does the text name this route? The route must stand alone: `/files` does not name `/`, nor `/nods` `/nod`.
 fn names(text: &str, route: &str) -> bool {
     text.match_indices(route).any(|(at, _)| {
         let (before, after) = (text[..at].chars().next_back(), text[at + route.len()..].chars().next());
