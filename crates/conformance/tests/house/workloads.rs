@@ -1,7 +1,7 @@
 //! The places in which a workload must be named. A workload is a route for which the scoreboard counts requests.
 
 use conformance::{Step, Transcript, table};
-use scoreboard::{ROUTES, Route};
+use scoreboard::{ROUTES, Route, Syscall};
 
 use crate::{Missing, sources, text};
 
@@ -50,15 +50,19 @@ fn every_workload_is_named_everywhere() {
     missing.report();
 }
 
-/// The compiler demands a `Route` for each target of the application, but no label for a `Route`.
+/// The compiler demands neither a label for each `Route` nor one for each `Syscall`.
 #[test]
-fn every_route_has_a_label() {
+fn every_route_and_every_system_call_has_a_label() {
     let counters = text("crates/scoreboard/src/counters.rs");
-    let (_, rest) = counters.split_once("pub enum Route {").expect("enum Route");
-    let (variants, _) = rest.split_once('}').expect("its end");
-    let variants: Vec<_> = variants.split(',').map(str::trim).filter(|variant| !variant.is_empty()).collect();
-    let labelled: Vec<_> = ROUTES.iter().map(|(route, _)| format!("{route:?}")).collect();
-    assert_eq!(variants, labelled, "crates/scoreboard/src/counters.rs: Route and ROUTES, in one order");
+    let variants = |name: &str| {
+        let (_, rest) = counters.split_once(&format!("pub enum {name} {{")).expect("the enum");
+        let (variants, _) = rest.split_once('}').expect("its end");
+        variants.split(',').map(str::trim).filter(|variant| !variant.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let routes: Vec<_> = ROUTES.iter().map(|(route, _)| format!("{route:?}")).collect();
+    let calls: Vec<_> = Syscall::ALL.iter().map(|(call, _)| format!("{call:?}")).collect();
+    assert_eq!(variants("Route"), routes, "crates/scoreboard/src/counters.rs: Route and ROUTES, in the same order");
+    assert_eq!(variants("Syscall"), calls, "crates/scoreboard/src/counters.rs: Syscall and ALL, in the same order");
 }
 
 /// Does a request of the transcript have this route, or a path below it, as its target?
