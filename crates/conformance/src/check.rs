@@ -1,4 +1,4 @@
-//! Compares what a server did with what a transcript expects.
+//! Compares what a server sent with what a transcript expects.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,19 +7,19 @@ use crate::hyper::translated;
 use crate::response::Response;
 use crate::transcript::{Content, End, Expected, Transcript};
 
-/// The request that asks an open connection whether it is open.
+/// A request that shows whether the connection is open: it is sent at the end of a transcript that leaves it open.
 pub const PROBE: &[u8] = b"GET / HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n";
 
-/// What a server sent until it closed the connection; behind a transcript that leaves it open, [`PROBE`] was sent.
+/// What a server sent until it closed the connection, with the reply to [`PROBE`] if that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Every byte.
     pub bytes: Vec<u8>,
 }
 
-/// How many whole final and interim responses `bytes` starts with.
+/// How many complete responses `bytes` begins with, interim ones included.
 pub fn count_replies(transcript: &Transcript, bytes: &[u8]) -> usize {
-    let bytes = heard(transcript, bytes);
+    let bytes = comparable(transcript, bytes);
     let mut rest = &bytes[..];
     let mut count = 0;
     while let Ok(Some((_, len))) = Response::parse(rest, transcript.replies.get(count).is_some_and(|e| e.to_head)) {
@@ -29,12 +29,12 @@ pub fn count_replies(transcript: &Transcript, bytes: &[u8]) -> usize {
     count
 }
 
-/// Says what is wrong with a record; `files` is the fixture's directory.
+/// Checks a record; the error says what is wrong with it. `files` is the fixture's directory.
 pub fn check(transcript: &Transcript, record: &Record, files: &Path) -> Result<(), String> {
-    let bytes = heard(transcript, &record.bytes);
+    let bytes = comparable(transcript, &record.bytes);
     let mut rest = &bytes[..];
     let mut last_closes = false;
-    for (nth, expected) in expected(transcript).iter().enumerate() {
+    for (nth, expected) in expected_replies(transcript).iter().enumerate() {
         let nth = nth + 1;
         let mut response = next(&mut rest, expected.to_head).map_err(|e| format!("response {nth}: {e}"))?;
         if transcript.continue_is_optional && response.status == 100 {
@@ -47,12 +47,12 @@ pub fn check(transcript: &Transcript, record: &Record, files: &Path) -> Result<(
         last_closes = response.closes();
     }
     if !rest.is_empty() {
-        return Err(format!("more than was expected: {}", excerpt(rest)));
+        return Err(format!("more bytes than expected: {}", excerpt(rest)));
     }
     Ok(())
 }
 
-/// The record with every Date's value the same, so that two servers' can be compared byte for byte.
+/// The record with every Date overwritten, so that the records of two servers can be compared byte for byte.
 pub fn without_dates(record: &Record) -> Vec<u8> {
     const FIELD: &[u8] = b"\r\nDate: ";
     let mut bytes = record.bytes.clone();
@@ -65,12 +65,13 @@ pub fn without_dates(record: &Record) -> Vec<u8> {
     bytes
 }
 
-fn heard<'a>(transcript: &Transcript, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+/// The bytes as the other servers would send them, if hyper sent them.
+fn comparable<'a>(transcript: &Transcript, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     if transcript.for_hyper { translated(transcript, bytes).into() } else { bytes.into() }
 }
 
-/// With the probe's reply, where the connection is to be open.
-fn expected(transcript: &Transcript) -> Vec<Expected> {
+/// The replies that the transcript expects, and the reply to the probe if it leaves the connection open.
+fn expected_replies(transcript: &Transcript) -> Vec<Expected> {
     let mut replies = transcript.replies.clone();
     if transcript.end == End::Open {
         replies.push(Expected {
@@ -91,7 +92,7 @@ fn next(rest: &mut &[u8], to_head: bool) -> Result<Response, String> {
             Ok(response)
         }
         None if rest.is_empty() => Err("the connection was closed instead".into()),
-        None => Err(format!("the connection was closed in the middle of it: {}", excerpt(rest))),
+        None => Err(format!("the connection was closed in the middle of the response: {}", excerpt(rest))),
     }
 }
 
@@ -104,11 +105,11 @@ fn compare(expected: &Expected, response: &Response, files: &Path) -> Result<(),
         match response.field(name) {
             Some(there) if there == value.as_bytes() => {}
             Some(there) => return Err(format!("{name}: {} instead of {value}", there.escape_ascii())),
-            None => return Err(format!("no {name}, which should be {value}")),
+            None => return Err(format!("the field {name} is missing, which should be {value}")),
         }
     }
     if let Some(name) = expected.without.iter().find(|name| response.field(name).is_some()) {
-        return Err(format!("a field {name}, which should not be there"));
+        return Err(format!("it has the field {name}, which it should not have"));
     }
     if expected.to_head {
         return Ok(());

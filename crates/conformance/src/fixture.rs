@@ -1,4 +1,4 @@
-//! The files that the transcripts ask for, beside the default ones of `app`.
+//! The files that the transcripts request, in addition to the default ones of `app`.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,11 +10,11 @@ use nix::sys::stat::Mode;
 
 /// The entity tag of `ten.txt`.
 pub const TEN_ETAG: &str = "\"a-ae1b981bc490a00\"";
-/// The Last-Modified of the fixture's files, and the second before and after it.
+/// The Last-Modified of the fixture's files, between the second before it and the second after it.
 pub const MODIFIED: [&str; 3] =
     ["Sun, 06 Nov 1994 08:49:36 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"];
 
-/// Makes the directory that is to be served, within `dir`, anew.
+/// Makes the directory to serve, as `files` within `dir`; deletes an earlier one.
 pub fn make(dir: &Path) -> io::Result<PathBuf> {
     match fs::remove_dir_all(dir) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -30,7 +30,7 @@ pub fn make(dir: &Path) -> io::Result<PathBuf> {
         ("a b.txt", "a space\n"),
         ("é", "not ASCII\n"),
         ("sub/inner", "inner\n"),
-        ("../outside", "nobody may see this\n"),
+        ("../outside", "this file must not be served\n"),
     ] {
         fs::write(root.join(name), text)?;
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);

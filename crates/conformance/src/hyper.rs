@@ -1,7 +1,7 @@
-//! What the `framework` service, which speaks HTTP through hyper, does otherwise than the others: each by its name.
+//! Where the `framework` service, which leaves HTTP to hyper, differs from the others: a list of transcripts by name.
 //!
-//! Three things it says differently throughout, and they are [translated](translated): HTTP/1.0 is answered in kind,
-//! what hyper refuses by itself has no Server field and no content, and fields come in another order.
+//! Three differences are in every reply, and [translated](translated) away: hyper answers HTTP/1.0 with HTTP/1.0, its
+//! own refusals have no Server field and no content, and its fields come in another order.
 
 use std::collections::HashMap;
 
@@ -12,66 +12,70 @@ use crate::transcript::{Content, End, Expected, Step, Transcript};
 enum Instead {
     /// Answers with this status, and closes.
     Closes(u16),
-    /// Takes it: these are the answers.
+    /// Accepts the request: these are the statuses of the replies.
     Takes(&'static [u16]),
-    /// Waits for more; if the peer says that there is no more, it refuses with this status.
+    /// Waits for more bytes. If the peer shuts its write side instead, hyper refuses with this status.
     WaitsThenRefuses(u16),
-    /// Waits for more; with this, it takes it.
+    /// Waits for more bytes. With these, it accepts the request.
     WaitsFor(&'static str),
-    /// Does the same, or waits for more first: that depends on how the bytes arrive.
+    /// Does the same as the others, or waits for more bytes first: that depends on how the bytes arrive.
     MayWait,
 }
 use Instead::{Closes, MayWait, Takes, WaitsFor, WaitsThenRefuses};
 
-const BARE_LF: &str = "hyper takes a bare LF for the end of a line, as RFC 9112, 2.2 allows";
-const CODINGS: &str = "hyper refuses with 400 whatever does not end in chunked";
-const ROUTES: &str = "axum matches a path as it is written, and no parameter is empty";
-const LATE: &str = "hyper hands on a chunk when the first of its content is here, not its size";
+const BARE_LF: &str = "hyper accepts a bare LF as the end of a line, as RFC 9112, 2.2 allows";
+const CODINGS: &str = "hyper refuses with 400 any transfer coding that does not end in chunked";
+const ROUTES: &str = "axum matches a path as it was sent, and a parameter may not be empty";
+const LATE: &str = "hyper passes a chunk on when the first byte of its content has arrived, not when its size has";
 const OWN_LIMITS: &str = "hyper's own limit is 16 KiB, for all of a content's extensions or trailers";
-const UNSEEN: &str = "hyper looks at what came in pieces when the end of a head is there";
+const UNPARSED: &str = "hyper parses bytes that came in pieces when the end of a head has arrived";
 const LENGTH: &str = "hyper lets chunked override a length and then closes, as RFC 9112, 6.3 allows";
 
-/// The transcripts that hyper does not pass, why, and what it does instead.
+/// The transcripts that hyper does not pass, the reason, and what hyper does instead.
 const DIFFERENCES: &[(&str, &str, Instead)] = &[
     ("an empty line that is a bare LF is refused", BARE_LF, Takes(&[200])),
     ("a request line that ends in a bare LF is refused", BARE_LF, Takes(&[200])),
     ("a field that ends in a bare LF is refused", BARE_LF, Takes(&[200])),
     ("a bare LF that ends the head is refused", BARE_LF, Takes(&[200])),
     ("chunked behind a bare LF is refused", BARE_LF, Takes(&[200, 404])),
-    ("a major version that we lack is named so", "hyper knows no 505", Closes(400)),
-    ("the preface of HTTP/2 is refused", "hyper knows no 505", Closes(400)),
-    ("HTTP/0.9 with a version is no version of ours", "hyper knows no 505", Closes(400)),
-    ("a TLS greeting is refused once a line has ended", UNSEEN, MayWait),
-    ("an SSH greeting is refused", UNSEEN, MayWait),
-    ("a fragment is no part of a target", "the http crate's Uri cuts it off", Takes(&[200])),
-    ("percent-encoding of what needs none changes nothing", ROUTES, Takes(&[404])),
+    ("an unknown major version is answered with 505", "hyper has no 505", Closes(400)),
+    ("the preface of HTTP/2 is refused", "hyper has no 505", Closes(400)),
+    ("a request line that says HTTP/0.9 is answered with 505", "hyper has no 505", Closes(400)),
+    ("a TLS greeting is refused once a line has ended", UNPARSED, MayWait),
+    ("an SSH greeting is refused", UNPARSED, MayWait),
+    ("a target with a fragment is refused", "the Uri of the crate http cuts the fragment off", Takes(&[200])),
+    ("percent-encoding of a letter changes nothing", ROUTES, Takes(&[404])),
     ("a sleep without a time is refused", ROUTES, Takes(&[404])),
-    ("a length that no machine can hold is too large", "hyper refuses it as no number", Closes(400)),
+    ("a length above 64 bits is too large", "to hyper it is not a number", Closes(400)),
     ("the same length on two lines is refused", "hyper merges equal lengths, as RFC 9112, 6.3 allows", Takes(&[200])),
-    ("a length and chunks are refused", LENGTH, Closes(200)),
-    ("chunks and a length are refused", LENGTH, Closes(200)),
-    ("gzip is a coding that we lack", CODINGS, Closes(400)),
-    ("identity is a coding no more", CODINGS, Closes(400)),
-    ("what only ends like chunked is not chunked", CODINGS, Closes(400)),
-    ("chunked takes no parameter", CODINGS, Closes(400)),
-    ("quoted chunked is not chunked", CODINGS, Closes(400)),
-    ("a misspelt coding is not guessed at", CODINGS, Closes(400)),
+    ("Content-Length before chunked is refused", LENGTH, Closes(200)),
+    ("chunked before Content-Length is refused", LENGTH, Closes(200)),
+    ("the transfer coding gzip is not implemented", CODINGS, Closes(400)),
+    ("the obsolete transfer coding identity is not implemented", CODINGS, Closes(400)),
+    ("a coding whose name only ends in chunked is not implemented", CODINGS, Closes(400)),
+    ("chunked with a parameter is not implemented", CODINGS, Closes(400)),
+    ("chunked in quotes is not implemented", CODINGS, Closes(400)),
+    ("a misspelt coding is not implemented", CODINGS, Closes(400)),
     ("a space behind a size is refused", "hyper skips white space there", Takes(&[200])),
-    ("a NUL in an extension is refused", "hyper looks for line ends alone there", Takes(&[200])),
-    ("a size that no machine can hold is too large", "to hyper it is no number", Closes(400)),
+    ("a NUL in an extension is refused", "hyper looks for nothing but line ends there", Takes(&[200])),
+    ("a chunk size above 64 bits is too large", "to hyper it is not a number", Closes(400)),
     ("a size above the limit is too large", LATE, WaitsThenRefuses(400)),
-    ("chunks that are too large together are too large", LATE, WaitsThenRefuses(400)),
+    ("chunks whose sum is above the limit are too large", LATE, WaitsThenRefuses(400)),
     ("a chunk line above 256 bytes is refused", OWN_LIMITS, Takes(&[200])),
     ("a chunk line is too long before it ends", OWN_LIMITS, WaitsFor("\r\nhello\r\n0\r\n\r\n")),
     ("trailers above 8 KiB are too large", OWN_LIMITS, Takes(&[200])),
-    ("a hundred and one trailers are too many", "to hyper it is a bad content", Closes(400)),
+    ("a hundred and one trailers are too many", "to hyper the content is bad", Closes(400)),
     ("a trailer that ends in a bare LF is refused", BARE_LF, WaitsFor("\r\n")),
     ("a bare LF that ends the trailers is refused", BARE_LF, WaitsFor("\r\n")),
-    ("a request line is too long before it ends", "hyper bounds the whole head, not its line", WaitsThenRefuses(400)),
-    ("a request line that is too long is refused while it is sent", "hyper bounds the whole head", Closes(431)),
+    (
+        "a request line is too long before it ends",
+        "hyper limits the whole head, not its first line",
+        WaitsThenRefuses(400),
+    ),
+    ("a request line that is too long is refused while it is sent", "hyper limits the whole head", Closes(431)),
 ];
 
-/// All transcripts, as hyper passes them.
+/// All transcripts, changed so that hyper passes them.
 pub fn table() -> Vec<Transcript> {
     let mut differences: HashMap<_, _> = DIFFERENCES.iter().map(|(name, _, instead)| (*name, instead)).collect();
     let mut table = crate::table();
@@ -85,7 +89,7 @@ pub fn table() -> Vec<Transcript> {
     table
 }
 
-/// Is it one that hyper does not pass as it is?
+/// Is it a transcript that hyper does not pass unchanged?
 pub fn differs(transcript: &Transcript) -> bool {
     transcript.for_hyper && DIFFERENCES.iter().any(|(name, ..)| *name == transcript.name)
 }
@@ -122,7 +126,8 @@ fn last(transcript: &mut Transcript) -> &mut Expected {
     transcript.replies.last_mut().expect("a refusal is a reply")
 }
 
-/// What hyper has sent, in our words: HTTP/1.1 where it says HTTP/1.0, and with a Server where it refused by itself.
+/// What hyper has sent, made comparable: HTTP/1.1 where hyper says HTTP/1.0, and a Server field in hyper's own
+/// refusals.
 pub fn translated(transcript: &Transcript, bytes: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     let mut rest = bytes;
@@ -149,11 +154,11 @@ pub fn translated(transcript: &Transcript, bytes: &[u8]) -> Vec<u8> {
     said
 }
 
-/// Who refused where no Server is said.
+/// The Server field that [`translated`] gives to hyper's own refusals, which have none.
 const HYPER: &[u8] = b"hyper";
 
-/// Does hyper say what the bare connection says? Fields may come in any order and case, and hyper's own refusals are
-/// a status and no more.
+/// Does hyper say what the bare connection says? Fields may come in any order and case. Of hyper's own refusals only
+/// the status is compared.
 pub fn says_the_same(transcript: &Transcript, bare: &[u8], hypers: &[u8]) -> bool {
     let hypers = translated(transcript, hypers);
     let (mut bare, mut hypers) = (bare, &hypers[..]);
@@ -190,9 +195,10 @@ fn fields(response: &Response) -> Vec<(String, &[u8])> {
 mod tests {
     use super::*;
 
-    /// So whoever passes the one fails the other, and a difference that is one no more is noticed.
+    /// So a server that passes one of the two transcripts fails the other, and a difference that no longer exists is
+    /// noticed.
     #[test]
-    fn what_hyper_does_is_never_what_the_others_do() {
+    fn every_difference_changes_the_statuses() {
         let mut differences = 0;
         let may_wait = DIFFERENCES.iter().filter(|(.., instead)| matches!(instead, MayWait));
         let transcripts_that_may_wait: Vec<_> = may_wait.map(|(name, ..)| *name).collect();
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hyper_says_is_translated() {
+    fn replies_of_hyper_are_translated() {
         let transcript = &crate::table()[0];
         let bytes = b"HTTP/1.0 200 OK\r\nserver: s\r\ncontent-length: 2\r\n\r\nabHTTP/1.1 400 Bad\r\n\r\nHTTP/1.1";
         let said = b"HTTP/1.1 200 OK\r\nserver: s\r\ncontent-length: 2\r\n\r\nabHTTP/1.1 400 Bad\r\nServer: hyper\r\n\r\nHTTP/1.1";

@@ -1,7 +1,9 @@
-//! Byte transcripts of HTTP/1.1 and what must come of them, run against the bare connection and every service.
+//! Transcripts of HTTP/1.1, byte for byte, and the replies that a server must give. They are run against the bare
+//! connection and against every service.
 //!
-//! The [`table()`] is data. A transcript is run by [`bare`] in virtual time and by [`socket`] against an address, whole
-//! or cut to pieces; [`check`] then reads the bytes that came back with a parser of its own, [`response`].
+//! The [`table()`] is data. [`bare`] plays a transcript in virtual time, and [`socket`] plays it to an address, whole
+//! or cut to pieces. [`check`] then reads the bytes that came back, with a parser that shares no code with the server:
+//! [`response`].
 #![forbid(unsafe_code)]
 
 pub mod bare;

@@ -1,4 +1,4 @@
-//! A strict parser of responses, written against RFC 9112 and not against our server.
+//! A strict parser of responses, written from RFC 9112 and not from our server.
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Fields that may stand in a response once at most.
+/// Fields that a response may have at most once.
 const ONCE: [&str; 11] = [
     "Accept-Ranges",
     "Allow",
@@ -37,9 +37,9 @@ impl Response {
         self.field("Connection").is_some_and(|value| value == b"close")
     }
 
-    /// Reads one from the start of `bytes`, with its length; `None` while it is incomplete.
+    /// Parses the response at the start of `bytes`, and gives its length, too; `None` while it is incomplete.
     ///
-    /// An error says what about it is not HTTP, or not what an origin server with a clock may say.
+    /// An error says what is not HTTP, or what an origin server with a clock may not send.
     pub fn parse(bytes: &[u8], to_head: bool) -> Result<Option<(Response, usize)>, String> {
         let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { return Ok(None) };
         let mut lines = split_lines(&bytes[..end])?.into_iter();

@@ -1,4 +1,4 @@
-//! A transcript against whatever answers at an address.
+//! Plays a transcript to the server at an address.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,14 +13,18 @@ use crate::transcript::{Cut, End, Step, Transcript};
 
 /// How long a server may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What lets a server see two pieces where two were sent: a read usually comes in between.
+/// How long one transcript may take, even if the server never falls silent.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The pause between two pieces: usually long enough for the server to read the first one before the second arrives.
 const PAUSE: Duration = Duration::from_micros(50);
-/// Who took longer may have been cut off for it, as a server drains a refused request for a second only: once more.
+/// A transcript that took longer than this and failed is played once more: the server drains a refused request for only
+/// a second, so it may have reset a connection of a slow machine.
 const LATE: Duration = Duration::from_millis(900);
-/// Connections at a time.
+/// How many connections are open at a time.
 const CONNECTIONS: usize = 16;
 
-/// Plays transcripts to a server, many at a time, and says what went wrong; `files` is the fixture's directory.
+/// Plays transcripts to a server, many at a time, and gives a text for each failure. `files` is the fixture's
+/// directory.
 pub fn run_over_socket(server: SocketAddr, transcripts: &[(&Transcript, Cut)], files: &Path) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -46,13 +50,16 @@ pub fn run_over_socket(server: SocketAddr, transcripts: &[(&Transcript, Cut)], f
 
 /// Plays one transcript on a connection of its own.
 ///
-/// An error says that there was no connection, that the server was silent, or that it reset the connection.
+/// An error says that the connection could not be made, that the server was silent or sent without an end, or that it
+/// reset the connection.
 pub fn play(server: SocketAddr, transcript: &Transcript, cut: Cut) -> Result<Record, String> {
-    let mut player = Player { stream: connect(server).map_err(|e| format!("connecting: {e}"))?, received: Vec::new() };
+    let stream = connect(server).map_err(|e| format!("connecting: {e}"))?;
+    let mut player = Player { stream, received: Vec::new(), deadline: Instant::now() + LONGEST };
     let played = player.play(transcript, cut);
     match played {
         Ok(()) => {}
-        // What follows a request with close may meet a socket that is gone; but an error's answer must not.
+        // Bytes behind a request with close may reach a closed socket, and the reset is no fault. The reply to a
+        // refused request must arrive.
         Err(e) if is_reset(&e) && transcript.replies.last().is_some_and(|reply| reply.status < 400) => {
             player.read_to_end(true).map_err(|e| format!("reading: {e}"))?;
         }
@@ -72,6 +79,7 @@ fn connect(server: SocketAddr) -> io::Result<TcpStream> {
 struct Player {
     stream: TcpStream,
     received: Vec<u8>,
+    deadline: Instant,
 }
 
 impl Player {
@@ -97,7 +105,7 @@ impl Player {
         self.read_to_end(false)
     }
 
-    /// A reset is an end where it `may_reset`.
+    /// Reads to the end of the stream. A reset counts as the end if it `may_reset`.
     fn read_to_end(&mut self, may_reset: bool) -> io::Result<()> {
         loop {
             match self.read() {
@@ -110,9 +118,14 @@ impl Player {
     }
 
     fn read(&mut self) -> io::Result<usize> {
+        if Instant::now() > self.deadline {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the server sends without an end"));
+        }
         let mut buffer = [0; 64 << 10];
         let n = match self.stream.read(&mut buffer) {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Err(io::Error::new(ErrorKind::TimedOut, "it is silent")),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                Err(io::Error::new(ErrorKind::TimedOut, "the server is silent"))
+            }
             other => other,
         }?;
         self.received.extend_from_slice(&buffer[..n]);

@@ -1,23 +1,23 @@
 use std::time::Duration;
 
-/// What is sent to a server, and what must come of it.
+/// What a peer does, and what the server must reply.
 #[derive(Clone, Debug)]
 pub struct Transcript {
-    /// A sentence.
+    /// A sentence that says what must be so.
     pub name: &'static str,
-    /// The section that asks for it, or the limit of our own.
+    /// The section of the RFC that demands it, or the limit or design of our own.
     pub source: &'static str,
     /// What the peer does, in this order.
     pub steps: Vec<Step>,
-    /// The responses, in this order; 100 is one of them.
+    /// The responses, in this order; an interim 100 counts as one.
     pub replies: Vec<Expected>,
-    /// How the connection is left.
+    /// How the server leaves the connection.
     pub end: End,
-    /// A `100 Continue` may come or not: that depends on how the bytes arrive.
+    /// Whether a `100 Continue` comes depends on how the bytes arrive.
     pub continue_is_optional: bool,
-    /// The replies tell of what other connections did, so they need not be the same bytes each time.
+    /// The replies depend on what other connections did, so their bytes may differ from run to run.
     pub shares_state: bool,
-    /// It is for hyper, whose ways of saying the same are [translated](crate::hyper::translated) first.
+    /// It is for hyper, whose replies are [translated](crate::hyper::translated) before they are compared.
     pub for_hyper: bool,
 }
 
@@ -26,9 +26,9 @@ pub struct Transcript {
 pub enum Step {
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends no more, but still reads.
+    /// Shuts its write side, but still reads.
     HalfClose,
-    /// Waits until that many responses are here, counted from the start.
+    /// Waits until that many responses have arrived, counted from the start.
     Await(usize),
     /// Lets time pass.
     Wait(Duration),
@@ -37,9 +37,9 @@ pub enum Step {
 /// How the server leaves the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Open: one more request is answered.
+    /// Open: the server answers one more request.
     Open,
-    /// Closed, at least for writing.
+    /// Closed, or at least with its write side shut.
     Closed,
 }
 
@@ -54,14 +54,14 @@ pub struct Expected {
     pub without: Vec<&'static str>,
     /// What its content must be.
     pub content: Content,
-    /// Does it answer a HEAD?
+    /// Is it the response to a HEAD?
     pub to_head: bool,
 }
 
 /// What the content of a response must be.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Whatever it is.
+    /// Anything.
     Any,
     /// These bytes.
     Exactly(Vec<u8>),
@@ -83,9 +83,9 @@ pub enum Content {
 pub enum Cut {
     /// Not at all: each [`Step::Send`] goes out in one piece.
     Whole,
-    /// Once, in front of that byte, counted over all steps.
+    /// Once, before that byte, counted over all steps.
     At(usize),
-    /// In front of every byte.
+    /// Before every byte.
     Everywhere,
 }
 
@@ -103,7 +103,7 @@ pub fn on(name: &'static str, source: &'static str) -> Transcript {
     }
 }
 
-/// A transcript in the making.
+/// These methods build a transcript, one step or reply after the other.
 impl Transcript {
     pub(crate) fn send(mut self, bytes: impl AsRef<[u8]>) -> Transcript {
         self.steps.push(Step::Send(bytes.as_ref().to_vec()));
@@ -120,7 +120,7 @@ impl Transcript {
         self
     }
 
-    /// Waits for the replies so far before it goes on.
+    /// The peer waits for the replies so far before its next step.
     pub(crate) fn await_replies(mut self) -> Transcript {
         self.steps.push(Step::Await(self.replies.len()));
         self
@@ -137,12 +137,12 @@ impl Transcript {
         self.reply(200).body(text)
     }
 
-    /// `200 Hello World`, which `/` says.
+    /// The reply to `/`: `200`, `Hello World`.
     pub(crate) fn hello(self) -> Transcript {
         self.ok("Hello World\n").with("Content-Type", "text/plain")
     }
 
-    /// An error that ends the connection.
+    /// A refusal that ends the connection.
     pub(crate) fn refused(self, status: u16) -> Transcript {
         self.reply(status).with("Connection", "close").closes()
     }
@@ -196,7 +196,7 @@ impl Transcript {
     }
 }
 
-/// A transcript that is done.
+/// These methods look at a complete transcript.
 impl Transcript {
     /// How many bytes the peer sends.
     pub fn len(&self) -> usize {
@@ -208,12 +208,12 @@ impl Transcript {
         self.len() == 0
     }
 
-    /// Does it need time to pass?
+    /// Does the peer let time pass?
     pub fn takes_time(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Wait(_)))
     }
 
-    /// May it be run once for each of its bytes? It is short then, and so are the replies.
+    /// Is it short enough to be run once for each of its bytes? Then its replies are short, too.
     pub fn is_short(&self) -> bool {
         let large = |reply: &Expected| matches!(reply.content, Content::File { name: "64k" | "1m" | "10m", .. });
         self.len() <= 600 && !self.replies.iter().any(large)
@@ -224,7 +224,7 @@ impl Transcript {
         self.steps.contains(&Step::HalfClose)
     }
 
-    /// The steps with the bytes cut.
+    /// The steps, with the bytes cut.
     pub fn cut(&self, cut: Cut) -> Vec<Step> {
         let mut at = 0;
         let mut steps = Vec::new();

@@ -1,4 +1,4 @@
-//! Every transcript against the bare connection, in virtual time.
+//! Plays every transcript to the bare connection, in virtual time.
 
 mod common;
 
@@ -32,22 +32,22 @@ fn run_all(appetite: usize, mut cuts: impl FnMut(&Transcript) -> Vec<Cut>) {
 }
 
 #[test]
-fn whole() {
+fn transcripts_pass_whole() {
     run_all(usize::MAX, |_| vec![Cut::Whole]);
 }
 
 #[test]
-fn byte_by_byte() {
+fn transcripts_pass_byte_by_byte() {
     run_all(usize::MAX, |_| vec![Cut::Everywhere]);
 }
 
 #[test]
-fn split_at_every_byte() {
+fn transcripts_pass_split_at_every_byte() {
     run_all(usize::MAX, |transcript| if transcript.is_short() { transcript.cuts().collect() } else { vec![] });
 }
 
 #[test]
-fn to_a_peer_that_takes_seven_bytes_at_a_time() {
+fn transcripts_pass_with_a_peer_that_accepts_seven_bytes_at_a_time() {
     run_all(7, |transcript| if transcript.is_short() { vec![Cut::Whole] } else { vec![] });
 }
 
@@ -60,7 +60,11 @@ fn replies_are_the_same_bytes_however_the_request_was_split() {
         let whole = run(Cut::Whole);
         for cut in transcript.cuts().chain([Cut::Everywhere]) {
             if run(cut) != whole {
-                failures.add(transcript, &format!("{cut:?}"), "other bytes than when it was sent whole");
+                failures.add(
+                    transcript,
+                    &format!("{cut:?}"),
+                    "the reply has other bytes than the reply to the whole request",
+                );
             }
         }
     }

@@ -1,76 +1,78 @@
-//! The house: which crate may use which. ARCHITECTURE.md draws the same arrows.
+//! Rules for the whole repository: which crate may use which, and in which places a model, a workload or a figure must
+//! be named.
+//!
+//! A check collects everything that is missing before it fails, so one run names all of it. ARCHITECTURE.md draws which
+//! crate uses which, as arrows; CONTRIBUTING.md lists the places in the order in which to add them.
 
-use std::collections::BTreeSet;
-use std::process::Command;
+#[macro_use]
+#[path = "common/models.rs"]
+mod list;
 
-/// What each crate may use of ours; `*` stands for every service. An arrow that is not here fails.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("http", &[]),
-    ("scoreboard", &[]),
-    ("process-tree", &[]),
-    ("app", &["http", "scoreboard"]),
-    ("driver", &["http", "scoreboard"]),
-    ("supervisor", &["app", "http", "driver", "scoreboard", "process-tree"]),
-    ("*", &["supervisor", "app", "http", "driver", "scoreboard"]),
-    // It brings HTTP and a driver of its own, so ours would be a mistake there.
-    ("framework", &["supervisor", "app", "scoreboard"]),
-    ("loadtest", &["process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "process-tree"]),
-];
+#[path = "house/arrows.rs"]
+mod arrows;
+#[path = "house/figures.rs"]
+mod figures;
+#[path = "house/links.rs"]
+mod links;
+#[path = "house/models.rs"]
+mod models;
+#[path = "house/workloads.rs"]
+mod workloads;
 
-#[test]
-fn every_arrow_is_one_that_was_agreed() {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    let packages = metadata["packages"].as_array().expect("packages");
-    let name = |package: &serde_json::Value| package["name"].as_str().expect("a name").to_owned();
-    let ours: BTreeSet<String> = packages.iter().map(name).collect();
-    let services: BTreeSet<String> = packages
-        .iter()
-        .filter(|package| package["manifest_path"].as_str().is_some_and(|path| path.contains("/services/")))
-        .map(name)
-        .collect();
-    assert!(services.contains("epoll"), "services/ was not found in {ours:?}");
+use std::fs;
+use std::path::{Path, PathBuf};
 
-    let mut wrong = Vec::new();
-    for package in packages {
-        let from = name(package);
-        if from == "conformance" {
-            continue; // it tests everything, so it may use everything
-        }
-        let named = ARROWS.iter().find(|(name, _)| *name == from);
-        let any_service = || ARROWS.iter().find(|(name, _)| *name == "*" && services.contains(&from));
-        let Some((_, allowed)) = named.or_else(any_service) else {
-            wrong.push(format!("{from} is a room that nobody agreed on"));
-            continue;
-        };
-        for dependency in package["dependencies"].as_array().expect("dependencies") {
-            let to = name(dependency);
-            // What its tests use is its own affair.
-            if !ours.contains(&to) || dependency["kind"] == "dev" {
-                continue;
-            }
-            let room = if services.contains(&to) { "*" } else { &to };
-            if !allowed.contains(&room) {
-                wrong.push(format!("{from} -> {to}"));
+/// A path of this repository, given from its root.
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+}
+
+/// The text of a file of this repository. Empty if the file does not exist: then a check names all that the file lacks.
+fn text(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_default()
+}
+
+/// The names of the folders in a folder of this repository, in order.
+fn folders(name: &str) -> Vec<String> {
+    let entries = fs::read_dir(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let folders = entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().is_dir());
+    let mut names: Vec<_> = folders.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+/// Every Rust source file below a folder of this repository: its path, and its text.
+fn sources(name: &str) -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
+    let mut left = vec![path(name)];
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push((path.clone(), fs::read_to_string(&path).expect("UTF-8")));
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows that were not agreed: {wrong:?}");
+    sources
 }
 
-#[test]
-fn every_model_is_in_the_lab() {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let lab = std::fs::read_to_string(format!("{root}/lab/src/lib.rs")).expect("lab/src/lib.rs");
-    for folder in std::fs::read_dir(format!("{root}/services")).expect("services/") {
-        let name = folder.expect("an entry").file_name().into_string().expect("a name");
-        let constant = format!("{}::MODEL", name.replace('-', "_"));
-        assert!(lab.contains(&constant), "lab/src/lib.rs lacks {constant}");
+/// What is missing, a line for each: the place, and what to add there.
+#[derive(Default)]
+struct Missing(Vec<String>);
+
+impl Missing {
+    /// Adds a line unless the condition holds.
+    fn unless(&mut self, holds: bool, place: &str, add: &str) {
+        if !holds {
+            self.0.push(format!("{place}: {add}"));
+        }
+    }
+
+    /// Fails with all that is missing.
+    #[track_caller]
+    fn report(self) {
+        assert!(self.0.is_empty(), "{} missing (CONTRIBUTING.md):\n  {}\n", self.0.len(), self.0.join("\n  "));
     }
 }

@@ -1,4 +1,8 @@
-//! Every transcript over sockets, against every model, each of which is started once as a service.
+//! Plays every transcript over sockets to every model, which is started as a service.
+
+#[macro_use]
+#[path = "common/models.rs"]
+mod list;
 
 mod common;
 #[path = "common/service.rs"]
@@ -13,10 +17,9 @@ use conformance::check::{Record, without_dates};
 use conformance::socket::{play, run_over_socket};
 use conformance::{Cut, Step, Transcript, bare, hyper, table};
 
-/// The tests of each model.
-macro_rules! models {
-    ($($module:ident: $model:literal),+ $(,)?) => {
-        const MODELS: &[&str] = &[$($model),+];
+/// The tests of every model.
+macro_rules! transcripts_of_models {
+    ($($module:ident: $model:literal, $kind:ident { $($faults:tt)* })*) => {
         $(mod $module {
             use super::*;
 
@@ -26,12 +29,12 @@ macro_rules! models {
             }
 
             #[test]
-            fn whole() {
+            fn transcripts_pass_whole() {
                 server().map_or_else(|| skip($model), |server| run_whole(server, table_of($model)));
             }
 
             #[test]
-            fn split_at_every_byte() {
+            fn transcripts_pass_split_at_every_byte() {
                 server().map_or_else(|| skip($model), |server| run_split(server, table_of($model)));
             }
 
@@ -41,30 +44,15 @@ macro_rules! models {
             }
 
             #[test]
-            fn times_out() {
+            fn connections_time_out() {
                 let server = service::start($model, files(), &SHORT_TIMEOUTS);
                 server.map_or_else(|| skip($model), |server| run_to_timeouts(server, table_of($model)));
             }
-        })+
+        })*
     };
 }
 
-models! {
-    async_await: "async-await",
-    callback: "callback",
-    epoll: "epoll",
-    event_loop: "event-loop",
-    framework: "framework",
-    linux_aio: "linux-aio",
-    poll: "poll",
-    posix_aio: "posix-aio",
-    process_per_connection: "process-per-connection",
-    process_pool: "process-pool",
-    select: "select",
-    thread_per_connection: "thread-per-connection",
-    thread_pool: "thread-pool",
-    uring: "uring",
-}
+for_each_model!(transcripts_of_models);
 
 const SHORT_TIMEOUTS: [&str; 6] = ["--head-timeout", "1500ms", "--body-timeout", "2s", "--idle-timeout", "4s"];
 
@@ -73,7 +61,7 @@ fn files() -> &'static Path {
     FILES.get_or_init(|| common::files("models"))
 }
 
-/// What a model is put to.
+/// The transcripts that a model must pass.
 fn table_of(model: &str) -> Vec<Transcript> {
     if model == "framework" { hyper::table() } else { table() }
 }
@@ -98,7 +86,8 @@ fn run_split(server: SocketAddr, table: Vec<Transcript>) {
     run(server, &short.flat_map(|t| t.cuts().map(move |cut| (t, cut))).collect::<Vec<_>>());
 }
 
-/// Byte for byte, Date aside; where hyper speaks, what is said.
+/// Compares replies with those of the bare connection: byte for byte except Date, or by their meaning where hyper wrote
+/// them.
 fn run_compared(server: SocketAddr, table: Vec<Transcript>) {
     let app = common::app(files());
     let mut failures = Failures::default();
@@ -124,19 +113,10 @@ fn run_compared(server: SocketAddr, table: Vec<Transcript>) {
     failures.report();
 }
 
-/// Those that end because time passes, which here it does by itself.
+/// Plays the transcripts that end with a time-out, in real time.
 fn run_to_timeouts(server: SocketAddr, mut table: Vec<Transcript>) {
     table.retain(|t| t.steps.iter().position(|step| matches!(step, Step::Wait(_))) == Some(t.steps.len() - 1));
     assert!(table.len() >= 5);
     table.iter_mut().for_each(|t| t.steps.truncate(t.steps.len() - 1));
     run(server, &table.iter().map(|t| (t, Cut::Whole)).collect::<Vec<_>>());
-}
-
-#[test]
-fn every_service_is_tested() {
-    let services = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services");
-    let folders = std::fs::read_dir(services).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut folders: Vec<_> = folders.collect();
-    folders.sort();
-    assert_eq!(folders, MODELS);
 }

@@ -1,4 +1,4 @@
-//! Every transcript over sockets, against the smallest server there can be: a thread a connection, all calls blocking.
+//! Plays every transcript over sockets to a minimal server: a thread for each connection, and blocking calls.
 
 mod common;
 
@@ -88,12 +88,12 @@ fn run(transcripts: &[(&Transcript, Cut)]) {
 }
 
 #[test]
-fn whole() {
+fn transcripts_pass_whole() {
     run(&table().iter().filter(|t| !t.takes_time()).map(|t| (t, Cut::Whole)).collect::<Vec<_>>());
 }
 
 #[test]
-fn split_at_every_byte() {
+fn transcripts_pass_split_at_every_byte() {
     let table = table();
     let short = table.iter().filter(|t| !t.takes_time() && t.is_short());
     run(&short.flat_map(|t| t.cuts().map(move |cut| (t, cut))).collect::<Vec<_>>());

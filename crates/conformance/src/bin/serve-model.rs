@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let Some(model) = MODELS.iter().copied().find(|model| model.name == name) else {
         let names: Vec<_> = MODELS.iter().map(|model| model.name).collect();
-        eprintln!("serve-model: no model {name:?}; there are {}", names.join(", "));
+        eprintln!("serve-model: no model {name:?}; the models are {}", names.join(", "));
         return ExitCode::from(2);
     };
     if let Err(errno) = set_pdeathsig(Signal::SIGTERM) {

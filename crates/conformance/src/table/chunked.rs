@@ -6,7 +6,7 @@ pub fn table() -> Vec<Transcript> {
     for (name, source, content) in [
         ("one chunk is taken", "RFC 9112, 7.1", "5\r\nhello\r\n0\r\n\r\n"),
         ("several chunks are taken", "RFC 9112, 7.1", "5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n"),
-        ("no chunk is no content", "RFC 9112, 7.1", "0\r\n\r\n"),
+        ("a chunked content may be empty", "RFC 9112, 7.1", "0\r\n\r\n"),
         ("a size may have upper-case digits", "RFC 9112, 7.1", "A\r\n0123456789\r\n0\r\n\r\n"),
         ("a size may have lower-case digits", "RFC 9112, 7.1", "a\r\n0123456789\r\n0\r\n\r\n"),
         ("a size may have leading zeros", "RFC 9112, 7.1", "0005\r\nhello\r\n0000\r\n\r\n"),
@@ -36,15 +36,15 @@ pub fn table() -> Vec<Transcript> {
         table.push(on(name, source).send(post_chunked(content)).refused(400));
     }
     for (name, fields, status) in [
-        ("gzip is a coding that we lack", "gzip", 501),
-        ("gzip before chunked is a coding that we lack", "gzip, chunked", 501),
+        ("the transfer coding gzip is not implemented", "gzip", 501),
+        ("gzip before chunked is not implemented", "gzip, chunked", 501),
         ("chunked before another coding is refused", "chunked, gzip", 400),
         ("chunked twice is refused", "chunked, chunked", 400),
-        ("identity is a coding no more", "identity", 501),
-        ("what only ends like chunked is not chunked", "xchunked", 501),
-        ("chunked takes no parameter", "chunked;q=1", 501),
+        ("the obsolete transfer coding identity is not implemented", "identity", 501),
+        ("a coding whose name only ends in chunked is not implemented", "xchunked", 501),
+        ("chunked with a parameter is not implemented", "chunked;q=1", 501),
         ("an empty transfer coding is refused", "", 400),
-        ("quoted chunked is not chunked", "\"chunked\"", 501),
+        ("chunked in quotes is not implemented", "\"chunked\"", 501),
     ] {
         let fields = format!("Transfer-Encoding: {fields}\r\n");
         table.push(on(name, "RFC 9112, 6.1").send(post(&fields, "0\r\n\r\n")).refused(status));
@@ -57,7 +57,7 @@ pub fn table() -> Vec<Transcript> {
         on("chunked on two lines is refused", "RFC 9112, 6.1")
             .send(post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"))
             .refused(400),
-        on("HTTP/1.0 has no chunks", "RFC 9112, 6.1")
+        on("chunks in HTTP/1.0 are refused", "RFC 9112, 6.1")
             .send("POST /counter HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
             .refused(400),
         on("a chunked GET is taken, and the next request answered", "RFC 9110, 9.3.1")
@@ -65,10 +65,10 @@ pub fn table() -> Vec<Transcript> {
             .hello()
             .reply(404),
         on("a size above the limit is too large", "limit: body 1 MiB").send(post_chunked("100001\r\n")).refused(413),
-        on("a size that no machine can hold is too large", "RFC 9112, 7.1")
+        on("a chunk size above 64 bits is too large", "RFC 9112, 7.1")
             .send(post_chunked("fffffffffffffffffffff\r\nhello"))
             .refused(413),
-        on("chunks that are too large together are too large", "limit: body 1 MiB")
+        on("chunks whose sum is above the limit are too large", "limit: body 1 MiB")
             .send(post_chunked("fffff\r\n").into_bytes())
             .send(vec![b'x'; 0xfffff])
             .send("\r\n2\r\n")

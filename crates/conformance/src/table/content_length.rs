@@ -7,8 +7,11 @@ pub fn table() -> Vec<Transcript> {
             .send(post("Content-Length: 5\r\n", "hello"))
             .reply(200)
             .number(),
-        on("no content has no length", "RFC 9112, 6.3").send(post("", "")).reply(200).number(),
-        on("a length of zero is none", "RFC 9112, 6.2").send(post("Content-Length: 0\r\n", "")).reply(200).number(),
+        on("a POST without content needs no length", "RFC 9112, 6.3").send(post("", "")).reply(200).number(),
+        on("a length of zero means no content", "RFC 9112, 6.2")
+            .send(post("Content-Length: 0\r\n", ""))
+            .reply(200)
+            .number(),
         on("leading zeros do not change a length", "RFC 9110, 8.6")
             .send(post("Content-Length: 000003\r\n", "abc"))
             .reply(200)
@@ -21,14 +24,14 @@ pub fn table() -> Vec<Transcript> {
             .send(request("GET", "/", "Content-Length: 3\r\n") + "abc" + &get("/nowhere"))
             .hello()
             .reply(404),
-        on("content that looks like a request is none", "RFC 9112, 6.2")
+        on("content that looks like a request is not answered", "RFC 9112, 6.2")
             .send(post("Content-Length: 33\r\n", &get("/nowhere")[..33]))
             .reply(200)
             .number(),
-        on("content is not needed to say that nothing is there", "RFC 9110, 15.5.5")
+        on("content of a request for an unknown path is read and ignored", "RFC 9110, 15.5.5")
             .send(request("POST", "/nowhere", "Content-Length: 3\r\n") + "abc")
             .reply(404),
-        on("a length that no machine can hold is too large", "RFC 9110, 8.6")
+        on("a length above 64 bits is too large", "RFC 9110, 8.6")
             .send(post("Content-Length: 99999999999999999999999999\r\n", "abc"))
             .refused(413),
     ];
@@ -45,7 +48,7 @@ pub fn table() -> Vec<Transcript> {
         ("a length with a parameter is refused", "3;a"),
         ("a length in quotes is refused", "\"3\""),
         ("a length with an underscore is refused", "0_3"),
-        ("a length in other digits is refused", "٣"),
+        ("a length in digits beyond ASCII is refused", "٣"),
     ] {
         table.push(on(name, "RFC 9110, 8.6").send(post(&format!("Content-Length: {length}\r\n"), "abc")).refused(400));
     }

@@ -1,7 +1,8 @@
 use super::post;
 use crate::transcript::{Transcript, on};
 
-/// An error is answered before the peer has sent all: what it still sends must not reset the answer away.
+/// The server refuses a request before the peer has sent all of it. What the peer still sends must not cause a reset,
+/// which could cost it the reply.
 pub fn table() -> Vec<Transcript> {
     let much = |len| vec![b'x'; len];
     vec![
@@ -25,7 +26,7 @@ pub fn table() -> Vec<Transcript> {
             .send(post("Transfer-Encoding: chunked\r\n", "x\r\n"))
             .send(much(256 << 10))
             .refused(400),
-        on("what follows an error is not answered", "RFC 9112, 9.6")
+        on("a request behind an error is not answered", "RFC 9112, 9.6")
             .send("GET /\r\n\r\n")
             .refused(400)
             .await_replies()

@@ -4,14 +4,14 @@ use crate::transcript::{Transcript, on};
 pub fn table() -> Vec<Transcript> {
     const EXPECT: &str = "Expect: 100-continue\r\n";
     vec![
-        on("100 goes before content of a given length", "RFC 9110, 10.1.1")
+        on("100 is sent before content of a given length", "RFC 9110, 10.1.1")
             .send(post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""))
             .reply(100)
             .await_replies()
             .send("hello")
             .reply(200)
             .number(),
-        on("100 goes before chunked content", "RFC 9110, 10.1.1")
+        on("100 is sent before chunked content", "RFC 9110, 10.1.1")
             .send(post("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n", ""))
             .reply(100)
             .await_replies()
@@ -25,7 +25,7 @@ pub fn table() -> Vec<Transcript> {
             .send("hello")
             .reply(200)
             .number(),
-        on("100 is not needed where content is there", "RFC 9110, 10.1.1")
+        on("100 is optional where content is already there", "RFC 9110, 10.1.1")
             .send(post("Expect: 100-continue\r\nContent-Length: 5\r\n", "hello"))
             .reply(200)
             .number()
@@ -42,13 +42,13 @@ pub fn table() -> Vec<Transcript> {
             .number()
             .with("Connection", "close")
             .closes(),
-        on("an expectation that we do not know is refused", "RFC 9110, 15.5.18")
+        on("an unknown expectation is refused", "RFC 9110, 15.5.18")
             .send(post("Expect: 200-ok\r\nContent-Length: 5\r\n", "hello"))
             .refused(417),
         on("content that is too large is refused before it is sent", "RFC 9110, 10.1.1")
             .send(post("Expect: 100-continue\r\nContent-Length: 1048577\r\n", ""))
             .refused(413),
-        on("100 comes behind the reply to an earlier request", "RFC 9110, 10.1.1")
+        on("100 is sent after the reply to an earlier request", "RFC 9110, 10.1.1")
             .send(get("/") + &post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""))
             .hello()
             .reply(100)

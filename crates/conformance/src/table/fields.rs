@@ -22,7 +22,7 @@ pub fn table() -> Vec<Transcript> {
         ("a line without a colon is refused", "RFC 9112, 5", b"A b\r\n"),
         ("a name with a space is refused", "RFC 9110, 5.1", b"A b: c\r\n"),
         ("a name that is no token is refused", "RFC 9110, 5.1", b"A(b): c\r\n"),
-        ("a name in other than ASCII is refused", "RFC 9110, 5.1", b"\xc3\x89: c\r\n"),
+        ("a name beyond ASCII is refused", "RFC 9110, 5.1", b"\xc3\x89: c\r\n"),
         ("a folded line is refused", "RFC 9112, 5.2", b"A: b\r\n c\r\n"),
         ("a line folded with a tab is refused", "RFC 9112, 5.2", b"A: b\r\n\tc\r\n"),
         ("a NUL in a value is refused", "RFC 9110, 5.5", b"A: b\0c\r\n"),

@@ -21,11 +21,11 @@ fn names() -> Vec<Transcript> {
             .with("ETag", TEN_ETAG)
             .with("Last-Modified", MODIFIED[1])
             .with("Accept-Ranges", "bytes"),
-        on("a name's ending says its type", "RFC 9110, 8.3")
+        on("a file's extension decides its Content-Type", "RFC 9110, 8.3")
             .send(get("/files/page.html"))
             .ok("<p>Hello</p>\n")
             .with("Content-Type", "text/html; charset=utf-8"),
-        on("a name without an ending has the general type", "RFC 9110, 8.3")
+        on("a file without an extension has the general Content-Type", "RFC 9110, 8.3")
             .send(get("/files/1k"))
             .reply(200)
             .file("1k")
@@ -35,34 +35,34 @@ fn names() -> Vec<Transcript> {
         on("a file of 10 MiB is served", "design: /files").send(get("/files/10m")).reply(200).file("10m"),
         on("a query does not change which file it is", "RFC 9110, 4.2.3").send(get("/files/ten.txt?v=2")).ok(TEN),
         on("a name is percent-decoded", "RFC 3986, 2.4").send(get("/files/a%20b%2Etxt")).ok("a space\n"),
-        on("a name may be other than ASCII", "RFC 3986, 2.5").send(get("/files/%C3%A9")).ok("not ASCII\n"),
+        on("a name may contain more than ASCII", "RFC 3986, 2.5").send(get("/files/%C3%A9")).ok("not ASCII\n"),
         on("a file in a folder is served", "design: /files").send(get("/files/sub/inner")).ok("inner\n"),
-        on("files cannot be posted to", "RFC 9110, 15.5.6")
+        on("a POST to a file is refused", "RFC 9110, 15.5.6")
             .send(request("POST", "/files/ten.txt", ""))
             .reply(405)
             .with("Allow", "GET, HEAD, OPTIONS"),
         on("an encoded NUL is refused", "RFC 3986, 7.3").send(get("/files/ten.txt%00.html")).reply(400),
         on("an encoded slash is refused", "RFC 3986, 2.2").send(get("/files/sub%2Finner")).reply(400),
-        on("an encoding that breaks off is refused", "RFC 3986, 2.1").send(get("/files/ten.txt%")).reply(400),
+        on("an incomplete percent-encoding is refused", "RFC 3986, 2.1").send(get("/files/ten.txt%")).reply(400),
     ];
     for (name, path) in [
-        ("a file that is not there is not found", "none"),
-        ("no name is no file", ""),
-        ("a folder is no file", "sub"),
-        ("a folder with a slash is no file", "sub/"),
-        ("a file with a slash is no file", "ten.txt/"),
+        ("a file that does not exist is not found", "none"),
+        ("an empty name is not found", ""),
+        ("a folder is not found", "sub"),
+        ("a folder with a slash is not found", "sub/"),
+        ("a file with a slash is not found", "ten.txt/"),
         ("a name is decoded once only", "%2574en.txt"),
-        ("the way up is barred", "../outside"),
-        ("the way up is barred when encoded", "%2e%2e/outside"),
-        ("the way up is barred within", "sub/../ten.txt"),
-        ("a dot is no folder", "./ten.txt"),
-        ("an absolute path is none of ours", "/etc/passwd"),
-        ("two slashes within are not one", "sub//inner"),
+        ("two dots do not lead out of the folder", "../outside"),
+        ("encoded dots do not lead out of the folder", "%2e%2e/outside"),
+        ("two dots within a path are not found", "sub/../ten.txt"),
+        ("a dot as a folder is not found", "./ten.txt"),
+        ("an absolute path is not found", "/etc/passwd"),
+        ("two slashes within a path are not one", "sub//inner"),
         ("a symbolic link is not followed", "link"),
         ("a symbolic link to the outside is not followed", "way-out"),
         ("a symbolic link to a folder is not followed", "sublink/inner"),
-        ("a fifo is no file, and does not block", "fifo"),
-        ("a backslash is no way up", "..%5coutside"),
+        ("a FIFO is not found, and does not block", "fifo"),
+        ("an encoded backslash does not lead out of the folder", "..%5coutside"),
         ("a name that is too long for a file is not found", LONG),
     ] {
         table.push(on(name, "RFC 9110, 17.3").send(get(&format!("/files/{path}"))).reply(404));
@@ -83,7 +83,7 @@ fn conditions() -> Vec<Transcript> {
         on(name, source).send(ten(&fields)).reply(304).with("ETag", TEN_ETAG).without("Content-Length").body("")
     };
     table.push(not_modified(
-        "a known tag is not sent again",
+        "a file whose tag the client has is not sent",
         "RFC 9110, 13.1.2",
         format!("If-None-Match: {TEN_ETAG}\r\n"),
     ));
@@ -92,24 +92,28 @@ fn conditions() -> Vec<Transcript> {
         "RFC 9110, 13.1.2",
         format!("If-None-Match: W/{TEN_ETAG}\r\n"),
     ));
-    table.push(not_modified("any tag is a known one", "RFC 9110, 13.1.2", "If-None-Match: *\r\n".into()));
     table.push(not_modified(
-        "a known tag is found in a list",
+        "If-None-Match with an asterisk matches any file",
+        "RFC 9110, 13.1.2",
+        "If-None-Match: *\r\n".into(),
+    ));
+    table.push(not_modified(
+        "If-None-Match finds the tag in a list",
         "RFC 9110, 13.1.2",
         format!("If-None-Match: \"a,b\", {TEN_ETAG}\r\n"),
     ));
     table.push(not_modified(
-        "a known tag is found on a second line",
+        "If-None-Match finds the tag on a second line",
         "RFC 9110, 5.3",
         format!("If-None-Match: \"x\"\r\nIf-None-Match: {TEN_ETAG}\r\n"),
     ));
     table.push(not_modified(
-        "a known date is not sent again",
+        "a file whose date the client has is not sent",
         "RFC 9110, 13.1.3",
         format!("If-Modified-Since: {exact}\r\n"),
     ));
     table.push(not_modified(
-        "a later date is not sent again",
+        "a file that is older than the client's date is not sent",
         "RFC 9110, 13.1.3",
         format!("If-Modified-Since: {after}\r\n"),
     ));
@@ -124,19 +128,23 @@ fn conditions() -> Vec<Transcript> {
         "If-Modified-Since: Sun Nov  6 08:49:37 1994\r\n".into(),
     ));
     for (name, source, fields) in [
-        ("an unknown tag is sent", "RFC 9110, 13.1.2", "If-None-Match: \"x\"\r\n".to_owned()),
-        ("an earlier date is sent", "RFC 9110, 13.1.3", format!("If-Modified-Since: {before}\r\n")),
-        ("a date that is none is ignored", "RFC 9110, 13.1.3", "If-Modified-Since: today\r\n".into()),
+        ("a file whose tag the client lacks is sent", "RFC 9110, 13.1.2", "If-None-Match: \"x\"\r\n".to_owned()),
         (
-            "a tag goes before a date",
+            "a file that is newer than the client's date is sent",
+            "RFC 9110, 13.1.3",
+            format!("If-Modified-Since: {before}\r\n"),
+        ),
+        ("a date that cannot be parsed is ignored", "RFC 9110, 13.1.3", "If-Modified-Since: today\r\n".into()),
+        (
+            "If-None-Match takes precedence over If-Modified-Since",
             "RFC 9110, 13.2.2",
             format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {exact}\r\n"),
         ),
-        ("a tag that is wanted and there is sent", "RFC 9110, 13.1.1", format!("If-Match: {TEN_ETAG}\r\n")),
-        ("any tag that is wanted is there", "RFC 9110, 13.1.1", "If-Match: *\r\n".into()),
-        ("what was not changed since is sent", "RFC 9110, 13.1.4", format!("If-Unmodified-Since: {exact}\r\n")),
+        ("a file whose tag is in If-Match is sent", "RFC 9110, 13.1.1", format!("If-Match: {TEN_ETAG}\r\n")),
+        ("If-Match with an asterisk matches any file", "RFC 9110, 13.1.1", "If-Match: *\r\n".into()),
+        ("a file that was not modified since is sent", "RFC 9110, 13.1.4", format!("If-Unmodified-Since: {exact}\r\n")),
         (
-            "a wanted tag goes before a date",
+            "If-Match takes precedence over If-Unmodified-Since",
             "RFC 9110, 13.2.2",
             format!("If-Match: {TEN_ETAG}\r\nIf-Unmodified-Since: {before}\r\n"),
         ),
@@ -144,11 +152,15 @@ fn conditions() -> Vec<Transcript> {
         table.push(on(name, source).send(ten(&fields)).ok(TEN));
     }
     for (name, source, fields) in [
-        ("a tag that is wanted and not there fails", "RFC 9110, 13.1.1", "If-Match: \"x\"\r\n".to_owned()),
+        ("a file whose tag is not in If-Match is not sent", "RFC 9110, 13.1.1", "If-Match: \"x\"\r\n".to_owned()),
         ("If-Match compares strongly", "RFC 9110, 13.1.1", format!("If-Match: W/{TEN_ETAG}\r\n")),
-        ("what was changed since fails", "RFC 9110, 13.1.4", format!("If-Unmodified-Since: {before}\r\n")),
         (
-            "a wanted tag goes before an unwanted one",
+            "a file that was modified since is not sent",
+            "RFC 9110, 13.1.4",
+            format!("If-Unmodified-Since: {before}\r\n"),
+        ),
+        (
+            "If-Match takes precedence over If-None-Match",
             "RFC 9110, 13.2.2",
             format!("If-Match: \"x\"\r\nIf-None-Match: {TEN_ETAG}\r\n"),
         ),
@@ -156,12 +168,12 @@ fn conditions() -> Vec<Transcript> {
         table.push(on(name, source).send(ten(&fields)).reply(412));
     }
     table.push(
-        on("a condition on what is not there is ignored", "RFC 9110, 13.2.1")
+        on("a condition on a file that does not exist is ignored", "RFC 9110, 13.2.1")
             .send(request("GET", "/files/none", "If-Match: \"x\"\r\n"))
             .reply(404),
     );
     table.push(
-        on("HEAD knows conditions too", "RFC 9110, 13.1.2")
+        on("HEAD evaluates conditions, too", "RFC 9110, 13.1.2")
             .send(request("HEAD", "/files/ten.txt", &format!("If-None-Match: {TEN_ETAG}\r\n")))
             .reply(304)
             .for_head(),
@@ -174,12 +186,12 @@ fn ranges() -> Vec<Transcript> {
     for (name, range, offset, len) in [
         ("the first bytes are served", "bytes=0-3", 0, 4),
         ("one byte is served", "bytes=5-5", 5, 1),
-        ("the bytes from one on are served", "bytes=7-", 7, 3),
+        ("the bytes from an offset to the end are served", "bytes=7-", 7, 3),
         ("the last bytes are served", "bytes=-2", 8, 2),
         ("a range is cut at the end", "bytes=8-99", 8, 2),
-        ("more last bytes than there are, are all", "bytes=-99", 0, 10),
-        ("a range that no machine can count is cut at the end", "bytes=9-99999999999999999999", 9, 1),
-        ("a range of all is partial too", "bytes=0-9", 0, 10),
+        ("more last bytes than the file has are the whole file", "bytes=-99", 0, 10),
+        ("a range above 64 bits is cut at the end", "bytes=9-99999999999999999999", 9, 1),
+        ("a range of the whole file is answered with 206", "bytes=0-9", 0, 10),
         ("the range's unit is case-insensitive", "Bytes=0-0", 0, 1),
     ] {
         table.push(
@@ -193,7 +205,7 @@ fn ranges() -> Vec<Transcript> {
         );
     }
     for (name, range) in [
-        ("several ranges are answered with all", "bytes=0-1, 4-5"),
+        ("several ranges are answered with the whole file", "bytes=0-1, 4-5"),
         ("a range of an unknown unit is ignored", "lines=0-1"),
         ("a range that ends before it starts is ignored", "bytes=5-4"),
         ("a range without a number is ignored", "bytes=-"),
@@ -207,22 +219,23 @@ fn ranges() -> Vec<Transcript> {
     for (name, range) in [
         ("a range behind the end cannot be satisfied", "bytes=10-"),
         ("a range far behind the end cannot be satisfied", "bytes=99999999999999999999-"),
-        ("no last bytes cannot be satisfied", "bytes=-0"),
+        ("a range of the last zero bytes cannot be satisfied", "bytes=-0"),
     ] {
         let request = ten(&format!("Range: {range}\r\n"));
         table.push(on(name, "RFC 9110, 15.5.17").send(request).reply(416).with("Content-Range", "bytes */10"));
     }
-    for (name, value) in
-        [("a range of the known tag is served", TEN_ETAG), ("a range of the known date is served", MODIFIED[1])]
-    {
+    for (name, value) in [
+        ("a range is served where If-Range has the file's tag", TEN_ETAG),
+        ("a range is served where If-Range has the file's date", MODIFIED[1]),
+    ] {
         let fields = format!("Range: bytes=2-3\r\nIf-Range: {value}\r\n");
         table.push(on(name, "RFC 9110, 13.1.5").send(ten(&fields)).reply(206).body("23"));
     }
     for (name, value) in [
-        ("a range of another tag is answered with all", "\"x\"".to_owned()),
-        ("a range of a weak tag is answered with all", format!("W/{TEN_ETAG}")),
-        ("a range of an earlier date is answered with all", MODIFIED[0].into()),
-        ("a range of a later date is answered with all", MODIFIED[2].into()),
+        ("the whole file is sent where If-Range has another tag", "\"x\"".to_owned()),
+        ("the whole file is sent where If-Range has a weak tag", format!("W/{TEN_ETAG}")),
+        ("the whole file is sent where If-Range has an earlier date", MODIFIED[0].into()),
+        ("the whole file is sent where If-Range has a later date", MODIFIED[2].into()),
     ] {
         let fields = format!("Range: bytes=2-3\r\nIf-Range: {value}\r\n");
         table.push(on(name, "RFC 9110, 13.1.5").send(ten(&fields)).ok(TEN));
@@ -232,17 +245,17 @@ fn ranges() -> Vec<Transcript> {
             .send(request("GET", "/files/empty", "Range: bytes=0-\r\n"))
             .reply(416)
             .with("Content-Range", "bytes */0"),
-        on("the last bytes of an empty file are all", "RFC 9110, 14.1.2")
+        on("the last bytes of an empty file are the whole file", "RFC 9110, 14.1.2")
             .send(request("GET", "/files/empty", "Range: bytes=-5\r\n"))
             .ok(""),
-        on("a condition goes before a range", "RFC 9110, 13.2.2")
+        on("a condition takes precedence over a range", "RFC 9110, 13.2.2")
             .send(ten(&format!("Range: bytes=0-1\r\nIf-None-Match: {TEN_ETAG}\r\n")))
             .reply(304),
         on("a range in the middle of a large file is served", "RFC 9110, 14.1.2")
             .send(request("GET", "/files/10m", "Range: bytes=1000000-3000000\r\n"))
             .reply(206)
             .piece("10m", 1_000_000, 2_000_001),
-        on("a range of what is made anew is ignored", "RFC 9110, 14.2")
+        on("a range of a reply that is no file is ignored", "RFC 9110, 14.2")
             .send(request("GET", "/", "Range: bytes=0-1\r\n"))
             .hello(),
     ]);

@@ -15,17 +15,17 @@ pub fn table() -> Vec<Transcript> {
             .for_head()
             .with("Content-Length", "1048576")
             .with("Accept-Ranges", "bytes"),
-        on("HEAD of what is not there has no content either", "RFC 9110, 9.3.2")
+        on("HEAD of an unknown path has no content", "RFC 9110, 9.3.2")
             .send(request("HEAD", "/nowhere", "") + &get("/"))
             .reply(404)
             .for_head()
             .hello(),
-        on("HEAD of something slow is as slow", "RFC 9110, 9.3.2")
+        on("HEAD of a sleep is answered", "RFC 9110, 9.3.2")
             .send(request("HEAD", "/sleep/2", ""))
             .reply(200)
             .for_head()
             .with("Content-Length", "11"),
-        on("HEAD does not count", "RFC 9110, 9.2.1")
+        on("HEAD of the counter is answered", "RFC 9110, 9.2.1")
             .send(request("HEAD", "/counter", ""))
             .reply(200)
             .for_head()

@@ -17,7 +17,7 @@ pub fn table() -> Vec<Transcript> {
         ("a host with an empty port is valid", "Host: a:\r\n"),
         ("an IPv4 address is a valid host", "Host: 127.0.0.1\r\n"),
         ("an IPv6 address is a valid host", "Host: [::1]:8080\r\n"),
-        ("a field's name is case-insensitive", "hOsT: a\r\n"),
+        ("the name of a field is case-insensitive", "hOsT: a\r\n"),
         ("a host may be percent-encoded", "Host: a%2Eb\r\n"),
     ] {
         table.push(on(name, "RFC 9110, 7.2").send(request(hosts)).hello());
@@ -36,7 +36,7 @@ pub fn table() -> Vec<Transcript> {
         ("a Host with a port of six digits is refused", "Host: a:123456\r\n"),
         ("a Host with two ports is refused", "Host: a:1:2\r\n"),
         ("a Host whose bracket is not closed is refused", "Host: [::1\r\n"),
-        ("a Host in other than ASCII is refused", "Host: é\r\n"),
+        ("a Host beyond ASCII is refused", "Host: é\r\n"),
     ] {
         table.push(on(name, "RFC 9112, 3.2").send(request(hosts)).refused(400));
     }

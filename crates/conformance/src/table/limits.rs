@@ -61,7 +61,7 @@ pub fn table() -> Vec<Transcript> {
     ]
 }
 
-/// A request whose line, without its CRLF, is that long.
+/// A request whose request line, without its CRLF, is that long.
 fn line(len: usize) -> String {
     let path = len - "GET / HTTP/1.1".len();
     get(&format!("/{}", "a".repeat(path)))
@@ -79,12 +79,12 @@ fn head(len: usize) -> String {
     get_with(&fields)
 }
 
-/// A chunk whose line, with its CRLF, is that long, and the last one.
+/// A chunk whose line, with its CRLF, is that long, and the last chunk.
 fn chunk(len: usize) -> String {
     format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(len - "5;\r\n".len()))
 }
 
-/// No chunk, and trailers that are that long with the empty line behind them.
+/// No chunk but the last one, and trailers that are that long, the empty line behind them included.
 fn trailers(len: usize) -> String {
     format!("0\r\nA: {}\r\n\r\n", "b".repeat(len - "A: \r\n\r\n".len()))
 }

@@ -1,4 +1,4 @@
-//! The transcripts, by theme.
+//! The transcripts, by subject.
 
 mod chunked;
 mod connection;
@@ -76,7 +76,7 @@ mod tests {
     use crate::transcript::{End, Step};
 
     #[test]
-    fn every_transcript_has_a_name_of_its_own_and_a_source() {
+    fn every_transcript_has_its_own_name_and_a_source() {
         let table = super::table();
         assert!(table.len() >= 150, "{}", table.len());
         let names: HashSet<_> = table.iter().map(|t| t.name).collect();

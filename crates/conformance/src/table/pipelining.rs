@@ -48,22 +48,22 @@ pub fn table() -> Vec<Transcript> {
             .reply(200)
             .for_head()
             .reply(404),
-        on("what follows a request with close is not answered", "RFC 9112, 9.6")
+        on("a request behind one with close is not answered", "RFC 9112, 9.6")
             .send(get("/") + &get_with("Connection: close\r\n") + &get("/nowhere"))
             .hello()
             .hello()
             .with("Connection", "close")
             .closes(),
-        on("what comes before a bad request is answered", "RFC 9112, 9.3.2")
+        on("a request before a bad one is answered", "RFC 9112, 9.3.2")
             .send(get("/") + "GET /\r\n\r\n" + &get("/"))
             .hello()
             .refused(400),
-        on("what comes before a bad request is answered, files too", "RFC 9112, 9.3.2")
+        on("a file before a bad request is served", "RFC 9112, 9.3.2")
             .send(get("/files/1k") + "GET /\r\n\r\n" + &get("/"))
             .reply(200)
             .file("1k")
             .refused(400),
-        on("the second request may come in its own time", "RFC 9112, 9.3")
+        on("a request may come when the reply before it has arrived", "RFC 9112, 9.3")
             .send(get("/"))
             .hello()
             .await_replies()

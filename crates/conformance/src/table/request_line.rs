@@ -13,14 +13,14 @@ pub fn table() -> Vec<Transcript> {
             .send("BREW / HTTP/1.1\r\nHost: a\r\n\r\n")
             .reply(501),
         on("methods are case-sensitive", "RFC 9110, 9.1").send("get / HTTP/1.1\r\nHost: a\r\n\r\n").reply(501),
-        on("a method is any token", "RFC 9110, 5.6.2")
+        on("any token may be a method, and is not implemented", "RFC 9110, 5.6.2")
             .send("!#$%&'*+-.^_`|~09aZ / HTTP/1.1\r\nHost: a\r\n\r\n")
             .reply(501),
-        on("a known method that a resource lacks is refused with those that it has", "RFC 9110, 15.5.6")
+        on("a method that a resource lacks is refused with a list of its methods", "RFC 9110, 15.5.6")
             .send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
             .reply(405)
             .with("Allow", "GET, HEAD, OPTIONS"),
-        on("TRACE is known and nowhere allowed", "RFC 9110, 9.3.8")
+        on("TRACE is a known method that no resource allows", "RFC 9110, 9.3.8")
             .send("TRACE /counter HTTP/1.1\r\nHost: a\r\n\r\n")
             .reply(405)
             .with("Allow", "GET, HEAD, POST, OPTIONS"),
@@ -29,10 +29,10 @@ pub fn table() -> Vec<Transcript> {
             .reply(204)
             .with("Allow", "GET, HEAD, POST, OPTIONS")
             .without("Content-Length"),
-        on("a major version that we lack is named so", "RFC 9110, 15.6.6")
+        on("an unknown major version is answered with 505", "RFC 9110, 15.6.6")
             .send("GET / HTTP/2.0\r\nHost: a\r\n\r\n")
             .refused(505),
-        on("HTTP/0.9 with a version is no version of ours", "RFC 9110, 15.6.6")
+        on("a request line that says HTTP/0.9 is answered with 505", "RFC 9110, 15.6.6")
             .send("GET / HTTP/0.9\r\n\r\n")
             .refused(505),
         on("the preface of HTTP/2 is refused", "RFC 9113, 3.4")
@@ -57,7 +57,7 @@ pub fn table() -> Vec<Transcript> {
         ("a line without a target is refused", "RFC 9112, 3", b"GET HTTP/1.1\r\n"),
         ("a line of one word is refused", "RFC 9112, 3", b"GET\r\n"),
         ("a method that is no token is refused", "RFC 9110, 5.6.2", b"G(T / HTTP/1.1\r\n"),
-        ("a method in other than ASCII is refused", "RFC 9110, 5.6.2", b"G\xc3\x89T / HTTP/1.1\r\n"),
+        ("a method beyond ASCII is refused", "RFC 9110, 5.6.2", b"G\xc3\x89T / HTTP/1.1\r\n"),
         ("the version's name is case-sensitive", "RFC 9112, 2.3", b"GET / http/1.1\r\n"),
         ("a version of two digits is refused", "RFC 9112, 2.3", b"GET / HTTP/1.10\r\n"),
         ("a version without a dot is refused", "RFC 9112, 2.3", b"GET / HTTP/11\r\n"),

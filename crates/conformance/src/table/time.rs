@@ -19,7 +19,7 @@ pub fn table() -> Vec<Transcript> {
             .send("A: b\r\n")
             .wait(seconds(2))
             .refused(408),
-        on("a head that comes slowly comes in time", "limit: head 10 s")
+        on("a head that comes slowly, but in time, is answered", "limit: head 10 s")
             .send("GET / HTTP/1.1\r\n")
             .wait(seconds(5))
             .send("Host: a\r\n")
@@ -36,28 +36,30 @@ pub fn table() -> Vec<Transcript> {
             .send("l")
             .wait(seconds(5))
             .refused(408),
-        on("a content that comes slowly comes in time", "limit: body 20 s")
+        on("a content that comes slowly, but in time, is taken", "limit: body 20 s")
             .send(post("Transfer-Encoding: chunked\r\n", "5\r\nhel"))
             .wait(seconds(20) - moment)
             .send("lo\r\n0\r\n\r\n")
             .reply(200)
             .number(),
-        on("a content has its time from 100 on", "limit: body 20 s")
+        on("the time for a content begins with the 100", "limit: body 20 s")
             .send(post("Expect: 100-continue\r\nContent-Length: 5\r\n", ""))
             .reply(100)
             .wait(seconds(20))
             .refused(408),
-        on("a connection that never asks is closed without a word", "limit: idle 15 s").wait(seconds(15)).closes(),
-        on("a connection that asks late enough is answered", "limit: idle 15 s")
+        on("a connection that brings no request is closed without a reply", "limit: idle 15 s")
+            .wait(seconds(15))
+            .closes(),
+        on("a request just before the idle time-out is answered", "limit: idle 15 s")
             .wait(seconds(15) - moment)
             .send(get("/"))
             .hello(),
-        on("a connection that falls idle is closed without a word", "limit: idle 15 s")
+        on("a connection that becomes idle is closed without a reply", "limit: idle 15 s")
             .send(get("/"))
             .hello()
             .wait(seconds(15))
             .closes(),
-        on("a connection idles anew behind each request", "limit: idle 15 s")
+        on("the idle time begins anew behind each request", "limit: idle 15 s")
             .send(get("/"))
             .hello()
             .wait(seconds(14))
@@ -66,14 +68,14 @@ pub fn table() -> Vec<Transcript> {
             .wait(seconds(14))
             .send(get("/nowhere"))
             .reply(404),
-        on("empty lines do not keep a connection", "limit: idle 15 s")
+        on("empty lines do not extend the idle time", "limit: idle 15 s")
             .wait(seconds(9))
             .send("\r")
             .wait(seconds(5))
             .send("\n\r")
             .wait(seconds(1))
             .closes(),
-        on("a head has its time even where the idle time ends", "limit: head 10 s")
+        on("a head has its own time even where the idle time ends", "limit: head 10 s")
             .wait(seconds(14))
             .send("GET / HTTP/1.1\r\n")
             .wait(seconds(9))

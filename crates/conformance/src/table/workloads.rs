@@ -9,18 +9,22 @@ pub fn table() -> Vec<Transcript> {
             .send(get("/work/1"))
             .ok("dc1b77ae0bf34dad\n")
             .with("Content-Type", "text/plain"),
-        on("work without an iteration is none", "design: /work").send(get("/work/0")).ok("9e3779b97f4a7c15\n"),
+        on("work of no iterations is answered", "design: /work").send(get("/work/0")).ok("9e3779b97f4a7c15\n"),
         on("a POST to the counter says its new value", "design: /counter").send(post("", "")).reply(200).number(),
         on("a GET of the counter says its value", "design: /counter").send(get("/counter")).reply(200).number(),
         on("the counter cannot be deleted", "RFC 9110, 15.5.6")
             .send(request("DELETE", "/counter", ""))
             .reply(405)
             .with("Allow", "GET, HEAD, POST, OPTIONS"),
-        on("sleep is not for POST", "RFC 9110, 15.5.6")
+        on("a POST to a sleep is refused", "RFC 9110, 15.5.6")
             .send(request("POST", "/sleep/1", ""))
             .reply(405)
             .with("Allow", "GET, HEAD, OPTIONS"),
-        on("a nod is saved, and the browser sent back", "RFC 9110, 15.4.4")
+        on("a POST to work is refused", "RFC 9110, 15.5.6")
+            .send(request("POST", "/work/1", ""))
+            .reply(405)
+            .with("Allow", "GET, HEAD, OPTIONS"),
+        on("a nod is saved, and the browser is redirected", "RFC 9110, 15.4.4")
             .send(nod("Cookie: account=alice\r\n", FORM, "nod=Hello"))
             .reply(303)
             .with("Location", "/")
@@ -42,15 +46,17 @@ pub fn table() -> Vec<Transcript> {
             .reply(401)
             .with("WWW-Authenticate", "Cookie realm=\"nods\"")
             .without("Connection"),
-        on("a nod by nobody we know is unauthorized", "RFC 9110, 11.6.1")
+        on("a nod of an unknown account is unauthorized", "RFC 9110, 11.6.1")
             .send(nod("Cookie: account=mallory\r\n", FORM, "nod=Hello"))
             .reply(401)
             .with("WWW-Authenticate", "Cookie realm=\"nods\""),
-        on("a nod that is no form is not understood", "RFC 9110, 15.5.16")
+        on("a nod that is not a form is an unsupported media type", "RFC 9110, 15.5.16")
             .send(nod("Cookie: account=alice\r\n", "Content-Type: application/json\r\n", "{\"nod\":\"Hello\"}"))
             .reply(415)
             .without("Connection"),
-        on("a nod of no type is not understood", "RFC 9110, 15.5.16").send(nod("", "", "nod=Hello")).reply(415),
+        on("a nod without a Content-Type is an unsupported media type", "RFC 9110, 15.5.16")
+            .send(nod("", "", "nod=Hello"))
+            .reply(415),
         on("a form without a nod is refused", "RFC 9110, 15.5.1")
             .send(nod("Cookie: account=alice\r\n", FORM, "node=Hello"))
             .reply(400)
@@ -61,8 +67,8 @@ pub fn table() -> Vec<Transcript> {
         on("a nod of more than 1000 characters is refused", "limit: 1000 characters")
             .send(nod("Cookie: account=alice\r\n", FORM, &format!("nod={}", "x".repeat(1001))))
             .reply(400),
-        on("a nod is for POST alone", "RFC 9110, 15.5.6").send(get("/nod")).reply(405).with("Allow", "POST, OPTIONS"),
-        on("a nod's options are asked for", "RFC 9110, 9.3.7")
+        on("a GET of a nod is refused", "RFC 9110, 15.5.6").send(get("/nod")).reply(405).with("Allow", "POST, OPTIONS"),
+        on("OPTIONS of a nod lists its methods", "RFC 9110, 9.3.7")
             .send(request("OPTIONS", "/nod", ""))
             .reply(204)
             .with("Allow", "POST, OPTIONS"),
@@ -85,12 +91,12 @@ pub fn table() -> Vec<Transcript> {
     for (name, target) in [
         ("a sleep without a time is refused", "/sleep/"),
         ("a sleep of more than a minute is refused", "/sleep/60001"),
-        ("a sleep that is no number is refused", "/sleep/soon"),
+        ("a sleep that is not a number is refused", "/sleep/soon"),
         ("a negative sleep is refused", "/sleep/-1"),
         ("a sleep with a plus is refused", "/sleep/+1"),
-        ("a sleep that no machine can count is refused", "/sleep/99999999999999999999"),
+        ("a sleep above 64 bits is refused", "/sleep/99999999999999999999"),
         ("work above its bound is refused", "/work/1000000001"),
-        ("work that is no number is refused", "/work/1e3"),
+        ("work that is not a number is refused", "/work/1e3"),
     ] {
         table.push(on(name, "RFC 9110, 15.5.1").send(get(target)).reply(400).without("Connection"));
     }

@@ -1,5 +1,5 @@
-//! What several tests need.
-#![allow(dead_code, reason = "each test uses its part")]
+//! Helpers of several test binaries.
+#![allow(dead_code, reason = "each test binary uses some of them")]
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use conformance::check::{Record, check};
 use conformance::{Transcript, fixture};
 use scoreboard::Scoreboard;
 
-/// The files to serve, made anew for that test.
+/// Makes the files that a test serves; deletes those of an earlier run.
 pub fn files(test: &str) -> PathBuf {
     fixture::make(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(test)).expect("a place for files")
 }
 
-/// The application that serves them.
+/// An application that serves these files.
 pub fn app(files: &Path) -> App {
-    let store = files.with_file_name("nods.db"); // made anew with the files
+    let store = files.with_file_name("nods.db"); // deleted and made again with the files
     app::prepare_store(&store).expect("a store");
     let settings = Settings::with_files(files, store);
     App::new(settings, Scoreboard::map().expect("shared memory")).expect("an application")
 }
 
-/// Gathers what went wrong, and fails with all of it.
+/// Collects failures, so that a test fails with all of them.
 #[derive(Default)]
 pub struct Failures(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Data that connections share: every update counts, but where `--racy` reads and then writes.
+//! The counter that all connections share: no update gets lost, unless `--racy` separates the read from the write.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -17,7 +17,7 @@ pub fn is_exact(model: &'static str) {
     service.stopped();
 }
 
-/// For models that serve two connections at the very same time.
+/// For models that serve two connections at the same instant.
 pub fn loses_updates_when_racy(model: &'static str) {
     let Some(service) = start(model, &["--racy", "--threads", "2"]) else { return };
     let mut done = 0;
@@ -28,7 +28,7 @@ pub fn loses_updates_when_racy(model: &'static str) {
     service.stopped();
 }
 
-/// For models with one loop on one thread: there, nothing comes between reading and writing.
+/// For models with one loop on one thread: there, no other request runs between the read and the write.
 pub fn loses_none_on_one_thread(model: &'static str) {
     let Some(service) = start(model, &["--racy", "--threads", "1"]) else { return };
     for round in 1..=5 {
@@ -38,7 +38,7 @@ pub fn loses_none_on_one_thread(model: &'static str) {
     service.stopped();
 }
 
-/// Many clients at once add one, again and again; all the values that they were told.
+/// Many clients at once increment the counter, again and again. Gives all values that were returned to them.
 fn increment(service: &Service) -> Vec<usize> {
     let client = || {
         let mut client = Client::connect(service.listen).expect("a connection");

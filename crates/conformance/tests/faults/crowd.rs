@@ -1,4 +1,4 @@
-//! Many connections at once.
+//! Very many connections at once.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::service::{Service, start, wait_for};
 
 pub fn ten_thousand_connections(model: &'static str) {
     const CONNECTIONS: usize = 10_000;
-    // There may be no room for two such crowds at a time.
+    // The machine may not have the memory for two such tests at a time.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
@@ -20,7 +20,7 @@ pub fn ten_thousand_connections(model: &'static str) {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the soft limit can be raised");
     let flags = ["--max-connections", "10000", "--idle-timeout", "5m"];
     let Some(service) = start(model, &flags) else { return };
-    crowd(&service, CONNECTIONS);
+    open_all(&service, CONNECTIONS);
     service.stopped();
 }
 
@@ -32,20 +32,20 @@ pub fn two_thousand_threads(model: &'static str) {
     two_thousand(model, "process_tree_threads");
 }
 
-/// Each connection has a worker, which goes with it.
+/// For models with a worker for each connection, which ends when the connection closes.
 fn two_thousand(model: &'static str, workers: &str) {
     const CONNECTIONS: usize = 2_000;
     let flags = ["--max-connections", "2000", "--idle-timeout", "5m"];
     let Some(service) = start(model, &flags) else { return };
-    let clients = crowd(&service, CONNECTIONS);
+    let clients = open_all(&service, CONNECTIONS);
     assert_eq!(service.metric(workers), CONNECTIONS as f64 + 1.0);
     drop(clients);
     wait_for("the workers to be gone", || service.metric(workers) == 1.0);
     service.stopped();
 }
 
-/// Opens the connections and has each answered three times, at last all at once.
-fn crowd(service: &Service, connections: usize) -> Vec<Client> {
+/// Opens the connections and sends three requests on each; the third one is ready on all connections at the same time.
+fn open_all(service: &Service, connections: usize) -> Vec<Client> {
     let model = service.model;
     let before = service.metric("process_tree_memory_bytes");
     let mut clients: Vec<_> = (0..connections)
@@ -54,7 +54,7 @@ fn crowd(service: &Service, connections: usize) -> Vec<Client> {
     let pid = service.model_pid().expect("a model");
     for at_once in [false, false, true] {
         if at_once {
-            kill(pid, Signal::SIGSTOP).expect("it lives"); // so that all are there when it looks
+            kill(pid, Signal::SIGSTOP).expect("it lives"); // so that all requests have arrived when it runs again
         }
         clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
         kill(pid, Signal::SIGCONT).expect("it lives");

@@ -1,4 +1,4 @@
-//! A server that is late itself must not say that its peers are.
+//! A server that was delayed itself must not time its peers out.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use crate::proc::children;
 use crate::service::start;
 
 const SHORT_TIMEOUTS: [&str; 6] = ["--threads", "1", "--idle-timeout", "2s", "--head-timeout", "2s"];
-/// Longer than these, from the first byte on.
+/// Longer than these time-outs.
 const LONG: Duration = Duration::from_millis(4500);
 
-/// What comes while the loop computes for somebody else is looked at before anybody is called late.
-pub fn nobody_is_called_late_after_a_long_callback(model: &'static str) {
+/// Bytes that arrive while the loop computes for another connection are read before any deadline is judged.
+pub fn a_long_callback_times_out_no_other_connection(model: &'static str) {
     const SOME: u64 = 10_000_000;
     let Some(service) = start(model, &SHORT_TIMEOUTS) else { return };
     let begun = Instant::now();
@@ -39,11 +39,11 @@ pub fn nobody_is_called_late_after_a_long_callback(model: &'static str) {
     service.stopped();
 }
 
-/// The same when the whole process was stopped for a while.
-pub fn nobody_is_called_late_after_a_stop(model: &'static str) {
+/// The same after the whole process was stopped (SIGSTOP) for a while.
+pub fn a_stopped_process_times_out_no_connection(model: &'static str) {
     if ["async-await", "framework"].contains(&model) {
-        // SIGCONT wakes tokio's epoll_wait(2), which has not looked, and then its timers are due.
-        return println!("skipped: not so on tokio");
+        // SIGCONT ends tokio's epoll_wait(2) before it has looked for events, and then the timers are due.
+        return println!("skipped: tokio times the connection out");
     }
     let Some(service) = start(model, &SHORT_TIMEOUTS) else { return };
     let pid = service.model_pid().expect("a model");
@@ -52,25 +52,25 @@ pub fn nobody_is_called_late_after_a_stop(model: &'static str) {
     let tree: Vec<_> = std::iter::once(pid).chain(children(pid)).collect();
     tree.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).expect("it lives"));
     client.send(&request("/")).expect("it is open");
-    sleep(LONG); // so long it is stopped
+    sleep(LONG); // the process is stopped for this time
     tree.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).expect("it lives"));
     assert_eq!(client.answer().expect("an answer").status, 200);
     service.stopped();
 }
 
-/// Files wait for the helper threads; whoever waits for a file has done nothing wrong.
-pub fn a_file_may_wait_for_the_helpers(model: &'static str) {
+/// A file that waits for a helper thread is no fault of the peer: the write time-out must not strike.
+pub fn a_file_may_wait_for_a_helper_thread(model: &'static str) {
     let store = nod::store(model, "helpers");
     let flags = ["--write-timeout", "1s", "--store", nod::text(&store)];
     let Some(service) = start(model, &flags) else { return };
     let lock = Connection::open(&store).expect("the store");
-    lock.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    lock.execute_batch("BEGIN IMMEDIATE").expect("no other connection writes");
     let mut nods: Vec<_> = (0..8).map(|_| Client::connect(service.listen).expect("a connection")).collect();
     nods.iter_mut().for_each(|client| client.send(&nod::request("a")).expect("it is open"));
     let mut file = Client::connect(service.listen).expect("a connection");
     file.send(&request("/files/1m")).expect("it is open");
-    sleep(LONG); // so long nobody can have the store
-    lock.execute_batch("COMMIT").expect("it is our own lock");
+    sleep(LONG); // the store is locked for this time
+    lock.execute_batch("COMMIT").expect("the lock is ours");
     assert_eq!(file.answer().expect("an answer").body.len(), 1 << 20);
     nods.iter_mut().for_each(|client| assert_eq!(client.answer().expect("an answer").status, 303));
     service.stopped();

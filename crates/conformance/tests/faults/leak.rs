@@ -1,4 +1,4 @@
-//! Connections of every kind, good and bad, and then none: what is left?
+//! After ten thousand connections of every kind, good and bad, no descriptor, thread or process may be left.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -18,9 +18,9 @@ const CLIENTS: usize = 4;
 pub fn nothing_is_left_behind(model: &'static str) {
     let Some(service) = start(model, &[]) else { return };
     let pid = service.model_pid().expect("a model");
-    connect(service.listen, 0..KINDS.len() * 2); // what is there once stays: a first file was served
+    connect(service.listen, 0..KINDS.len() * 2); // the first requests may allocate what stays
     service.is_well(pid);
-    wait_for("a first process to be gone", || has_only_spare_children(pid, model));
+    wait_for("the first worker processes to be gone", || has_only_spare_children(pid, model));
     let (files, tasks) = (open_files(pid), threads(pid));
 
     let begun = Instant::now();
@@ -69,7 +69,7 @@ const KINDS: [fn(Client); 8] = [
     },
 ];
 
-/// Closes it with a reset: SO_LINGER of 0 seconds, socket(7).
+/// Closes the connection with a reset: SO_LINGER of 0 seconds, socket(7).
 fn reset(client: Client) {
     setsockopt(client.stream(), sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 }).expect("a socket");
 }

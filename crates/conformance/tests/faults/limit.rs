@@ -9,7 +9,7 @@ use crate::service::{Service, SetOnDrop, start, wait_for};
 
 const CLIENTS: usize = 30;
 
-pub fn connections_wait_their_turn(model: &'static str) {
+pub fn connections_wait_for_a_permit(model: &'static str) {
     for limit in [10, 1] {
         let Some(service) = start(model, &["--max-connections", &limit.to_string()]) else { return };
         let pid = service.model_pid().expect("a model");
@@ -20,7 +20,7 @@ pub fn connections_wait_their_turn(model: &'static str) {
         let mut done = 0;
         while done < CLIENTS {
             let now = limit.min(CLIENTS - done);
-            wait_for("all places to be taken", || {
+            wait_for("all permits to be taken", || {
                 assert!(active(&service) <= limit as f64, "{} connections", active(&service));
                 for client in waiting.extract_if(.., |client| client.is_readable()) {
                     served.push(client);
@@ -34,9 +34,9 @@ pub fn connections_wait_their_turn(model: &'static str) {
                 println!("{model}: {cpu:?} of CPU in half a second at the limit of {limit}");
                 assert!(cpu < Duration::from_millis(150), "it spins at the limit: {cpu:?} in 500 ms");
                 assert!(service.metric("http_server_accept_paused_total") > 0.0);
-                assert!(!waiting.iter().any(Client::is_readable), "somebody is served above the limit");
+                assert!(!waiting.iter().any(Client::is_readable), "a connection above the limit is served");
             }
-            served.clear(); // which frees their places
+            served.clear(); // which returns their permits
             done += now;
         }
         service.is_well(pid);
@@ -46,16 +46,18 @@ pub fn connections_wait_their_turn(model: &'static str) {
     }
 }
 
-/// The gauge adds up shards, one after the other, while connections come and go: it may see one go too late, but not always.
+/// The gauge adds up shards, one after the other, while connections open and close. It may count a connection that has
+/// just closed, but not three times in a row.
 fn active(service: &Service) -> f64 {
     (0..3).map(|_| service.active()).fold(f64::MAX, f64::min)
 }
 
-/// Many come and go at once, and two event loops accept them.
+/// Many connections open and close at once, and two event loops accept them.
 pub fn is_never_exceeded(model: &'static str) {
     let Some(service) = start(model, &["--max-connections", "2"]) else { return };
     let (over, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _end = SetOnDrop(&over);
         for _ in 0..12 {
             scope.spawn(|| {
                 while !over.load(SeqCst) {
@@ -64,12 +66,11 @@ pub fn is_never_exceeded(model: &'static str) {
                 }
             });
         }
-        let _end = SetOnDrop(&over);
         for _ in 0..100 {
             let active = active(&service);
             assert!(active <= 2.0, "{active} connections are open");
         }
     });
-    println!("{model}: {} connections of 12 clients went through 2 places", answers.into_inner());
+    println!("{model}: {} connections of 12 clients shared 2 permits", answers.into_inner());
     service.stopped();
 }

@@ -1,7 +1,12 @@
-//! What goes wrong in a server's life, done to every model: signals, crashes, shortage, hostile peers, crowds.
+//! Faults that every model must survive: signals, crashes, exhausted resources, hostile peers, very many connections.
 //!
-//! Each model runs as a whole service, a process tree of its own. Nothing here waits and hopes: what is to happen is
-//! watched from outside (answers, /metrics, /proc) until it has happened, or [`PATIENCE`](service::PATIENCE) is over.
+//! Each model runs as a whole service, a process tree of its own. No test relies on a fixed pause: it watches from
+//! outside (answers, /metrics, /proc) until the expected thing has happened, and fails after
+//! [`PATIENCE`](service::PATIENCE).
+
+#[macro_use]
+#[path = "../common/models.rs"]
+mod list;
 
 mod client;
 mod counter;
@@ -28,35 +33,35 @@ macro_rules! tests {
     };
 }
 
-/// The tests that every model passes, those that are of its kind, and those that only it has.
-macro_rules! models {
+/// The tests of every model: those that all models pass, those of its kind, and those that it alone has.
+macro_rules! faults_of_models {
     ($($module:ident: $model:literal, $kind:ident { $($own:tt)* })*) => {
         $(mod $module {
             use crate::*;
 
             tests! { $model:
                 sigterm_under_load_loses_nothing: stop::under_load_loses_nothing,
-                sigterm_answers_what_came_before_it: stop::answers_what_came_before_it,
-                sigterm_serves_who_waits_in_the_queue: stop::serves_who_waits_in_the_queue,
+                a_request_sent_before_sigterm_is_answered: stop::answers_requests_sent_before_it,
+                connections_in_the_backlog_are_served_after_sigterm: stop::serves_the_backlog,
                 sigterm_ends_an_idle_server_at_once: stop::ends_an_idle_server_at_once,
-                a_killed_model_is_back_at_once_and_nobody_is_refused: crash::is_back_at_once_and_nobody_is_refused,
+                a_killed_model_is_restarted_at_once_and_no_connection_is_refused: crash::is_restarted_at_once,
                 ten_thousand_connections_leave_nothing_behind: leak::nothing_is_left_behind,
-                at_the_limit_connections_wait_their_turn: limit::connections_wait_their_turn,
+                above_the_limit_connections_wait_for_a_permit: limit::connections_wait_for_a_permit,
                 the_limit_is_never_exceeded: limit::is_never_exceeded,
-                without_descriptors_it_waits_for_better_times: shortage::of_descriptors,
+                without_descriptors_it_pauses_and_recovers: shortage::of_descriptors,
                 a_head_that_trickles_in_is_cut_off: hostile::a_head_that_trickles_in,
                 a_peer_that_does_not_read_is_cut_off: hostile::a_peer_that_does_not_read,
-                a_flood_of_pipelined_requests_delays_nobody: hostile::a_flood_of_pipelined_requests,
+                a_flood_of_pipelined_requests_does_not_delay_another_connection: hostile::a_flood_of_pipelined_requests,
                 heads_and_bodies_without_end_are_refused: hostile::heads_and_bodies_without_end,
-                a_crowd_of_deaf_peers_holds_up_nobody: hostile::a_crowd_of_deaf_peers,
-                files_reach_slow_readers_whole: hostile::files_reach_slow_readers_whole,
+                peers_that_do_not_read_do_not_delay_another_connection: hostile::many_peers_that_do_not_read,
+                files_reach_slow_readers_unchanged: hostile::files_reach_slow_readers_unchanged,
                 sixty_four_clients_count_exactly: counter::is_exact,
                 a_nod_is_saved_exactly_once: nod::is_saved_exactly_once,
                 no_acknowledged_nod_is_lost_to_kill_9: nod::survives_kills,
                 a_temporary_store_goes_with_the_service: nod::a_temporary_store_goes_with_the_service,
-                a_locked_store_keeps_nobody_waiting: nod::a_lock_keeps_nobody_waiting,
-                nobody_is_called_late_after_a_long_callback: late::nobody_is_called_late_after_a_long_callback,
-                nobody_is_called_late_after_a_stop: late::nobody_is_called_late_after_a_stop,
+                a_locked_store_does_not_delay_other_requests: nod::a_lock_does_not_delay_other_requests,
+                a_long_callback_times_out_no_other_connection: late::a_long_callback_times_out_no_other_connection,
+                a_stopped_process_times_out_no_connection: late::a_stopped_process_times_out_no_connection,
             }
             kind! { $kind $model }
             tests! { $model: $($own)* }
@@ -69,7 +74,7 @@ macro_rules! kind {
     (event_driven $model:literal) => {
         tests! { $model:
             ten_thousand_connections_are_served: crowd::ten_thousand_connections,
-            none_gets_lost_on_one_thread: counter::loses_none_on_one_thread,
+            no_update_gets_lost_on_one_thread: counter::loses_none_on_one_thread,
         }
     };
     (blocking $model:literal) => {
@@ -77,37 +82,4 @@ macro_rules! kind {
     };
 }
 
-models! {
-    async_await: "async-await", event_driven {}
-    callback: "callback", event_driven {}
-    epoll: "epoll", event_driven {
-        updates_get_lost_when_racy: counter::loses_updates_when_racy,
-    }
-    event_loop: "event-loop", event_driven {
-        without_threads_the_loop_makes_the_calls: shortage::of_helpers,
-        a_file_may_wait_for_the_helpers: late::a_file_may_wait_for_the_helpers,
-    }
-    framework: "framework", event_driven {}
-    linux_aio: "linux-aio", event_driven {
-        where_io_setup_is_forbidden_it_says_so: unsupported::io_setup_is_forbidden,
-    }
-    poll: "poll", event_driven {}
-    posix_aio: "posix-aio", event_driven {
-        without_signals_files_go_out_all_the_same: shortage::of_signals,
-    }
-    process_per_connection: "process-per-connection", blocking {
-        two_thousand_processes_are_served: crowd::two_thousand_processes,
-        without_processes_it_waits_for_better_times: shortage::of_processes,
-    }
-    process_pool: "process-pool", blocking {}
-    select: "select", event_driven {}
-    thread_per_connection: "thread-per-connection", blocking {
-        two_thousand_threads_are_served: crowd::two_thousand_threads,
-        without_threads_it_waits_for_better_times: shortage::of_processes,
-    }
-    thread_pool: "thread-pool", blocking {}
-    uring: "uring", event_driven {
-        updates_get_lost_when_racy: counter::loses_updates_when_racy,
-        where_io_uring_is_forbidden_it_says_so: unsupported::io_uring_is_forbidden,
-    }
-}
+for_each_model!(faults_of_models);

@@ -1,4 +1,5 @@
-//! The store: every nod that was acknowledged is there, once; and who waits for it keeps nobody else waiting.
+//! The store: every nod that was acknowledged is saved, exactly once; and a request that waits for the store does not
+//! delay another one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,7 +38,7 @@ pub fn is_saved_exactly_once(model: &'static str) {
     assert_eq!(saved(&file), sent.collect());
 }
 
-/// Each client says something new each time, so what is there twice was saved twice.
+/// Each nod has its own text, so a text that is in the store twice was saved twice.
 pub fn survives_kills(model: &'static str) {
     const KILLS: usize = 3;
     let file = store(model, "kills");
@@ -50,9 +51,9 @@ pub fn survives_kills(model: &'static str) {
             while !over.load(SeqCst) {
                 let nod = next.fetch_add(1, SeqCst).to_string();
                 match post(&mut client, &nod) {
-                    Ok(503) => continue, // it waited for the others for too long, and was told so
+                    Ok(503) => continue, // it waited too long for the lock of the store
                     Ok(status) => assert_eq!(status, 303),
-                    Err(_) => break, // it was killed, and this nod is saved or not: nobody can know
+                    Err(_) => break, // the model was killed; this nod may be saved or not
                 }
                 acknowledged.lock().expect("no panic").insert(nod);
                 answers.fetch_add(1, SeqCst);
@@ -78,12 +79,12 @@ pub fn survives_kills(model: &'static str) {
     println!("{model}: {} nods acknowledged, {} saved", acknowledged.len(), saved.len());
 }
 
-/// For models with one loop for everybody: more calls wait for a lock than there are helper threads.
-pub fn a_lock_keeps_nobody_waiting(model: &'static str) {
+/// More calls wait for the lock than there are helper threads, and there is one event loop.
+pub fn a_lock_does_not_delay_other_requests(model: &'static str) {
     let file = store(model, "lock");
     let Some(service) = start(model, &["--threads", "1", "--store", text(&file)]) else { return };
     let lock = Connection::open(&file).expect("the store");
-    lock.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    lock.execute_batch("BEGIN IMMEDIATE").expect("no other connection writes");
     let mut waiting: Vec<_> = (0..8).map(|_| Client::connect(service.listen).expect("a connection")).collect();
     for (n, client) in waiting.iter_mut().enumerate() {
         client.send(&request(&n.to_string())).expect("it is open");
@@ -93,8 +94,8 @@ pub fn a_lock_keeps_nobody_waiting(model: &'static str) {
         assert_eq!(other.get("/").expect("an answer").status, 200);
         assert_eq!(get(service.listen, "/").expect("an answer").status, 200);
     }
-    assert!(!waiting.iter().any(Client::is_readable), "the store was locked, and yet a nod was answered");
-    lock.execute_batch("COMMIT").expect("it is our own lock");
+    assert!(!waiting.iter().any(Client::is_readable), "a nod was answered although the store was locked");
+    lock.execute_batch("COMMIT").expect("the lock is ours");
     for client in &mut waiting {
         assert_eq!(client.answer().expect("an answer").status, 303);
     }
@@ -102,7 +103,7 @@ pub fn a_lock_keeps_nobody_waiting(model: &'static str) {
     assert_eq!(saved(&file), (0..8).map(|n| n.to_string()).collect());
 }
 
-/// The store that nobody asked for: it outlives the model's process, and goes with the service.
+/// Without `--store` the service makes a temporary store. It outlives the model's process, and the service deletes it.
 pub fn a_temporary_store_goes_with_the_service(model: &'static str) {
     let temporary = folder(model, "temporary");
     let mut command = command(model, &[]);
@@ -118,20 +119,20 @@ pub fn a_temporary_store_goes_with_the_service(model: &'static str) {
     assert_eq!(fs::read_dir(&temporary).expect("a folder").count(), 0);
 }
 
-/// A nod of alice's.
+/// A request that saves a nod of alice.
 pub fn request(nod: &str) -> Vec<u8> {
     let form = format!("nod={nod}");
     let fields = "Cookie: account=alice\r\nContent-Type: application/x-www-form-urlencoded";
     format!("POST /nod HTTP/1.1\r\nHost: a\r\n{fields}\r\nContent-Length: {}\r\n\r\n{form}", form.len()).into_bytes()
 }
 
-/// Says it; the status of the answer.
+/// Sends a nod; gives the status of the answer.
 fn post(client: &mut Client, nod: &str) -> io::Result<u16> {
     client.send(&request(nod))?;
     Ok(client.answer()?.status)
 }
 
-/// What was saved; nothing of it twice.
+/// The texts that were saved. Asserts that none was saved twice.
 fn saved(file: &Path) -> BTreeSet<String> {
     let store = Connection::open(file).expect("the store");
     let mut nods = store.prepare("SELECT text FROM nod").expect("its table");
@@ -151,7 +152,7 @@ pub fn store(model: &str, test: &str) -> PathBuf {
 
 fn folder(model: &str, test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{model}-nods-{test}"));
-    let _ = fs::remove_dir_all(&folder); // of an earlier run
+    let _ = fs::remove_dir_all(&folder); // what an earlier run has left
     fs::create_dir(&folder).expect("a place for the store");
     folder
 }

@@ -1,4 +1,4 @@
-//! The machine has no descriptor, no process, or no signal left for a connection.
+//! No descriptor, process, thread or signal is left for a connection.
 
 use std::fs;
 use std::io;
@@ -18,7 +18,7 @@ const CLIENTS: usize = 30;
 pub fn of_descriptors(model: &'static str) {
     let Some(service) = start(model, &["--threads", "1", "--max-connections", "5"]) else { return };
     let pid = service.model_pid().expect("a model");
-    // Whoever accepts: the model's process, and where there are workers already, each of them.
+    // All processes that may accept: the model's process, and its workers.
     let tree = || std::iter::once(pid).chain(children(pid));
     // A connection is counted as closed a moment before its descriptor is free.
     let settled = |pid| {
@@ -29,9 +29,9 @@ pub fn of_descriptors(model: &'static str) {
         looks.min().expect("ten looks")
     };
     let next: Vec<_> = tree().map(|pid| (pid, settled(pid))).collect();
-    // io_uring notes the limit when an accept is submitted, and not when it takes somebody in: so make it submit anew.
+    // io_uring reads the limit when an accept is submitted, not when it completes. So the model must submit a new one.
     let full: Vec<_> = (0..6).map(|_| Client::connect(service.listen).expect("a connection")).collect();
-    wait_for("all places to be taken", || service.active() == 5.0 && paused(&service) > 0.0);
+    wait_for("all permits to be taken", || service.active() == 5.0 && paused(&service) > 0.0);
     let before: Vec<_> =
         next.into_iter().map(|(pid, next)| (pid, limit(pid, libc::RLIMIT_NOFILE, next).expect("it lives"))).collect();
     drop(full);
@@ -49,7 +49,7 @@ pub fn of_processes(model: &'static str) {
     service.stopped();
 }
 
-/// No thread can be had for calls that block: the loop makes them itself.
+/// No helper thread can be started: the loop makes the blocking calls itself.
 pub fn of_helpers(model: &'static str) {
     let Some((group, service, pid)) = without_processes(model) else { return };
     let answer = get(service.listen, "/files/1m").expect("an answer");
@@ -79,7 +79,7 @@ fn without_processes(model: &'static str) -> Option<(Group, Service, Pid)> {
     Some((group, service, pid))
 }
 
-/// No signal can be queued, so that of none of the reads is it told that they are complete.
+/// No signal can be queued, so none announces that a read is complete.
 pub fn of_signals(model: &'static str) {
     const FILE: &str = "/files/1m";
     let Some(service) = start(model, &[]) else { return };
@@ -91,7 +91,7 @@ pub fn of_signals(model: &'static str) {
     clients.iter_mut().for_each(|client| client.send(&last_request(FILE)).expect("it is open"));
     clients.iter_mut().for_each(|client| assert!(client.answer().expect("an answer").body == file));
     println!("{model}: {CLIENTS} files in {:?} without signals", begun.elapsed());
-    assert!(begun.elapsed() > Duration::from_millis(100), "the shortage was none");
+    assert!(begun.elapsed() > Duration::from_millis(100), "the limit had no effect");
 
     limit(pid, libc::RLIMIT_SIGPENDING, before).expect("it lives");
     assert!(get(service.listen, FILE).expect("an answer").body == file);
@@ -100,10 +100,10 @@ pub fn of_signals(model: &'static str) {
     service.stopped();
 }
 
-/// Nobody is served until the shortage is ended, and then everybody.
+/// No connection is served until the shortage ends, and then all of them.
 fn shortage(service: &Service, pid: Pid, end: impl FnOnce()) {
     let model = service.model;
-    wait_for("calm", || service.active() == 0.0);
+    wait_for("all connections to be closed", || service.active() == 0.0);
     let so_far = paused(service);
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Client::connect(service.listen).expect("a connection")).collect();
     clients.iter_mut().for_each(|client| client.send(&last_request("/")).expect("it is open"));
@@ -111,7 +111,7 @@ fn shortage(service: &Service, pid: Pid, end: impl FnOnce()) {
     let cpu = service.cpu_of_waiting(Duration::from_millis(500));
     println!("{model}: {cpu:?} of CPU in half a second of shortage");
     assert!(cpu < Duration::from_millis(150), "it spins: {cpu:?} in 500 ms");
-    assert!(!clients.iter().any(Client::is_readable), "the shortage was none");
+    assert!(!clients.iter().any(Client::is_readable), "a connection was served during the shortage");
 
     end();
     clients.iter_mut().for_each(|client| assert_eq!(client.answer().expect("an answer").status, 200));
@@ -129,7 +129,7 @@ fn paused(service: &Service) -> f64 {
 struct Group(PathBuf);
 
 impl Group {
-    /// One that can limit the number of processes.
+    /// Makes a group that can limit the number of processes.
     fn new(model: &str) -> io::Result<Group> {
         let v1 = Path::new("/sys/fs/cgroup/pids");
         let all = if v1.exists() { v1 } else { Path::new("/sys/fs/cgroup") };
@@ -146,7 +146,7 @@ impl Group {
 }
 
 impl Drop for Group {
-    /// Its processes are gone by then.
+    /// Its processes have ended by then.
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.0);
     }

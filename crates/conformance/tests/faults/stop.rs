@@ -1,6 +1,6 @@
-//! SIGTERM: nothing that was begun is lost, and who has nothing to finish ends at once.
+//! SIGTERM: no request that was begun is lost, and a model with nothing to finish ends at once.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::client::{Client, last_request, request};
-use crate::service::{Service, start, wait_for};
+use crate::service::{PATIENCE, Service, start, wait_for};
 
-/// It is a race, so it is run more than once.
+/// The test looks for a race, so it runs more than once.
 const ROUNDS: usize = 20;
-/// What it may take on a machine that is busy: less than the grace of ten seconds.
+/// How long a stop may take on a busy machine: less than the ten seconds after which the supervisor kills (`--grace`).
 const SOON: Duration = Duration::from_secs(8);
-/// A server that stops lets a connection that was quiet for that long go, whatever may be on its way.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// Who was quiet for that long may have been too late for a server that stops, what with the ways of a busy machine.
+/// A server that stops closes a connection that was idle for that long, even if a request is on its way.
+const GRACE_TIME: Duration = Duration::from_secs(1);
+/// On a busy machine, a client that was idle for that long may have sent its request too late for a server that stops.
 const LATE: Duration = Duration::from_millis(200);
 
 pub fn under_load_loses_nothing(model: &'static str) {
@@ -32,12 +32,12 @@ pub fn under_load_loses_nothing(model: &'static str) {
 /// What the clients of a round share.
 struct Load {
     server: SocketAddr,
-    /// Clients that are in the middle of what they do.
+    /// How many clients are in the middle of their requests.
     begun: AtomicUsize,
     stopping: AtomicBool,
 }
 
-/// Counts what was answered, or says what was lost.
+/// How many requests were answered, or what was lost.
 type Outcome = Result<usize, String>;
 
 fn stop_under_load(service: Service, round: usize) -> Duration {
@@ -66,8 +66,9 @@ fn stop_under_load(service: Service, round: usize) -> Duration {
 }
 
 impl Load {
-    /// A connection; none once the server stops.
+    /// Makes a connection; `None` once the server stops.
     fn connect(&self) -> Result<Option<Client>, String> {
+        let begun = Instant::now();
         loop {
             let stopping = self.stopping.load(SeqCst);
             match Client::connect_within(self.server, Duration::from_millis(100)) {
@@ -75,14 +76,14 @@ impl Load {
                 Err(error) => match error.kind() {
                     ErrorKind::ConnectionRefused | ErrorKind::TimedOut if stopping => return Ok(None),
                     ErrorKind::ConnectionRefused if self.stopping.load(SeqCst) => return Ok(None),
-                    ErrorKind::TimedOut => {} // the machine is busy, or the server has begun to stop
+                    ErrorKind::TimedOut if begun.elapsed() < PATIENCE => {} // a busy machine, or a stop has begun
                     _ => return Err(format!("connecting: {error}")),
                 },
             }
         }
     }
 
-    /// The one connection of a client that comes before SIGTERM.
+    /// Makes the only connection of a client that connects before SIGTERM.
     fn connected(&self) -> Result<Client, String> {
         self.connect()?.ok_or_else(|| "no connection".to_owned())
     }
@@ -110,7 +111,7 @@ fn keep_alive(load: &Load) -> Outcome {
                         break;
                     }
                 }
-                Err(_) if quiet >= LATE && load.stopping.load(SeqCst) => break, // too late, by our own fault
+                Err(_) if quiet >= LATE && load.stopping.load(SeqCst) => break, // the client was late, not the server
                 Err(error) => return Err(format!("keep-alive, {quiet:?} after the answer before: {error}")),
             }
         }
@@ -160,7 +161,7 @@ fn asleep(load: &Load) -> Outcome {
             return Ok(answers);
         }
     }
-    Err("never told to go".to_owned())
+    Err("the server never closed the connection".to_owned())
 }
 
 fn slow_download(load: &Load) -> Outcome {
@@ -172,9 +173,9 @@ fn slow_download(load: &Load) -> Outcome {
         let mut piece = vec![0; 64 << 10];
         while left > 0 {
             let n = left.min(piece.len());
-            client.0.read_exact(&mut piece[..n])?;
+            client.read_exact(&mut piece[..n])?;
             left -= n;
-            thread::sleep(Duration::from_millis(2)); // which is what makes it slow
+            thread::sleep(Duration::from_millis(2)); // the client is slow on purpose
         }
         Ok(())
     };
@@ -189,20 +190,20 @@ fn half_a_head(load: &Load) -> Outcome {
     in_two_pieces(load, b"GET / HTTP/1.1\r\nHo", b"st: a\r\n\r\n")
 }
 
-/// A request of which the second half comes when the server is stopping.
+/// Sends a request whose second half arrives when the server is stopping.
 fn in_two_pieces(load: &Load, first: &[u8], second: &[u8]) -> Outcome {
     let mut client = load.connected()?;
     let sent = client.send(first);
     load.begun();
     wait_for("SIGTERM", || load.stopping.load(SeqCst));
-    thread::sleep(Duration::from_millis(50)); // the later, the harder
+    thread::sleep(Duration::from_millis(50)); // so that the stop is well under way
     let answer = sent.and_then(|()| client.send(second)).and_then(|()| client.answer());
     let answer = answer.map_err(|error| format!("{:?}: {error}", first.escape_ascii().to_string()))?;
     if answer.status == 200 { Ok(1) } else { Err(format!("{answer:?}")) }
 }
 
 /// Connections that were idle for a while bring a request just before SIGTERM.
-pub fn answers_what_came_before_it(model: &'static str) {
+pub fn answers_requests_sent_before_it(model: &'static str) {
     for _ in 0..3 {
         let Some(service) = start(model, &[]) else { return };
         let mut clients = idle_for(LATE, &service, 50);
@@ -214,17 +215,19 @@ pub fn answers_what_came_before_it(model: &'static str) {
     }
 }
 
-pub fn serves_who_waits_in_the_queue(model: &'static str) {
-    stop_with_a_queue(model, &[], true);
-    stop_with_a_queue(model, &["--max-connections", "2"], false);
+pub fn serves_the_backlog(model: &'static str) {
+    stop_with_a_backlog(model, &[], true);
+    stop_with_a_backlog(model, &["--max-connections", "2"], false);
 }
 
-/// The model does not run when they connect, and has SIGTERM when it runs again. Then they stay, or leave when answered.
-fn stop_with_a_queue(model: &'static str, flags: &[&str], they_stay: bool) {
+/// The model is stopped (SIGSTOP) while the clients connect, and has SIGTERM pending when it runs again. The clients
+/// keep their connections open when they are answered, or close them.
+fn stop_with_a_backlog(model: &'static str, flags: &[&str], clients_stay: bool) {
     let Some(service) = start(model, flags) else { return };
     let pid = service.model_pid().expect("a model");
     kill(pid, Signal::SIGSTOP).expect("it lives");
-    let mut clients: Vec<_> = (0..50).map(|_| Client::connect(service.listen).expect("a place in the queue")).collect();
+    let mut clients: Vec<_> =
+        (0..50).map(|_| Client::connect(service.listen).expect("a place in the backlog")).collect();
     let (early, late) = clients.split_at_mut(25);
     early.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
     service.signal(Signal::SIGTERM);
@@ -235,7 +238,7 @@ fn stop_with_a_queue(model: &'static str, flags: &[&str], they_stay: bool) {
     let mut staying = Vec::new();
     for mut client in clients {
         assert_eq!(client.answer().expect("an answer").status, 200);
-        staying.extend(they_stay.then_some(client));
+        staying.extend(clients_stay.then_some(client));
     }
     let ended = service.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
@@ -244,22 +247,22 @@ fn stop_with_a_queue(model: &'static str, flags: &[&str], they_stay: bool) {
 
 pub fn ends_an_idle_server_at_once(model: &'static str) {
     for connections in [0, 50] {
-        // A busy machine can make it longer, but hardly each time.
+        // On a busy machine one stop may take longer, but hardly all five.
         let at_once = (0..5).any(|_| {
             let Some(service) = start(model, &[]) else { return true };
-            let clients = idle_for(FAREWELL, &service, connections);
+            let clients = idle_for(GRACE_TIME, &service, connections);
             let took = service.stopped();
             println!("{model}: stops within {took:?} with {connections} idle connections");
             for client in clients {
                 assert_eq!(client.stream().peek(&mut [0]).expect("a clean end, no reset"), 0);
             }
-            took < FAREWELL
+            took < GRACE_TIME
         });
-        assert!(at_once, "it takes as long as a farewell with {connections} idle connections");
+        assert!(at_once, "a stop with {connections} idle connections takes as long as the grace time of one");
     }
 }
 
-/// That many connections that have had an answer, and were quiet for longer than that.
+/// Opens connections that have had an answer, and were then idle for longer than that.
 fn idle_for(time: Duration, service: &Service, connections: usize) -> Vec<Client> {
     let mut clients: Vec<_> =
         (0..connections).map(|_| Client::connect(service.listen).expect("a connection")).collect();

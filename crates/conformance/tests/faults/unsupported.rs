@@ -20,7 +20,7 @@ pub fn io_setup_is_forbidden(model: &'static str) {
     is_forbidden(model, SYS_io_setup, SYS_io_setup, "io_setup is not permitted here: a seccomp profile");
 }
 
-/// The machine forbids the calls of these numbers, and the service says so.
+/// A seccomp filter forbids the system calls with these numbers, and the service says so.
 fn is_forbidden(model: &'static str, first: c_long, last: c_long, why: &str) {
     let mut command = command(model, &[]);
     // SAFETY: two system calls, and no memory but the stack's.
@@ -31,18 +31,18 @@ fn is_forbidden(model: &'static str, first: c_long, last: c_long, why: &str) {
     let info = service.admin_page("/info");
     assert!(info.contains(&format!("\"unsupported\": \"{why}")), "{info}");
     let refused = Client::connect(service.listen).err().map(|error| error.kind());
-    assert_eq!(refused, Some(ErrorKind::ConnectionRefused), "better than to hang");
+    assert_eq!(refused, Some(ErrorKind::ConnectionRefused), "a connection that is never served would hang");
 
     let cpu = service.cpu_of_waiting(Duration::from_millis(500));
-    assert_eq!(cpu, Duration::ZERO, "nothing runs");
-    assert_eq!(service.metric("server_restarts_total"), 0.0, "it was restarted, which cannot help");
+    assert_eq!(cpu, Duration::ZERO, "no process of the model runs");
+    assert_eq!(service.metric("server_restarts_total"), 0.0, "the model was restarted, which cannot help");
     service.signal(Signal::SIGTERM);
     let ended = service.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
     assert_eq!(ended.said.matches("not permitted").count(), 1, "{}", ended.said);
 }
 
-/// As a container's profile does it: EPERM for the calls, whatever comes. seccomp(2)
+/// Makes the calls fail with EPERM, as the profile of a container does: seccomp(2).
 fn forbid(first: c_long, last: c_long) -> io::Result<()> {
     const NUMBER: u32 = 0; // the offset of `nr` in struct seccomp_data
     let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
@@ -54,7 +54,7 @@ fn forbid(first: c_long, last: c_long) -> io::Result<()> {
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    set_no_new_privs()?; // without which only root may
+    set_no_new_privs()?; // without it, only root may install a filter
     // SAFETY: the kernel copies the program, which lives until after the call, by its length.
     let set = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
     Errno::result(set)?;
