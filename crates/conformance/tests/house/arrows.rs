@@ -14,8 +14,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("driver", &["http", "scoreboard"]),
     ("supervisor", &["app", "http", "driver", "scoreboard", "process-tree"]),
     ("*", &["supervisor", "app", "http", "driver", "scoreboard"]),
-    // It brings HTTP and a driver of its own, so ours would be a mistake there.
-    ("framework", &["supervisor", "app", "scoreboard"]),
+    // The three that are built on epoll: what differs is what each adds to its loop.
+    ("posix-aio", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
+    ("linux-aio", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
+    ("event-loop", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
+    // hyper speaks HTTP there, so ours would be a mistake.
+    ("framework", &["supervisor", "app", "driver", "scoreboard"]),
     ("loadtest", &["process-tree"]),
     ("lab", &["*", "supervisor", "loadtest", "process-tree"]),
 ];
