@@ -63,7 +63,7 @@ impl<'a> Acceptor<'a> {
     /// The next connection; `None` when none has arrived, or while the acceptor backs off.
     ///
     /// # Errors
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     pub fn accept(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
         let accepted = self.try_accept(now)?;
         if accepted.is_none() {
@@ -135,7 +135,7 @@ impl<'a> Acceptor<'a> {
     /// Handles the error of an accept.
     ///
     /// # Errors
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     pub fn failed(&mut self, error: io::Error, now: Instant) -> io::Result<()> {
         match error.into() {
             AcceptError::BacklogEmpty => self.drained = self.draining,

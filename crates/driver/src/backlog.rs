@@ -60,7 +60,7 @@ pub trait BlockingAcceptor {
     /// Are as many connections open as may be?
     ///
     /// # Errors
-    /// A system call failed that does not fail; this holds for all functions here.
+    /// A system call failed for a reason that the model cannot handle; this holds for all functions here.
     fn is_at_limit(&mut self) -> io::Result<bool>;
 
     /// Waits until a worker ends, SIGTERM comes, or a connection arrives if `or_connection`, at most that long.

@@ -16,8 +16,8 @@ use crate::syscalls::Calls;
 use crate::timers::Timers;
 use crate::ttl::stop_connection;
 
-/// The connections of one event loop that learns readiness, and everything that happens to them but the question which
-/// sockets are ready: that is the [`Poller`]'s, and the loop hands it to each function that has to tell it something.
+/// The connections of one event loop. It does everything for them except to find out which sockets are ready: the [`Poller`]
+/// does that, and the loop passes it to each function that may have to tell it something.
 pub struct Connections<'a, H, F = Calls> {
     acceptor: Acceptor<'a>,
     connect: Box<dyn Fn(Id, Instant) -> Conn<H> + 'a>,
@@ -40,7 +40,7 @@ pub struct Connections<'a, H, F = Calls> {
 }
 
 impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
-    /// None yet; `connect` makes the `Conn` of each one that is accepted.
+    /// Has no connection yet; `connect` makes the `Conn` of each one that is accepted.
     ///
     /// # Errors
     /// The machine has no descriptor left.
@@ -147,7 +147,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         watch(connection, id, interest, poller)
     }
 
-    /// Drives a connection on for which something else than its socket is ready.
+    /// Drives a connection further because something other than its socket is ready.
     pub fn resume(&mut self, id: Id, poller: &mut impl Poller) -> io::Result<()> {
         self.advance(id, Readiness::default(), poller)
     }

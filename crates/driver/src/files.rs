@@ -60,7 +60,7 @@ impl FileChunk {
         self.sent == self.bytes.len()
     }
 
-    /// Its memory, for another one.
+    /// The chunk's memory, for the next chunk.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

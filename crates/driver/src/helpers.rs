@@ -14,7 +14,7 @@ type Call<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Threads that run blocking calls for an event loop. A finished call makes an eventfd(2) readable, which the loop watches.
 ///
-/// `K` tells the loop whose call it was, and `T` is what a call returns.
+/// `K` identifies a call, and `T` is what it returns.
 pub struct Helpers<K, T> {
     wake: Arc<EventFd>,
     finished: Channel<(K, T)>,

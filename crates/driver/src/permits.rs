@@ -8,23 +8,23 @@ pub struct Permits {
 }
 
 impl Permits {
-    /// That many.
+    /// That many permits.
     pub fn new(limit: usize) -> Permits {
         Permits { limit, taken: AtomicUsize::new(0) }
     }
 
-    /// How many could be taken now.
+    /// How many permits could be taken now.
     pub fn available(&self) -> usize {
         self.limit.saturating_sub(self.taken.load(Relaxed))
     }
 
-    /// Takes one, unless all are taken.
+    /// Takes a permit, unless all are taken.
     pub fn try_take(&self) -> bool {
         let one_more = |taken| (taken < self.limit).then_some(taken + 1);
         self.taken.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
-    /// Gives one back.
+    /// Gives a permit back.
     pub fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
     }

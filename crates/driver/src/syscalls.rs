@@ -19,7 +19,7 @@ pub enum AcceptError {
     Exhausted,
     /// The connection that was to be accepted is lost, and accept(2) hands on its error; the next one may be fine.
     ConnectionLost,
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     Fatal(io::Error),
 }
 

@@ -78,7 +78,7 @@ pub async fn permit(permits: &Arc<Semaphore>, counters: &Counters) -> OwnedSemap
 /// Handles the error of an accept: backs off if the machine has run out of something. Returns whether the backlog is empty.
 ///
 /// # Errors
-/// The listener is no good.
+/// accept(2) cannot work on this listener.
 pub async fn accept_failed(error: io::Error, counters: &Counters) -> io::Result<bool> {
     match error.into() {
         AcceptError::BacklogEmpty => return Ok(true),

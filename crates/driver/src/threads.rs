@@ -57,7 +57,7 @@ impl<'a> ThreadAcceptor<'a> {
     /// Waits until a connection may be open and has arrived; `None` once SIGTERM has come and the backlog is empty.
     ///
     /// # Errors
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     pub fn next_connection(&mut self) -> io::Result<Option<Accepted>> {
         let socket = self.accept()?;
         Ok(socket.map(|socket| Accepted::new(socket, Arc::clone(&self.open), self.backlog.calls)))
@@ -66,7 +66,7 @@ impl<'a> ThreadAcceptor<'a> {
     /// Waits until every connection is closed.
     ///
     /// # Errors
-    /// A system call failed that does not fail.
+    /// A system call failed for a reason that the model cannot handle.
     pub fn wait_for_all(mut self) -> io::Result<()> {
         while self.open.are_at_least(1) {
             self.wait(false, None)?;

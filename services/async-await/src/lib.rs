@@ -33,7 +33,7 @@ const ACCEPT_BATCH: usize = 64;
 /// Runs tokio's threads until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let threads = app.settings().threads;
     let runtime = Builder::new_multi_thread()

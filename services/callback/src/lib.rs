@@ -28,7 +28,7 @@ pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 /// Registers the callbacks for a new connection, for a finished job, and for SIGTERM; all others follow from these.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let permits = Permits::new(app.settings().max_connections);
     let calls = Calls(app.counters());

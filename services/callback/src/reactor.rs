@@ -187,7 +187,7 @@ impl<'a> Reactor<'a> {
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.calls.0.syscall(Syscall::EpollWait);
         match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
-            // The kernel has not looked: SIGCONT wakes a process like this that was stopped for a while. signal(7)
+            // SIGCONT after SIGSTOP ends the wait before the kernel has looked for events: signal(7).
             Err(Errno::EINTR) => self.wait(Some(Duration::ZERO)),
             ready => Ok(ready?),
         }

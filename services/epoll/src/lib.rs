@@ -3,7 +3,7 @@
 //! Each thread has its own epoll instance and its own connections; all accept from one listener. Sockets are watched
 //! edge-triggered, so a request costs no epoll_ctl(2): one epoll_wait(2) for a batch, one read, one write.
 //!
-//! The loop is below; what makes it epoll is in `poller.rs`. Made to be compared: `diff -r services/poll services/epoll`.
+//! The loop is below; what makes it epoll is in `poller.rs`. Compare: `diff -r services/poll/src services/epoll/src`.
 
 mod poller;
 
@@ -23,7 +23,7 @@ pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 /// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let permits = Permits::new(app.settings().max_connections);
     on_each_thread(app.settings().threads, || {

@@ -1,4 +1,4 @@
-//! What epoll(7) is told, and what it says.
+//! What the loop tells epoll(7), and what epoll_wait(2) returns.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,7 +12,7 @@ use scoreboard::Syscall;
 /// The most events that one wait takes.
 const EVENTS: usize = 512;
 
-/// An epoll instance. The kernel remembers what it is told: most connections are told once.
+/// An epoll instance. The kernel keeps the interest in each descriptor: most connections are registered once.
 pub struct Epoll {
     kernel: Kernel,
     events: Box<[EpollEvent]>,
@@ -58,7 +58,7 @@ impl Poller for Epoll {
         loop {
             self.calls.0.syscall(Syscall::EpollWait);
             let n = match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
-                // The kernel has not looked: SIGCONT wakes a process like this that was stopped for a while. signal(7)
+                // SIGCONT after SIGSTOP ends the wait before the kernel has looked for events: signal(7).
                 Err(Errno::EINTR) => EVENTS,
                 n => {
                     let n = n?;

@@ -68,7 +68,7 @@ pub fn take_replies() -> Vec<(Id, Reply)> {
     ASKED_FOR.with_borrow_mut(|asked_for| std::mem::take(&mut asked_for.replies))
 }
 
-/// The loop's side: it runs the callbacks when their time has come.
+/// The part that the loop calls: it runs the callbacks when they are due.
 pub struct Callbacks {
     helpers: Helpers<u64, Returned>,
     /// The callbacks of the calls that the helper threads have, by the calls' numbers.

@@ -34,7 +34,7 @@ const WORK: Key = Key::Own(0);
 /// The lab's workloads, as a program for this loop.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let server = create_server(move |request, response| match app.respond(request) {
         Answer::Reply(reply) => response.send(reply),

@@ -65,7 +65,7 @@ impl Listening {
     /// the program's last line. (A thread that does not block SIGTERM would take the signal first.)
     ///
     /// # Errors
-    /// A system call failed that does not fail.
+    /// A system call failed for a reason that the model cannot handle.
     pub fn run(self) -> io::Result<()> {
         let counters = Box::leak(Box::new(Scoreboard::map()?)).claim();
         let limits = Box::leak(Box::new(Limits::default()));

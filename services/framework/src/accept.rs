@@ -19,7 +19,7 @@ pub type OpenConnection = (Open, OwnedSemaphorePermit);
 /// Accepts until SIGTERM has come and the backlog is empty; then waits until every connection is closed.
 ///
 /// # Errors
-/// The listener is no good.
+/// accept(2) cannot work on this listener.
 pub async fn accept(listener: TcpListener, app: App, router: Router) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let backlog = listener.try_clone()?;

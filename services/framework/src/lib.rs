@@ -29,7 +29,7 @@ pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 /// Runs axum on tokio's threads until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(app.settings().threads)

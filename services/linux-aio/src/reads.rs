@@ -108,7 +108,7 @@ impl Reads {
     /// The connections whose read is complete. The loop watches the context for that.
     ///
     /// # Errors
-    /// A system call failed that does not fail.
+    /// A system call failed for a reason that the model cannot handle.
     pub fn complete(&mut self) -> io::Result<Vec<Id>> {
         let mut ids = Vec::new();
         let mut unwanted = Vec::new();

@@ -1,4 +1,4 @@
-//! What poll(2) is handed, and what it says.
+//! What the loop passes to poll(2), and what poll(2) returns.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};

@@ -32,7 +32,7 @@ const SIGNALS: Key = Key::Own(0);
 /// There are at most as many loops as real-time signals, which on Linux with glibc are 31: signal(7).
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
     signals::block(numbers.clone())?; // before any thread starts, since the signals are sent to the process

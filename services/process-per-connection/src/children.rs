@@ -27,7 +27,7 @@ pub struct Children<'a> {
 }
 
 impl<'a> Children<'a> {
-    /// None yet. Above `limit` children, a connection waits in the kernel's backlog until one exits.
+    /// Has no child yet. Above `limit` children, a connection waits in the kernel's backlog until one exits.
     ///
     /// # Errors
     /// The machine has no descriptor left.
@@ -46,7 +46,7 @@ impl<'a> Children<'a> {
     /// Other errors of fork(2).
     pub fn fork(&mut self, socket: TcpStream, serve: impl FnOnce(TcpStream) -> io::Result<()>) -> io::Result<()> {
         self.backlog.calls.0.opened();
-        let mut work = Some(move || serve(socket)); // the child takes it; the main process has it still for another try
+        let mut work = Some(move || serve(socket)); // the child takes it; the main process keeps its copy, in case fork(2) fails
         loop {
             self.backlog.calls.0.syscall(Syscall::Fork);
             match fork(|| work.take().map_or(Ok(()), |work| work())) {
@@ -67,7 +67,7 @@ impl<'a> Children<'a> {
     /// Waits until every child has finished its connection and has exited.
     ///
     /// # Errors
-    /// A system call failed that does not fail.
+    /// A system call failed for a reason that the model cannot handle.
     pub fn wait_for_all(mut self) -> io::Result<()> {
         while !self.living.is_empty() {
             self.wait(false, None)?;

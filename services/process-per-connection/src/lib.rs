@@ -21,7 +21,7 @@ pub const MODEL: Model = Model { connection_takes: Resource::Process, ..Model::n
 /// Forks for each connection. Above the limit, a connection waits until a child exits.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
     app.warm_up();

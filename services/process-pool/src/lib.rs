@@ -38,7 +38,7 @@ const MAX_SPARE: Flag = Flag {
 /// connections may be open.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let settings = app.settings();
     inherit_timeouts(&listener, &settings.limits)?;

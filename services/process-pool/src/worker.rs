@@ -45,7 +45,7 @@ impl Slot<'_> {
 /// Serves one connection after the other, until SIGTERM has come and the backlog is empty.
 ///
 /// # Errors
-/// The listener is no good.
+/// accept(2) cannot work on this listener.
 pub fn work(slot: &Slot<'_>, app: App) -> io::Result<()> {
     let calls = Calls(app.counters());
     while slot.state.load(SeqCst) != RETIRED {

@@ -3,7 +3,7 @@
 //! Each thread has its own sets of bits and its own connections; all accept from one listener. The kernel looks at every
 //! descriptor from 0 to the highest, so a wait costs more the more connections are open, however few of them are busy.
 //!
-//! The loop is below; what makes it select is in `poller.rs`. Made to be compared: `diff -r services/select services/poll`.
+//! The loop is below; what makes it select is in `poller.rs`. Compare: `diff -r services/select/src services/poll/src`.
 
 mod poller;
 
@@ -23,7 +23,7 @@ pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 /// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let permits = Permits::new(app.settings().max_connections);
     on_each_thread(app.settings().threads, || {

@@ -1,4 +1,4 @@
-//! What select(2) is handed, and what it says.
+//! What the loop passes to select(2), and what select(2) returns.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -23,7 +23,7 @@ pub const MODEL: Model = Model { connection_takes: Resource::Thread, ..Model::ne
 /// Starts a thread for each connection. Above the limit, a connection waits until a thread ends.
 ///
 /// # Errors
-/// A system call failed that does not fail.
+/// A system call failed for a reason that the model cannot handle.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
     let mut acceptor = ThreadAcceptor::new(&listener, app.settings().max_connections, Calls(app.counters()))?;

@@ -29,7 +29,7 @@ const QUEUE: Flag =
 /// Accepts connections for the pool until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// A system call failed that does not fail, or a thread cannot be started.
+/// A system call failed for a reason that the model cannot handle, or a thread cannot be started.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
     let workers = app.settings().flag(WORKERS.name);
@@ -42,7 +42,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
             worker.spawn_scoped(scope, || work(&queue, app.worker())).map(drop)
         };
         let ended = (0..workers.min(limit)).try_for_each(start).and_then(|()| fill(&queue, &mut acceptor));
-        queue.close(); // else the workers would wait at it for ever
+        queue.close(); // otherwise the workers would wait for a connection for ever
         ended
     })?;
     acceptor.wait_for_all()

@@ -20,7 +20,7 @@ struct Inner {
 }
 
 impl Queue {
-    /// An empty one.
+    /// An empty queue.
     pub fn new(counters: &'static Counters) -> Queue {
         Queue { inner: Mutex::default(), changed: Condvar::new(), counters }
     }

@@ -64,7 +64,7 @@ impl<'a> Accepts<'a> {
     /// An accept is complete, or has brought one of many connections.
     ///
     /// # Errors
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     pub fn completed(&mut self, completion: &Completion, now: Instant) -> io::Result<()> {
         if !completion.more {
             self.accept = Accept::No;
@@ -86,7 +86,7 @@ impl<'a> Accepts<'a> {
     /// The next connection that may be served; `None` when there is none, or no permit for it.
     ///
     /// # Errors
-    /// The listener is no good.
+    /// accept(2) cannot work on this listener.
     pub fn next(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
         if self.unserved.is_empty() {
             // At the end the backlog is accepted by hand, since a completion cannot say that it is empty.

@@ -20,21 +20,21 @@ const OP_SHIFT: u32 = 28;
 /// What was submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A connection from the listener, or one after the other.
+    /// Accepts one connection, or one after the other (multishot).
     Accept,
-    /// SIGTERM.
+    /// Waits for SIGTERM.
     Sigterm,
-    /// A helper thread that has finished a call.
+    /// Waits until a helper thread has finished a call.
     Helpers,
-    /// Bytes from the peer of a connection.
+    /// Receives bytes from the peer of a connection.
     Receive,
-    /// Bytes to the peer of a connection.
+    /// Sends bytes to the peer of a connection.
     Send,
-    /// Bytes of a file for a connection.
+    /// Reads bytes of a file for a connection.
     Read,
-    /// The early end of another operation.
+    /// Cancels another operation.
     Cancel,
-    /// The end of a descriptor.
+    /// Closes a descriptor.
     Close,
 }
 
@@ -110,7 +110,7 @@ impl Ring {
         match waited {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                // SIGCONT wakes a process like this that was stopped for a while, and there may be completions.
+                // SIGCONT after SIGSTOP ends the wait, and there may be completions: signal(7).
                 Some(Errno::EINTR) => self.submit_and_wait(Some(Duration::ZERO)),
                 Some(Errno::ETIME) if timeout != Some(Duration::ZERO) => self.submit_and_wait(Some(Duration::ZERO)),
                 // The time is over; or completions must be taken before more can be submitted.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{Missing, folders, path, text};
 
-/// The beginnings of the paragraphs that every model's README has, in this order.
-const README: [&str; 5] =
-    ["**What one request costs in system calls**", "**Strong**", "**Weak**", "**The traps**", "**In the wild**"];
+/// The headings that every model's README has, in this order.
+const README: [&str; 5] = ["What one request costs in system calls", "Strong", "Weak", "The traps", "In the wild"];
 
 macro_rules! names_of {
     ($($module:ident: $model:literal, $kind:ident { $($faults:tt)* })*) => {
@@ -84,13 +83,13 @@ fn has_its_files(model: &str, missing: &mut Missing) {
         &format!("{folder}/README.md"),
         &format!("# {model}, as its first line"),
     );
-    for words in README {
-        let line = format!("\n{words}");
+    for heading in README {
+        let line = format!("\n## {heading}\n");
         let after = rest.and_then(|rest| rest.split_once(&line)).map(|(_, after)| after);
         missing.unless(
             after.is_some(),
             &format!("{folder}/README.md"),
-            &format!("a paragraph that begins with {words}, in the order of the other models"),
+            &format!("a heading `## {heading}`, in the order of the other models"),
         );
         rest = after.or(rest);
     }
