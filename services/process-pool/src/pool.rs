@@ -131,7 +131,7 @@ impl<'a> Pool<'a> {
 
     /// Forks so many workers, as far as there is room for them.
     ///
-    /// Out of processes (EAGAIN, ENOMEM), it backs_off.
+    /// When the machine has no process left (EAGAIN, ENOMEM), the parent backs off.
     pub fn grow(&mut self, workers: usize, app: App) -> io::Result<()> {
         if workers > 0 {
             self.backs_off_until = None;

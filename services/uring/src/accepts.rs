@@ -89,8 +89,10 @@ impl<'a> Accepts<'a> {
     /// accept(2) cannot work on this listener.
     pub fn next(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
         if self.unserved.is_empty() {
-            // At the end the backlog is accepted by hand, since a completion cannot say that it is empty.
-            return if self.stopping && self.accept == Accept::No { self.acceptor.accept(now) } else { Ok(None) };
+            // At the end the backlog is accepted by hand, since a completion cannot say that it is empty; and not while
+            // connections of other rings wait for a permit, since they came first.
+            let by_hand = self.stopping && self.accept == Accept::No && !self.limit.is_reached();
+            return if by_hand { self.acceptor.accept(now) } else { Ok(None) };
         }
         if !self.acceptor.take_permit(now) {
             return Ok(None);
