@@ -59,15 +59,12 @@ fn run(
     let acceptor = Acceptor::new(listener, calls, &permits)?;
     let connect = |id, now| server.connect(id, limits, now);
     let connections = Connections::new(acceptor, Files::new(calls), connect)?;
-    run_loop(connections, Callbacks::new()?, Epoll::new(calls)?)
+    run_loop(connections, Epoll::new(calls)?)
 }
 
 /// epoll's loop: wait until something has happened, and run the callback of each thing that has, one after the other.
-fn run_loop(
-    mut connections: Connections<'_, Caller<'_>, Files>,
-    mut callbacks: Callbacks,
-    mut poller: Epoll,
-) -> io::Result<()> {
+fn run_loop(mut connections: Connections<'_, Caller<'_>, Files>, mut poller: Epoll) -> io::Result<()> {
+    let mut callbacks = Callbacks::new()?;
     connections.watch_own(&mut poller)?;
     poller.watch(callbacks.as_fd(), WORK, Interest::Read)?;
     let mut ready = Vec::new();
