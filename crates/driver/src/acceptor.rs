@@ -1,3 +1,5 @@
+//! Accepting for event loops.
+
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +11,7 @@ use crate::syscalls::{AcceptError, Calls};
 
 /// The most connections that are accepted before those that are open have their turn, as a power of two.
 const MAX_BATCH_LOG2: u32 = 6;
-/// So many batches in a row must not have found the end of the backlog before the next batch is twice as large.
+/// After that many batches in a row that did not empty the backlog, the size of a batch doubles.
 const BATCHES_PER_DOUBLING: u32 = 8;
 
 /// Accepts connections for one loop, which must never wait in accept(2). All loops share the listener.

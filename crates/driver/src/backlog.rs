@@ -1,3 +1,5 @@
+//! Accepting for workers that block.
+
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -57,7 +59,7 @@ pub trait BlockingAcceptor {
     /// Where the connections come from.
     fn backlog(&self) -> &Backlog<'_>;
 
-    /// Are as many connections open as may be?
+    /// Are as many connections open as may be? An implementation may first take in workers that have ended.
     ///
     /// # Errors
     /// A system call failed for a reason that the model cannot handle; this holds for all functions here.

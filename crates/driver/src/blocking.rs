@@ -1,3 +1,5 @@
+//! A connection served with blocking calls, and the signals that end them.
+
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
@@ -71,7 +73,7 @@ pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: C
                 Ok(())
             }
             Want::Shut => socket.stream.shutdown(Shutdown::Write).map(|()| conn.shut(now)),
-            Want::Close | Want::Pending => return Ok(()),
+            Want::Close | Want::Pending => return Ok(()), // `Pending` does not occur: no handler here answers later
         };
         match done {
             Ok(()) => {}
@@ -109,8 +111,8 @@ thread_local! {
     static BLOCKED_ON: Cell<RawFd> = const { Cell::new(-1) };
 }
 
-/// Interrupts a call in which one thread among others blocks. SIGTERM cannot do that: sent to the process, it may reach any
-/// thread that does not block it, and not the one that waits for it.
+/// Interrupts a call in which one thread blocks. SIGTERM cannot do that: sent to the process, it reaches any one thread that
+/// does not block it, and not all that have to stop.
 pub const INTERRUPT: Signal = Signal::SIGUSR1;
 
 /// Installs the handler that lets these signals interrupt a worker: once in a process, before its first worker.
@@ -133,8 +135,8 @@ pub(crate) fn unblock_sigterm() -> io::Result<()> {
     Ok(signals.thread_unblock()?)
 }
 
-/// Ends a read that blocks, and keeps a read from blocking that was just about to begin (the old race between a flag and a
-/// call): a read that has begun ends with EINTR, and one that has not finds a short time-out on its socket.
+/// Ends a read that blocks. A read that is just about to begin must not block either (the signal may come between the check of
+/// the flag and the call), so the handler also sets a time-out of a millisecond on the socket.
 extern "C" fn on_signal(signal: libc::c_int) {
     if signal == libc::SIGTERM {
         STOPPING.store(true, SeqCst);

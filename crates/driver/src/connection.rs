@@ -1,3 +1,5 @@
+//! One connection of an event loop that learns readiness: what it does until it has to wait.
+
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
@@ -15,8 +17,8 @@ pub(crate) struct Connection<H> {
     pub conn: Conn<H>,
     /// What the kernel said of the socket, less what has been used up since.
     pub readiness: Readiness,
-    /// What the poller watches the socket for.
-    pub interest: Interest,
+    /// What the poller watches the socket for; `None` if it does not watch the socket.
+    pub interest: Option<Interest>,
     /// The one timer that is set for its deadline.
     pub timer: Option<Instant>,
     /// It has used up its turn, and has another one before the loop waits.
@@ -27,8 +29,10 @@ pub(crate) struct Connection<H> {
 
 /// What a connection needs before it can go on.
 pub(crate) enum Next {
-    /// Its socket has to be ready. With [`Interest::Nothing`], something else comes first.
+    /// Its socket has to be ready.
     Ready(Interest),
+    /// Bytes of a file, or a reply: an event that is none of its socket's.
+    Event,
     /// The time has to come.
     Sleep(Instant),
     /// A helper thread has to run the job.
@@ -41,15 +45,7 @@ pub(crate) enum Next {
 
 impl<H: Handler> Connection<H> {
     pub fn new(socket: TcpStream, conn: Conn<H>, readiness: Readiness) -> Connection<H> {
-        Connection {
-            socket,
-            conn,
-            readiness,
-            interest: Interest::Nothing,
-            timer: None,
-            is_unfinished: false,
-            awaits_file: false,
-        }
+        Connection { socket, conn, readiness, interest: None, timer: None, is_unfinished: false, awaits_file: false }
     }
 
     /// Does what the connection wants, as far as that is possible without waiting. `now` moves on where time has passed.
@@ -68,7 +64,7 @@ impl<H: Handler> Connection<H> {
                     return Next::Ready(Interest::Write);
                 }
                 Want::Read => calls.read(&self.socket, buffer).map(|n| {
-                    // A short read has emptied the socket: another would only say EAGAIN, at 310 ns.
+                    // A short read has emptied the socket: another read would only say EAGAIN.
                     self.readiness.readable = n == buffer.len() || self.readiness.hung_up;
                     self.conn.received(&buffer[..n], *now);
                 }),
@@ -84,7 +80,7 @@ impl<H: Handler> Connection<H> {
                         self.conn.file_ready(*now);
                     }
                     match sent {
-                        Ok(None) => return Next::Ready(Interest::Nothing),
+                        Ok(None) => return Next::Event,
                         Ok(Some(n)) => {
                             self.conn.sent(n, *now);
                             Ok(())
@@ -94,7 +90,7 @@ impl<H: Handler> Connection<H> {
                 }
                 Want::Sleep(until) => return Next::Sleep(until),
                 Want::Block(job) => return Next::Run(job),
-                Want::Pending => return Next::Ready(Interest::Nothing),
+                Want::Pending => return Next::Event,
                 Want::Shut => self.socket.shutdown(Shutdown::Write).map(|()| self.conn.shut(*now)),
                 Want::Close => return Next::Close,
             };

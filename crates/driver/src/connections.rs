@@ -1,3 +1,5 @@
+//! All connections of an event loop that learns readiness.
+
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -32,7 +34,7 @@ pub struct Connections<'a, H, F = Calls> {
     unfinished: Vec<Id>,
     read_buffer: Box<[u8]>,
     now: Instant,
-    /// When the loop last knew of every event.
+    /// When the last wait returned. Deadlines are judged by this time: an event after it is not known yet.
     last_wait: Instant,
     /// The poller watches the listener.
     is_listening: bool,
@@ -122,16 +124,17 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         connection.readiness.hung_up |= readiness.hung_up;
         let next = connection.advance(id, &mut self.files, self.calls, &mut self.read_buffer, &mut self.now);
         let interest = match next {
-            Next::Ready(interest) => interest,
+            Next::Ready(interest) => Some(interest),
+            Next::Event => None,
             Next::Sleep(until) => {
                 self.sleeps.set(id, until);
-                Interest::Nothing
+                None
             }
             Next::Run(job) => {
                 if self.helpers.run(id, || job.run()).is_err() {
                     return self.close(id, poller); // no thread for it: that costs this connection alone
                 }
-                Interest::Nothing
+                None
             }
             Next::Turn => {
                 if !std::mem::replace(&mut connection.is_unfinished, true) {
@@ -154,7 +157,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
 
     fn close(&mut self, id: Id, poller: &mut impl Poller) -> io::Result<()> {
         let Some(connection) = self.connections.remove(id) else { return Ok(()) };
-        if connection.interest != Interest::Nothing {
+        if connection.interest.is_some() {
             poller.forget_closing(connection.socket.as_fd())?;
         }
         drop(connection);
@@ -201,7 +204,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
                 }
             }
         }
-        // Those that are over now: a sleep of no time that begins meanwhile waits for the next round.
+        // Collected first: a sleep of no time that begins meanwhile waits for the next round.
         let slept: Vec<_> = std::iter::from_fn(|| self.sleeps.pop(self.now)).collect();
         for (_, id) in slept {
             if let Some(connection) = self.connections.get_mut(id) {
@@ -255,10 +258,15 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
 /// Tells the poller what a connection waits for, where the kernel has to know.
 ///
 /// Edge-triggered, an interest only grows: most connections are watched for reads once, and never again for anything.
-fn watch<H, P: Poller>(connection: &mut Connection<H>, id: Id, interest: Interest, poller: &mut P) -> io::Result<()> {
+fn watch<H, P: Poller>(
+    connection: &mut Connection<H>,
+    id: Id,
+    interest: Option<Interest>,
+    poller: &mut P,
+) -> io::Result<()> {
     let watched = connection.interest;
     connection.interest = match P::TRIGGER {
-        Trigger::Edge => interest.max(watched),
+        Trigger::Edge => interest.max(watched), // None < Read < Write
         Trigger::Level => interest,
     };
     if connection.interest == watched {
@@ -266,8 +274,8 @@ fn watch<H, P: Poller>(connection: &mut Connection<H>, id: Id, interest: Interes
     }
     let (fd, key) = (connection.socket.as_fd(), Key::Connection(id));
     match (watched, connection.interest) {
-        (_, Interest::Nothing) => poller.forget(fd),
-        (Interest::Nothing, interest) => poller.watch(fd, key, interest),
-        (_, interest) => poller.change(fd, key, interest),
+        (_, None) => poller.forget(fd),
+        (None, Some(interest)) => poller.watch(fd, key, interest),
+        (Some(_), Some(interest)) => poller.change(fd, key, interest),
     }
 }

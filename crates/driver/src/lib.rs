@@ -4,9 +4,10 @@
 //!
 //! | for | look at |
 //! |---|---|
-//! | event loops that learn readiness (select, poll, epoll and what is built on it) | [`Poller`], [`Connections`] |
+//! | all models | [`Calls`], [`stop_connection`], and the numbers in `common.rs` |
+//! | event loops that learn readiness (select, poll, epoll and what is built on it) | [`Poller`], [`Connections`], [`SendFile`] |
 //! | all event loops | [`Acceptor`], [`Permits`], [`Timers`], [`Helpers`], [`Sigterm`], [`on_each_thread`] |
-//! | workers that block | [`serve_blocking`], [`BlockingAcceptor`] |
+//! | workers that block | [`serve_blocking`], [`inherit_timeouts`], [`BlockingAcceptor`] |
 //! | worker threads | [`ThreadAcceptor`] |
 //! | worker processes | [`fork`], [`wait4`], [`terminate`] |
 //! | tasks on tokio (feature `tokio`) | `tasks` |

@@ -1,3 +1,5 @@
+//! The limit of open connections, for event loops.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The permits for open connections, which all loops of a process share: a loop takes one before it accepts, so the limit

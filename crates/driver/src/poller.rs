@@ -1,4 +1,4 @@
-//! The seam between the connections of a loop and the kernel's way of watching their sockets.
+//! The interface between the connections of a loop and the kernel's way of watching their sockets.
 //!
 //! select, poll and epoll each implement [`Poller`] in their own folder, with the same functions in the same order, so
 //! a diff of two of them shows how the two interfaces differ and nothing else.
@@ -42,7 +42,7 @@ pub trait Poller {
     /// each descriptor that is ready.
     ///
     /// # Errors
-    /// Those of the system call, but for EINTR, which ends the wait early.
+    /// Those of the system call, but for EINTR.
     fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Event>) -> io::Result<()>;
 }
 
@@ -56,11 +56,9 @@ pub enum Trigger {
     Level,
 }
 
-/// What a descriptor is watched for.
+/// What a descriptor is watched for. A connection that waits for a timer or a helper thread has no interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interest {
-    /// Nothing: its connection waits for a timer or a helper thread.
-    Nothing,
     /// Until a read would not block.
     Read,
     /// Until a write would not block. An edge-triggered poller goes on reporting reads.

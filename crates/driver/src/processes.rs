@@ -9,7 +9,8 @@ use nix::unistd::{ForkResult, Pid};
 
 use crate::blocking::unblock_sigterm;
 
-/// Forks a worker that does its work, which SIGTERM interrupts, and exits: fork(2). Only for a process with one thread.
+/// Forks a worker process: fork(2). It runs `work`, which SIGTERM may interrupt, and then exits. Only for a process with one
+/// thread.
 ///
 /// # Errors
 /// Those of fork(2); EAGAIN and ENOMEM may pass.

@@ -1,3 +1,5 @@
+//! Accepting for worker threads.
+
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -37,7 +39,7 @@ struct OpenConnections {
     count: AtomicUsize,
     /// The acceptor waits.
     is_awaited: AtomicBool,
-    /// Readable when a connection has closed for which the acceptor waits.
+    /// Becomes readable when a connection closes while the acceptor waits for that.
     closed: EventFd,
 }
 
@@ -68,7 +70,7 @@ impl<'a> ThreadAcceptor<'a> {
     /// # Errors
     /// A system call failed for a reason that the model cannot handle.
     pub fn wait_for_all(mut self) -> io::Result<()> {
-        while self.open.are_at_least(1) {
+        while self.open.await_below(1) {
             self.wait(false, None)?;
         }
         Ok(())
@@ -81,7 +83,7 @@ impl BlockingAcceptor for ThreadAcceptor<'_> {
     }
 
     fn is_at_limit(&mut self) -> io::Result<bool> {
-        Ok(self.open.are_at_least(self.open.limit))
+        Ok(self.open.await_below(self.open.limit))
     }
 
     fn wait(&mut self, or_connection: bool, timeout: Option<Duration>) -> io::Result<()> {
@@ -126,8 +128,8 @@ impl Drop for Accepted {
 }
 
 impl OpenConnections {
-    /// Are so many connections open, or more? If so, the next connection to close wakes the acceptor.
-    fn are_at_least(&self, count: usize) -> bool {
+    /// Must the acceptor wait until fewer than `count` connections are open? If so, the next connection to close wakes it.
+    fn await_below(&self, count: usize) -> bool {
         if self.count.load(SeqCst) < count {
             self.is_awaited.store(false, SeqCst);
             return false;
@@ -178,10 +180,10 @@ mod tests {
         drop(accepted(&open));
         assert!(open.closed.read().is_err(), "nothing waits for it");
         let (first, second) = (accepted(&open), accepted(&open));
-        assert!(open.are_at_least(open.limit));
+        assert!(open.await_below(open.limit));
         drop(first);
         assert_eq!(open.closed.read(), Ok(1));
-        assert!(!open.are_at_least(open.limit));
+        assert!(!open.await_below(open.limit));
         drop(second);
         assert!(open.closed.read().is_err(), "the acceptor waits no longer");
     }

@@ -1,3 +1,6 @@
+//! A connection: its states, the calls that lead from one to the next, and its deadlines. `conn/process.rs` goes from bytes to
+//! answers, and `conn/compose.rs` from replies to bytes.
+
 mod compose;
 mod process;
 
@@ -53,8 +56,8 @@ pub struct Conn<H> {
 /// - `upload`: a request whose body is incomplete. The state is `Read`, as for a head; only the deadline differs.
 /// - `last`: the reply composed last ends the connection, because of its request or of [`Conn::stop`].
 ///
-/// These states are enough: each way in which a [`Handler`] may answer has one, and so has each step of an end at which
-/// the peer may still be sending. A bare close would then reset the connection, and the reply with it (RFC 9112, 9.6).
+/// These states are enough: there is one for each way in which a [`Handler`] may answer, and one for each step of closing while
+/// the peer may still send. (To close at once would reset the connection, and the reply with it: RFC 9112, 9.6.)
 ///
 /// ```text
 ///          ┌──────────────────────────── sent; it was not the last ───────────────────────────────┐

@@ -15,7 +15,7 @@ use app::App;
 use driver::{Acceptor, Calls, Connections, Event, Key, Permits, Poller, on_each_thread};
 use supervisor::Model;
 
-pub use poller::Epoll;
+pub use poller::Epoll; // for the models that are built on it
 
 /// This model.
 pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);

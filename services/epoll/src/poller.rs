@@ -43,6 +43,7 @@ impl Poller for Epoll {
         Ok(self.kernel.modify(fd, &mut EpollEvent::new(flags(key, interest), key.to_bits()))?) // EPOLL_CTL_MOD
     }
 
+    /// The kernel would go on watching it.
     fn forget(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.calls.0.syscall(Syscall::EpollCtl);
         Ok(self.kernel.delete(fd)?) // EPOLL_CTL_DEL
@@ -58,8 +59,8 @@ impl Poller for Epoll {
         loop {
             self.calls.0.syscall(Syscall::EpollWait);
             let n = match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
-                // SIGCONT after SIGSTOP ends the wait before the kernel has looked for events: signal(7).
-                Err(Errno::EINTR) => EVENTS,
+                // SIGCONT after SIGSTOP ends epoll_wait(2), unlike poll(2), before the kernel has looked for events: signal(7).
+                Err(Errno::EINTR) => EVENTS, // as if there were more
                 n => {
                     let n = n?;
                     for event in &self.events[..n] {
@@ -93,7 +94,8 @@ fn flags(key: Key, interest: Interest) -> EpollFlags {
     }
 }
 
-/// epoll reports an error and a hang-up unasked; neither a read nor a write would block then.
+/// epoll reports an error and a hang-up unasked; neither a read nor a write would block then. It has to report the end of the
+/// peer's stream (EPOLLRDHUP), since edge-triggered it does so once, and a short read would be taken for the last.
 fn readiness(events: EpollFlags) -> Readiness {
     let broken = events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP);
     Readiness {

@@ -21,6 +21,9 @@ pub struct Poll {
 
 impl Poll {
     /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// None.
     pub fn new(calls: Calls) -> io::Result<Poll> {
         Ok(Poll { fds: Vec::new(), keys: Vec::new(), positions: Vec::new(), calls })
     }
@@ -70,7 +73,7 @@ impl Poller for Poll {
         self.calls.0.syscall(Syscall::Poll);
         let mut entries_left = match poll(&mut self.fds, poll_timeout(timeout)) {
             Ok(n) => n as usize,
-            Err(Errno::EINTR) => 0,
+            Err(Errno::EINTR) => 0, // a signal: the next wait looks again
             Err(errno) => return Err(errno.into()),
         };
         // The kernel says how many entries are ready, not which: the loop has to look for them.
@@ -90,13 +93,13 @@ impl Poller for Poll {
 
 fn flags(interest: Interest) -> PollFlags {
     match interest {
-        Interest::Nothing => PollFlags::empty(),
         Interest::Read => PollFlags::POLLIN,
         Interest::Write => PollFlags::POLLOUT,
     }
 }
 
-/// poll() reports an error and a hang-up unasked; neither a read nor a write would block then.
+/// poll() reports an error and a hang-up unasked; neither a read nor a write would block then. It need not report the end of the
+/// peer's stream (POLLRDHUP): a socket at its end stays readable, and poll() says so at every wait.
 fn readiness(events: PollFlags) -> Readiness {
     let broken = events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP);
     Readiness {

@@ -76,7 +76,7 @@ impl<'a> Children<'a> {
     }
 
     /// Takes in the children that have exited, and adds what they used to the scoreboard. (With SIGCHLD ignored, the kernel
-    /// would forget them without a trace, and what they used with them.)
+    /// would forget them without a trace, and their CPU time would be lost.)
     fn reap(&mut self) -> io::Result<()> {
         self.forks_since_reap = 0;
         while let Some((child, usage)) = wait4()? {

@@ -21,6 +21,9 @@ pub struct Select {
 
 impl Select {
     /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// None.
     pub fn new(calls: Calls) -> io::Result<Select> {
         Ok(Select { reads: Vec::new(), writes: Vec::new(), ready: Default::default(), keys: Vec::new(), calls })
     }
@@ -46,7 +49,6 @@ impl Poller for Select {
         self.forget(fd)?;
         let (word, bit) = position(fd);
         match interest {
-            Interest::Nothing => {}
             Interest::Read => self.reads[word] |= bit,
             Interest::Write => self.writes[word] |= bit,
         }
@@ -73,7 +75,7 @@ impl Poller for Select {
         self.calls.0.syscall(Syscall::Select);
         let mut bits_left = match select(reads, writes, timeout) {
             Ok(n) => n,
-            Err(Errno::EINTR) => 0,
+            Err(Errno::EINTR) => 0, // a signal: the next wait looks again
             Err(errno) => return Err(errno.into()),
         };
         // The kernel says how many bits it left, not where: the loop has to look for them.

@@ -89,8 +89,8 @@ impl<'a> Accepts<'a> {
     /// accept(2) cannot work on this listener.
     pub fn next(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
         if self.unserved.is_empty() {
-            // At the end the backlog is accepted by hand, since a completion cannot say that it is empty; and not while
-            // connections of other rings wait for a permit, since they came first.
+            // At a stop, accept(2) empties the backlog, because no completion says that it is empty. Unserved connections of
+            // other rings came first, so it waits until each of them can have a permit.
             let by_hand = self.stopping && self.accept == Accept::No && !self.limit.is_reached();
             return if by_hand { self.acceptor.accept(now) } else { Ok(None) };
         }
@@ -104,7 +104,7 @@ impl<'a> Accepts<'a> {
         Ok(self.unserved.pop_front())
     }
 
-    /// Submits an accept if connections may be accepted and none is submitted, or ends the one that is.
+    /// Submits an accept if no accept is submitted and there are permits; cancels the accept at the limit and at a stop.
     ///
     /// # Errors
     /// Those of io_uring_enter(2).

@@ -23,8 +23,10 @@ pub struct Connection {
     pub timer: Option<Instant>,
     /// A receive is in progress.
     pub is_receiving: bool,
-    /// A send or a read of a file is in progress, and the kernel uses its bytes: they must not change.
+    /// A send, or the read of a file that comes before it, is in progress, and the kernel uses its bytes: they must not change.
     pub is_sending: bool,
+    /// A read of a file is in progress. That is not the peer's fault, so no deadline holds meanwhile.
+    pub awaits_file: bool,
     /// The peer sends no more.
     pub peer_ended: bool,
     /// An operation has failed.
@@ -44,6 +46,7 @@ impl Connection {
             timer: None,
             is_receiving: false,
             is_sending: false,
+            awaits_file: false,
             peer_ended: false,
             broken: false,
             closing: false,
@@ -81,7 +84,7 @@ impl Connection {
     /// # Errors
     /// Those of io_uring_enter(2); this holds for all functions that take the ring.
     pub fn receive(&mut self, id: Id, ring: &mut Ring) -> io::Result<()> {
-        self.chunk = Chunk::default();
+        self.chunk = Chunk::default(); // no file goes out now: its memory is freed
         if !std::mem::replace(&mut self.is_receiving, true) {
             ring.receive(id, &self.socket, self.has_received)?;
             self.has_received = true;
@@ -110,7 +113,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Sends the rest of the chunk, or reads the next one.
+    /// Sends the rest of the chunk, or reads the next one; returns whether it reads.
     ///
     /// # Safety
     /// The chunk must stay as it is until the completion has come.
@@ -120,16 +123,18 @@ impl Chunk {
         socket: &TcpStream,
         range: FileRange<'_>,
         ring: &mut Ring,
-    ) -> io::Result<()> {
-        if self.bytes.is_empty() {
+    ) -> io::Result<bool> {
+        let reads = self.bytes.is_empty();
+        if reads {
             self.bytes.resize(range.len.min(CHUNK) as usize, 0);
             // SAFETY: the caller keeps the chunk as it is.
-            unsafe { ring.read(id, range.file, range.offset, &mut self.bytes) }
+            unsafe { ring.read(id, range.file, range.offset, &mut self.bytes)? };
         } else {
             let rest = &self.bytes[self.sent..];
             // SAFETY: the caller keeps the chunk as it is.
-            unsafe { ring.send(id, socket, rest, (rest.len() as u64) < range.len) }
+            unsafe { ring.send(id, socket, rest, (rest.len() as u64) < range.len)? };
         }
+        Ok(reads)
     }
 
     /// The file has given that many bytes.

@@ -37,7 +37,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
         let app = app.worker();
         let calls = Calls(app.counters());
         let accepts = Accepts::new(&listener, calls, &limit, threads == 1)?;
-        // Never freed: if the loop fails, the kernel may still write into memory of the loop's.
+        // Never freed: if the loop fails, the kernel may still write into memory that the loop owns.
         Box::leak(Box::new(Loop::new(app, accepts, Ring::new(calls)?)?)).run()
     })
 }
@@ -95,7 +95,7 @@ impl<'a> Loop<'a> {
             self.run_timers()?;
             self.accept()?;
         }
-        self.ring.submit_and_wait(Some(Duration::ZERO)) // the last descriptors are closed
+        self.ring.submit_and_wait(Some(Duration::ZERO)) // submits the last closes
     }
 
     /// Serves the connections that are accepted and have a permit, and goes on accepting while there are permits.
@@ -140,7 +140,9 @@ impl<'a> Loop<'a> {
                 }
                 Want::SendFile(range) => {
                     // SAFETY: the chunk stays in the connection, unchanged, while it `is_sending`.
-                    unsafe { connection.chunk.send_or_read(id, &connection.socket, range, &mut self.ring)? };
+                    let reads =
+                        unsafe { connection.chunk.send_or_read(id, &connection.socket, range, &mut self.ring)? };
+                    connection.awaits_file = reads;
                     connection.is_sending = true;
                 }
                 Want::Sleep(until) => {
@@ -159,7 +161,9 @@ impl<'a> Loop<'a> {
                 }
             }
         }
-        self.deadlines.set_for_deadline(id, connection.conn.deadline(), &mut connection.timer);
+        if !connection.awaits_file {
+            self.deadlines.set_for_deadline(id, connection.conn.deadline(), &mut connection.timer);
+        }
         Ok(())
     }
 
@@ -215,6 +219,8 @@ impl<'a> Loop<'a> {
         let id = completion.id;
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         connection.is_sending = false;
+        connection.awaits_file = false;
+        connection.conn.file_ready(self.now); // from now on the peer has its time to take the bytes
         match completion.result {
             Ok(0) => connection.conn.sent(0, self.now),
             Ok(n) => connection.chunk.filled(n),
@@ -248,11 +254,14 @@ impl<'a> Loop<'a> {
                 && connection.timer == Some(when)
             {
                 connection.timer = None;
-                connection.conn.expired(self.now);
-                self.advance(id)?;
+                if !connection.awaits_file {
+                    connection.conn.expired(self.now);
+                    self.advance(id)?;
+                }
             }
         }
         while let Some((_, id)) = self.sleeps.pop(self.now) {
+            // (While output is being sent there is no sleep to end: `advance` sets the timer when it comes to the sleep.)
             if let Some(connection) = self.connections.get_mut(id)
                 && !connection.is_sending
             {

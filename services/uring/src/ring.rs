@@ -14,7 +14,8 @@ use crate::buffers::Buffers;
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
-/// An id is a generation above an index below 2^28; the bits between have room for the operation.
+/// An id has its generation in the upper 32 bits and its index in the lower 32. Indices stay below 2^28, so the bits from 28 to
+/// 31 can hold the operation.
 const OP_SHIFT: u32 = 28;
 
 /// What was submitted.
@@ -170,7 +171,7 @@ impl Ring {
         self.push(entry, Op::Receive, Some(id))
     }
 
-    /// Sends `bytes`; `more` says that a file follows.
+    /// Sends `bytes`; `more` says that more bytes follow at once (MSG_MORE).
     ///
     /// # Safety
     /// The bytes must stay in place, unchanged, until the completion has come.
@@ -228,7 +229,7 @@ fn fd(descriptor: impl AsFd) -> Fd {
 }
 
 /// A ring with the two features that make it fast, where the kernel has them: only one thread submits (6.0), and the kernel
-/// works off completions when that thread asks for them, rather than by interrupting it (6.1).
+/// processes completions when that thread asks for them, rather than by interrupting it (6.1).
 fn build() -> io::Result<IoUring> {
     let best = IoUring::builder()
         .setup_cqsize(COMPLETIONS)
