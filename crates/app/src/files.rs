@@ -177,8 +177,8 @@ mod tests {
 
     /// Opens the file in both ways, which must agree. Returns its length.
     fn opened(files: &Files, name: &str) -> Option<u64> {
-        let lengths = [false, true].map(|walks| {
-            files.lacks_openat2.store(walks, Ordering::Relaxed);
+        let lengths = [false, true].map(|lacks| {
+            files.lacks_openat2.store(lacks, Ordering::Relaxed);
             files.open(name.as_bytes()).ok().map(|(_, meta)| meta.len())
         });
         assert_eq!(lengths[0], lengths[1], "{name}");

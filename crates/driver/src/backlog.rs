@@ -69,7 +69,7 @@ pub trait BlockingAcceptor {
     fn wait(&mut self, or_connection: bool, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Waits until a connection may be open and has arrived; `None` once SIGTERM has come and the backlog is empty.
-    fn accept(&mut self) -> io::Result<Option<TcpStream>> {
+    fn next_socket(&mut self) -> io::Result<Option<TcpStream>> {
         loop {
             if self.is_at_limit()? {
                 self.backlog().calls.0.accept_paused();

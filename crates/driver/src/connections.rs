@@ -113,7 +113,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
             });
             self.advance(id, readiness, poller)?;
         }
-        self.listen(poller)
+        Ok(()) // if it backs off now, `run_timers` tells the poller, unless a connection closes before
     }
 
     /// Drives one connection as far as it goes without waiting, and tells the poller what it waits for then.
@@ -233,7 +233,9 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
 
     /// SIGTERM has come: accepts what is in the backlog, closes idle connections, and finishes the others.
     pub fn stop(&mut self, poller: &mut impl Poller) -> io::Result<()> {
-        self.stopping = true;
+        if std::mem::replace(&mut self.stopping, true) {
+            return Ok(());
+        }
         self.acceptor.drain();
         for (id, connection) in &mut self.connections {
             stop_connection(&mut connection.conn, &connection.socket, self.now);

@@ -57,6 +57,7 @@ pub enum Trigger {
 }
 
 /// What a descriptor is watched for. A connection that waits for a timer or a helper thread has no interest.
+/// In this order, since an edge-triggered interest only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interest {
     /// Until a read would not block.

@@ -61,7 +61,7 @@ impl<'a> ThreadAcceptor<'a> {
     /// # Errors
     /// accept(2) cannot work on this listener.
     pub fn next_connection(&mut self) -> io::Result<Option<Accepted>> {
-        let socket = self.accept()?;
+        let socket = self.next_socket()?;
         Ok(socket.map(|socket| Accepted::new(socket, Arc::clone(&self.open), self.backlog.calls)))
     }
 

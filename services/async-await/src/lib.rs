@@ -76,8 +76,8 @@ async fn accept(listener: TcpListener, app: App) -> io::Result<()> {
                 });
             }
             Err(error) => {
-                if accept_failed(error, app.counters()).await? {
-                    break; // the backlog is empty, and the task did not wait, so SIGTERM has come
+                if accept_failed(error, app.counters()).await? && stopping.has_begun() {
+                    break; // the backlog is empty
                 }
             }
         }

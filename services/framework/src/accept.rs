@@ -47,8 +47,8 @@ pub async fn accept(listener: TcpListener, app: App, router: Router) -> io::Resu
                 tokio::spawn(parity::serve_connection(socket, app, router.clone(), Arc::clone(&stopping), open));
             }
             Err(error) => {
-                if accept_failed(error, app.counters()).await? {
-                    break; // the backlog is empty, and the task did not wait, so SIGTERM has come
+                if accept_failed(error, app.counters()).await? && stopping.has_begun() {
+                    break; // the backlog is empty
                 }
             }
         }

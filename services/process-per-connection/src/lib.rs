@@ -26,7 +26,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
     app.warm_up();
     let mut children = Children::new(&listener, app.settings().max_connections, Calls(app.counters()))?;
-    while let Some(socket) = children.accept()? {
+    while let Some(socket) = children.next_socket()? {
         children.fork(socket, |socket| {
             let app = app.worker();
             serve_blocking(socket, app.connect(Instant::now()), Calls(app.counters()))

@@ -57,7 +57,7 @@ pub fn work(slot: &Slot<'_>, app: App) -> io::Result<()> {
                 AcceptError::BacklogEmpty | AcceptError::ConnectionLost => continue,
                 AcceptError::Exhausted => {
                     app.counters().accept_paused();
-                    std::thread::sleep(BACK_OFF); // which SIGTERM ends
+                    std::thread::sleep(BACK_OFF); // std sleeps on after a signal
                     continue;
                 }
                 AcceptError::Fatal(error) => return Err(error),

@@ -12,8 +12,8 @@ use nix::errno::Errno;
 /// Starts detached threads: pthread_create(3).
 ///
 /// std gives each of its threads a second stack, on which it could print a message when the first one overflows. That is
-/// eight system calls a thread, a fifth of what a connection with one request costs (ARCHITECTURE.md has the command). An overflow of these threads ends the
-/// process without a message.
+/// eight system calls a thread, a fifth of what a connection with one request costs (ARCHITECTURE.md has the command). An
+/// overflow of these threads ends the process without a message.
 pub struct Detached(pthread_attr_t);
 
 impl Detached {

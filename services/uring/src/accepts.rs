@@ -1,4 +1,4 @@
-//! Accepting by the kernel: a multishot accept cannot be told a limit, so connections above it have to be kept unserved.
+//! Accepting by the kernel: an accept that is submitted cannot be told a limit, so connections above it have to be kept unserved.
 
 use std::collections::VecDeque;
 use std::io;
@@ -35,7 +35,7 @@ impl Limit {
 enum Accept {
     No,
     Yes,
-    /// It is cancelled, and its last completion has not come yet.
+    /// It is being cancelled: its last completion has not come yet.
     Ending,
 }
 
@@ -94,10 +94,12 @@ impl<'a> Accepts<'a> {
             let by_hand = self.stopping && self.accept == Accept::No && !self.limit.is_reached();
             return if by_hand { self.acceptor.accept(now) } else { Ok(None) };
         }
+        // First, so that no other ring sees it as unserved and its permit as taken at the same time.
+        self.limit.unserved.fetch_sub(1, Relaxed);
         if !self.acceptor.take_permit(now) {
+            self.limit.unserved.fetch_add(1, Relaxed);
             return Ok(None);
         }
-        self.limit.unserved.fetch_sub(1, Relaxed);
         let calls = self.acceptor.calls();
         calls.0.dequeued();
         calls.0.opened();
