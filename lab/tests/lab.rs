@@ -3,17 +3,28 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::MODELS;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, alarm};
+
+/// After so many seconds, SIGALRM kills a lab, and its services end with it. So what a test reads from it comes to an
+/// end. The test of all models takes more than a minute, and several times as long on a busy machine.
+const LIFETIME: u32 = 900;
 
 fn lab(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let set_alarm = || {
+        alarm::set(LIFETIME);
+        Ok(())
+    };
+    // SAFETY: alarm(2) is one system call, which is safe between fork and exec. The alarm outlives the exec.
+    unsafe { command.pre_exec(set_alarm) };
     command
 }
 
@@ -94,7 +105,7 @@ fn ctrl_c_stops_everything_and_what_was_measured_is_reported() {
         .expect("the lab runs");
     // When the third trial has begun, there are results to report, and there is a service to stop.
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines();
-    assert!(progress.any(|line| line.is_ok_and(|line| line.starts_with("[3/"))));
+    assert!(progress.any(|line| line.is_ok_and(|line| line.starts_with("[3/"))), "it ended before its third trial");
     let services = children(run.id());
     interrupt(&run);
     let rest: Vec<String> = progress.map_while(Result::ok).collect();
@@ -124,6 +135,7 @@ fn serve_starts_the_models_and_stops_them() {
             continue;
         }
         let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
+        client.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("written");
         let mut response = String::new();
         client.read_to_string(&mut response).expect("a response");
@@ -143,7 +155,7 @@ fn the_services_end_when_the_lab_is_killed() {
     let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null"]);
     let mut run = run.args(["--requests-per-connection", "unlimited"]).spawn().expect("the lab runs");
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(progress.any(|line| line.starts_with("[1/")));
+    assert!(progress.any(|line| line.starts_with("[1/")), "it ended before its first trial");
     let deadline = Instant::now() + Duration::from_secs(20);
     let services = loop {
         let services = children(run.id());

@@ -1,12 +1,15 @@
 //! Tests of the program's exit codes and messages.
 
+mod common;
+
+use common::program;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::thread;
 
 fn loadtest(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
+    program().args(arguments).output().unwrap()
 }
 
 /// A server that answers one request a connection with `answer(path)`.
@@ -81,7 +84,7 @@ fn a_good_run_exits_with_0_and_writes_its_results() {
 fn flags_can_come_from_the_environment_and_each_run_has_its_own_folder() {
     let address = server(|_| ok("hi"));
     let folder = std::env::temp_dir().join(format!("loadtest-results-{}", std::process::id()));
-    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+    let output = program()
         .args(["-c", "2"])
         .env("LOADTEST_TARGET", format!("a=http://{address},b=http://{address}"))
         .env("LOADTEST_WORKLOAD", "/,/more")
@@ -106,7 +109,7 @@ fn flags_can_come_from_the_environment_and_each_run_has_its_own_folder() {
 #[test]
 fn a_target_without_a_url_must_be_a_known_service() {
     let known = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        let mut command = program();
         command.args(arguments).env("LOADTEST_TARGET", "epoll,uring=http://uring:80").output().unwrap()
     };
     one_line(&known(&["--target", "epol"]), 2, "there is epoll, uring");
@@ -163,12 +166,12 @@ fn an_unsupported_target_is_not_a_failure() {
 #[test]
 fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    let mut command = program();
     command.args(["--target", &target, "-d", "1h", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     // The signal handler is in place before the first trial is announced.
-    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("[1/1]")));
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("[1/1]")), "it ended before its first trial");
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();

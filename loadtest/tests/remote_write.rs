@@ -1,5 +1,8 @@
 //! Tests of remote write: the program against a working, a failing and a hanging server, and against a real Prometheus.
 
+mod common;
+
+use common::{LIFETIME, program};
 use loadtest::results::Results;
 use loadtest::scrape;
 use loadtest::target::Url;
@@ -10,6 +13,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,7 +56,7 @@ fn target() -> String {
 }
 
 fn loadtest(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(arguments).output().unwrap()
+    program().args(arguments).output().unwrap()
 }
 
 /// Makes a short quiet run that writes to `url`, and returns its standard error.
@@ -131,12 +135,19 @@ impl Prometheus {
             (Err(error), Some(named)) => panic!("PROMETHEUS_BIN={}: {error}", named.display()),
             (Err(_), None) => return None,
         };
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let line = log.find(|line| line.contains("Listening on")).expect("it listens");
+        let log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let (sender, listening) = mpsc::channel();
+        // The log is read to its end, or Prometheus would block on a full pipe.
+        thread::spawn(move || {
+            log.filter(|line| line.contains("Listening on")).for_each(|line| drop(sender.send(line)));
+        });
+        // An alarm would not end it: a Go program ignores SIGALRM.
+        let Ok(line) = listening.recv_timeout(LIFETIME) else {
+            let _ = child.kill();
+            panic!("Prometheus does not listen");
+        };
         let address = line.split("address=").nth(1).unwrap().trim().trim_matches('"');
         let url: Url = format!("http://{address}").parse().unwrap();
-        // The log must be read on, or Prometheus would block on a full pipe.
-        thread::spawn(move || log.for_each(drop));
         let ready = || scrape::get(&url.with_path("/-/ready"), Duration::from_secs(5)).is_ok_and(|got| got.0 == 200);
         let until = Instant::now() + Duration::from_secs(60);
         while !ready() {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{OK, OK_CLOSE};
+use common::{OK, OK_CLOSE, mortal, program};
 use loadtest::limits;
 use loadtest::results::{Results, Verdict};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -91,7 +91,7 @@ fn one_process_holds_twenty_thousand_connections() {
     let seen_by_server = seen.clone();
     thread::spawn(move || serve(listener, &seen_by_server));
     let file = std::env::temp_dir().join(format!("loadtest-scale-{}.json", std::process::id()));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    let mut command = program();
     command.args(["--target", &format!("x=http://{address}"), "-c", &connections.to_string()]);
     command.args(["-R", "2000", "-d", "1s", "-q", "--json"]).arg(&file);
     let output = command.output().unwrap();
@@ -110,7 +110,7 @@ fn one_process_holds_twenty_thousand_connections() {
 /// The program runs under a limit of its own, as a shell's `ulimit -n` sets it.
 #[test]
 fn too_many_connections_for_the_limit_are_refused_with_advice() {
-    let mut command = Command::new("sh");
+    let mut command = mortal(Command::new("sh"));
     let program = env!("CARGO_BIN_EXE_loadtest");
     command.args(["-c", &format!("ulimit -n 200; exec {program} --target x=http://127.0.0.1:1 -c 1000")]);
     let output = command.output().unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{OK, OK_CLOSE, SingleTarget, only, request, run, server};
+use common::{LIFETIME, OK, OK_CLOSE, SingleTarget, only, request, run, server};
 use loadtest::cost::CostSource;
 use loadtest::plan::{PerConnection, Plan};
 use loadtest::results::{Cell, Results, Verdict};
@@ -348,7 +348,7 @@ impl Observer for StopAfterAnswers<'_> {
 /// Runs the plan's only cell until there are this many answers, even if a busy machine takes long for them.
 fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
     let stop = AtomicBool::new(false);
-    let plan = Plan { duration: Duration::from_secs(3600), ..plan.clone() };
+    let plan = Plan { duration: LIFETIME, ..plan.clone() };
     loadtest::run(&plan, &mut SingleTarget(address), &mut StopAfterAnswers(&stop, answers), &stop).unwrap()
 }
 

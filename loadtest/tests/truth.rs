@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{OK, only, request, server};
+use common::{LIFETIME, OK, only, program, request, server};
 use hdrhistogram::Histogram;
 use loadtest::plan::{BackgroundLoad, PerConnection, Plan, Schedule};
 use loadtest::results::{Cell, Verdict};
@@ -12,7 +12,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -135,7 +134,7 @@ fn a_delay_of_ten_milliseconds_agrees_with_the_servers_record() {
             Schedule::Closed => &cell.trials[0].latency_histogram,
             _ => &cell.trials[0].service_time_histogram,
         };
-        assert_agrees(&cell, histogram, &records.recv().unwrap());
+        assert_agrees(&cell, histogram, &records.recv_timeout(LIFETIME).unwrap());
         assert!(latency(&cell, 0.0) >= 10.0, "{schedule}: {}", latency(&cell, 0.0));
     }
 }
@@ -150,7 +149,7 @@ fn two_different_delays_agree_with_the_servers_record() {
         sleep_exactly(Duration::from_millis(if slow { 40 } else { 5 }));
     });
     let cell = only(&plan(Schedule::Closed, 1, 2000), address);
-    assert_agrees(&cell, &cell.trials[0].latency_histogram, &records.recv().unwrap());
+    assert_agrees(&cell, &cell.trials[0].latency_histogram, &records.recv_timeout(LIFETIME).unwrap());
     assert!(latency(&cell, 0.0) >= 5.0 && latency(&cell, 0.85) >= 40.0, "{}", latency(&cell, 0.85));
 }
 
@@ -172,7 +171,7 @@ fn a_stall_shows_in_the_latency_but_not_in_the_service_time() {
     assert!(latency(&cell, 0.99) > 80.0, "{}", latency(&cell, 0.99));
     // Only one request of each stall took long after it was sent.
     let service = &cell.trials[0].service_time_histogram;
-    assert_agrees(&cell, service, &records.recv().unwrap());
+    assert_agrees(&cell, service, &records.recv_timeout(LIFETIME).unwrap());
     assert!(latency(&cell, 0.98) > quantile_of(service, 0.98));
 }
 
@@ -221,7 +220,7 @@ fn a_generator_with_five_per_cent_of_a_cpu_is_client_limited() {
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let file = std::env::temp_dir().join(format!("loadtest-truth-{}.json", std::process::id()));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    let mut command = program();
     command.args(["--target", &format!("x=http://{address}"), "-R", "500", "-c", "4", "-d", "1s", "-q", "--json"]);
     let mut child = command.arg(&file).process_group(0).spawn().unwrap();
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);

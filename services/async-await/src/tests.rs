@@ -9,6 +9,9 @@ use scoreboard::Scoreboard;
 
 use super::*;
 
+/// The longest that a test waits for a reply.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
 /// `/block` waits until `/` was answered on another connection; `/stop` begins the stop while its own request is in progress.
 struct Routes {
     answered: Sender<()>,
@@ -54,6 +57,7 @@ fn replies(requests: &[&str]) -> Vec<String> {
         let (mut peers, mut tasks) = (Vec::new(), Vec::new());
         for request in requests {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            peer.set_read_timeout(Some(TIMEOUT)).unwrap();
             peer.write_all(request.as_bytes()).unwrap();
             let socket = calls.accept(&listener, true).unwrap();
             let handler = Routes {
@@ -71,7 +75,7 @@ fn replies(requests: &[&str]) -> Vec<String> {
             }));
         }
         for task in tasks {
-            task.await.unwrap().unwrap();
+            tokio::time::timeout(TIMEOUT, task).await.expect("the connection ends").unwrap().unwrap();
         }
         peers.into_iter().map(|peer| peer.join().unwrap()).collect()
     })

@@ -7,9 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_loop::{Server, create_server, queue_work, set_timeout};
+
+/// The longest that a test waits for a server.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs the server on a thread of its own, which ends with the test program, and returns its address.
 fn run(server: impl FnOnce() -> Server + Send + 'static) -> SocketAddr {
@@ -19,14 +22,19 @@ fn run(server: impl FnOnce() -> Server + Send + 'static) -> SocketAddr {
         sender.send(listening.address().expect("an address")).expect("the test waits for it");
         listening.run()
     });
-    address.recv().expect("a server")
+    address.recv_timeout(TIMEOUT).expect("a server")
+}
+
+fn connect(server: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(server).expect("a connection");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+    socket
 }
 
 /// Sends a request for each path, all in one piece, the last with `Connection: close`, and returns the answers without
 /// their Date.
 fn ask(server: SocketAddr, paths: &[&str]) -> String {
-    let mut socket = TcpStream::connect(server).expect("a connection");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    let mut socket = connect(server);
     let requests: String = paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")).collect();
     let last = requests.rfind("Host").expect("a request");
     let requests = format!("{}Connection: close\r\n{}", &requests[..last], &requests[last..]);
@@ -59,9 +67,11 @@ fn the_example_prints_its_address_and_answers_hello_world() {
     let tests = std::env::current_exe().expect("this program's path");
     let program = tests.ancestors().nth(2).expect("target/debug").join("examples/hello");
     let mut example = Example(Command::new(program).stdout(Stdio::piped()).spawn().expect("the example"));
-    let mut line = String::new();
-    BufReader::new(example.0.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("text");
-    assert_eq!(line, "Server running at http://127.0.0.1:1337/\n");
+    let stdout = example.0.stdout.take().expect("a pipe");
+    let (sender, lines) = channel();
+    thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let line = lines.recv_timeout(TIMEOUT).expect("a line");
+    assert_eq!(line, "Server running at http://127.0.0.1:1337/");
     let answer = ask("127.0.0.1:1337".parse().expect("an address"), &["/"]);
     assert!(answer.ends_with("\r\n\r\nHello World\n"), "{answer}");
 }
@@ -129,11 +139,13 @@ fn a_time_out_may_set_another_and_end_the_responses_of_other_requests() {
     let ask_to_wait = |socket: &mut TcpStream| {
         socket.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("room");
     };
-    let connect = || TcpStream::connect(server).expect("a connection");
-    let (mut stays, mut goes) = (connect(), connect());
+    let (mut stays, mut goes) = (connect(server), connect(server));
     ask_to_wait(&mut stays);
     ask_to_wait(&mut goes);
-    while bodies(&ask(server, &["/waiting"])) != ["2"] {}
+    let deadline = Instant::now() + TIMEOUT;
+    while bodies(&ask(server, &["/waiting"])) != ["2"] {
+        assert!(Instant::now() < deadline, "the server does not have both requests");
+    }
     drop(goes);
     assert_eq!(bodies(&ask(server, &["/"])), ["mine"]);
     let mut answer = String::new();

@@ -10,8 +10,12 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{ForkResult, Pid, fork, pipe};
+use nix::unistd::{ForkResult, Pid, alarm, fork, pipe};
 use process_tree::{Sample, Tree};
+
+/// After so many seconds, SIGALRM kills a child. So each read from it and each wait for it comes to an end. The longest
+/// test takes some seconds.
+pub const LIFETIME: u32 = 300;
 
 /// A forked process as its parent sees it. When it is dropped, the process is killed and reaped.
 pub struct Child {
@@ -27,7 +31,7 @@ pub struct Parent {
 }
 
 impl Child {
-    /// Forks a child that runs `life` and exits. It is killed if its parent dies.
+    /// Forks a child that runs `life` and exits. It is killed if its parent dies, and at the end of its `LIFETIME`.
     pub fn fork(life: impl FnOnce(&mut Parent)) -> Child {
         let (child_reads, parent_writes) = pipe().unwrap();
         let (parent_reads, child_writes) = pipe().unwrap();
@@ -37,6 +41,7 @@ impl Child {
             ForkResult::Child => {
                 drop((parent_writes, parent_reads));
                 set_pdeathsig(Signal::SIGKILL).unwrap();
+                alarm::set(LIFETIME); // its parent's alarm, if there is one, is not copied by the fork
                 let mut parent = Parent { to: child_writes.into(), from: child_reads.into() };
                 let ended = std::panic::catch_unwind(AssertUnwindSafe(|| life(&mut parent)));
                 exit(if ended.is_ok() { 0 } else { 101 })

@@ -1,7 +1,7 @@
 //! Tests of trees in a control group that contains nothing else. They need the permission to create one.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::Pid;
@@ -49,7 +49,13 @@ impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.0 {
             // The group stays busy for a moment after its last process has been reaped.
+            let deadline = Instant::now() + Duration::from_secs(120);
             while std::fs::remove_dir(group).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)) {
+                if Instant::now() > deadline {
+                    // A panic while the test panics would end all tests.
+                    assert!(std::thread::panicking(), "it stays busy: {}", group.display());
+                    break;
+                }
                 std::thread::yield_now();
             }
         }

@@ -159,7 +159,7 @@ fn slow_scrapers_do_not_block_the_endpoint() {
     let mut never_reads = TcpStream::connect(service.admin).unwrap();
     never_reads.set_nonblocking(true).unwrap();
     let requests = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
-    while never_reads.write(&requests).is_ok() {}
+    wait_for("the endpoint to read no more requests", || never_reads.write(&requests).is_err());
     assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
     service.kill_model();
     assert_eq!(get(service.listen, "/").unwrap().status, 200);

@@ -23,6 +23,15 @@ crate::tests![
     cpu_of_orphans_is_counted,
 ];
 
+/// Sets a flag when it is dropped, so that also a test that fails stops its load.
+struct SetOnDrop(Arc<AtomicBool>);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
 /// Sends requests as fast as it can until `stop` is set. Counts the responses, and returns the number of refused
 /// connections.
 fn load(address: SocketAddr, stop: Arc<AtomicBool>, responses: Arc<AtomicUsize>) -> usize {
@@ -40,6 +49,7 @@ fn load(address: SocketAddr, stop: Arc<AtomicBool>, responses: Arc<AtomicUsize>)
 fn a_killed_model_is_restarted_within_a_second_and_no_connection_is_refused() {
     let service = start("plain", &[]);
     let (stop, responses) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let stop_load = SetOnDrop(stop.clone());
     let clients: Vec<_> = (0..4)
         .map(|_| {
             let (address, stop, responses) = (service.listen, stop.clone(), responses.clone());
@@ -57,7 +67,7 @@ fn a_killed_model_is_restarted_within_a_second_and_no_connection_is_refused() {
     }
     restart_times.sort();
     assert!(restart_times[0] < Duration::from_secs(1), "even the shortest of {restart_times:?} is too long");
-    stop.store(true, SeqCst);
+    drop(stop_load);
     let refused: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert_eq!(refused, 0);
     wait_for("the gauge to be right again", || service.metric("http_server_active_connections") == Some(0.0));

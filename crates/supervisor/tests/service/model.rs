@@ -12,6 +12,8 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, alarm, fork, pause};
 use supervisor::{Model, Resource};
 
+use crate::running::LIFETIME;
+
 pub fn by_name(name: &OsStr) -> Option<Model> {
     let model = |name, serve, connection_takes| Some(Model { connection_takes, ..Model::new(name, serve) });
     match name.to_str()? {
@@ -31,6 +33,7 @@ pub fn by_name(name: &OsStr) -> Option<Model> {
 /// Serves one connection at a time, and one request on each. After SIGTERM it still serves the connections in the
 /// backlog.
 fn serve(listener: TcpListener, app: App) -> io::Result<()> {
+    alarm::set(LIFETIME); // the supervisor's alarm is its own: a fork does not copy it
     let stop = driver::Sigterm::new()?;
     listener.set_nonblocking(true)?;
     loop {

@@ -2,15 +2,20 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, alarm};
 use serde_json::Value;
 
 /// If something does not happen within this time, the test fails.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// After so many seconds, SIGALRM kills a service, and also its model. So what a test reads from them comes to an end.
+/// The longest test takes some seconds.
+pub const LIFETIME: u32 = 300;
 
 /// A supervisor with its model. When it is dropped, the supervisor is killed.
 pub struct RunningService {
@@ -27,6 +32,12 @@ pub fn command(model: &str, flags: &[&str]) -> Command {
     // A service that is killed leaves its temporary store there.
     command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("RUST_BACKTRACE", "0").args(flags).stdin(Stdio::null()).stderr(Stdio::piped());
+    let set_alarm = || {
+        alarm::set(LIFETIME);
+        Ok(())
+    };
+    // SAFETY: alarm(2) is one system call, which is safe between fork and exec. The alarm outlives the exec.
+    unsafe { command.pre_exec(set_alarm) };
     command
 }
 
@@ -112,6 +123,7 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Response> {
 pub fn send_request(address: SocketAddr, method: &str, path: &str) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
     socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
     write!(socket, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     Ok(socket)
 }

@@ -75,7 +75,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn a_request_has_the_right_head_and_body() {
     let (url, asked) = server(&["HTTP/1.1 204 No Content\r\n\r\n"]);
     assert_eq!(send(&url, LONG), DeliveryCounts { sent: 6, ..DeliveryCounts::default() });
-    let (head, body) = asked.recv().unwrap();
+    let (head, body) = asked.recv_timeout(LONG).unwrap();
     assert!(head.starts_with("POST /api/v1/write HTTP/1."), "{head}");
     for field in [
         "Content-Type: application/x-protobuf",
@@ -144,13 +144,15 @@ fn a_server_that_comes_back_gets_all_samples() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let sending = thread::spawn(move || send(&format!("http://{address}/").parse().unwrap(), LONG));
-    thread::sleep(Duration::from_millis(50));
-    let listener = TcpListener::bind(address).unwrap();
-    let (mut stream, _) = listener.accept().unwrap();
-    request(&mut stream).unwrap();
-    stream.write_all(b"HTTP/1.0 204 Done\r\n\r\n").unwrap();
-    assert_eq!(sending.join().unwrap().sent, 6);
+    // The test waits for the sender, which has a deadline, and not for the server.
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        let listener = TcpListener::bind(address).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        request(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.0 204 Done\r\n\r\n").unwrap();
+    });
+    assert_eq!(send(&format!("http://{address}/").parse().unwrap(), LONG).sent, 6);
 }
 
 #[test]
