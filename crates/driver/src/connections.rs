@@ -34,8 +34,9 @@ pub struct Connections<'a, H, F = Calls> {
     unfinished: Vec<Id>,
     read_buffer: Box<[u8]>,
     now: Instant,
-    /// When the last wait returned. Deadlines are judged by this time: an event after it is not known yet.
-    last_wait: Instant,
+    /// A time before the last wait began, so every event up to it is known. Deadlines are judged by it: an event that came
+    /// later may not be known yet, even if the process was stopped for long after the wait.
+    seen_until: Instant,
     /// The poller watches the listener.
     is_listening: bool,
     stopping: bool,
@@ -64,7 +65,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
             unfinished: Vec::new(),
             read_buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             now: Instant::now(),
-            last_wait: Instant::now(),
+            seen_until: Instant::now(),
             is_listening: false,
             stopping: false,
         })
@@ -177,8 +178,8 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
 
     /// The loop has waited until now.
     pub fn set_now(&mut self, now: Instant) {
+        self.seen_until = self.now;
         self.now = now;
-        self.last_wait = now;
     }
 
     /// Sees to the connections whose deadline or sleep is over or whose turn was cut short, and to the listener.
@@ -192,14 +193,13 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
                 self.resume(id, poller)?;
             }
         }
-        while let Some((when, id)) = self.deadlines.pop(self.last_wait) {
+        while let Some((when, id)) = self.deadlines.pop(self.seen_until) {
             if let Some(connection) = self.connections.get_mut(id)
                 && connection.timer == Some(when)
             {
                 connection.timer = None;
                 if !connection.awaits_file {
-                    // By the time of the last wait: bytes that came since then are not known yet, and may be in time.
-                    connection.conn.expired(self.last_wait);
+                    connection.conn.expired(self.seen_until);
                     self.resume(id, poller)?;
                 }
             }

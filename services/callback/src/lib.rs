@@ -93,8 +93,8 @@ impl<'a> Client<'a> {
     fn timed_out(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         state.timer = None;
-        if state.conn.deadline().is_some_and(|deadline| deadline <= reactor.now()) {
-            state.conn.expired(reactor.now());
+        if state.conn.deadline().is_some_and(|deadline| deadline <= reactor.seen_until()) {
+            state.conn.expired(reactor.seen_until());
             drop(state);
             return self.go_on(reactor, false);
         }

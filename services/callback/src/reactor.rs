@@ -74,6 +74,7 @@ pub struct Reactor<'a> {
     /// Delayed callbacks so far.
     count: u64,
     now: Instant,
+    seen_until: Instant,
 }
 
 struct Descriptor<'a> {
@@ -95,6 +96,7 @@ impl<'a> Reactor<'a> {
             delayed: BTreeMap::new(),
             count: 0,
             now: Instant::now(),
+            seen_until: Instant::now(),
         })
     }
 
@@ -166,6 +168,11 @@ impl<'a> Reactor<'a> {
         self.now
     }
 
+    /// A time before the last wait began, so every event up to it is known. An event that came later may not be known yet.
+    pub fn seen_until(&self) -> Instant {
+        self.seen_until
+    }
+
     /// Sets the reactor's time to the clock's, which is read here alone.
     pub fn catch_up(&mut self) -> Instant {
         self.now = Instant::now();
@@ -179,6 +186,7 @@ impl<'a> Reactor<'a> {
     pub fn run_once(&mut self) -> io::Result<()> {
         let timeout =
             self.delayed.first_key_value().map(|(Timecb(when, _), _)| when.saturating_duration_since(self.now));
+        self.seen_until = self.now;
         let ready = self.wait(timeout)?;
         let now = self.catch_up();
         self.dispatch(ready, now)

@@ -53,6 +53,9 @@ struct Loop<'a> {
     sigterm: Sigterm,
     stopping: bool,
     now: Instant,
+    /// A time before the last io_uring_enter(2) began, so every event up to it is known. Deadlines are judged by it: an event
+    /// that came later may not be known yet, even if the process was stopped for long after the call.
+    seen_until: Instant,
 }
 
 impl<'a> Loop<'a> {
@@ -68,6 +71,7 @@ impl<'a> Loop<'a> {
             sigterm: Sigterm::new()?,
             stopping: false,
             now: Instant::now(),
+            seen_until: Instant::now(),
         })
     }
 
@@ -79,7 +83,7 @@ impl<'a> Loop<'a> {
         let mut completions = Vec::new();
         while !self.is_finished() {
             self.ring.submit_and_wait(self.timeout())?; // io_uring_enter(2)
-            self.now = Instant::now();
+            self.seen_until = std::mem::replace(&mut self.now, Instant::now());
             self.ring.completions(&mut completions);
             for completion in completions.drain(..) {
                 match completion.op {
@@ -249,13 +253,13 @@ impl<'a> Loop<'a> {
 
     /// Sees to the connections whose deadline or sleep is over.
     fn run_timers(&mut self) -> io::Result<()> {
-        while let Some((when, id)) = self.deadlines.pop(self.now) {
+        while let Some((when, id)) = self.deadlines.pop(self.seen_until) {
             if let Some(connection) = self.connections.get_mut(id)
                 && connection.timer == Some(when)
             {
                 connection.timer = None;
                 if !connection.awaits_file {
-                    connection.conn.expired(self.now);
+                    connection.conn.expired(self.seen_until);
                     self.advance(id)?;
                 }
             }

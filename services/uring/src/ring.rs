@@ -111,11 +111,8 @@ impl Ring {
         match waited {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                // SIGCONT after SIGSTOP ends the wait, and there may be completions: signal(7).
-                Some(Errno::EINTR) => self.submit_and_wait(Some(Duration::ZERO)),
-                Some(Errno::ETIME) if timeout != Some(Duration::ZERO) => self.submit_and_wait(Some(Duration::ZERO)),
-                // The time is over; or completions must be taken before more can be submitted.
-                Some(Errno::ETIME | Errno::EBUSY | Errno::EAGAIN) => Ok(()),
+                // The time is over, a signal has come, or completions must be taken before more can be submitted.
+                Some(Errno::ETIME | Errno::EINTR | Errno::EBUSY | Errno::EAGAIN) => Ok(()),
                 _ => Err(error),
             },
         }
