@@ -1,10 +1,13 @@
 //! A connection's deadlines, its end, and its wants besides reading and writing. The conformance transcripts test
 //! requests and replies byte by byte.
 
+mod deadlines;
+mod stop;
+
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use super::*;
@@ -14,20 +17,12 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Each time is another, so that a deadline tells which one it comes from.
-static LIMITS: Limits = Limits {
-    request_line: 16 << 10,
-    head: 32 << 10,
-    body: 1 << 20,
-    chunk_line: 256,
-    trailers: 8 << 10,
-    head_time: Duration::from_secs(10),
-    body_time: Duration::from_secs(25),
-    idle_time: Duration::from_secs(15),
-    write_time: Duration::from_secs(20),
-    drain_time: Duration::from_secs(3),
-    grace_time: Duration::from_secs(1),
-};
+static LIMITS: LazyLock<Limits> = LazyLock::new(limits);
+
+/// The times that are equal to others by default are not here, so that a deadline tells which one it comes from.
+fn limits() -> Limits {
+    Limits { body_time: Duration::from_secs(25), drain_time: Duration::from_secs(3), ..Limits::default() }
+}
 
 /// Answers in every way that a handler can, and remembers what was served.
 #[derive(Clone, Debug, Default)]
@@ -150,116 +145,6 @@ impl Peer {
                 other => unreachable!("no test of a Peer asks for {other:?}"),
             }
         }
-    }
-}
-
-#[test]
-fn a_connection_may_be_idle_for_the_idle_time_from_accept_and_from_each_reply() {
-    let (mut conn, now) = connect();
-    assert_eq!(conn.deadline(), Some(now + LIMITS.idle_time));
-    let later = now + SECOND;
-    conn.received(GET, later);
-    take_output(&mut conn, later + MOMENT);
-    assert_eq!(conn.deadline(), Some(later + MOMENT + LIMITS.idle_time));
-    conn.expired(later + MOMENT + LIMITS.idle_time);
-    assert!(matches!(conn.want(), Want::Close));
-    assert_eq!(conn.deadline(), None);
-}
-
-#[test]
-fn the_first_byte_of_a_head_sets_its_deadline_and_no_later_one_moves_it() {
-    let (mut conn, now) = connect();
-    conn.received(b"\r", now + SECOND);
-    assert_eq!(conn.deadline(), Some(now + LIMITS.idle_time), "half an empty line begins no head");
-    conn.received(b"\nG", now + 2 * SECOND);
-    let deadline = now + 2 * SECOND + LIMITS.head_time;
-    assert_eq!(conn.deadline(), Some(deadline));
-    conn.received(b"ET / HTTP/1.1\r\n", now + 3 * SECOND);
-    assert_eq!(conn.deadline(), Some(deadline));
-    conn.expired(deadline - MOMENT);
-    assert!(matches!(conn.want(), Want::Read));
-    conn.expired(deadline);
-    assert!(take_output(&mut conn, deadline).starts_with("HTTP/1.1 408 "));
-    assert!(matches!(conn.want(), Want::Shut));
-}
-
-#[test]
-fn the_time_of_a_head_that_was_pipelined_begins_when_the_reply_before_it_is_sent() {
-    let (mut conn, now) = connect();
-    conn.received(&[GET, b"GET / HT"].concat(), now);
-    assert_eq!(conn.deadline(), Some(now + LIMITS.write_time));
-    take_output(&mut conn, now + SECOND);
-    assert_eq!(conn.deadline(), Some(now + SECOND + LIMITS.head_time));
-}
-
-#[test]
-fn the_end_of_a_head_sets_the_deadline_of_its_body_and_no_byte_of_the_body_moves_it() {
-    let (mut conn, now) = connect();
-    conn.received(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nh", now);
-    conn.received(b"ell", now + 9 * SECOND);
-    let deadline = now + LIMITS.body_time;
-    assert_eq!(conn.deadline(), Some(deadline));
-    conn.expired(deadline);
-    assert!(take_output(&mut conn, deadline).starts_with("HTTP/1.1 408 "));
-    assert!(matches!(conn.want(), Want::Shut));
-}
-
-#[test]
-fn a_slow_100_takes_from_the_time_of_the_body() {
-    let (mut conn, start) = connect();
-    conn.received(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", start);
-    assert_eq!(conn.deadline(), Some(start + LIMITS.body_time));
-    assert!(take_output(&mut conn, start + 5 * SECOND).starts_with("HTTP/1.1 100 "));
-    assert_eq!(conn.deadline(), Some(start + LIMITS.body_time));
-}
-
-#[test]
-fn an_upload_behind_output_has_its_own_deadline_until_the_peer_takes_some_output() {
-    let (mut conn, now) = connect();
-    conn.received(&[GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nh"].concat(), now);
-    assert_eq!(conn.deadline(), Some(now + LIMITS.body_time));
-    conn.sent(1, now + SECOND);
-    assert_eq!(conn.deadline(), Some(now + SECOND + LIMITS.write_time));
-    take_output(&mut conn, now + 2 * SECOND);
-    assert_eq!(conn.deadline(), Some(now + LIMITS.body_time));
-}
-
-#[test]
-fn each_progress_gives_the_peer_the_whole_write_time_again() {
-    let (mut conn, mut now) = connect();
-    conn.received(&get("/large"), now);
-    for _ in 0..10 {
-        now += LIMITS.write_time - MOMENT;
-        conn.expired(now);
-        conn.sent(1, now);
-    }
-    conn.expired(now + LIMITS.write_time - MOMENT);
-    assert!(matches!(conn.want(), Want::Write { .. }));
-    conn.expired(now + LIMITS.write_time);
-    assert!(matches!(conn.want(), Want::Close));
-}
-
-#[test]
-fn a_slow_request_does_not_keep_a_peer_that_does_not_read_the_reply_before_it() {
-    for path in ["/sleep", "/block", "/later"] {
-        let (mut conn, now) = connect();
-        conn.received(&[GET, &get(path)].concat(), now);
-        assert!(matches!(conn.want(), Want::Write { .. }));
-        conn.expired(now + LIMITS.write_time);
-        assert!(matches!(conn.want(), Want::Close), "{path}");
-    }
-}
-
-#[test]
-fn sleeps_and_jobs_have_no_deadline_once_the_output_is_sent() {
-    for path in ["/sleep", "/block", "/later"] {
-        let (mut conn, now) = connect();
-        conn.received(&get(path), now);
-        assert_eq!(conn.deadline(), None, "{path}");
-        let (mut conn, now) = connect();
-        conn.received(&[GET, &get(path)].concat(), now);
-        take_output(&mut conn, now);
-        assert_eq!(conn.deadline(), None, "{path} behind another reply");
     }
 }
 
@@ -447,108 +332,6 @@ fn a_stream_that_ends_in_a_request_is_refused_and_not_drained() {
     assert!(matches!(conn.want(), Want::Shut));
     conn.shut(now);
     assert!(matches!(conn.want(), Want::Close), "the peer sends no more");
-}
-
-#[test]
-fn a_stop_closes_an_idle_connection_at_once() {
-    let mut peer = Peer::new();
-    peer.send(GET);
-    peer.pass(LIMITS.grace_time);
-    peer.stop();
-    assert!(peer.closed);
-}
-
-#[test]
-fn a_stop_closes_a_connection_that_never_sent_a_request() {
-    let mut peer = Peer::new();
-    peer.pass(LIMITS.grace_time);
-    peer.stop();
-    assert!(peer.closed);
-}
-
-#[test]
-fn a_connection_that_was_busy_within_the_grace_time_may_bring_one_more_request() {
-    let mut peer = Peer::new();
-    peer.send(GET);
-    peer.pass(10 * MOMENT);
-    peer.stop();
-    assert!(!peer.closed);
-    peer.pass(100 * MOMENT);
-    peer.received.clear();
-    peer.send(&[GET, GET].concat());
-    let text = String::from_utf8_lossy(&peer.received);
-    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 1, "{text}");
-    assert!(text.contains("Connection: close\r\n"), "{text}");
-    assert!(peer.shut);
-}
-
-#[test]
-fn the_grace_time_counts_from_the_last_reply() {
-    let mut peer = Peer::new();
-    peer.send(GET);
-    let replied = peer.now;
-    peer.pass(LIMITS.grace_time / 4);
-    peer.stop();
-    assert_eq!(peer.conn.deadline(), Some(replied + LIMITS.grace_time));
-    peer.pass(LIMITS.grace_time * 3 / 4 - MOMENT);
-    assert!(!peer.closed);
-    peer.pass(MOMENT);
-    assert!(peer.closed);
-}
-
-#[test]
-fn a_second_stop_changes_nothing() {
-    let mut peer = Peer::new();
-    peer.send(GET);
-    peer.stop();
-    peer.pass(LIMITS.grace_time / 2);
-    peer.stop();
-    assert!(!peer.closed);
-    peer.pass(LIMITS.grace_time / 2);
-    assert!(peer.closed);
-}
-
-#[test]
-fn a_stop_never_prolongs_the_idle_time() {
-    static SHORT: Limits = Limits { idle_time: MOMENT, ..LIMITS };
-    let now = Instant::now();
-    let mut conn = Conn::new(TestHandler::default(), &SHORT, now);
-    conn.stop(now);
-    assert_eq!(conn.deadline(), Some(now + MOMENT));
-}
-
-#[test]
-fn a_reply_that_was_composed_before_the_stop_leaves_the_grace_time() {
-    let (mut conn, now) = connect();
-    conn.received(GET, now);
-    conn.stop(now);
-    assert!(!take_output(&mut conn, now).contains("Connection: close"), "it was composed before");
-    assert_eq!(conn.deadline(), Some(now + LIMITS.grace_time), "neither the idle time nor a close at once");
-}
-
-#[test]
-fn a_slow_reply_ends_a_connection_that_was_told_to_stop() {
-    let (mut conn, now) = connect();
-    conn.received(&get("/sleep"), now);
-    conn.stop(now);
-    let Want::Sleep(until) = conn.want() else { panic!() };
-    conn.woke(until);
-    assert!(take_output(&mut conn, until).contains("Connection: close\r\n"));
-    assert!(matches!(conn.want(), Want::Shut), "the peer may be sending: a close could reset the reply away");
-    conn.shut(until);
-    conn.received(&[], until);
-    assert!(matches!(conn.want(), Want::Close));
-}
-
-#[test]
-fn a_head_that_has_begun_before_a_stop_is_answered() {
-    let mut peer = Peer::new();
-    peer.send(b"GET / HTTP/1.1\r\n");
-    peer.pass(5 * SECOND);
-    peer.stop();
-    peer.send(b"Host: a\r\n\r\n");
-    assert!(String::from_utf8_lossy(&peer.received).contains("Connection: close\r\n"));
-    assert!(peer.shut);
 }
 
 #[test]
