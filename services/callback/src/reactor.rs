@@ -168,7 +168,8 @@ impl<'a> Reactor<'a> {
         self.now
     }
 
-    /// A time before the last wait began, so every event up to it is known. An event that came later may not be known yet.
+    /// A time before the last wait began, so the events up to it are known (but for those beyond a full batch). An event that
+    /// came later may not be known yet.
     pub fn seen_until(&self) -> Instant {
         self.seen_until
     }
@@ -195,8 +196,7 @@ impl<'a> Reactor<'a> {
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.calls.0.syscall(Syscall::EpollWait);
         match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
-            // SIGCONT after SIGSTOP ends the wait before the kernel has looked for events: signal(7).
-            Err(Errno::EINTR) => self.wait(Some(Duration::ZERO)),
+            Err(Errno::EINTR) => Ok(0), // a signal: the next wait looks again
             ready => Ok(ready?),
         }
     }

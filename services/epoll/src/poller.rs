@@ -59,25 +59,21 @@ impl Poller for Epoll {
         loop {
             self.calls.0.syscall(Syscall::EpollWait);
             let n = match self.kernel.wait(&mut self.events, poll_timeout(timeout)) {
-                // SIGCONT after SIGSTOP ends epoll_wait(2), unlike poll(2), before the kernel has looked for events: signal(7).
-                Err(Errno::EINTR) => EVENTS, // as if there were more
-                n => {
-                    let n = n?;
-                    for event in &self.events[..n] {
-                        let (key, readiness) = (Key::from_bits(event.data()), readiness(event.events()));
-                        // The loop's own descriptors are level-triggered, and a second wait reports them again.
-                        if is_first || matches!(key, Key::Connection(_)) {
-                            ready.push(Event { key, readiness });
-                        }
-                    }
-                    is_first = false;
-                    n
-                }
+                Ok(n) => n,
+                Err(Errno::EINTR) => 0, // a signal: the next wait looks again
+                Err(errno) => return Err(errno.into()),
             };
+            for event in &self.events[..n] {
+                let (key, readiness) = (Key::from_bits(event.data()), readiness(event.events()));
+                // The loop's own descriptors are level-triggered, and a second wait reports them again.
+                if is_first || matches!(key, Key::Connection(_)) {
+                    ready.push(Event { key, readiness });
+                }
+            }
             if n < EVENTS {
                 return Ok(());
             }
-            timeout = Some(Duration::ZERO); // there may be more
+            (timeout, is_first) = (Some(Duration::ZERO), false); // there may be more
         }
     }
 }
