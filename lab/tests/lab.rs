@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lab::MODELS;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, alarm};
+use nix::unistd::Pid;
+use test_lifetime::limit_lifetime;
 
 /// After so many seconds, SIGALRM kills a lab, and its services end with it. So what a test reads from it comes to an
 /// end. The test of all models takes more than a minute, and several times as long on a busy machine.
@@ -19,12 +19,7 @@ const LIFETIME: u32 = 900;
 fn lab(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let set_alarm = || {
-        alarm::set(LIFETIME);
-        Ok(())
-    };
-    // SAFETY: alarm(2) is one system call, which is safe between fork and exec. The alarm outlives the exec.
-    unsafe { command.pre_exec(set_alarm) };
+    limit_lifetime(&mut command, LIFETIME);
     command
 }
 

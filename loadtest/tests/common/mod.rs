@@ -7,12 +7,13 @@ use loadtest::results::{Cell, Results};
 use loadtest::run::{Endpoint, Event, Fleet, NotReady, Observer};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
+
+use test_lifetime::limit_lifetime;
 
 pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 pub const OK_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
@@ -27,12 +28,7 @@ pub fn program() -> Command {
 
 /// SIGALRM kills this command's process after `LIFETIME`, so each wait for it and each read from it comes to an end.
 pub fn mortal(mut command: Command) -> Command {
-    let set_alarm = || {
-        nix::unistd::alarm::set(LIFETIME.as_secs() as u32);
-        Ok(())
-    };
-    // SAFETY: alarm(2) is one system call, which is safe between fork and exec. The alarm outlives the exec.
-    unsafe { command.pre_exec(set_alarm) };
+    limit_lifetime(&mut command, LIFETIME.as_secs() as u32);
     command
 }
 

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("scoreboard", &[]),
     ("process-tree", &[]),
+    ("test-lifetime", &[]), // only tests use it
     ("app", &["http", "scoreboard"]),
     ("driver", &["http", "scoreboard"]),
     ("supervisor", &["app", "http", "driver", "scoreboard", "process-tree"]),

@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, alarm};
+use nix::unistd::Pid;
 use serde_json::Value;
+use test_lifetime::limit_lifetime;
 
 /// If something does not happen within this time, the test fails.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,12 +32,7 @@ pub fn command(model: &str, flags: &[&str]) -> Command {
     // A service that is killed leaves its temporary store there.
     command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
     command.env("RUST_BACKTRACE", "0").args(flags).stdin(Stdio::null()).stderr(Stdio::piped());
-    let set_alarm = || {
-        alarm::set(LIFETIME);
-        Ok(())
-    };
-    // SAFETY: alarm(2) is one system call, which is safe between fork and exec. The alarm outlives the exec.
-    unsafe { command.pre_exec(set_alarm) };
+    limit_lifetime(&mut command, LIFETIME);
     command
 }
 
