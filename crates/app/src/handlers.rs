@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::Reply;
+use http1::Reply;
 use scoreboard::Route;
 
 use crate::{App, nods, routes};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::str;
 
-use http::Reply;
+use http1::Reply;
 use percent_encoding::percent_decode;
 
 use crate::Shared;

@@ -3,7 +3,7 @@ use std::hint::black_box;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{Answer, Body, Job, Reply, Request, reason};
+use http1::{Answer, Body, Job, Reply, Request, reason};
 use percent_encoding::percent_decode_str;
 use scoreboard::Route;
 

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-use http::{Conn, Handler, Job, Want};
+use http1::{Conn, Handler, Job, Want};
 
 use crate::common::MAX_STEPS;
 use crate::files::SendFile;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use http::{Conn, Handler, Reply};
+use http1::{Conn, Handler, Reply};
 use slotmap::SlotMap;
 
 use crate::acceptor::Acceptor;
@@ -223,7 +223,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         Ok(())
     }
 
-    /// Hands a reply to the connection that waits for it ([`Want::Pending`](http::Want::Pending)).
+    /// Hands a reply to the connection that waits for it ([`Want::Pending`](http1::Want::Pending)).
     pub fn reply(&mut self, id: Id, reply: Reply, poller: &mut impl Poller) -> io::Result<()> {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.conn.done(reply, self.now);

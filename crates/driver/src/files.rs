@@ -1,7 +1,7 @@
 use std::io;
 use std::net::TcpStream;
 
-use http::FileRange;
+use http1::FileRange;
 
 use crate::poller::Id;
 use crate::syscalls::Calls;

@@ -1,4 +1,4 @@
-//! What several I/O models share: a connection's [`Conn`](http::Conn) driven by system calls, each of which is counted.
+//! What several I/O models share: a connection's [`Conn`](http1::Conn) driven by system calls, each of which is counted.
 //!
 //! What makes a model stands in its own folder in `services/`. Here is what would otherwise stand there twice:
 //!

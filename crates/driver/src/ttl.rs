@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 
-use http::{Conn, Handler};
+use http1::{Conn, Handler};
 use libc::c_int;
 use nix::errno::Errno;
 

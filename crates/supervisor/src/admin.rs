@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use http::{Answer, Body, Handler, Limits, Reply, Request};
+use http1::{Answer, Body, Handler, Limits, Reply, Request};
 use nix::poll::{PollFd, PollFlags};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 

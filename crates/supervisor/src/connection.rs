@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use http::{Conn, Handler, Limits, Want};
+use http1::{Conn, Handler, Limits, Want};
 use nix::poll::PollFlags;
 
 /// The most steps in one turn of the loop, so that a peer that pipelines requests cannot hold up the supervisor: a page

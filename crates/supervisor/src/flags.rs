@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use http::Limits;
+use http1::Limits;
 
 use crate::units::{address, bytes, duration, timeout};
 use crate::{Failure, Flag, Model, log};

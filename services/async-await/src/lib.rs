@@ -14,7 +14,7 @@ use std::time::Instant;
 use app::App;
 use driver::tasks::{Stopping, accept_failed, permit, watch};
 use driver::{Calls, HELPER_THREADS};
-use http::{Conn, Handler, Want};
+use http1::{Conn, Handler, Want};
 use supervisor::Model;
 use tokio::io::Interest;
 use tokio::runtime::Builder;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use driver::tasks::{Stopping, watch};
 use driver::{Calls, MAX_STEPS, READ_BUFFER, stop_connection};
-use http::{Conn, Handler};
+use http1::{Conn, Handler};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::futures::Notified;

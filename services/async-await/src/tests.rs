@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use app::{App, Settings};
-use http::{Answer, Job, Reply, Request, Served};
+use http1::{Answer, Job, Reply, Request, Served};
 use scoreboard::Scoreboard;
 
 use super::*;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use app::App;
 use driver::{Acceptor, Calls, MAX_STEPS, Permits, Sigterm};
-use http::{Conn, Want};
+use http1::{Conn, Want};
 use slotmap::DefaultKey;
 use supervisor::Model;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use app::App;
 use driver::{Acceptor, Calls, Helpers, READ_BUFFER, stop_connection};
-use http::{Job, Reply};
+use http1::{Job, Reply};
 use slotmap::{DefaultKey, SlotMap};
 
 use crate::reactor::{Op, Reactor, Timecb, wrap};

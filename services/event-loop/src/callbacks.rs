@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use driver::{Helpers, Id};
-use http::Reply;
+use http1::Reply;
 
 thread_local! {
     static ASKED_FOR: RefCell<AskedFor> = RefCell::default();

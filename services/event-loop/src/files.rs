@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use driver::{Calls, FileChunk, Id, SendFile};
-use http::FileRange;
+use http1::FileRange;
 
 use crate::queue_work;
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 use app::App;
 use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller};
 use epoll::Epoll;
-use http::{Answer, Limits};
+use http1::{Answer, Limits};
 use supervisor::Model;
 
 use callbacks::Callbacks;

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Instant;
 
 use driver::{Calls, Id};
-use http::{Answer, Body, Conn, Handler, Limits, Reply, Request, Served};
+use http1::{Answer, Body, Conn, Handler, Limits, Reply, Request, Served};
 use scoreboard::Scoreboard;
 
 use crate::{callbacks, run};

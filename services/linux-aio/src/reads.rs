@@ -25,7 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use app::App;
 use driver::{Calls, Id, SendFile};
-use http::FileRange;
+use http1::FileRange;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use scoreboard::Syscall;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use driver::{Calls, FileChunk, Id, SendFile};
-use http::FileRange;
+use http1::FileRange;
 
 use crate::operation::{Notice, Operation};
 use crate::signals::Signals;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use app::App;
 use driver::Id;
-use http::{Conn, FileRange, Want};
+use http1::{Conn, FileRange, Want};
 
 use crate::ring::{Op, Ring};
 

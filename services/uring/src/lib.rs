@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use app::App;
 use driver::{Calls, Helpers, Id, Sigterm, Timers, on_each_thread, stop_connection};
-use http::{Reply, Want};
+use http1::{Reply, Want};
 use nix::errno::Errno;
 use slotmap::SlotMap;
 use supervisor::Model;

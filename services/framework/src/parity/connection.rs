@@ -103,7 +103,7 @@ pub async fn serve_connection(
     }
 }
 
-/// A refusal that hyper does not send, as `http::Conn` would send it.
+/// A refusal that hyper does not send, as `http1::Conn` would send it.
 fn refusal(status: u16) -> Vec<u8> {
     let reason = reason(status);
     let date = imf_fixdate(Instant::now());

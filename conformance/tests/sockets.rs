@@ -13,7 +13,7 @@ use std::time::Instant;
 use app::App;
 use conformance::socket::run_over_socket;
 use conformance::{Cut, Transcript, table};
-use http::{Conn, Want};
+use http1::{Conn, Want};
 
 fn server() -> &'static (SocketAddr, PathBuf) {
     static SERVER: OnceLock<(SocketAddr, PathBuf)> = OnceLock::new();

@@ -24,12 +24,12 @@ fn every_workload_is_named_everywhere() {
         };
         missing.unless(
             any_status(|status| (200..400).contains(&status)),
-            "crates/conformance/src/table/workloads.rs",
+            "conformance/src/table/workloads.rs",
             &format!("a transcript in which {route} answers"),
         );
         missing.unless(
             any_status(|status| status == 405),
-            "crates/conformance/src/table/workloads.rs",
+            "conformance/src/table/workloads.rs",
             &format!("a transcript in which {route} refuses a method with 405"),
         );
         missing.unless(

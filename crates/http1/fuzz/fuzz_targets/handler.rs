@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::{Answer, Body, Handler, Job, Limits, Reply, Request, Served};
+use http1::{Answer, Body, Handler, Job, Limits, Reply, Request, Served};
 
 /// Limits so small that an input can exceed each of them.
 pub static LIMITS: Limits = Limits {
@@ -89,7 +89,7 @@ impl Handler for FuzzHandler {
 fn file() -> Body {
     static FILE: OnceLock<Arc<File>> = OnceLock::new();
     let file = FILE.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("http-fuzz-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("http1-fuzz-{}", std::process::id()));
         let mut file = File::options().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.write_all(&[b'f'; 1000]).unwrap();

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use http::{Conn, Handler, Want};
+use http1::{Conn, Handler, Want};
 
 use crate::check::{PROBE, Record};
 use crate::transcript::{Cut, End, Step, Transcript};

@@ -24,7 +24,7 @@ fn every_model_is_named_everywhere() {
         is_in_the_lab(model, &mut missing);
         missing.unless(
             TESTED.contains(&&**model),
-            "crates/conformance/tests/common/models.rs",
+            "conformance/tests/common/models.rs",
             &format!("{}: \"{model}\", with its kind", module(model)),
         );
         is_in_the_containers(model, &mut missing);

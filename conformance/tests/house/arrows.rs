@@ -7,18 +7,18 @@ use crate::path;
 
 /// What each crate may use of ours; `*` stands for every service. A dependency that is not here fails the test.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("http", &[]),
+    ("http1", &[]),
     ("scoreboard", &[]),
     ("process-tree", &[]),
     ("test-lifetime", &[]), // only tests use it
-    ("app", &["http", "scoreboard"]),
-    ("driver", &["http", "scoreboard"]),
-    ("supervisor", &["app", "http", "driver", "scoreboard", "process-tree"]),
-    ("*", &["supervisor", "app", "http", "driver", "scoreboard"]),
+    ("app", &["http1", "scoreboard"]),
+    ("driver", &["http1", "scoreboard"]),
+    ("supervisor", &["app", "http1", "driver", "scoreboard", "process-tree"]),
+    ("*", &["supervisor", "app", "http1", "driver", "scoreboard"]),
     // The three that are built on epoll: what differs is what each adds to its loop.
-    ("posix-aio", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
-    ("linux-aio", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
-    ("event-loop", &["supervisor", "app", "http", "driver", "scoreboard", "epoll"]),
+    ("posix-aio", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
+    ("linux-aio", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
+    ("event-loop", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
     // hyper speaks HTTP there, so ours would be a mistake.
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
     ("loadtest", &["process-tree"]),

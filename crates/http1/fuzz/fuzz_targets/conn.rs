@@ -12,7 +12,7 @@ mod output;
 use std::time::Instant;
 
 use conformance::bare::Peer;
-use http::Conn;
+use http1::Conn;
 use libfuzzer_sys::fuzz_target;
 
 use handler::{FuzzHandler, LIMITS, Log};

@@ -1,7 +1,7 @@
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use http::{Conn, Job, Want};
+use http1::{Conn, Job, Want};
 
 use crate::handler::{FuzzHandler, LIMITS, Log};
 use crate::output::Output;

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 /// A path of this repository, given from its root.
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
 /// The text of a file of this repository. Empty if the file does not exist: then a check names all that the file lacks.
