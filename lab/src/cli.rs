@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use loadtest::flags::RunFlags;
+use loadtest::front::RunFlags;
 use supervisor::Model;
 
 const EXAMPLES: &str = "\
@@ -94,6 +95,9 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
         .mut_arg("concurrency", |arg| arg.default_value("1,64,512"))
         .mut_arg("requests_per_connection", |arg| arg.default_value("unlimited,1"))
         .mut_arg("duration", |arg| arg.default_value("700ms"))
+        .mut_arg("busy_workload", |arg| arg.default_value("/work/10000000"))
+        .mut_arg("slow_reader_workload", |arg| arg.default_value("/files/1m"))
+        .mut_arg("results", |arg| arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None))
         .mut_arg("models", |arg| {
             arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
         });

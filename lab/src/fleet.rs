@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use loadtest::cost::CostSource;
-use loadtest::run::{Endpoint, Fleet, NotReady, supported};
-use loadtest::scrape;
+use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::target::Url;
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
+use loadtest::{cpus, probe, scrape};
+use results::Plan;
 use supervisor::Model;
 
 use crate::service::Service;
@@ -25,14 +24,15 @@ pub struct LocalFleet {
 }
 
 impl LocalFleet {
-    /// Finds the CPUs. No service is started yet.
+    /// Divides the CPUs. No service is started yet.
     ///
     /// # Errors
     /// A line that says that the CPUs could not be found.
     pub fn new(models: Vec<Model>, files: Option<PathBuf>) -> Result<LocalFleet, String> {
-        let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(|errno| format!("sched_getaffinity: {errno}"))?;
-        let cpus = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
-        Ok(LocalFleet { models, files, cpus, running: None })
+        match cpus::allowed_cpus() {
+            none if none.is_empty() => Err("sched_getaffinity(2) does not say which CPUs this process may use".into()),
+            cpus => Ok(LocalFleet { models, files, cpus, running: None }),
+        }
     }
 
     /// The CPUs of the services: the lower half. With one CPU, the services and the load share it.
@@ -58,7 +58,7 @@ impl LocalFleet {
     ///
     /// # Errors
     /// A line that says which model does not start or answers wrongly.
-    pub fn check(&mut self, workloads: &[String], stop: &AtomicBool) -> Result<(), String> {
+    pub fn check(&mut self, plan: &Plan, stop: &AtomicBool) -> Result<(), String> {
         for model in self.models.clone() {
             if stop.load(Relaxed) {
                 return Ok(());
@@ -71,8 +71,8 @@ impl LocalFleet {
                     if status != 200 || body != b"Hello World\n" {
                         return Err(wrong("/", format!("answered {status} with {} bytes", body.len())));
                     }
-                    for workload in workloads {
-                        let status = loadtest::run::check(&endpoint.url, workload, TIMEOUT)
+                    for workload in &plan.workloads {
+                        let status = probe::check(&endpoint.url, workload, &plan.content_of(workload), TIMEOUT)
                             .map_err(|error| wrong(workload, error.to_string()))?;
                         if !(200..400).contains(&status) {
                             return Err(wrong(

@@ -2,11 +2,11 @@
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use loadtest::cost::CostSource;
-use loadtest::flags::RunFlags;
-use loadtest::plan::Plan;
+use loadtest::fleet::Endpoint;
+use loadtest::front::RunFlags;
 use loadtest::remote_write;
-use loadtest::run::Endpoint;
 use loadtest::target::Url;
+use results::Plan;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ Examples:
            --target nginx=http://127.0.0.1:8081 --target-pid nginx=1234 \\
            --workload /,/files/64k -c 1,64,512 --requests-per-connection unlimited,1 --trials 5
   loadtest --target epoll=http://127.0.0.1:8080 -c 64 -R 5k,20k --idle 1000 --slow-senders 10
+  loadtest --target epoll=http://127.0.0.1:8080 --workload 'POST /nod' -H 'Cookie: account=alice' \\
+           -H 'Content-Type: application/x-www-form-urlencoded' --body nod=Hello
 
   loadtest aa --target epoll=http://127.0.0.1:8080     how much noise this machine has
   loadtest show results.json
@@ -50,9 +52,6 @@ pub struct Cli {
     /// metrics; repeatable
     #[arg(long, value_name = "NAME=PID")]
     target_pid: Vec<String>,
-    /// Folder in which this run makes a folder of its own for results.json
-    #[arg(long, value_name = "DIR")]
-    pub results: Option<PathBuf>,
     /// URL at which the results can be looked at; printed at the end
     #[arg(long, value_name = "URL")]
     pub dashboard: Option<String>,

@@ -51,6 +51,23 @@ pub struct Snapshot {
     pub syscalls: Option<f64>,
 }
 
+/// The target's cost before the load, at the window's begin and at its end.
+#[derive(Clone, Debug, Default)]
+pub struct Costs {
+    /// Before the load.
+    pub idle: Snapshot,
+    /// At the window's begin.
+    pub begin: Snapshot,
+    /// At its end.
+    pub end: Snapshot,
+    /// Complete answers between the snapshots of begin and end.
+    pub answered: u64,
+    /// Seconds between these snapshots.
+    pub seconds: f64,
+    /// Why a figure is missing from them.
+    pub why_missing: String,
+}
+
 /// Takes cost snapshots of one target.
 pub struct CostSampler {
     source: CostSource,

@@ -1,42 +1,29 @@
 //! Generates HTTP load and measures throughput, latency and the server's cost; the library behind the program
 //! `loadtest` and the lab.
 //!
-//! [`run()`](run::run) takes a [`Plan`](plan::Plan), a [`Fleet`](run::Fleet) that makes targets ready, and an
-//! [`Observer`](run::Observer). It returns [`Results`](results::Results), which [`report`] prints and
-//! [`Results::save`](results::Results::save) writes.
+//! [`run()`](run::run) takes a [`Plan`](results::Plan), a [`Fleet`](fleet::Fleet) that makes targets ready, and an
+//! [`Observer`](events::Observer), and returns [`Results`](results::Results). For each trial the `engine` loads the
+//! target and returns what its threads have measured, and `measure` makes a [`Trial`](results::Trial) of that. A program
+//! that makes a run does so through [`front`], which has the flags, the progress, the table and the files.
 
-pub mod class;
-mod client;
-pub mod compare;
 mod conntrack;
 pub mod cost;
-pub mod csv;
+pub mod cpus;
 mod engine;
-pub mod fail_on;
-pub mod figures;
-pub mod flags;
-pub mod folder;
+pub mod events;
+pub mod fleet;
+pub mod front;
 pub mod limits;
-pub mod live;
-pub mod machine;
+mod machine;
 mod measure;
-pub mod pace;
-pub mod plan;
-pub mod progress;
-mod recorder;
+mod order;
+pub mod probe;
 pub mod remote_write;
-pub mod report;
-mod response;
-pub mod results;
 pub mod run;
-mod schedule;
 pub mod scrape;
 mod signals;
-pub mod stats;
 pub mod target;
-mod units;
-mod verdict;
 
+pub use engine::LiveSnapshot;
 pub use run::run;
 pub use signals::stop_on_signals;
-pub use units::{duration, parse_duration};

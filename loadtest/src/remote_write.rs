@@ -12,8 +12,8 @@ mod samples;
 mod sender;
 mod wire;
 
-use crate::machine::Machine;
-use crate::run::{Event, Observer};
+use crate::events::{Event, Observer};
+use crate::machine;
 use crate::target::Url;
 use queue::Queue;
 use samples::{SAMPLE_INTERVAL, TrialSeries};
@@ -98,7 +98,7 @@ impl RemoteWrite {
             let running = run.named("loadtest_running");
             let sample = |value, at| (running.clone(), Sample { value, at });
             self.queue.push(vec![
-                samples::info_sample(run, &Machine::here(), last),
+                samples::info_sample(run, &machine::here(), last),
                 sample(0.0, last),
                 sample(STALE, last + 1),
             ]);
@@ -133,7 +133,7 @@ impl RemoteWrite {
         }
     }
 
-    fn end_trial(&mut self, measured: Option<&crate::results::Trial>) {
+    fn end_trial(&mut self, measured: Option<&results::Trial>) {
         if let Some(trial) = self.trial.take() {
             self.push(trial.finish(measured, self.clock.now()));
         }
@@ -145,7 +145,7 @@ impl Observer for RemoteWrite {
         match event {
             Event::RunStarted { run_id, .. } => {
                 let run = samples::run_labels(run_id);
-                self.push(vec![samples::info_sample(&run, &Machine::here(), self.clock.now())]);
+                self.push(vec![samples::info_sample(&run, &machine::here(), self.clock.now())]);
                 self.run = Some(run);
             }
             Event::TrialStarted { cell, trial, .. } => {

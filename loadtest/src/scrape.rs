@@ -1,6 +1,6 @@
 //! A small blocking HTTP client for single requests, and a reader of Prometheus text.
 
-use crate::response::{ParseProgress, Response};
+use crate::engine::{ParseProgress, Response};
 use crate::target::Url;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -3,9 +3,9 @@
 mod common;
 
 use common::{LIFETIME, program};
-use loadtest::results::Results;
 use loadtest::scrape;
 use loadtest::target::Url;
+use results::{OutcomeClass, Results};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
@@ -216,26 +216,28 @@ fn a_real_prometheus_has_what_the_results_have() {
     // Prometheus has each figure of each cell as in the results.
     assert_eq!(results.cells.len(), 2);
     for cell in &results.cells {
-        let (workload, concurrency) = (&cell.workload, cell.concurrency);
+        let (workload, concurrency) = (&cell.key.workload, cell.key.concurrency);
         let which = format!(
             "run_id=\"{run}\",target=\"x\",workload=\"{workload}\",concurrency=\"{concurrency}\",schedule=\"closed\",requests_per_connection=\"unlimited\""
         );
         let figure = |name: &str, more: &str| prometheus.value(&format!("loadtest_run_{name}{{{which}{more}}}"));
-        assert_eq!(figure("requests", ""), cell.requests as f64);
-        assert_eq!(figure("ok_requests", ""), cell.ok as f64);
-        assert_eq!(figure("aborted_requests", ""), cell.errors["aborted_at_end"] as f64);
+        assert_eq!(figure("requests", ""), cell.outcomes.total() as f64);
+        assert_eq!(figure("ok_requests", ""), cell.outcomes[OutcomeClass::Ok] as f64);
+        assert_eq!(figure("aborted_requests", ""), cell.outcomes[OutcomeClass::AbortedAtEnd] as f64);
         assert_eq!(figure("trials", ""), 2.0);
-        assert_eq!(figure("throughput", ""), cell.throughput.unwrap().median);
-        for (quantile, times) in
-            [("0.5", cell.latency_us.p50), ("0.99", cell.latency_us.p99), ("1", cell.latency_us.max)]
-        {
+        assert_eq!(figure("throughput", ""), cell.figures.throughput.unwrap().median);
+        for (quantile, times) in [
+            ("0.5", cell.figures.latency_us.p50),
+            ("0.99", cell.figures.latency_us.p99),
+            ("1", cell.figures.latency_us.max),
+        ] {
             let seconds = figure("latency_seconds", &format!(",quantile=\"{quantile}\""));
             assert!((seconds * 1e6 / times.unwrap().median - 1.0).abs() < 1e-8);
         }
-        let cpu = cell.server.cpu_us_per_request.unwrap().median;
+        let cpu = cell.figures.server.cpu_us_per_request.unwrap().median;
         assert!((figure("cpu_seconds_per_request", "") * 1e6 / cpu - 1.0).abs() < 1e-8);
-        assert_eq!(figure("peak_memory_bytes", ""), cell.server.peak_memory_bytes.unwrap().median);
-        assert_eq!(figure("processes", ""), cell.server.processes.unwrap().median);
+        assert_eq!(figure("peak_memory_bytes", ""), cell.figures.server.peak_memory_bytes.unwrap().median);
+        assert_eq!(figure("processes", ""), cell.figures.server.processes.unwrap().median);
         let verdict = figure("verdict", &format!(",verdict=\"{}\"", cell.verdict.name()));
         assert_eq!(verdict == 0.0, cell.verdict.name() == "valid");
 
@@ -243,7 +245,7 @@ fn a_real_prometheus_has_what_the_results_have() {
         for (number, trial) in cell.trials.iter().enumerate() {
             let live = format!("{which},trial=\"{}\"", number + 1);
             let last = format!("last_over_time(loadtest_requests_total{{{live}}}[10m])");
-            assert_eq!(prometheus.value(&last), trial.requests as f64);
+            assert_eq!(prometheus.value(&last), trial.outcomes.total() as f64);
             let count = format!("count_over_time(loadtest_requests_total{{{live}}}[10m])");
             assert!((3.0..=4.0).contains(&prometheus.value(&count)), "1.5 s have samples at 0, 1 and 1.5");
         }

@@ -5,9 +5,9 @@ mod common;
 
 use common::{OK, OK_CLOSE, mortal, program};
 use loadtest::limits;
-use loadtest::results::{Results, Verdict};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{Backlog, listen};
+use results::{Results, Verdict};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{Read, Write};
@@ -99,7 +99,7 @@ fn one_process_holds_twenty_thousand_connections() {
     let results: Results = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     fs::remove_file(&file).unwrap();
     let (cell, trial) = (&results.cells[0], &results.cells[0].trials[0]);
-    assert_eq!(trial.client.established, Some(connections as f64), "{:?}", cell.reasons);
+    assert_eq!(trial.figures.client.established, Some(connections as f64), "{:?}", cell.reasons);
     assert_eq!(trial.local_failures, 0);
     assert_ne!(cell.verdict, Verdict::Errors, "{:?}", cell.reasons);
     let seen = seen.lock().unwrap();

@@ -4,9 +4,9 @@ mod common;
 
 use common::{LIFETIME, OK, OK_CLOSE, SingleTarget, only, request, run, server};
 use loadtest::cost::CostSource;
-use loadtest::plan::{PerConnection, Plan};
-use loadtest::results::{Cell, Results, Verdict};
-use loadtest::run::{Endpoint, Event, Fleet, NotReady, Observer};
+use loadtest::events::{Event, Observer};
+use loadtest::fleet::{Endpoint, Fleet, NotReady};
+use results::{Cell, OutcomeClass, PerConnection, Plan, Results, Verdict};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -34,10 +34,10 @@ fn plan() -> Plan {
     }
 }
 
-/// The classes that occurred, without `aborted_at_end`.
+/// The classes of errors that occurred.
 fn classes(cell: &Cell) -> BTreeMap<&str, u64> {
-    let some = cell.errors.iter().filter(|(class, n)| **n > 0 && *class != "aborted_at_end");
-    some.map(|(class, n)| (class.as_str(), *n)).collect()
+    let some = cell.outcomes.iter().filter(|&(class, count)| class.is_error() && count > 0);
+    some.map(|(class, count)| (class.name(), count)).collect()
 }
 
 /// A plan with a short request time-out, for servers that do not answer at all.
@@ -50,8 +50,8 @@ fn fails_as(class: &str, serve: impl Fn(TcpStream, usize) + Send + Sync + 'stati
     let plan = if class == "read_timeout" { impatient() } else { plan() };
     let cell = only(&plan, server(serve));
     assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&class], "{cell:?}");
-    assert_eq!((cell.verdict, cell.ok), (Verdict::Errors, 0));
-    assert_eq!(cell.latency_us.p50, None);
+    assert_eq!((cell.verdict, cell.outcomes[OutcomeClass::Ok]), (Verdict::Errors, 0));
+    assert_eq!(cell.figures.latency_us.p50, None);
     assert!(cell.missing.contains_key("latency_us"));
 }
 
@@ -60,10 +60,10 @@ fn a_good_server_is_valid() {
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
     let cell = only(&plan(), address);
     assert!(classes(&cell).is_empty());
-    assert!(cell.ok > 0);
-    assert!(cell.latency_us.mean.is_some());
-    assert_eq!(cell.server.cpu_us_per_request, None);
-    assert!(cell.missing.contains_key("server.cpu_us_per_request"));
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
+    assert!(cell.figures.latency_us.mean.is_some());
+    assert_eq!(cell.figures.server.cpu_us_per_request, None);
+    assert!(cell.missing.contains_key("server"));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_target_without_a_listener_is_connect_refused() {
     let cell = only(&plan(), address);
     assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_refused"]);
     // Because of the back-off, two connections try no more than some dozens of times.
-    assert!(cell.requests < 100, "{}", cell.requests);
+    assert!(cell.outcomes.total() < 100, "{}", cell.outcomes.total());
 }
 
 /// If a listener's backlog is full, further connections have to wait.
@@ -191,7 +191,10 @@ fn a_target_that_stops_answering_has_the_verdict_errors() {
             hold(&stream);
         }),
     );
-    assert!(cell.ok > 0 && classes(&cell).is_empty(), "no request has waited for too long yet: {cell:?}");
+    assert!(
+        cell.outcomes[OutcomeClass::Ok] > 0 && classes(&cell).is_empty(),
+        "no request has waited for too long yet: {cell:?}"
+    );
     assert_eq!(cell.verdict, Verdict::Errors);
     assert!(cell.reasons[0].contains("did not answer any more"), "{:?}", cell.reasons);
 }
@@ -238,7 +241,7 @@ fn a_connection_that_the_server_closes_between_requests_is_not_an_error() {
     });
     let cell = &until(20, &plan(), address).cells[0];
     assert!(classes(cell).is_empty(), "{cell:?}");
-    assert!(cell.ok > 6);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 6);
 }
 
 #[test]
@@ -255,7 +258,7 @@ fn large_chunked_answers_are_read_completely() {
     });
     let cell = only(&plan(), address);
     assert!(classes(&cell).is_empty(), "{cell:?}");
-    assert!(cell.ok > 0);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
 }
 
 #[test]
@@ -267,7 +270,7 @@ fn large_answers_that_end_with_the_connection_are_read_completely() {
     });
     let cell = only(&plan(), address);
     assert!(classes(&cell).is_empty(), "{cell:?}");
-    assert!(cell.ok > 0);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
 }
 
 /// A target whose cost comes from metrics.
@@ -298,7 +301,7 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after_the_window() {
     let cell = run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut TargetWithMetrics(address, metrics))
         .cells
         .remove(0);
-    let server = &cell.trials[0].server;
+    let server = &cell.trials[0].figures.server;
     let answered = 1e6 / server.cpu_us_per_request.unwrap();
     assert!(answered >= 1.0, "{answered}");
     // The metrics were scraped before the load, and at both ends of the window.
@@ -330,7 +333,7 @@ fn targets_that_are_not_ready_have_a_verdict_and_are_not_tried_again() {
     assert_eq!(verdict(0), (Verdict::Unsupported, "seccomp"));
     assert_eq!(verdict(1), (Verdict::Errors, "unreachable: it does not start"));
     assert_eq!(fleet.0.load(Relaxed), 2);
-    assert_eq!(results.cells[0].throughput, None);
+    assert_eq!(results.cells[0].figures.throughput, None);
     assert_eq!(results.cells[0].missing["throughput"], "seccomp");
 }
 
@@ -360,7 +363,7 @@ fn an_interrupted_run_reports_what_was_measured() {
     let cell = &results.cells[0];
     assert_eq!(cell.trials.len(), 1);
     assert!(cell.trials[0].aborted);
-    assert!(cell.ok > 0);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
     assert!(cell.reasons.iter().any(|reason| reason.contains("interrupted")));
 }
 
@@ -404,7 +407,7 @@ fn a_pool_of_four_threads_under_64_clients_is_starved() {
         &Plan { concurrencies: vec![64], duration: Duration::from_secs(2), timeout: Duration::from_secs(5), ..plan() },
         address,
     );
-    assert!(cell.ok > 640, "{}", cell.ok);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 640, "{}", cell.outcomes[OutcomeClass::Ok]);
     let reason = &cell.reasons.iter().find(|reason| reason.contains("got no answer")).expect("it says so");
     assert!(reason.starts_with("60 of 64"), "{reason}");
     assert_eq!(cell.trials[0].unserved, Some(60));

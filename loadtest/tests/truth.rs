@@ -6,8 +6,7 @@ mod common;
 
 use common::{LIFETIME, OK, only, program, request, server};
 use hdrhistogram::Histogram;
-use loadtest::plan::{BackgroundLoad, PerConnection, Plan, Schedule};
-use loadtest::results::{Cell, Verdict};
+use results::{BackgroundLoad, Cell, OutcomeClass, PerConnection, Plan, Schedule, Verdict};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -66,11 +65,12 @@ fn recording_server(work: impl Fn() + Send + Sync + 'static) -> (SocketAddr, mps
 /// is, and the bounds are tight if it is not busy.
 fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
     let nanos = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
-    let under_way = cell.errors["aborted_at_end"] - cell.trials[0].pace.unsent.unwrap_or(0.0) as u64;
+    let under_way =
+        cell.outcomes[OutcomeClass::AbortedAtEnd] - cell.trials[0].figures.pace.unsent.unwrap_or(0.0) as u64;
     // The measured requests are the last ones of the record, since the warm-up comes before them.
     let end = record.len() - under_way as usize;
-    let measured = end - cell.ok as usize..end;
-    assert!(cell.ok > 0);
+    let measured = end - cell.outcomes[OutcomeClass::Ok] as usize..end;
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
     let mut shortest: Vec<u64> = record[measured.clone()].iter().map(|&(came, left)| nanos(came, left)).collect();
     let next = |n: usize| match (n.checked_sub(1), record.get(n + 1)) {
         (Some(before), Some(&(came, _))) => nanos(record[before].1, came),
@@ -90,7 +90,7 @@ fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
         assert!(histogram.lowest_equivalent(reported) <= *longest, "{checked}: {reported} ns, at most {longest}");
         checked += 1;
     }
-    assert_eq!(checked, cell.ok);
+    assert_eq!(checked, cell.outcomes[OutcomeClass::Ok]);
     let tight = longest.iter().zip(&shortest).filter(|(longest, shortest)| **longest <= **shortest / 100 * 101).count();
     println!("{tight} of {checked} times are known to 1 %");
 }
@@ -192,10 +192,10 @@ fn every_unanswered_request_is_counted_as_an_error() {
         }
     });
     let cell = only(&Plan { warmup: Duration::ZERO, ..plan(Schedule::Closed, 1, 500) }, address);
-    let closed = cell.errors["closed"];
+    let closed = cell.outcomes[OutcomeClass::Closed];
     assert_eq!(cell.verdict, Verdict::Errors);
     // The window may begin and end at any of the five requests.
-    let ended = cell.ok + closed;
+    let ended = cell.outcomes[OutcomeClass::Ok] + closed;
     assert!((ended / 5..=ended.div_ceil(5)).contains(&closed), "{closed} of {ended}");
     // The last connection may have been closed after the window's end.
     assert!(refused.load(Relaxed) - closed <= 1);
@@ -208,8 +208,13 @@ fn a_server_that_ignores_connection_close_is_reported() {
     let mode = vec![PerConnection(NonZeroU32::new(1))];
     // A constant rate, so that not all ports of the machine are used up.
     let cell = only(&Plan { requests_per_connection: mode, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
-    assert!(cell.ok > 0);
-    assert!(cell.trials[0].close_ignored.abs_diff(cell.ok) <= 4, "{} of {}", cell.trials[0].close_ignored, cell.ok);
+    assert!(cell.outcomes[OutcomeClass::Ok] > 0);
+    assert!(
+        cell.trials[0].close_ignored.abs_diff(cell.outcomes[OutcomeClass::Ok]) <= 4,
+        "{} of {}",
+        cell.trials[0].close_ignored,
+        cell.outcomes[OutcomeClass::Ok]
+    );
     assert!(cell.reasons.iter().any(|reason| reason.contains("that it was asked to close")), "{:?}", cell.reasons);
 }
 
@@ -236,9 +241,9 @@ fn a_generator_with_five_per_cent_of_a_cpu_is_client_limited() {
     let results = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
     assert!(status.success(), "{status}");
-    let results: loadtest::results::Results = serde_json::from_slice(&results).unwrap();
+    let results: results::Results = serde_json::from_slice(&results).unwrap();
     let cell = &results.cells[0];
-    assert_eq!(cell.verdict, Verdict::ClientLimited, "{:?} {:?}", cell.reasons, cell.schedule_lag_us);
+    assert_eq!(cell.verdict, Verdict::ClientLimited, "{:?} {:?}", cell.reasons, cell.figures.schedule_lag_us);
 }
 
 #[test]
@@ -264,14 +269,13 @@ fn background_connections_are_counted_separately() {
     );
     assert!(seen.resets > 2, "{seen:?}");
     assert!(seen.busy_answers >= 2 && seen.busy.cut_off == 0, "{seen:?}");
-    let errors: u64 = cell.errors.iter().filter(|(class, _)| *class != "aborted_at_end").map(|(_, n)| n).sum();
-    assert_eq!(errors, 0, "{:?}", cell.errors);
+    assert_eq!(cell.outcomes.errors(), 0, "{:?}", cell.outcomes);
     // The schedule was kept: only the requests that were due in the window are counted, apart from those that waited at
     // its ends.
     let due = cell.trials[0].seconds * 200.0;
     // Requests due before the window and sent in it.
-    let late = cell.trials[0].schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0;
-    assert!((cell.requests as f64 - due).abs() <= 10.0 + late, "{} of {due}", cell.requests);
+    let late = cell.trials[0].figures.schedule_lag_us.max.unwrap_or(0.0) / 1e6 * 200.0;
+    assert!((cell.outcomes.total() as f64 - due).abs() <= 10.0 + late, "{} of {due}", cell.outcomes.total());
 }
 
 /// The target closes idle connections: each close is counted, and the connection is opened again.

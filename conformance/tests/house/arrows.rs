@@ -21,8 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event-loop", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
     // hyper speaks HTTP there, so ours would be a mistake.
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
-    ("loadtest", &["process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "process-tree"]),
+    ("results", &[]),
+    ("loadtest", &["results", "process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "results", "process-tree"]),
 ];
 
 #[test]

@@ -4,14 +4,14 @@
 //! send their next request as soon as the last one is answered.
 
 use super::Load;
+use super::clock::Nanos;
 use super::control::Control;
 use super::dial::{Dial, Dialer};
-use crate::pace::{BackgroundGroup, BackgroundResults};
-use crate::plan::BackgroundLoad;
-use crate::recorder::Nanos;
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
+use results::BackgroundLoad;
+use results::{BackgroundGroup, BackgroundResults};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -140,7 +140,7 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
         dialer: Dialer::new(load.target, load.concurrency),
         epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
         request: format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", load.authority).into_bytes(),
-        large_request: format!("GET /files/1m HTTP/1.1\r\nHost: {}\r\n\r\n", load.authority).into_bytes(),
+        slow_reader_request: load.slow_reader_request,
         endless_head: format!("GET / HTTP/1.1\r\nHost: {}\r\nX-Slow: ", load.authority).into_bytes(),
         busy_request: load.busy_request,
     };
@@ -174,7 +174,7 @@ struct BackgroundDriver<'a> {
     dialer: Dialer,
     epoll: Epoll,
     request: Vec<u8>,
-    large_request: Vec<u8>,
+    slow_reader_request: &'a [u8],
     endless_head: Vec<u8>,
     busy_request: &'a [u8],
 }
@@ -273,7 +273,7 @@ impl BackgroundDriver<'_> {
         let Some(socket) = &connection.socket else { return };
         let bytes = match connection.kind {
             BackgroundKind::Idle | BackgroundKind::Resetter => &self.request[..],
-            BackgroundKind::SlowReader => &self.large_request[..],
+            BackgroundKind::SlowReader => self.slow_reader_request,
             BackgroundKind::Busy => self.busy_request,
             BackgroundKind::SlowSender => self.endless_head.get(connection.sent..=connection.sent).unwrap_or(b"a"),
         };

@@ -1,8 +1,10 @@
 //! The clocks of the engine: time since the trial began, and the CPU time of a thread.
 
-use crate::recorder::Nanos;
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
+
+/// A point in time, in nanoseconds since the start of the trial. The engine reads it from the clock; tests choose it.
+pub type Nanos = u64;
 
 /// Measures nanoseconds since the start of a trial. All threads of the trial use the same start.
 #[derive(Clone, Copy, Debug)]

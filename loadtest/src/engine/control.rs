@@ -1,9 +1,10 @@
 //! Coordinates the threads of a trial: when the window begins and ends, and what each thread publishes while it runs.
 
+use super::clock::Nanos;
 use super::clock::TrialClock;
-use crate::class::{OutcomeClass, OutcomeCounts};
-use crate::live::{CoarseHistogram, SharedCoarseHistogram};
-use crate::recorder::{Nanos, Recorder};
+use super::live::{CoarseHistogram, SharedCoarseHistogram};
+use super::recorder::Recorder;
+use results::{OutcomeClass, OutcomeCounts};
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},

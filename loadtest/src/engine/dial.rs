@@ -1,6 +1,6 @@
 //! Opens sockets to one target, from several source addresses if the ports of one do not suffice.
 
-use crate::client::SocketFailure;
+use super::client::SocketFailure;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,

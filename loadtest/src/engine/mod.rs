@@ -1,34 +1,39 @@
 //! The engine: loads one target for one trial and measures a window of it.
 
 mod background;
+mod client;
 mod clock;
 mod control;
 mod dial;
+mod intended_times;
+mod live;
 mod open_loop;
 mod pacer;
-mod pin;
 mod polling;
+mod recorder;
+mod response;
 mod run_queue;
+mod script;
 mod wait;
 mod worker;
 
-pub use pin::allowed_cpus;
+pub use live::{CoarseHistogram, LiveSnapshot};
+pub use recorder::Recorder;
+pub use response::{ParseProgress, Response};
+pub use script::Script;
+pub use worker::ThreadMeasurement;
 
-use crate::class::OutcomeCounts;
-use crate::client::Script;
-use crate::live::LiveSnapshot;
-use crate::pace::BackgroundResults;
-use crate::plan::{BackgroundLoad, Schedule};
-use crate::recorder::{Nanos, Recorder};
-use crate::schedule::IntendedTimes;
+use crate::cpus;
+use clock::Nanos;
 use control::{Control, LiveCounters, Window};
-use hdrhistogram::Histogram;
+use intended_times::IntendedTimes;
+use results::{BackgroundLoad, BackgroundResults, Schedule};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
-use worker::{LoadShare, ThreadMeasurement, Worker};
+use worker::{LoadShare, Worker};
 
 /// How long the engine waits for a further connection before it begins the load with the established ones.
 const CONNECT_STALL: Duration = Duration::from_secs(5);
@@ -54,6 +59,8 @@ pub struct Load<'a> {
     pub authority: &'a str,
     /// The request of the busy background clients; it asks the server to close the connection.
     pub busy_request: &'a [u8],
+    /// The request of the slow readers.
+    pub slow_reader_request: &'a [u8],
     /// Client threads. At most as many threads as connections are started.
     pub threads: usize,
     /// CPUs to which the threads may be pinned, one each; threads are pinned only if there are enough CPUs.
@@ -78,62 +85,22 @@ pub trait TrialObserver {
     fn window_ended(&mut self, answered: u64);
 }
 
-/// What a trial measured, over all threads.
+/// What a trial measured.
 #[derive(Debug)]
-pub struct TrialMeasurement {
-    /// Requests that belong to the window.
-    pub started: u64,
-    /// The outcomes of these requests; their sum is `started`.
-    pub outcomes: OutcomeCounts,
-    /// Latency of requests with the outcome `ok`, in nanoseconds.
-    pub latency: Histogram<u64>,
-    /// Service time of these requests, from the first byte sent, in nanoseconds. Open loop only.
-    pub service_time: Histogram<u64>,
-    /// Schedule lag: how late requests were sent although a connection was free, in nanoseconds. Open loop only.
-    pub schedule_lag: Histogram<u64>,
+pub struct Measurement {
+    /// What each client thread measured; there is at least one.
+    pub threads: Vec<ThreadMeasurement>,
     /// Requests a second that were due in the window. Open loop only.
     pub offered: Option<f64>,
-    /// Requests that were due in the window and still waited for a connection at its end.
-    pub unsent: u64,
     /// The counts of the background connections.
     pub background: BackgroundResults,
-    /// Connect times of the connections established in the window, in nanoseconds.
-    pub connect: Histogram<u64>,
-    /// Bytes received in the window.
-    pub bytes: u64,
-    /// Connections that the server left open although the client had asked it to close them.
-    pub close_ignored: u64,
-    /// Connections that this machine could not even try.
-    pub local_failures: u64,
-    /// Length of the window, as measured.
-    pub window: Duration,
-    /// CPU time of all client threads in the window, without fruitless polling.
-    pub cpu: Duration,
-    /// The largest share of the window that a client thread spent on a CPU, without fruitless polling, 0 to 1.
-    pub busiest_thread: f64,
-    /// The largest share of the window that a client thread spent on fruitless polling, 0 to 1. Open loop only.
-    pub polling: f64,
-    /// The largest share of the window for which a client thread was ready to run and had no CPU, 0 to 1.
-    pub longest_wait: f64,
-    /// Connections that were established at the end of the window.
-    pub established: usize,
-    /// Whether the window was cut short.
-    pub interrupted: bool,
-    /// Connections that got no answer in the window.
-    pub unserved: u64,
-    /// Jain's fairness index over the numbers of answers that the connections got.
-    pub fairness: Option<f64>,
 }
 
 /// Runs one trial. `None` if it was stopped before its window began.
 ///
 /// # Errors
 /// The kernel's error if it gave no thread or epoll instance, or an error that says that requests were miscounted.
-pub fn trial(
-    load: &Load<'_>,
-    stop: &AtomicBool,
-    observer: &mut dyn TrialObserver,
-) -> io::Result<Option<TrialMeasurement>> {
+pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserver) -> io::Result<Option<Measurement>> {
     let threads = load.threads.clamp(1, load.concurrency.max(1));
     let control = Control::new(stop);
     let counters: Vec<LiveCounters> = std::iter::repeat_with(LiveCounters::default).take(threads).collect();
@@ -141,17 +108,18 @@ pub fn trial(
     let times = IntendedTimes::new(load.schedule, load.warmup, load.duration);
     let measured = thread::scope(|scope| {
         let mut handles = Vec::new();
+        let mut background = None;
         if load.background.total() > 0 {
             let (control, background_counters) = (&control, &background_counters);
             let others = load.cpus.len().saturating_sub(threads);
             let started = thread::Builder::new().name("load-background".into()).spawn_scoped(scope, move || {
                 // The pinned client threads use the last CPUs of the list.
                 if others > 0 {
-                    pin::pin(&load.cpus[..others]);
+                    cpus::pin(&load.cpus[..others]);
                 }
                 background::run(load, control, background_counters)
             });
-            started?;
+            background = Some(started?);
         }
         let mut before = 0;
         for (index, counters) in counters.iter().enumerate() {
@@ -162,7 +130,7 @@ pub fn trial(
             let control = &control;
             let started = thread::Builder::new().name(format!("load-{index}")).spawn_scoped(scope, move || {
                 if let Some(cpu) = cpu {
-                    pin::pin(&[cpu]);
+                    cpus::pin(&[cpu]);
                 }
                 Worker::new(load.script, control, counters, load.target, share, load.shortest_timeout)?.run()
             });
@@ -179,15 +147,20 @@ pub fn trial(
         let thread_ended = || handles.iter().any(|handle| handle.is_finished());
         coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
         control.release();
-        let joined = handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|_| Err(io::Error::other("a client thread panicked"))));
-        joined.collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()
+        background.map_or(Ok(()), joined)?;
+        handles.into_iter().map(joined).collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()
     })?;
-    let Some(measured) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
-    let measurement = sum(measured);
-    let offered = times.map(|times| times.mean());
-    Ok(Some(TrialMeasurement { offered, background: background_counters.results(&load.background), ..measurement }))
+    let Some(threads) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
+    Ok(Some(Measurement {
+        threads,
+        offered: times.map(|times| times.mean()),
+        background: background_counters.results(&load.background),
+    }))
+}
+
+/// Waits for the end of a thread, and returns its result.
+fn joined<T>(handle: ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
+    handle.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the load generator panicked")))
 }
 
 /// Leads the threads through the phases of the trial. `thread_ended` says whether a client thread has ended early.
@@ -244,64 +217,4 @@ fn coordinate(
 
 fn nanos(duration: Duration) -> Nanos {
     duration.as_nanos() as Nanos
-}
-
-fn sum(measured: Vec<ThreadMeasurement>) -> TrialMeasurement {
-    let mut total = Recorder::default();
-    let mut windows = Duration::ZERO;
-    let mut cpu = Duration::ZERO;
-    let mut busiest_thread = 0.0f64;
-    let mut polling = 0.0f64;
-    let mut longest_wait = 0.0f64;
-    let mut unsent = 0;
-    let mut established = 0;
-    let mut interrupted = false;
-    let threads = measured.len() as u32;
-    let served = || measured.iter().flat_map(|part| part.served.iter().copied());
-    let fairness = crate::stats::fairness(served());
-    let unserved = served().filter(|&answers| answers == 0).count() as u64;
-    for part in measured {
-        total.started += part.recorder.started;
-        total.outcomes.add(&part.recorder.outcomes);
-        total.latency.add(&part.recorder.latency).expect("same bounds");
-        total.service_time.add(&part.recorder.service_time).expect("same bounds");
-        total.schedule_lag.add(&part.recorder.schedule_lag).expect("same bounds");
-        total.connect.add(&part.recorder.connect).expect("same bounds");
-        total.bytes += part.recorder.bytes;
-        total.close_ignored += part.recorder.close_ignored;
-        total.local_failures += part.recorder.local_failures;
-        windows += part.window;
-        cpu += part.cpu;
-        let share = |time: Duration| time.as_secs_f64() / part.window.as_secs_f64().max(1e-9);
-        busiest_thread = busiest_thread.max(share(part.cpu));
-        polling = polling.max(share(part.fruitless_polling));
-        longest_wait = longest_wait.max(share(part.waited));
-        unsent += part.unsent;
-        established += part.established;
-        interrupted |= part.interrupted;
-    }
-    let window = windows / threads;
-    TrialMeasurement {
-        started: total.started,
-        outcomes: total.outcomes,
-        latency: total.latency,
-        service_time: total.service_time,
-        schedule_lag: total.schedule_lag,
-        offered: None,
-        unsent,
-        background: BackgroundResults::default(),
-        connect: total.connect,
-        bytes: total.bytes,
-        close_ignored: total.close_ignored,
-        local_failures: total.local_failures,
-        window,
-        cpu,
-        busiest_thread,
-        polling,
-        longest_wait,
-        established,
-        interrupted,
-        unserved,
-        fairness,
-    }
 }

@@ -1,8 +1,8 @@
 //! The open loop of one thread, without sockets or clock: which request is due next, and which connection is free for
 //! it.
 
+use super::clock::Nanos;
 use super::pacer::Pacer;
-use crate::recorder::Nanos;
 use std::collections::VecDeque;
 
 /// What the open loop asks for at a point in time.
@@ -81,8 +81,8 @@ impl OpenLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Schedule;
-    use crate::schedule::IntendedTimes;
+    use crate::engine::intended_times::IntendedTimes;
+    use results::Schedule;
     use std::time::Duration;
 
     const TIMEOUT: Nanos = 1_000_000_000;

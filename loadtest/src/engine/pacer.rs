@@ -1,7 +1,7 @@
 //! One thread's share of the intended times of an open loop.
 
-use crate::recorder::Nanos;
-use crate::schedule::IntendedTimes;
+use super::clock::Nanos;
+use super::intended_times::IntendedTimes;
 
 /// Computes when this thread's next request is due.
 ///
@@ -61,7 +61,7 @@ impl Pacer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Schedule;
+    use results::Schedule;
     use std::time::Duration;
 
     #[test]

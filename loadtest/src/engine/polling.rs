@@ -1,6 +1,6 @@
 //! Decides when an open loop polls instead of sleeping, and counts the time of fruitless polls.
 
-use crate::recorder::Nanos;
+use super::clock::Nanos;
 use std::time::Duration;
 
 /// A thread polls for this long before a request is due, since waking up from a sleep takes about as long.

@@ -1,6 +1,6 @@
 //! Waits for epoll events with a time-out in nanoseconds.
 
-use crate::recorder::Nanos;
+use super::clock::Nanos;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, ppoll};

@@ -10,20 +10,22 @@
 
 mod sockets;
 
+use super::client::{Client, Step};
+use super::clock::Nanos;
 use super::clock::{TrialClock, thread_cpu};
 use super::control::{Control, LiveCounters};
 use super::dial::Dialer;
+use super::intended_times::IntendedTimes;
 use super::open_loop::{NextAction, OpenLoop};
 use super::pacer::Pacer;
 use super::polling::{POLL_LEAD, Polling};
+use super::recorder::Recorder;
 use super::run_queue;
+use super::script::Script;
 use super::wait::{minimise_timer_slack, wait_precisely};
-use crate::class::OutcomeClass;
-use crate::client::{Client, Script, Step};
-use crate::recorder::{Nanos, Recorder};
-use crate::schedule::IntendedTimes;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use results::OutcomeClass;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -39,6 +41,7 @@ const MAX_CONNECTING: usize = 128;
 const LONGEST_SLEEP: Nanos = 20_000_000;
 
 /// What one client thread measured.
+#[derive(Debug)]
 pub struct ThreadMeasurement {
     pub recorder: Recorder,
     /// Length of the window in this thread.

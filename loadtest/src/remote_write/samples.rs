@@ -1,12 +1,9 @@
 //! Turns the events of a run into Prometheus samples: which series there are, and when they begin and end.
 
 use super::wire::{Batch, Labels, STALE, Sample};
-use crate::class::OutcomeClass;
-use crate::figures::{Figure, Times, nine_digits};
-use crate::live::{CoarseHistogram, LiveSnapshot};
-use crate::machine::Machine;
-use crate::plan::{Key, PerConnection, Schedule};
-use crate::results::{Cell, Trial, Verdict};
+use crate::engine::{CoarseHistogram, LiveSnapshot};
+use results::figures::nine_digits;
+use results::{Cell, Key, Machine, OutcomeClass, Trial, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,23 +20,12 @@ pub fn run_labels(run_id: &str) -> Labels {
 
 /// The labels that identify a cell of the run.
 pub fn cell_labels(run: &Labels, cell: &Key) -> Labels {
-    labels_of(run, &cell.target, &cell.workload, cell.schedule, cell.concurrency, cell.requests_per_connection)
-}
-
-fn labels_of(
-    run: &Labels,
-    target: &str,
-    workload: &str,
-    schedule: Schedule,
-    concurrency: usize,
-    per_connection: PerConnection,
-) -> Labels {
     run.with(&[
-        ("target", target),
-        ("workload", workload),
-        ("schedule", &json_text(&schedule)),
-        ("concurrency", &concurrency.to_string()),
-        ("requests_per_connection", &json_text(&per_connection)),
+        ("target", &cell.target),
+        ("workload", &cell.workload),
+        ("schedule", &json_text(&cell.schedule)),
+        ("concurrency", &cell.concurrency.to_string()),
+        ("requests_per_connection", &json_text(&cell.requests_per_connection)),
     ])
 }
 
@@ -116,8 +102,8 @@ impl TrialSeries {
         if let Some(trial) = trial {
             let length = (trial.seconds * 1e3).round() as i64;
             let end = self.begin(now - length) + length;
-            self.counts(trial.requests, |class| trial.errors.get(class.name()).copied().unwrap_or(0), end);
-            let established = trial.client.established.unwrap_or_default();
+            self.counts(trial.outcomes.total(), |class| trial.outcomes[class], end);
+            let established = trial.figures.client.established.unwrap_or_default();
             self.put("loadtest_connections", &[], established, end);
             self.latencies(end);
         }
@@ -166,64 +152,43 @@ impl TrialSeries {
     }
 }
 
-/// The results of a cell, as in results.json except that times are in seconds. A figure is the median over the trials;
+/// The results of a cell, as in results.json except that they are in base units. A figure is the median over the trials;
 /// a missing figure has no sample. Each sample has the cell's verdict as a label, since without the verdict no figure
 /// may be compared.
 pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
-    let Cell { target, workload, schedule, concurrency, requests_per_connection, .. } = cell;
-    let labels = labels_of(run, target, workload, *schedule, *concurrency, *requests_per_connection);
-    let mut samples = CellSamples { labels: labels.with(&[("verdict", cell.verdict.name())]), at, batch: Batch::new() };
+    let mut samples = CellSamples::new(run, cell, at);
     samples.put("verdict", &[("reason", &cell.reasons.join("; "))], verdict_number(cell.verdict));
     if cell.trials.is_empty() {
         return samples.batch;
     }
     samples.put("trials", &[], cell.trials.len() as f64);
-    samples.put("requests", &[], cell.requests as f64);
-    samples.put("ok_requests", &[], cell.ok as f64);
-    for class in OutcomeClass::ALL.into_iter().filter(|class| *class != OutcomeClass::Ok) {
-        let count = cell.errors.get(class.name()).copied().unwrap_or(0) as f64;
-        match class.is_error() {
-            true => samples.put("errors", &[("class", class.name())], count),
-            false => samples.put("aborted_requests", &[], count),
+    samples.put("requests", &[], cell.outcomes.total() as f64);
+    for (class, count) in cell.outcomes.iter() {
+        match class {
+            OutcomeClass::Ok => samples.put("ok_requests", &[], count as f64),
+            OutcomeClass::AbortedAtEnd => samples.put("aborted_requests", &[], count as f64),
+            _ => samples.put("errors", &[("class", class.name())], count as f64),
         }
     }
-    samples.put_median("throughput", cell.throughput);
-    for (bound, value) in [("low", cell.throughput.and_then(|f| f.low)), ("high", cell.throughput.and_then(|f| f.high))]
-    {
-        if let Some(value) = value {
-            samples.put(&format!("throughput_{bound}"), &[], value);
+    for (name, figure) in cell.figures.iter() {
+        if let Some(figure) = figure {
+            let (series, quantile) = name.series();
+            let labels: Vec<_> = quantile.map(|quantile| ("quantile", quantile)).into_iter().collect();
+            samples.put(&series, &labels, name.base_value(figure.median));
         }
     }
-    samples.put_median("bytes_per_second", cell.bytes_per_second);
-    samples.put_times("latency", &cell.latency_us);
-    samples.put_times("connect", &cell.connect_us);
-    let server = &cell.server;
-    samples.put_micros("cpu_seconds_per_request", &[], server.cpu_us_per_request);
-    samples.put_micros("cpu_user_seconds_per_request", &[], server.user_us_per_request);
-    samples.put_micros("cpu_system_seconds_per_request", &[], server.system_us_per_request);
-    samples.put_median("cpus_used", server.cpus_used);
-    samples.put_median("memory_bytes", server.memory_bytes);
-    samples.put_median("peak_memory_bytes", server.peak_memory_bytes);
-    samples.put_median("memory_bytes_per_connection", server.memory_bytes_per_connection);
-    samples.put_median("processes", server.processes);
-    samples.put_median("threads", server.threads);
-    samples.put_median("open_fds", server.open_fds);
-    samples.put_median("voluntary_switches_per_request", server.voluntary_switches_per_request);
-    samples.put_median("involuntary_switches_per_request", server.involuntary_switches_per_request);
-    samples.put_median("minor_faults_per_request", server.minor_faults_per_request);
-    samples.put_median("major_faults_per_request", server.major_faults_per_request);
-    samples.put_median("syscalls_per_request", server.syscalls_per_request);
-    samples.put_micros("client_cpu_seconds_per_request", &[], cell.client.cpu_us_per_request);
-    samples.put_median("client_busiest_thread", cell.client.busiest_thread);
-    samples.put_median("client_connections", cell.client.established);
+    // The dashboards draw the interval of this figure only.
+    if let Some((low, high)) = cell.figures.throughput.and_then(|figure| figure.low.zip(figure.high)) {
+        samples.put("throughput_low", &[], low);
+        samples.put("throughput_high", &[], high);
+    }
     samples.batch
 }
 
 /// The ranks of a cell, which are known when all cells are measured.
 pub fn rank_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
-    let labels = cell_labels(run, &cell.key()).with(&[("verdict", cell.verdict.name())]);
-    let mut samples = CellSamples { labels, at, batch: Batch::new() };
-    for (by, rank) in [("throughput", cell.ranks.throughput), ("p99", cell.ranks.p99), ("cpu", cell.ranks.cpu)] {
+    let mut samples = CellSamples::new(run, cell, at);
+    for (by, rank) in cell.ranks.iter() {
         if let Some(rank) = rank {
             samples.put("rank", &[("by", by)], rank as f64);
         }
@@ -251,30 +216,14 @@ struct CellSamples {
 }
 
 impl CellSamples {
+    fn new(run: &Labels, cell: &Cell, at: i64) -> CellSamples {
+        let labels = cell_labels(run, &cell.key).with(&[("verdict", cell.verdict.name())]);
+        CellSamples { labels, at, batch: Batch::new() }
+    }
+
     fn put(&mut self, name: &str, labels: &[(&'static str, &str)], value: f64) {
         let labels = self.labels.with(labels).named(&format!("loadtest_run_{name}"));
         self.batch.push((labels, Sample { value, at: self.at }));
-    }
-
-    fn put_median(&mut self, name: &str, figure: Option<Figure>) {
-        if let Some(figure) = figure {
-            self.put(name, &[], figure.median);
-        }
-    }
-
-    fn put_micros(&mut self, name: &str, labels: &[(&'static str, &str)], figure: Option<Figure>) {
-        if let Some(figure) = figure {
-            self.put(name, labels, nine_digits(figure.median / 1e6));
-        }
-    }
-
-    fn put_times(&mut self, name: &str, times: &Times<Option<Figure>>) {
-        let quantiles =
-            [("0.5", times.p50), ("0.9", times.p90), ("0.99", times.p99), ("0.999", times.p999), ("1", times.max)];
-        for (label, figure) in quantiles {
-            self.put_micros(&format!("{name}_seconds"), &[("quantile", label)], figure);
-        }
-        self.put_micros(&format!("{name}_mean_seconds"), &[], times.mean);
     }
 }
 

@@ -2,9 +2,9 @@
 #![allow(dead_code)] // each test binary uses some of these items
 
 use loadtest::cost::CostSource;
-use loadtest::plan::Plan;
-use loadtest::results::{Cell, Results};
-use loadtest::run::{Endpoint, Event, Fleet, NotReady, Observer};
+use loadtest::events::{Event, Observer};
+use loadtest::fleet::{Endpoint, Fleet, NotReady};
+use results::{Cell, Plan, Results};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -79,13 +79,9 @@ impl Observer for IgnoreEvents {
     fn on(&mut self, _: Event<'_>) {}
 }
 
-/// Runs the plan, and checks that each request has one outcome.
+/// Runs the plan.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
-    let results = loadtest::run(plan, fleet, &mut IgnoreEvents, &AtomicBool::new(false)).unwrap();
-    for cell in &results.cells {
-        assert_eq!(cell.requests, cell.ok + cell.errors.values().sum::<u64>());
-    }
-    results
+    loadtest::run(plan, fleet, &mut IgnoreEvents, &AtomicBool::new(false)).unwrap()
 }
 
 /// Runs a plan that has a single cell, and returns it.

@@ -1,9 +1,9 @@
 //! The socket operations of a client thread: it passes epoll's events to the client's state machine, and does the steps
 //! that follow.
 
+use super::super::client::Step;
 use super::super::dial::{Dial, failure};
 use super::Worker;
-use crate::client::Step;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, sockopt};
@@ -126,7 +126,9 @@ impl Worker<'_> {
 
     /// Whether the open loop opens this connection only when a request is due for it, and not ahead.
     fn is_opened_when_due(&self, index: u32) -> bool {
-        self.open_loop.is_on() && self.script.is_limited() && !self.slots[index as usize].client.in_flight()
+        self.open_loop.is_on()
+            && self.script.per_connection().is_some()
+            && !self.slots[index as usize].client.in_flight()
     }
 
     pub(super) fn open(&mut self, index: u32) {

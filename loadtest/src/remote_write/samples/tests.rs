@@ -1,7 +1,8 @@
 //! Tests of the series that a trial and a cell produce, in virtual time.
 
 use super::*;
-use crate::measure;
+use crate::measure::tests::empty_trial;
+use results::{Figure, PerConnection, Schedule};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -46,9 +47,10 @@ fn a_trials_counters_begin_at_zero_and_end_with_the_results() {
     all.extend(trial.progress(&live(1_010, 1_000), 11_010));
     all.extend(trial.progress(&live(1_110, 1_100), 11_110));
     all.extend(trial.progress(&live(2_000, 1_900), 12_000));
-    let mut measured = measure::empty_trial();
-    (measured.seconds, measured.requests) = (2.5, 2_500);
-    measured.errors.insert("reset".into(), 7);
+    let mut measured = empty_trial();
+    measured.seconds = 2.5;
+    measured.outcomes[OutcomeClass::Ok] = 2_493;
+    measured.outcomes[OutcomeClass::Reset] = 7;
     all.extend(trial.finish(Some(&measured), 12_600));
 
     let requests = values(&all, "loadtest_requests_total");
@@ -80,8 +82,9 @@ fn a_trials_counters_begin_at_zero_and_end_with_the_results() {
 #[test]
 fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
     let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 2);
-    let mut measured = measure::empty_trial();
-    (measured.seconds, measured.requests) = (0.2, 5);
+    let mut measured = empty_trial();
+    measured.seconds = 0.2;
+    measured.outcomes[OutcomeClass::Ok] = 5;
     let batch = trial.finish(Some(&measured), 1_000);
     assert_eq!(values(&batch, "loadtest_requests_total")[..2], [(800, 0.0), (1_000, 5.0)]);
     let (labels, ..) = only(&batch, "loadtest_requests_total")[0];
@@ -103,16 +106,17 @@ fn a_trial_that_was_not_measured_has_no_counts_of_its_own() {
 
 #[test]
 fn a_cell_has_the_figures_of_the_results_in_seconds() {
-    let mut cell = Cell::new(&KEY());
-    cell.trials = vec![measure::empty_trial()];
-    (cell.requests, cell.ok) = (10, 7);
-    cell.errors = [("reset".to_owned(), 2), ("aborted_at_end".to_owned(), 1)].into();
+    let mut cell = Cell::new(KEY());
+    cell.trials = vec![empty_trial()];
+    for (class, count) in [(OutcomeClass::Ok, 7), (OutcomeClass::Reset, 2), (OutcomeClass::AbortedAtEnd, 1)] {
+        cell.outcomes[class] = count;
+    }
     cell.verdict = Verdict::Errors;
     cell.reasons = vec!["2 resets".into(), "few".into()];
-    cell.throughput = Figure::of(&[1234.5]);
-    cell.latency_us.p99 = Figure::of(&[1_500.0]);
-    cell.latency_us.max = Figure::of(&[2_500.0]);
-    cell.server.cpu_us_per_request = Figure::of(&[4.2]);
+    cell.figures.throughput = Figure::of(&[1234.5]);
+    cell.figures.latency_us.p99 = Figure::of(&[1_500.0]);
+    cell.figures.latency_us.max = Figure::of(&[2_500.0]);
+    cell.figures.server.cpu_us_per_request = Figure::of(&[4.2]);
     let batch = cell_samples(&run(), &cell, 5);
     let one = |name: &str| match values(&batch, name)[..] {
         [(5, value)] => value,
@@ -134,12 +138,12 @@ fn a_cell_has_the_figures_of_the_results_in_seconds() {
 
 #[test]
 fn ranks_and_interval_ends_are_sent() {
-    let mut cell = Cell::new(&KEY());
-    cell.trials = vec![measure::empty_trial()];
+    let mut cell = Cell::new(KEY());
+    cell.trials = vec![empty_trial()];
     assert!(rank_samples(&run(), &cell, 5).is_empty(), "no rank is not the first");
     cell.ranks.cpu = Some(2);
     assert_eq!(values(&rank_samples(&run(), &cell, 5), "loadtest_run_rank"), [(5, 2.0)]);
-    cell.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    cell.figures.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
     let batch = cell_samples(&run(), &cell, 5);
     assert_eq!(values(&batch, "loadtest_run_throughput_low"), [(5, 1.0)]);
     assert_eq!(values(&batch, "loadtest_run_throughput_high"), [(5, 5.0)]);
@@ -147,7 +151,7 @@ fn ranks_and_interval_ends_are_sent() {
 
 #[test]
 fn an_unsupported_cell_has_only_its_verdict() {
-    let mut cell = Cell::new(&KEY());
+    let mut cell = Cell::new(KEY());
     cell.verdict = Verdict::Unsupported;
     let batch = cell_samples(&run(), &cell, 5);
     assert_eq!(values(&batch, "loadtest_run_verdict"), [(5, 3.0)]);

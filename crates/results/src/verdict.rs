@@ -1,9 +1,10 @@
 //! Decides the verdict of a cell: whether its numbers may be compared, and if not, why.
 
-use crate::class::OutcomeClass;
-use crate::pace;
-use crate::plan::Schedule;
-use crate::results::{Cell, Trial, Verdict};
+use crate::outcomes::OutcomeClass;
+use crate::schedule::Schedule;
+use crate::schema::{Cell, Trial, Verdict};
+use crate::units::micros;
+use statrs::statistics::Statistics;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
 const BUSY_SHARE: f64 = 0.9;
@@ -21,6 +22,15 @@ const IN_FLIGHT_SHARES: [f64; 2] = [0.8, 1.25];
 const STEADY_DEVIATION: f64 = 0.1;
 /// The smallest share of the offered rate that has to be achieved.
 const OFFERED_SHARE: f64 = 0.99;
+
+/// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
+const NORMAL_LAG: f64 = 1_000.0;
+/// The largest share of a high percentile of latency (the 99th, or with few samples the 90th) that a longer lag may
+/// have.
+const LAG_SHARE: f64 = 0.1;
+/// Share of the window for which a client thread may have been kept from a CPU. Half is normal if it shares the CPU
+/// with one server.
+const CPU_WAIT_SHARE: f64 = 0.75;
 
 /// The facts of one trial that show whether all its connections were served and the schedule was kept. An unknown fact
 /// has no influence.
@@ -42,16 +52,21 @@ pub struct Evidence {
 
 impl Evidence {
     fn of(trial: &Trial, cell: &Cell) -> Evidence {
-        let connections = cell.concurrency as f64;
-        let kept = cell.requests_per_connection.0.is_none() && matches!(cell.schedule, Schedule::Closed);
-        let answers = trial.ok + trial.errors.get(OutcomeClass::Status.name()).copied().unwrap_or(0);
+        let connections = cell.key.concurrency as f64;
+        let kept = cell.key.requests_per_connection.0.is_none() && matches!(cell.key.schedule, Schedule::Closed);
         Evidence {
             connections,
-            answers_per_connection: Some(answers as f64 / connections),
+            answers_per_connection: Some(trial.outcomes.answered() as f64 / connections),
             unserved: trial.unserved,
             fairness: trial.fairness,
-            in_flight: trial.latency_us.mean.filter(|_| kept).map(|mean| mean / 1e6 * trial.throughput),
-            achieved: trial.pace.achieved_share,
+            in_flight: trial
+                .figures
+                .latency_us
+                .mean
+                .zip(trial.figures.throughput)
+                .filter(|_| kept)
+                .map(|(mean, throughput)| mean / 1e6 * throughput),
+            achieved: trial.figures.pace.achieved_share,
         }
     }
 
@@ -86,11 +101,9 @@ impl Evidence {
 
 /// Standard deviation of the throughput over its mean; `None` with fewer than three trials.
 fn deviation(cell: &Cell) -> Option<f64> {
-    let values: Vec<f64> = cell.trials.iter().filter(|trial| !trial.aborted).map(|trial| trial.throughput).collect();
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (n >= 3.0 && mean > 0.0).then(|| variance.sqrt() / mean)
+    let values: Vec<f64> = cell.whole_trials().filter_map(|trial| trial.figures.throughput).collect();
+    let mean = (&values).mean();
+    (values.len() >= 3 && mean > 0.0).then(|| (&values).std_dev() / mean)
 }
 
 /// Sets the verdict and the reasons of a cell from its trials.
@@ -114,11 +127,8 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     let mut reasons = Vec::new();
     let mut verdict = Verdict::Valid;
-    if let Some(busy) = cell
-        .trials
-        .iter()
-        .filter_map(|trial| pace::client_limit(trial).or_else(|| client_limit(trial, server_cpus)))
-        .next()
+    if let Some(busy) =
+        cell.trials.iter().filter_map(|trial| schedule_limit(trial).or_else(|| client_limit(trial, server_cpus))).next()
     {
         verdict = Verdict::ClientLimited;
         reasons.push(busy);
@@ -137,13 +147,16 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         reasons.push(format!("the trials' throughput has a standard deviation of {:.0} %", deviation * 100.0));
     }
     for class in OutcomeClass::ALL.into_iter().filter(|class| class.is_error()) {
-        let count = cell.errors.get(class.name()).copied().unwrap_or(0);
+        let count = cell.outcomes[class];
         if count > 0 {
             verdict = Verdict::Errors;
-            reasons.push(format!("{count} of {} requests ended as {}", cell.requests, class.name()));
+            reasons.push(format!("{count} of {} requests ended as {}", cell.outcomes.total(), class.name()));
         }
     }
-    if cell.ok == 0 && verdict != Verdict::Errors && !cell.trials.iter().all(|trial| trial.aborted) {
+    if cell.outcomes[OutcomeClass::Ok] == 0
+        && verdict != Verdict::Errors
+        && !cell.trials.iter().all(|trial| trial.aborted)
+    {
         verdict = Verdict::Errors;
         reasons.push("no request was answered within the window".into());
     }
@@ -163,9 +176,9 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
             "the kernel dropped {dropped} packets: its table of tracked connections (nf_conntrack_max) was full"
         ));
     }
-    let missing = cell.trials.iter().filter_map(|trial| trial.client.established).fold(f64::MAX, f64::min);
-    if cell.requests_per_connection.0.is_none() && missing < cell.concurrency as f64 {
-        reasons.push(format!("only {missing} of {} connections were established at the end", cell.concurrency));
+    let missing = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
+    if cell.key.requests_per_connection.0.is_none() && missing < cell.key.concurrency as f64 {
+        reasons.push(format!("only {missing} of {} connections were established at the end", cell.key.concurrency));
     }
     let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
     if ignored > 0 {
@@ -179,39 +192,52 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
 }
 
 fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
-    let busy = trial.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
+    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
     let percent = busy * 100.0;
-    let Some(used) = trial.server.cpus_used else {
+    let Some(used) = trial.figures.server.cpus_used else {
         return Some(format!(
             "a client thread was busy {percent:.0} % of the time; the target's CPU time is not known"
         ));
     };
-    let threads = trial.server.threads.unwrap_or(f64::MAX).max(1.0);
+    let threads = trial.figures.server.threads.unwrap_or(f64::MAX).max(1.0);
     let could = threads.min(server_cpus as f64);
     (used < BUSY_SHARE * could).then(|| {
         format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} CPUs")
     })
 }
 
+/// Returns why the generator could not keep the schedule; `None` if it could.
+///
+/// The generator's CPU time does not show that its threads were kept from their CPUs. The schedule lag shows it, and so
+/// does the time that the threads waited in the run queue.
+fn schedule_limit(trial: &Trial) -> Option<String> {
+    let (lag, latency) = (&trial.figures.schedule_lag_us, &trial.figures.latency_us);
+    if let Some((lag, latency)) = lag.p99.zip(latency.p99).or(lag.p90.zip(latency.p90))
+        && lag > NORMAL_LAG
+        && lag > LAG_SHARE * latency
+    {
+        return Some(format!(
+            "the worst of the requests were sent {} late or more although a connection was free",
+            micros(lag)
+        ));
+    }
+    let waited = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > CPU_WAIT_SHARE)?;
+    Some(format!("a client thread was kept from its CPU {:.0} % of the time", waited * 100.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Key, PerConnection};
+    use crate::schema::tests::{empty_trial, results};
 
     fn cell(busiest_thread: f64, cpus_used: Option<f64>, errors: u64) -> Cell {
-        let mut cell = Cell::new(&Key {
-            target: "a".into(),
-            workload: "/".into(),
-            schedule: Schedule::Closed,
-            concurrency: 1,
-            requests_per_connection: PerConnection::UNLIMITED,
-        });
-        let mut trial = crate::measure::empty_trial();
-        trial.client.busiest_thread = Some(busiest_thread);
-        trial.server.cpus_used = cpus_used;
-        trial.server.threads = Some(4.0);
-        (cell.requests, cell.ok) = (100 + errors, 100);
-        cell.errors.insert("reset".into(), errors);
+        let mut cell = results(&["a"]).cells.remove(0);
+        cell.key.concurrency = 1;
+        let mut trial = empty_trial();
+        trial.figures.client.busiest_thread = Some(busiest_thread);
+        trial.figures.server.cpus_used = cpus_used;
+        trial.figures.server.threads = Some(4.0);
+        (cell.outcomes[OutcomeClass::Ok], cell.outcomes[OutcomeClass::Reset]) = (100, errors);
         cell.trials.push(trial);
         cell
     }
@@ -241,7 +267,10 @@ mod tests {
     fn trials_that_differ_are_unstable() {
         let mut cell = cell(0.5, Some(0.5), 0);
         let trial = cell.trials[0].clone();
-        cell.trials = [100.0, 150.0, 70.0].map(|throughput| Trial { throughput, ..trial.clone() }).into();
+        cell.trials = vec![trial; 3];
+        for (trial, throughput) in cell.trials.iter_mut().zip([100.0, 150.0, 70.0]) {
+            trial.figures.throughput = Some(throughput);
+        }
         judge(&mut cell, 1);
         assert_eq!(cell.verdict, Verdict::Unstable);
     }

@@ -3,11 +3,11 @@
 //! It never touches a socket or a clock. The engine reports what happened and does what the returned [`Step`] says;
 //! tests do the same in virtual time.
 
-use crate::class::OutcomeClass;
-use crate::recorder::{Nanos, Recorder};
-use crate::response::{ParseProgress, Response};
-use std::num::NonZeroU32;
-use std::time::Duration;
+use super::clock::Nanos;
+use super::recorder::Recorder;
+use super::response::{ParseProgress, Response};
+use super::script::Script;
+use results::OutcomeClass;
 
 const MILLISECOND: Nanos = 1_000_000;
 /// First back-off after a failure. It doubles with each further failure, so that a target that refuses connections does
@@ -18,79 +18,6 @@ const LONGEST_BACK_OFF: Nanos = 100 * MILLISECOND;
 const CLOSE_TIMEOUT: Nanos = 1_000 * MILLISECOND;
 /// No deadline.
 const NEVER: Nanos = Nanos::MAX;
-
-/// The body of `POST /nod`, and its header fields.
-const NOD: &str = "nod=Hello+World";
-const NOD_FIELDS: &str = "\
-    Cookie: account=alice\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n";
-
-/// What every connection of a trial does: the prepared request bytes and the limits.
-#[derive(Debug)]
-pub struct Script {
-    request: Box<[u8]>,
-    last_request: Box<[u8]>,
-    to_head: bool,
-    per_connection: Option<NonZeroU32>,
-    timeout: Nanos,
-    connect_timeout: Nanos,
-    /// Open loop: the schedule says when requests are sent, not the answers to earlier requests.
-    open_loop: bool,
-}
-
-impl Script {
-    /// Prepares the request for `workload` to the server whose Host field is `authority`. The workload is a `/path`, or
-    /// has a method before it, as in `POST /counter`. It is sent without a body, except that `POST /nod` sends a form,
-    /// as the account alice. With `per_connection`, the last request of each connection asks the server to close it.
-    pub fn new(
-        authority: &str,
-        workload: &str,
-        per_connection: Option<NonZeroU32>,
-        timeout: Duration,
-        connect_timeout: Duration,
-    ) -> Script {
-        let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
-        let (fields, body) = match (method, path) {
-            ("GET" | "HEAD", _) => ("", ""),
-            ("POST", "/nod") => (NOD_FIELDS, NOD),
-            _ => ("Content-Length: 0\r\n", ""),
-        };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{fields}");
-        Script {
-            request: format!("{head}\r\n{body}").into_bytes().into(),
-            last_request: format!("{head}Connection: close\r\n\r\n{body}").into_bytes().into(),
-            to_head: method == "HEAD",
-            per_connection,
-            timeout: timeout.as_nanos() as Nanos,
-            connect_timeout: connect_timeout.as_nanos() as Nanos,
-            open_loop: false,
-        }
-    }
-
-    /// Makes this the script of an open loop: after each answer a connection waits until it is given its next request.
-    pub fn open_loop(self) -> Script {
-        Script { open_loop: true, ..self }
-    }
-
-    /// The longest time that a request may take, and also that it may wait for a connection.
-    pub fn timeout(&self) -> Nanos {
-        self.timeout
-    }
-
-    /// Whether connections carry a limited number of requests.
-    pub fn is_limited(&self) -> bool {
-        self.per_connection.is_some()
-    }
-
-    /// The request that asks the server to close the connection after the answer.
-    pub fn closing_request(&self) -> &[u8] {
-        &self.last_request
-    }
-
-    /// Whether answers have no body because the request is a HEAD.
-    pub fn is_head(&self) -> bool {
-        self.to_head
-    }
-}
 
 /// What the engine has to do next for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +145,7 @@ impl Client {
         self.answered = 0;
         self.written = 0;
         self.began = now;
-        self.deadline = now.saturating_add(script.connect_timeout);
+        self.deadline = now.saturating_add(script.connect_timeout());
         self.response.reset();
         if load && !self.in_flight {
             self.in_flight = true;
@@ -246,7 +173,7 @@ impl Client {
     fn become_idle(&mut self, script: &Script) -> Step {
         self.phase = ConnectionPhase::Idle;
         self.deadline = NEVER;
-        if script.open_loop { Step::Free } else { Step::Wait }
+        if script.is_open_loop() { Step::Free } else { Step::Wait }
     }
 
     /// Whether it can take a request of the schedule, on its idle connection or on one that it opens for the request.
@@ -279,22 +206,22 @@ impl Client {
         self.phase = ConnectionPhase::Sending;
         self.written = 0;
         self.began = now;
-        if !script.open_loop {
+        if !script.is_open_loop() {
             self.intended = now;
         }
-        self.deadline = now.saturating_add(script.timeout);
+        self.deadline = now.saturating_add(script.timeout());
         Step::Send
     }
 
     #[inline]
     fn is_last(&self, script: &Script) -> bool {
-        script.per_connection.is_some_and(|limit| self.answered + 1 >= limit.get())
+        script.per_connection().is_some_and(|limit| self.answered + 1 >= limit.get())
     }
 
     /// The request bytes that are still to be written.
     #[inline]
     pub fn outgoing<'s>(&self, script: &'s Script) -> &'s [u8] {
-        let request = if self.is_last(script) { &script.last_request } else { &script.request };
+        let request = if self.is_last(script) { script.closing_request() } else { script.request() };
         &request[self.written as usize..]
     }
 
@@ -321,7 +248,7 @@ impl Client {
         }
         let progress = match bytes {
             [] => ParseProgress::Incomplete,
-            _ => self.response.feed(bytes, script.to_head),
+            _ => self.response.feed(bytes, script.is_head()),
         };
         match progress {
             ParseProgress::Complete(used) if used == bytes.len() => self.complete(end, script, now, recorder),
@@ -336,7 +263,7 @@ impl Client {
 
     fn complete(&mut self, end: bool, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
         recorder.answered(self.response.status(), now.saturating_sub(self.intended));
-        if script.open_loop {
+        if script.is_open_loop() {
             recorder.served(self.response.status(), now.saturating_sub(self.began));
         }
         let last = self.is_last(script);
@@ -348,7 +275,7 @@ impl Client {
         self.in_flight = false;
         self.response.reset();
         if !(end || last || announced || cut_short) {
-            if script.open_loop {
+            if script.is_open_loop() {
                 return self.become_idle(script);
             }
             self.in_flight = true;

@@ -1,9 +1,12 @@
 //! Tests of the client in virtual time: its steps, what it records, and that a request allocates nothing.
 
 use super::*;
-use crate::class::OutcomeCounts;
+use results::OutcomeCounts;
+use results::content::{Body, Content};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const OK_CLOSE: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
@@ -20,7 +23,7 @@ impl Simulation {
     fn new(per_connection: Option<u32>) -> Simulation {
         let limit = per_connection.and_then(NonZeroU32::new);
         let (timeout, connect_timeout) = (Duration::from_secs(10), Duration::from_secs(5));
-        let script = Script::new("example:80", "/", limit, timeout, connect_timeout);
+        let script = Script::new("example:80", "/", &Content::default(), limit, timeout, connect_timeout);
         Simulation { script, client: Client::default(), recorder: Recorder::default(), now: 0 }
     }
 
@@ -245,19 +248,21 @@ fn a_window_counts_requests_in_flight_at_its_begin_and_requests_started_in_it() 
 }
 
 #[test]
-fn each_method_has_its_request_bytes() {
-    let script = |workload| Script::new("[::1]:80", workload, None, Duration::from_secs(1), Duration::from_secs(1));
-    let text = |script: &Script| String::from_utf8(script.request.to_vec()).unwrap();
-    assert_eq!(text(&script("POST /counter")), "POST /counter HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(text(&script("HEAD /x")), "HEAD /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
-    assert!(script("HEAD /x").is_head());
-    let nod = text(&script("POST /nod"));
-    let (head, form) = nod.split_once("\r\n\r\n").unwrap();
-    assert_eq!(form, "nod=Hello+World");
-    for field in ["Cookie: account=alice", &format!("Content-Length: {}", form.len())] {
-        assert!(head.lines().any(|line| line == field), "{head}");
-    }
-    assert!(head.contains("\r\nContent-Type: application/x-www-form-urlencoded\r\n"), "{head}");
+fn each_request_has_the_bytes_of_its_method_and_content() {
+    let limit = Duration::from_secs(1);
+    let script = |workload, content: &Content| Script::new("[::1]:80", workload, content, None, limit, limit);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let none = Content::default();
+    let post = script("POST /counter", &none);
+    assert_eq!(text(post.request()), "POST /counter HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\n\r\n");
+    let head = script("HEAD /x", &none);
+    assert_eq!(text(head.request()), "HEAD /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+    assert!(head.is_head());
+    let form = Content { headers: vec!["Cookie: a=b".into(), "host: other".into()], body: Body(b"nod=1".into()) };
+    let expected = "POST /nod HTTP/1.1\r\nCookie: a=b\r\nhost: other\r\nContent-Length: 5\r\n";
+    let nod = script("POST /nod", &form);
+    assert_eq!(text(nod.request()), format!("{expected}\r\nnod=1"));
+    assert_eq!(text(nod.closing_request()), format!("{expected}Connection: close\r\n\r\nnod=1"));
 }
 
 /// An open loop on one connection, in virtual time. The server answers `delay(sent)` after a request was sent.

@@ -1,19 +1,13 @@
 //! Records what one client thread measures in the window: request outcomes, latencies and connect times.
 
-use crate::class::{OutcomeClass, OutcomeCounts};
-use crate::live::CoarseHistogram;
+use super::clock::Nanos;
+use super::live::{CoarseHistogram, LONGEST};
 use hdrhistogram::Histogram;
+use results::{OutcomeClass, OutcomeCounts};
 use std::io;
 
-/// A point in time, in nanoseconds since the start of the trial. The engine reads it from the clock; tests choose it.
-pub type Nanos = u64;
-
-/// The longest latency that the histograms can resolve, in nanoseconds: one hour. Longer latencies are recorded as this
-/// value.
-pub const LONGEST: Nanos = 3_600_000_000_000;
-
 /// An empty latency histogram in nanoseconds: 1 ns to one hour, three significant digits.
-pub fn histogram() -> Histogram<u64> {
+fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("valid bounds")
 }
 
@@ -102,6 +96,24 @@ impl Recorder {
     pub fn shed(&mut self) {
         self.started += 1;
         self.outcomes[OutcomeClass::Shed] += 1;
+    }
+
+    /// Adds what another thread recorded.
+    pub fn add(&mut self, other: &Recorder) {
+        self.started += other.started;
+        self.outcomes.add(&other.outcomes);
+        for (mine, theirs) in [
+            (&mut self.latency, &other.latency),
+            (&mut self.service_time, &other.service_time),
+            (&mut self.schedule_lag, &other.schedule_lag),
+            (&mut self.connect, &other.connect),
+        ] {
+            mine.add(theirs).expect("all histograms have the same bounds");
+        }
+        self.live_latency.add(&other.live_latency);
+        self.bytes += other.bytes;
+        self.close_ignored += other.close_ignored;
+        self.local_failures += other.local_failures;
     }
 
     /// Checks at the end of a window that each request has exactly one outcome.

@@ -1,42 +1,29 @@
 //! Measures how often an interval for a median contains the true median: by order statistics, and by the bootstrap.
 //!
-//! `cargo test -p loadtest coverage -- --nocapture` prints the table that the README quotes.
+//! `cargo test -p results coverage -- --nocapture` prints the table that the README quotes.
 
 use super::*;
-use crate::plan::splitmix;
-use crate::stats::MIN_TRIALS;
+use fastrand::Rng;
+use statrs::function::factorial::binomial;
 
 /// Simulated runs of each size from each distribution. A coverage of 95 % is then exact to 0.4 %.
 const RUNS: usize = 3_000;
 
-fn uniform(seed: &mut u64) -> f64 {
-    ((splitmix(seed) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-}
-
-/// A normally distributed number (Box and Muller, 1958).
-fn normal(seed: &mut u64) -> f64 {
-    (-2.0 * uniform(seed).ln()).sqrt() * (std::f64::consts::TAU * uniform(seed)).cos()
-}
-
-fn skewed(seed: &mut u64) -> f64 {
-    -uniform(seed).ln()
+fn skewed(random: &mut Rng) -> f64 {
+    -(1.0 - random.f64()).ln()
 }
 
 /// Noise of 3 %; one trial in 20 is slowed down by far more.
-fn disturbed(seed: &mut u64) -> f64 {
-    let disturbed = if splitmix(seed).is_multiple_of(20) { -0.16 } else { 0.0 };
-    disturbed + 0.03 * normal(seed)
+fn disturbed(random: &mut Rng) -> f64 {
+    let disturbed = if random.u8(..20) == 0 { -0.16 } else { 0.0 };
+    disturbed + 0.03 * normal(random)
 }
 
-type Draw = fn(&mut u64) -> f64;
+type Draw = fn(&mut Rng) -> f64;
 
 /// Each distribution with its true median. The median of the last one is at the 9/19 quantile of its noise.
 const DISTRIBUTIONS: [(Draw, f64); 3] =
     [(normal, 0.0), (skewed, std::f64::consts::LN_2), (disturbed, -0.066_02 * 0.03)];
-
-fn choose(n: usize, k: usize) -> f64 {
-    (0..k).fold(1.0, |product, i| product * (n - i) as f64 / (i + 1) as f64)
-}
 
 /// The bootstrap's distribution of the median of `n` values, over all possible resamples instead of some thousands of
 /// them (Efron, Annals of Statistics 7, 1979, section 3). Each entry has two ranks, counted from 1, and the probability
@@ -45,14 +32,18 @@ fn resampled(n: usize) -> Vec<(usize, usize, f64)> {
     let half = n.div_ceil(2);
     let share = |k: usize| k as f64 / n as f64;
     let up_to = |k: usize| {
-        (half..=n).map(|j| choose(n, j) * share(k).powi(j as i32) * (1.0 - share(k)).powi((n - j) as i32)).sum::<f64>()
+        (half..=n)
+            .map(|j| binomial(n as u64, j as u64) * share(k).powi(j as i32) * (1.0 - share(k)).powi((n - j) as i32))
+            .sum::<f64>()
     };
     let mut chances = Vec::new();
     for low in 1..=n {
         let mut same = up_to(low) - up_to(low - 1);
         for high in low + 1..=n * (1 - n % 2) {
             let power = |k: usize| share(k).powi(half as i32);
-            let chance = choose(n, half) * (power(low) - power(low - 1)) * (power(n - high + 1) - power(n - high));
+            let chance = binomial(n as u64, half as u64)
+                * (power(low) - power(low - 1))
+                * (power(n - high + 1) - power(n - high));
             same -= chance;
             chances.push((low, high, chance));
         }
@@ -82,10 +73,10 @@ fn bootstrap(sorted: &[f64], resampled: &[(usize, usize, f64)]) -> (f64, f64) {
 /// The share of runs whose order-statistics interval contains the true median, the same share for the bootstrap
 /// interval, and the width of the bootstrap interval relative to the other.
 fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
-    let (resampled, mut seed) = (resampled(n), n as u64);
+    let (resampled, mut random) = (resampled(n), Rng::with_seed(n as u64));
     let (mut held, mut widths) = ([0.0; 2], [0.0; 2]);
     for _ in 0..RUNS {
-        let mut values: Vec<f64> = std::iter::repeat_with(|| draw(&mut seed)).take(n).collect();
+        let mut values: Vec<f64> = std::iter::repeat_with(|| draw(&mut random)).take(n).collect();
         values.sort_unstable_by(f64::total_cmp);
         let ours = Figure::of(&values).unwrap();
         let both = [(ours.low.unwrap(), ours.high.unwrap()), bootstrap(&values, &resampled)];

@@ -1,13 +1,15 @@
 //! The plan of a run: targets × workloads × schedules × concurrencies × connection modes, each combination in several
 //! trials.
 
+use crate::background::BackgroundLoad;
+use crate::content::Content;
+use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
-
-pub use crate::schedule::{Schedule, parse_ramp, parse_rate};
 
 /// How many requests a connection carries before it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -105,39 +107,25 @@ pub struct Plan {
     /// Background load: connections that are not measured.
     #[serde(rename = "beside", default)]
     pub background: BackgroundLoad,
-    /// What the busy background clients request.
-    #[serde(default = "default_busy_workload")]
-    pub busy_workload: String,
+    /// What the busy background clients request; null if there are none.
+    #[serde(default = "first_busy_workload")]
+    pub busy_workload: Option<String>,
+    /// What the slow readers request; null if there are none.
+    #[serde(default = "first_slow_reader_workload")]
+    pub slow_reader_workload: Option<String>,
+    /// What the requests of a workload carry, for the workloads whose requests carry something.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub content: BTreeMap<String, Content>,
 }
 
-/// The default request of the busy background clients: some ten milliseconds of CPU.
-pub const DEFAULT_BUSY_WORKLOAD: &str = "/work/10000000";
-
-fn default_busy_workload() -> String {
-    DEFAULT_BUSY_WORKLOAD.into()
+/// What busy clients requested before results.json said it.
+fn first_busy_workload() -> Option<String> {
+    Some("/work/10000000".into())
 }
 
-/// Connections that are not measured, but which the server has to handle at the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BackgroundLoad {
-    /// Connections that made one request and then stay idle.
-    pub idle: usize,
-    /// Connections that send a request head one byte at a time and never complete it.
-    pub slow_senders: usize,
-    /// Connections that request `/files/1m` and read the answer in small pieces.
-    pub slow_readers: usize,
-    /// Clients that connect, send a request, and reset the connection before they read the answer, again and again.
-    pub resetters: usize,
-    /// Clients that request [`Plan::busy_workload`] and read the answer, one request a connection, again and again.
-    #[serde(default)]
-    pub busy: usize,
-}
-
-impl BackgroundLoad {
-    /// The number of background connections of all kinds.
-    pub fn total(&self) -> usize {
-        self.idle + self.slow_senders + self.slow_readers + self.resetters + self.busy
-    }
+/// What slow readers requested before results.json said it.
+fn first_slow_reader_workload() -> Option<String> {
+    Some("/files/1m".into())
 }
 
 impl Default for Plan {
@@ -158,13 +146,15 @@ impl Default for Plan {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             background: BackgroundLoad::default(),
-            busy_workload: default_busy_workload(),
+            busy_workload: None,
+            slow_reader_workload: None,
+            content: BTreeMap::new(),
         }
     }
 }
 
-/// Identifies a cell within a run.
-#[derive(Clone, Debug, PartialEq)]
+/// Identifies a cell within a run: a target, and the load on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// Name of the target.
     pub target: String,
@@ -176,6 +166,14 @@ pub struct Key {
     pub concurrency: usize,
     /// Connection mode.
     pub requests_per_connection: PerConnection,
+}
+
+impl Key {
+    /// Whether the other cell has the same load: it may differ in its target only.
+    pub fn same_load(&self, other: &Key) -> bool {
+        let load = |key: &Key| (key.workload.clone(), key.schedule, key.concurrency, key.requests_per_connection);
+        load(self) == load(other)
+    }
 }
 
 impl fmt::Display for Key {
@@ -216,47 +214,20 @@ impl Plan {
         cells
     }
 
-    /// Returns the order of all trials, as (cell, trial). The first trials of all cells come before the second ones,
-    /// and so on; within each round the seed decides the order of the cells. So a drift of the machine's speed does not
-    /// affect only one target. If a schedule needs the closed loop's ceiling, all trials that do not need it come
-    /// first.
-    pub fn order(&self) -> Vec<(usize, usize)> {
-        let cells = self.cells();
-        let (later, first): (Vec<usize>, Vec<usize>) =
-            (0..cells.len()).partition(|&cell| cells[cell].schedule.needs_ceiling());
-        let mut random = self.seed;
-        let mut order = Vec::with_capacity(cells.len() * self.trials);
-        for part in [first, later] {
-            for trial in 0..self.trials {
-                let begin = order.len();
-                order.extend(part.iter().map(|&cell| (cell, trial)));
-                for last in (1..part.len()).rev() {
-                    let other = splitmix(&mut random) % (last as u64 + 1);
-                    order.swap(begin + last, begin + other as usize);
-                }
-            }
-        }
-        order
-    }
-
     /// The largest number of connections that are open at the same time.
     pub fn connections(&self) -> usize {
         self.concurrencies.iter().copied().max().unwrap_or(0) + self.background.total()
     }
 
+    /// What the requests of this workload carry.
+    pub fn content_of(&self, workload: &str) -> Content {
+        self.content.get(workload).cloned().unwrap_or_default()
+    }
+
     /// Estimated length of the run, without the time to start targets.
     pub fn estimate(&self) -> Duration {
-        (self.duration + self.warmup) * self.order().len() as u32
+        (self.duration + self.warmup) * (self.cells().len() * self.trials) as u32
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), a small generator of random numbers that accepts any seed.
-pub(crate) fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 mod seconds {
@@ -275,35 +246,6 @@ mod seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_cell_runs_once_in_each_round_of_trials() {
-        let plan = Plan {
-            targets: vec!["a".into(), "b".into(), "c".into()],
-            concurrencies: vec![1, 64],
-            trials: 3,
-            ..Plan::default()
-        };
-        let order = plan.order();
-        assert_eq!(order, plan.order());
-        for trial in 0..3 {
-            let mut cells: Vec<usize> = order[trial * 6..][..6].iter().map(|&(cell, _)| cell).collect();
-            assert!(order[trial * 6..][..6].iter().all(|&(_, t)| t == trial));
-            cells.sort_unstable();
-            assert_eq!(cells, [0, 1, 2, 3, 4, 5]);
-        }
-        assert_ne!(order, Plan { seed: 2, ..plan }.order());
-    }
-
-    #[test]
-    fn trials_that_need_a_ceiling_come_after_those_that_measure_it() {
-        let targets = vec!["a".into(), "b".into()];
-        let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
-        let cells = plan.cells();
-        let needs: Vec<bool> = plan.order().iter().map(|&(cell, _)| cells[cell].schedule.needs_ceiling()).collect();
-        assert_eq!(needs.iter().filter(|&&needs| !needs).count(), 6);
-        assert!(needs.is_sorted(), "{needs:?}");
-    }
 
     #[test]
     fn a_connection_mode_survives_parsing_and_json() {

@@ -1,5 +1,7 @@
-//! The outcomes of requests: every started request ends in exactly one [`OutcomeClass`].
+//! The outcomes of requests: every request that was started ends in exactly one [`OutcomeClass`].
 
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
 
 /// The outcome of one request.
@@ -65,8 +67,10 @@ impl OutcomeClass {
     }
 }
 
-/// The number of requests in each class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The number of requests in each class. results.json has them as `requests` (all), `ok`, and `errors`: the other
+/// classes by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "OutcomesJson", try_from = "OutcomesJson")]
 pub struct OutcomeCounts([u64; OutcomeClass::ALL.len()]);
 
 impl OutcomeCounts {
@@ -78,6 +82,11 @@ impl OutcomeCounts {
     /// Requests over the classes that are errors.
     pub fn errors(&self) -> u64 {
         self.iter().filter(|(class, _)| class.is_error()).map(|(_, n)| n).sum()
+    }
+
+    /// Requests that got a complete answer, whatever its status.
+    pub fn answered(&self) -> u64 {
+        self[OutcomeClass::Ok] + self[OutcomeClass::Status]
     }
 
     /// Each class with its count.
@@ -103,5 +112,56 @@ impl Index<OutcomeClass> for OutcomeCounts {
 impl IndexMut<OutcomeClass> for OutcomeCounts {
     fn index_mut(&mut self, class: OutcomeClass) -> &mut u64 {
         &mut self.0[class as usize]
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct OutcomesJson {
+    requests: u64,
+    ok: u64,
+    errors: BTreeMap<String, u64>,
+}
+
+impl From<OutcomeCounts> for OutcomesJson {
+    fn from(counts: OutcomeCounts) -> OutcomesJson {
+        let others = counts.iter().filter(|&(class, _)| class != OutcomeClass::Ok);
+        let errors = others.map(|(class, count)| (class.name().to_owned(), count)).collect();
+        OutcomesJson { requests: counts.total(), ok: counts[OutcomeClass::Ok], errors }
+    }
+}
+
+impl TryFrom<OutcomesJson> for OutcomeCounts {
+    type Error = String;
+
+    fn try_from(json: OutcomesJson) -> Result<OutcomeCounts, String> {
+        let mut counts = OutcomeCounts::default();
+        counts[OutcomeClass::Ok] = json.ok;
+        for (name, count) in json.errors {
+            let known = OutcomeClass::ALL.into_iter().find(|class| class.name() == name);
+            counts[known.ok_or_else(|| format!("'{name}' is no outcome of a request"))?] += count;
+        }
+        match counts.total() == json.requests {
+            true => Ok(counts),
+            false => Err(format!("{} requests have {} outcomes", json.requests, counts.total())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_survive_their_json_and_wrong_ones_are_refused() {
+        let mut counts = OutcomeCounts::default();
+        for (n, class) in (1..).zip(OutcomeClass::ALL) {
+            counts[class] = n;
+        }
+        let json = serde_json::to_string(&counts).unwrap();
+        assert_eq!(serde_json::from_str::<OutcomeCounts>(&json).unwrap(), counts);
+        assert_eq!((counts.total(), counts.errors(), counts.answered()), (55, 44, 3));
+        for bad in [r#"{"requests":1,"ok":0,"errors":{}}"#, r#"{"requests":1,"ok":0,"errors":{"lost":1}}"#] {
+            assert!(serde_json::from_str::<OutcomeCounts>(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! The state of a trial's window while it runs: counts, open connections, and a coarse histogram of the latencies.
 
-use crate::class::OutcomeCounts;
-use crate::recorder::{LONGEST, Nanos};
+use super::clock::Nanos;
+use results::OutcomeCounts;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+/// The longest latency that the histograms can resolve, in nanoseconds: one hour. Longer latencies are recorded as this
+/// value.
+pub const LONGEST: Nanos = 3_600_000_000_000;
 /// Buckets in each power of two: the histogram resolves a latency to 1/32 of it.
 const FINE: u32 = 32;
 const BUCKETS: usize = bucket(LONGEST) + 1;
@@ -47,6 +50,11 @@ impl CoarseHistogram {
     #[inline]
     pub(crate) fn record(&mut self, nanos: Nanos) {
         self.0[bucket(nanos)] += 1;
+    }
+
+    /// Adds the latencies that another histogram counted.
+    pub(crate) fn add(&mut self, other: &CoarseHistogram) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// How many latencies were counted.

@@ -1,11 +1,10 @@
 //! The commands that work on finished results: show, merge, compare.
 
+use super::{Failure, outputs, print_table};
 use clap::{Parser, Subcommand};
-use loadtest::results::Results;
-use loadtest::{compare, report};
+use results::{Results, compare, merge};
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The names of these commands.
 pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
@@ -47,24 +46,24 @@ enum Command {
 ///
 /// # Errors
 /// One line that says what is wrong with a file.
-pub fn run(arguments: Vec<OsString>) -> Result<(), String> {
-    let mut out = io::stdout().lock();
-    let styled = io::stdout().is_terminal();
-    let printed = match Files::parse_from(arguments).command {
-        Command::Show { file } => report::print(&Results::load(&file)?, &mut out, styled),
+pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
+    match Files::parse_from(arguments).command {
+        Command::Show { file } => print_table(&load(&file)?),
         Command::Merge { first, second, output } => {
-            let merged = compare::merge(Results::load(&first)?, Results::load(&second)?)?;
+            let merged = merge::merge(load(&first)?, load(&second)?).map_err(Failure::usage)?;
             match output {
-                Some(path) => merged.save(&path).map_err(|error| format!("{}: {error}", path.display()))?,
-                None => drop(report::print(&merged, &mut out, styled)),
+                Some(path) => outputs::write_file(&path, |file| merged.write(file)).map_err(Failure::usage)?,
+                None => print_table(&merged),
             }
-            Ok(())
         }
         Command::Compare { first, second } => {
-            compare::print(&Results::load(&first)?, &Results::load(&second)?, &mut out)
+            // It is not a failure when the reader of standard output has gone away (`| head`).
+            let _ = compare::print(&load(&first)?, &load(&second)?, &mut anstream::stdout().lock());
         }
-    };
-    // It is not a failure when the reader of standard output has gone away (`| head`).
-    drop(printed);
+    }
     Ok(())
+}
+
+fn load(file: &Path) -> Result<Results, Failure> {
+    Results::load(file).map_err(Failure::usage)
 }

@@ -1,8 +1,8 @@
 //! The conditions of `--fail-on` that every cell has to meet: `p99<50ms`, `errors<0.1%`, `throughput>1000`.
 
-use crate::figures::Figure;
-use crate::parse_duration;
-use crate::results::{Cell, Results, Verdict};
+use crate::schema::{Cell, Results, Verdict};
+use crate::statistics::Figure;
+use crate::units::{micros, parse_duration};
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,15 +57,15 @@ impl Condition {
     fn value(&self, cell: &Cell) -> Option<f64> {
         let median = |figure: Option<Figure>| figure.map(|figure| figure.median);
         match self.figure.as_str() {
-            "mean" => median(cell.latency_us.mean),
-            "p50" => median(cell.latency_us.p50),
-            "p90" => median(cell.latency_us.p90),
-            "p99" => median(cell.latency_us.p99),
-            "p99.9" => median(cell.latency_us.p999),
-            "max" => median(cell.latency_us.max),
-            "cpu" => median(cell.server.cpu_us_per_request),
-            "throughput" => median(cell.throughput),
-            _ => (cell.requests > 0).then(|| cell.failed() as f64 / cell.requests as f64),
+            "mean" => median(cell.figures.latency_us.mean),
+            "p50" => median(cell.figures.latency_us.p50),
+            "p90" => median(cell.figures.latency_us.p90),
+            "p99" => median(cell.figures.latency_us.p99),
+            "p99.9" => median(cell.figures.latency_us.p999),
+            "max" => median(cell.figures.latency_us.max),
+            "cpu" => median(cell.figures.server.cpu_us_per_request),
+            "throughput" => median(cell.figures.throughput),
+            _ => (cell.outcomes.total() > 0).then(|| cell.outcomes.errors() as f64 / cell.outcomes.total() as f64),
         }
     }
 
@@ -80,9 +80,9 @@ impl Condition {
                 (None, _) => "could not be had".into(),
                 (Some(value), "errors") => format!("{:.3} %", value * 100.0),
                 (Some(value), "throughput") => format!("{value:.1}"),
-                (Some(us), _) => crate::units::micros(us),
+                (Some(us), _) => micros(us),
             };
-            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key(), self.figure))
+            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key, self.figure))
         });
         lines.collect()
     }
@@ -91,17 +91,18 @@ impl Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::outcomes::OutcomeClass;
+    use crate::schema::tests::results;
 
     #[test]
     fn a_condition_lists_the_cells_that_do_not_meet_it() {
         let mut results = results(&["a"]);
         let cell = &mut results.cells[0];
-        cell.latency_us.p99 = Figure::of(&[49_000.0]);
-        cell.throughput = Figure::of(&[1_000.0]);
-        cell.requests = 1_000;
-        cell.errors.insert("reset".into(), 1);
-        cell.errors.insert("aborted_at_end".into(), 500);
+        cell.figures.latency_us.p99 = Figure::of(&[49_000.0]);
+        cell.figures.throughput = Figure::of(&[1_000.0]);
+        cell.outcomes[OutcomeClass::Ok] = 499;
+        cell.outcomes[OutcomeClass::Reset] = 1;
+        cell.outcomes[OutcomeClass::AbortedAtEnd] = 500;
         let crossed = |text: &str| text.parse::<Condition>().unwrap().crossed(&results);
         assert!(crossed("p99<50ms").is_empty() && crossed("errors < 0.2%").is_empty());
         assert_eq!(

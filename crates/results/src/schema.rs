@@ -1,10 +1,11 @@
 //! The contents of results.json: the one schema that the lab, the load test, the page and the dashboards share.
 
-use crate::class::OutcomeClass;
-use crate::figures::{ClientCost, Figure, Pace, ServerCost, Times};
+use crate::background::BackgroundResults;
+use crate::figures::{Figures, Reason};
 use crate::machine::Machine;
-use crate::pace::BackgroundResults;
-use crate::plan::{Key, PerConnection, Plan, Schedule};
+use crate::outcomes::OutcomeCounts;
+use crate::plan::{Key, Plan};
+use crate::statistics::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -35,7 +36,6 @@ pub struct Results {
 /// Whether the numbers of a cell may be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Verdict {
     /// They may be compared.
     Valid,
@@ -78,19 +78,19 @@ pub struct Ranks {
     pub cpu: Option<usize>,
 }
 
-/// One cell: a target under one load. A missing figure is null, and `missing` says why.
+impl Ranks {
+    /// Each rank with the name of what it is by.
+    pub fn iter(&self) -> [(&'static str, Option<usize>); 3] {
+        [("throughput", self.throughput), ("p99", self.p99), ("cpu", self.cpu)]
+    }
+}
+
+/// One cell: a target under one load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
-    /// Name of the target.
-    pub target: String,
-    /// Path, optionally with a method before it.
-    pub workload: String,
-    /// The schedule: when requests are sent.
-    pub schedule: Schedule,
-    /// Number of concurrent connections.
-    pub concurrency: usize,
-    /// Connection mode: a number, or `unlimited`.
-    pub requests_per_connection: PerConnection,
+    /// What identifies the cell.
+    #[serde(flatten)]
+    pub key: Key,
     /// Whether the numbers may be compared.
     pub verdict: Verdict,
     /// The reasons for the verdict, and remarks.
@@ -101,155 +101,56 @@ pub struct Cell {
     /// CPUs that the target could run on.
     #[serde(default)]
     pub server_cpus: Option<usize>,
-    /// Requests over all trials, whatever their outcome.
-    pub requests: u64,
-    /// Of these, the requests that were answered with a status of 2xx or 3xx.
-    pub ok: u64,
-    /// The outcomes of the other requests, by class; with `ok` they add up to `requests`.
-    pub errors: BTreeMap<String, u64>,
-    /// Successful requests a second.
-    pub throughput: Option<Figure>,
-    /// Bytes received a second, heads included.
-    pub bytes_per_second: Option<Figure>,
-    /// Latency of successful requests, to the last byte received: in a closed loop from the first byte sent, in an open
-    /// loop from when the request was due.
-    pub latency_us: Times<Option<Figure>>,
-    /// Service time, from the first byte sent to the last byte received, whatever the schedule; in a closed loop the
-    /// same as latency.
-    pub service_time_us: Times<Option<Figure>>,
-    /// Time to establish a connection, over the connections established within the window; not part of a closed loop's
-    /// latency.
-    pub connect_us: Times<Option<Figure>>,
-    /// Schedule lag: how late requests were sent although a connection was free. Open loop only.
-    #[serde(default)]
-    pub schedule_lag_us: Times<Option<Figure>>,
-    /// How well the schedule was kept. Open loop only.
-    #[serde(default)]
-    pub pace: Pace<Option<Figure>>,
-    /// The target's cost.
-    pub server: ServerCost<Option<Figure>>,
-    /// The load generator's own cost.
-    pub client: ClientCost<Option<Figure>>,
+    /// The outcomes of the requests of all trials.
+    #[serde(flatten)]
+    pub outcomes: OutcomeCounts,
+    /// The figures over the trials. A missing one is null, and `missing` says why.
+    #[serde(flatten)]
+    pub figures: Figures<Option<Figure>>,
     /// Why figures are missing: the key is a figure, as `server.user_us_per_request`, or a whole group, as `server`.
-    pub missing: BTreeMap<String, String>,
+    pub missing: BTreeMap<String, Reason>,
     /// The trials that were begun.
     pub trials: Vec<Trial>,
 }
 
 impl Cell {
     /// A cell before its first trial.
-    pub fn new(key: &Key) -> Cell {
+    pub fn new(key: Key) -> Cell {
         Cell {
-            target: key.target.clone(),
-            workload: key.workload.clone(),
-            schedule: key.schedule,
-            concurrency: key.concurrency,
-            requests_per_connection: key.requests_per_connection,
+            key,
             verdict: Verdict::Valid,
             reasons: Vec::new(),
             ranks: Ranks::default(),
             server_cpus: None,
-            requests: 0,
-            ok: 0,
-            errors: BTreeMap::new(),
-            throughput: None,
-            bytes_per_second: None,
-            latency_us: Times::default(),
-            service_time_us: Times::default(),
-            connect_us: Times::default(),
-            schedule_lag_us: Times::default(),
-            pace: Pace::default(),
-            server: ServerCost::default(),
-            client: ClientCost::default(),
+            outcomes: OutcomeCounts::default(),
+            figures: Figures::default(),
             missing: BTreeMap::new(),
             trials: Vec::new(),
         }
     }
 
-    /// Returns what identifies this cell.
-    pub fn key(&self) -> Key {
-        Key {
-            target: self.target.clone(),
-            workload: self.workload.clone(),
-            schedule: self.schedule,
-            concurrency: self.concurrency,
-            requests_per_connection: self.requests_per_connection,
-        }
-    }
-
-    /// Whether the other cell has the same load: it may differ in its target only.
-    pub fn same_load(&self, other: &Cell) -> bool {
-        Key { target: String::new(), ..self.key() } == Key { target: String::new(), ..other.key() }
-    }
-
-    /// Requests that failed, over all trials.
-    pub fn failed(&self) -> u64 {
-        self.errors.iter().filter(|(class, _)| *class != OutcomeClass::AbortedAtEnd.name()).map(|(_, n)| n).sum()
-    }
-
-    /// The main figures with their names; the CSV file has them as columns.
-    pub fn named_figures(&self) -> Vec<(&'static str, Option<Figure>)> {
-        let (latency, server) = (&self.latency_us, &self.server);
-        vec![
-            ("throughput", self.throughput),
-            ("latency_mean_us", latency.mean),
-            ("latency_p50_us", latency.p50),
-            ("latency_p90_us", latency.p90),
-            ("latency_p99_us", latency.p99),
-            ("latency_p999_us", latency.p999),
-            ("latency_max_us", latency.max),
-            ("connect_p50_us", self.connect_us.p50),
-            ("connect_p99_us", self.connect_us.p99),
-            ("cpu_us_per_request", server.cpu_us_per_request),
-            ("peak_memory_bytes", server.peak_memory_bytes),
-            ("memory_bytes_per_connection", server.memory_bytes_per_connection),
-            ("processes", server.processes),
-            ("threads", server.threads),
-            ("voluntary_switches_per_request", server.voluntary_switches_per_request),
-            ("involuntary_switches_per_request", server.involuntary_switches_per_request),
-            ("syscalls_per_request", server.syscalls_per_request),
-            ("client_busiest_thread", self.client.busiest_thread),
-        ]
+    /// The trials that no interrupt cut short.
+    pub fn whole_trials(&self) -> impl Iterator<Item = &Trial> {
+        self.trials.iter().filter(|trial| !trial.aborted)
     }
 }
 
-/// One trial of a cell. Its figures are single values; a missing one is null.
+/// One trial of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Whether an interrupt cut the window short.
     pub aborted: bool,
     /// Length of the window in seconds.
     pub seconds: f64,
-    /// Requests, whatever their outcome.
-    pub requests: u64,
-    /// Of these, the requests that were answered with a status of 2xx or 3xx.
-    pub ok: u64,
-    /// The outcomes of the other requests, by class.
-    pub errors: BTreeMap<String, u64>,
-    /// Successful requests a second.
-    pub throughput: f64,
-    /// Bytes received a second.
-    pub bytes_per_second: f64,
-    /// See [`Cell::latency_us`].
-    pub latency_us: Times<Option<f64>>,
-    /// See [`Cell::service_time_us`].
-    #[serde(default)]
-    pub service_time_us: Times<Option<f64>>,
-    /// See [`Cell::connect_us`].
-    pub connect_us: Times<Option<f64>>,
-    /// See [`Cell::schedule_lag_us`].
-    #[serde(default)]
-    pub schedule_lag_us: Times<Option<f64>>,
-    /// See [`Cell::pace`].
-    #[serde(default)]
-    pub pace: Pace<Option<f64>>,
+    /// The outcomes of its requests.
+    #[serde(flatten)]
+    pub outcomes: OutcomeCounts,
+    /// Its figures. A missing one is null, and `missing` says why.
+    #[serde(flatten)]
+    pub figures: Figures<Option<f64>>,
     /// The background connections.
     #[serde(rename = "beside", default)]
     pub background: BackgroundResults,
-    /// See [`Cell::server`].
-    pub server: ServerCost<Option<f64>>,
-    /// See [`Cell::client`].
-    pub client: ClientCost<Option<f64>>,
     /// Connections that the server left open although the client had asked it to close them.
     pub close_ignored: u64,
     /// Connections that the generator's machine could not attempt, for want of a port or a descriptor.
@@ -265,10 +166,10 @@ pub struct Trial {
     #[serde(default)]
     pub fairness: Option<f64>,
     /// Why figures are missing.
-    pub missing: BTreeMap<String, String>,
+    pub missing: BTreeMap<String, Reason>,
     /// Unit of the histograms' values: `ns`.
     pub histogram_unit: String,
-    /// Latencies as an HDR histogram: V2, deflated, base64. Not present in what the lab shows live.
+    /// Latencies as an HDR histogram: V2, deflated, base64.
     pub latency_histogram: String,
     /// Connect times, in the same form.
     pub connect_histogram: String,
@@ -298,15 +199,13 @@ impl Results {
         }
     }
 
-    /// Writes the results as JSON to `path`.
+    /// Writes the results as JSON.
     ///
     /// # Errors
-    /// An error of the file system.
-    pub fn save(&self, path: &Path) -> io::Result<()> {
-        let mut file = io::BufWriter::new(std::fs::File::create(path)?);
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.write_all(b"\n")?;
-        file.flush()
+    /// An error of writing to `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        out.write_all(b"\n")
     }
 
     /// Whether a request of any cell failed, or a target could not be measured. Unsupported cells do not count.
@@ -318,6 +217,7 @@ impl Results {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::outcomes::OutcomeClass;
 
     /// A run of these targets before any measurement.
     pub(crate) fn results(targets: &[&str]) -> Results {
@@ -327,20 +227,66 @@ pub(crate) mod tests {
             run_id: "r".into(),
             started_at: String::new(),
             interrupted: false,
-            machine: Machine::here(),
-            cells: settings.cells().iter().map(Cell::new).collect(),
+            machine: Machine {
+                host: None,
+                kernel: None,
+                cpu: None,
+                cpus: 2,
+                cpus_allowed: vec![0, 1],
+                memory_bytes: None,
+            },
+            cells: settings.cells().into_iter().map(Cell::new).collect(),
             settings,
         }
     }
 
+    /// A trial of one second without any request.
+    pub(crate) fn empty_trial() -> Trial {
+        Trial {
+            aborted: false,
+            seconds: 1.0,
+            outcomes: OutcomeCounts::default(),
+            figures: Figures::default(),
+            background: BackgroundResults::default(),
+            close_ignored: 0,
+            local_failures: 0,
+            dropped_packets: 0,
+            unserved: Some(0),
+            fairness: None,
+            missing: BTreeMap::new(),
+            histogram_unit: "ns".into(),
+            latency_histogram: String::new(),
+            connect_histogram: String::new(),
+            service_time_histogram: String::new(),
+            schedule_lag_histogram: String::new(),
+        }
+    }
+
+    /// A run of these targets with these speeds, with trials that differ by one or two per cent.
+    pub(crate) fn run(id: &str, targets: &[(&str, f64)], trials: usize) -> Results {
+        let mut made = results(&targets.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        made.run_id = id.into();
+        for (cell, (_, speed)) in made.cells.iter_mut().zip(targets) {
+            for trial in 0..trials {
+                let mut one = empty_trial();
+                one.figures.throughput = Some(speed * (1.0 + 0.01 * (trial % 3) as f64));
+                one.outcomes[OutcomeClass::Ok] = 1_000;
+                cell.trials.push(one);
+            }
+            cell.summarise();
+        }
+        made
+    }
+
     #[test]
     fn a_file_of_another_schema_is_refused() {
-        let path = std::env::temp_dir().join(format!("loadtest-schema-{}.json", std::process::id()));
+        let path = std::env::temp_dir().join(format!("results-schema-{}.json", std::process::id()));
+        let save = |results: &Results| results.write(&mut std::fs::File::create(&path).unwrap()).unwrap();
         let mut results = results(&["a"]);
-        results.save(&path).unwrap();
+        save(&results);
         assert_eq!(Results::load(&path).as_ref(), Ok(&results));
         results.schema = "other/9".into();
-        results.save(&path).unwrap();
+        save(&results);
         assert!(Results::load(&path).unwrap_err().contains("its schema is other/9"));
         std::fs::remove_file(path).unwrap();
     }

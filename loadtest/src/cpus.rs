@@ -1,12 +1,18 @@
-//! Pins a client thread to CPUs.
+//! The CPUs of this machine: which ones there are, and which ones a thread runs on.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// The CPUs that the calling thread may run on, ascending.
 pub fn allowed_cpus() -> Vec<usize> {
     let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
     (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
+}
+
+/// Number of CPUs that are online on this machine.
+pub fn online_cpus() -> usize {
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.map_or(1, |count| count.max(1) as usize)
 }
 
 /// Pins the calling thread to these CPUs. If that is not permitted the thread stays unpinned, which only costs

@@ -1,0 +1,102 @@
+//! What happens in a run, as it is reported while it happens.
+
+use crate::engine::LiveSnapshot;
+use results::{Cell, Key, Results, Trial};
+use std::time::Duration;
+
+/// An event in a run, as reported to an [`Observer`].
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The run begins.
+    RunStarted {
+        /// The name of the run.
+        run_id: &'a str,
+        /// Cells to measure.
+        cells: usize,
+        /// Trials over all cells.
+        trials: usize,
+        /// Estimated length of the run, without the time to start targets.
+        estimate: Duration,
+    },
+    /// A trial begins.
+    TrialStarted {
+        /// The cell.
+        cell: &'a Key,
+        /// Which trial of the cell, from 0.
+        trial: usize,
+        /// How many trials of the run began before it.
+        done: usize,
+        /// Trials of the run.
+        total: usize,
+    },
+    /// The next trial waits until the kernel's table of tracked connections has room for the connections of the trial.
+    WaitsForRoom,
+    /// Progress, about ten times a second during a trial.
+    Progress {
+        /// The cell.
+        cell: &'a Key,
+        /// Time since the load began, warm-up included.
+        elapsed: Duration,
+        /// Length of the load, warm-up included.
+        planned: Duration,
+        /// Complete answers since the load began.
+        answered: u64,
+        /// Errors since the window began (during warm-up: since the load began).
+        errors: u64,
+        /// Estimated time to the end of the run.
+        remaining: Duration,
+        /// The counts and latencies of the window so far.
+        live: &'a LiveSnapshot,
+    },
+    /// A trial was measured.
+    TrialFinished {
+        /// The cell.
+        cell: &'a Key,
+        /// What was measured.
+        trial: &'a Trial,
+    },
+    /// The last trial of a cell is over.
+    CellFinished {
+        /// The cell with its figures and verdict.
+        cell: &'a Cell,
+    },
+    /// The run is over, and its cells are ranked.
+    RunFinished {
+        /// The results of all cells.
+        results: &'a Results,
+    },
+}
+
+/// Is notified of the events of a run.
+pub trait Observer {
+    /// Called for each event, from the thread that called [`run`](crate::run()).
+    fn on(&mut self, event: Event<'_>);
+}
+
+/// Notifies two observers, one after the other.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn on(&mut self, event: Event<'_>) {
+        self.0.on(event);
+        self.1.on(event);
+    }
+}
+
+/// Notifies nobody.
+impl Observer for () {
+    fn on(&mut self, _: Event<'_>) {}
+}
+
+/// An observer that may be absent.
+impl<O: Observer> Observer for Option<O> {
+    fn on(&mut self, event: Event<'_>) {
+        if let Some(observer) = self {
+            observer.on(event);
+        }
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for &mut O {
+    fn on(&mut self, event: Event<'_>) {
+        (**self).on(event);
+    }
+}
