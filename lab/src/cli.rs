@@ -8,6 +8,10 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use loadtest::front::RunFlags;
 use supervisor::Model;
 
+/// What the models serve.
+pub const WORKLOADS: &str =
+    "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
+
 const EXAMPLES: &str = "\
 Examples:
   lab                                      a short sweep over every model, in less than five minutes
@@ -91,7 +95,10 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     // The flags are those of the load test, with other defaults, which make a sweep.
     let names: Vec<_> = known.iter().map(|model| model.name).collect();
     let command = Cli::command()
-        .mut_arg("workload", |arg| arg.default_value("/,/files/64k,/sleep/20"))
+        .mut_arg("workload", |arg| {
+            arg.default_value("/,/files/64k,/sleep/20")
+                .help(format!("What to request: {WORKLOADS}; a list, or repeated"))
+        })
         .mut_arg("concurrency", |arg| arg.default_value("1,64,512"))
         .mut_arg("requests_per_connection", |arg| arg.default_value("unlimited,1"))
         .mut_arg("duration", |arg| arg.default_value("700ms"))

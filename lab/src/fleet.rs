@@ -11,6 +11,7 @@ use loadtest::{cpus, probe, scrape};
 use results::Plan;
 use supervisor::Model;
 
+use crate::cli::WORKLOADS;
 use crate::service::Service;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,10 +76,7 @@ impl LocalFleet {
                         let status = probe::check(&endpoint.url, workload, &plan.content_of(workload), TIMEOUT)
                             .map_err(|error| wrong(workload, error.to_string()))?;
                         if !(200..400).contains(&status) {
-                            return Err(wrong(
-                                workload,
-                                format!("answered {status}: is that what --workload should ask for?"),
-                            ));
+                            return Err(wrong(workload, format!("answered {status}; the models serve {WORKLOADS}")));
                         }
                     }
                 }

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-use results::figures::{ClientCost, Figures, Pace, Reason, ServerCost, Times, nine_digits};
+use results::figures::{ClientCost, Figures, Pace, Reason, ServerCost, Times};
+use results::units::nine_digits;
 use results::{OutcomeClass, OutcomeCounts, Trial, statistics};
 use std::time::Duration;
 

@@ -9,8 +9,8 @@ use crate::{Missing, sources, text};
 fn every_workload_is_named_everywhere() {
     let (table, readme) = (table(), text("README.md"));
     let framework = text("services/framework/src/lib.rs");
-    let loadtest: Vec<_> = sources("loadtest/src").into_iter().map(|(_, text)| text).collect();
-    let lists: Vec<_> = loadtest.iter().flat_map(|text| text.lines()).filter(|line| is_a_list(line)).collect();
+    let lab: Vec<_> = sources("lab/src").into_iter().map(|(_, text)| text).collect();
+    let lists: Vec<_> = lab.iter().flat_map(|text| text.lines()).filter(|line| is_a_list(line)).collect();
     let mut missing = Missing::default();
     for (_, route) in ROUTES.into_iter().filter(|(route, _)| *route != Route::Other) {
         missing.unless(
@@ -34,7 +34,7 @@ fn every_workload_is_named_everywhere() {
         );
         missing.unless(
             lists.iter().any(|line| names(line, route)),
-            "loadtest/src/main.rs",
+            "lab/src/cli.rs",
             &format!("{route} in WORKLOADS, the list that --help shows"),
         );
         missing.unless(

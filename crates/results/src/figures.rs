@@ -3,6 +3,7 @@
 //! Prometheus, and its row in `FIGURES.md`.
 
 use crate::statistics::Figure;
+use crate::units::nine_digits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -254,11 +255,6 @@ impl Figures<Option<Figure>> {
             Figure::of(&trials.iter().map(|values| values[at]).collect::<Option<Vec<f64>>>()?)
         })
     }
-}
-
-/// Rounds to nine significant digits: more than any measurement has, and few enough to survive JSON unchanged.
-pub fn nine_digits(value: f64) -> f64 {
-    format!("{value:.8e}").parse().unwrap_or(value)
 }
 
 /// The table of all figures in Markdown, as `FIGURES.md` has it.

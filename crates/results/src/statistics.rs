@@ -4,7 +4,7 @@
 //! here works on logarithms. Trials are interleaved: the n-th trials of all targets run close to each other. Within a
 //! run the ratios are taken pair by pair, which removes a drift of the machine's speed.
 
-use crate::figures::nine_digits;
+use crate::units::nine_digits;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 use statrs::statistics::Statistics;

@@ -58,6 +58,11 @@ pub fn plural(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// Rounds to nine significant digits: more than any measurement has, and few enough to survive JSON unchanged.
+pub fn nine_digits(value: f64) -> f64 {
+    format!("{value:.8e}").parse().unwrap_or(value)
+}
+
 fn three_digits(n: f64) -> String {
     match n {
         _ if n < 9.995 => format!("{n:.2}"),

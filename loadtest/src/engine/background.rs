@@ -3,10 +3,10 @@
 //! Nothing is measured here, so the thread works in ticks of ten milliseconds, which cost little. Only the busy clients
 //! send their next request as soon as the last one is answered.
 
-use super::Load;
 use super::clock::Nanos;
 use super::control::Control;
 use super::dial::{Dial, Dialer};
+use super::load::Load;
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};

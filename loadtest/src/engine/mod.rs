@@ -7,6 +7,7 @@ mod control;
 mod dial;
 mod intended_times;
 mod live;
+mod load;
 mod open_loop;
 mod pacer;
 mod polling;
@@ -18,6 +19,7 @@ mod wait;
 mod worker;
 
 pub use live::{CoarseHistogram, LiveSnapshot};
+pub use load::Load;
 pub use recorder::Recorder;
 pub use response::{ParseProgress, Response};
 pub use script::Script;
@@ -27,9 +29,8 @@ use crate::cpus;
 use clock::Nanos;
 use control::{Control, LiveCounters, Window};
 use intended_times::IntendedTimes;
-use results::{BackgroundLoad, BackgroundResults, Schedule};
+use results::{BackgroundResults, Schedule};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -42,36 +43,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// The delay between the decision to begin and an open loop's first request, so that all threads have woken up by then.
 const HEAD_START: Duration = Duration::from_millis(5);
 const REPORT_INTERVAL: Duration = Duration::from_millis(10);
-
-/// What one trial does.
-pub struct Load<'a> {
-    /// The address of the target.
-    pub target: SocketAddr,
-    /// What each connection does.
-    pub script: &'a Script,
-    /// When requests are sent: a closed loop, a rate or a ramp.
-    pub schedule: Schedule,
-    /// Number of measured connections, over all threads.
-    pub concurrency: usize,
-    /// The background connections.
-    pub background: BackgroundLoad,
-    /// Host and port, for the requests of the background connections.
-    pub authority: &'a str,
-    /// The request of the busy background clients; it asks the server to close the connection.
-    pub busy_request: &'a [u8],
-    /// The request of the slow readers.
-    pub slow_reader_request: &'a [u8],
-    /// Client threads. At most as many threads as connections are started.
-    pub threads: usize,
-    /// CPUs to which the threads may be pinned, one each; threads are pinned only if there are enough CPUs.
-    pub cpus: &'a [usize],
-    /// Length of the warm-up: load before the window.
-    pub warmup: Duration,
-    /// Length of the window.
-    pub duration: Duration,
-    /// The shorter of the two time-outs; it determines how often deadlines are checked.
-    pub shortest_timeout: Duration,
-}
 
 /// Is notified while a trial runs, always from the thread that called [`trial`].
 pub trait TrialObserver {

@@ -1,6 +1,8 @@
 //! The commands that work on finished results: show, merge, compare.
 
-use super::{Failure, outputs, print_table};
+use super::exit::Failure;
+use super::outputs;
+use super::terminal::print_table;
 use clap::{Parser, Subcommand};
 use results::{Results, compare, merge};
 use std::ffi::OsString;

@@ -1,11 +1,14 @@
 //! What the programs that make a run have in common, `loadtest` and the lab: their flags, the progress that they show,
 //! the table and the files at the end, and their exit codes.
 
+mod exit;
 pub mod files;
 mod flags;
 mod outputs;
 mod progress;
+mod terminal;
 
+pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use outputs::Outputs;
 pub use progress::Progress;
@@ -14,46 +17,8 @@ use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::limits;
 use results::conditions::Condition;
-use results::{Plan, Results, table};
-use std::io::Write;
-use std::process::ExitCode;
+use results::{Plan, Results};
 use std::sync::atomic::AtomicBool;
-
-/// How a program ends; the numbers are its exit codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Everything was measured, and every condition was met.
-    Done = 0,
-    /// Requests failed, or a condition of `--fail-on` was not met, or the load could not be run.
-    Failed = 1,
-    /// The command line is wrong, or a file cannot be written.
-    Usage = 2,
-    /// A target does not answer.
-    Unreachable = 3,
-    /// A signal ended the run; what was measured until then is reported.
-    Interrupted = 130,
-}
-
-/// Why a program ends early: its exit code, and a line that says what went wrong and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(pub Exit, pub String);
-
-impl Failure {
-    /// Wrong usage.
-    pub fn usage(why: impl Into<String>) -> Failure {
-        Failure(Exit::Usage, why.into())
-    }
-}
-
-/// The exit code of `program`. Prints to standard error why it ended early, if it did.
-pub fn exit_code(program: &str, ended: Result<Exit, Failure>) -> ExitCode {
-    let exit = ended.unwrap_or_else(|Failure(exit, why)| {
-        anstream::eprintln!("{program}: {why}");
-        exit
-    });
-    ExitCode::from(exit as u8)
-}
 
 /// Checks, before the load, that this machine has room for the plan's connections and that the files can be written.
 ///
@@ -81,21 +46,13 @@ pub fn run(
         .map_err(|error| Failure(Exit::Failed, format!("the load could not be run: {error}")))?;
     observers.0.clear();
     if !flags.quiet {
-        print_table(&results);
+        terminal::print_table(&results);
     }
     let files = outputs.write(&results).map_err(Failure::usage)?;
     if !flags.quiet {
         files.iter().for_each(|file| anstream::eprintln!("results: {}", file.display()));
     }
     Ok(results)
-}
-
-/// Prints the table of a run to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`,
-/// `TERM=dumb`).
-pub fn print_table(results: &Results) {
-    let mut out = anstream::stdout().lock();
-    // It is not a failure when the reader of standard output has gone away (`| head`).
-    let _ = table::print(results, &mut out).and_then(|()| out.flush());
 }
 
 /// How the program ends after the run. Prints to standard error which conditions of `--fail-on` were not met.

@@ -1,6 +1,6 @@
 //! The files of a run's results.
 
-use super::RunFlags;
+use super::flags::RunFlags;
 use nix::unistd::{AccessFlags, eaccess};
 use results::{Results, csv};
 use std::fs::{self, File, OpenOptions};

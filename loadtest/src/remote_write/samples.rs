@@ -2,7 +2,7 @@
 
 use super::wire::{Batch, Labels, STALE, Sample};
 use crate::engine::{CoarseHistogram, LiveSnapshot};
-use results::figures::nine_digits;
+use results::units::nine_digits;
 use results::{Cell, Key, Machine, OutcomeClass, Trial, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;

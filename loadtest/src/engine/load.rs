@@ -1,0 +1,36 @@
+//! What a trial is asked to do.
+
+use super::script::Script;
+use results::{BackgroundLoad, Schedule};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What one trial does.
+pub struct Load<'a> {
+    /// The address of the target.
+    pub target: SocketAddr,
+    /// What each connection does.
+    pub script: &'a Script,
+    /// When requests are sent: a closed loop, a rate or a ramp.
+    pub schedule: Schedule,
+    /// Number of measured connections, over all threads.
+    pub concurrency: usize,
+    /// The background connections.
+    pub background: BackgroundLoad,
+    /// Host and port, for the requests of the background connections.
+    pub authority: &'a str,
+    /// The request of the busy background clients; it asks the server to close the connection.
+    pub busy_request: &'a [u8],
+    /// The request of the slow readers.
+    pub slow_reader_request: &'a [u8],
+    /// Client threads. At most as many threads as connections are started.
+    pub threads: usize,
+    /// CPUs to which the threads may be pinned, one each; threads are pinned only if there are enough CPUs.
+    pub cpus: &'a [usize],
+    /// Length of the warm-up: load before the window.
+    pub warmup: Duration,
+    /// Length of the window.
+    pub duration: Duration,
+    /// The shorter of the two time-outs; it determines how often deadlines are checked.
+    pub shortest_timeout: Duration,
+}
