@@ -1,0 +1,37 @@
+//! What a run measured: the schema of results.json, the figures, the statistics, and what is said about them.
+//!
+//! [`Results`] has [`Cell`]s, and a cell has [`Trial`]s. [`figures`] declares what is measured; [`Cell::summarise`]
+//! makes a cell's figures from those of its trials, [`verdict`] judges whether they may be compared, [`ranks`] ranks
+//! the targets under the same load. [`table`] and [`csv`] show a run, [`merge`] and [`compare`] two of them.
+//!
+//! Nothing here measures: this crate uses none of ours, and needs no system call.
+
+pub mod background;
+pub mod compare;
+pub mod conditions;
+pub mod content;
+pub mod csv;
+pub mod figures;
+pub mod machine;
+pub mod merge;
+pub mod noise;
+pub mod outcomes;
+pub mod plan;
+pub mod ranks;
+pub mod remarks;
+pub mod schedule;
+pub mod schema;
+pub mod statistics;
+mod summary;
+pub mod table;
+pub mod units;
+pub mod verdict;
+
+pub use background::{BackgroundGroup, BackgroundLoad, BackgroundResults};
+pub use figures::Figures;
+pub use machine::Machine;
+pub use outcomes::{OutcomeClass, OutcomeCounts};
+pub use plan::{Key, PerConnection, Plan};
+pub use schedule::Schedule;
+pub use schema::{Cell, Results, Trial, Verdict};
+pub use statistics::Figure;

@@ -1,0 +1,20 @@
+//! The machine that a run took place on.
+
+use serde::{Deserialize, Serialize};
+
+/// The machine that the load generator ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Host name.
+    pub host: Option<String>,
+    /// Kernel name and release.
+    pub kernel: Option<String>,
+    /// Model of the first CPU.
+    pub cpu: Option<String>,
+    /// Number of CPUs that are online.
+    pub cpus: usize,
+    /// CPUs that the generator may use.
+    pub cpus_allowed: Vec<usize>,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+}

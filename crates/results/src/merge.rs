@@ -1,0 +1,109 @@
+//! Merges two runs into one.
+
+use crate::plan::Plan;
+use crate::ranks::rank;
+use crate::schema::{Results, Verdict};
+use crate::verdict;
+
+/// Merges two runs. A cell that both have gets the trials of both, each with its own histograms; the other cells are
+/// kept as they are.
+///
+/// # Errors
+/// Why the runs cannot be merged: another schema, machine, window or limit.
+pub fn merge(first: Results, second: Results) -> Result<Results, String> {
+    if first.schema != second.schema {
+        return Err(format!("the schemas differ: {} and {}", first.schema, second.schema));
+    }
+    if first.machine != second.machine {
+        return Err("the runs are of different machines, whose trials are not the same experiment".into());
+    }
+    let same = |settings: &Plan| Plan {
+        targets: Vec::new(),
+        workloads: Vec::new(),
+        schedules: Vec::new(),
+        concurrencies: Vec::new(),
+        requests_per_connection: Vec::new(),
+        trials: 0,
+        seed: 0,
+        content: Default::default(),
+        busy_workload: settings.busy_workload.clone().filter(|_| settings.background.busy > 0),
+        slow_reader_workload: settings.slow_reader_workload.clone().filter(|_| settings.background.slow_readers > 0),
+        ..settings.clone()
+    };
+    if same(&first.settings) != same(&second.settings) {
+        return Err("the runs differ in duration, warm-up, threads, CPUs or timeouts".into());
+    }
+    if first.run_id == second.run_id {
+        return Err("these are the same run twice".into());
+    }
+    for (workload, content) in &second.settings.content {
+        if first.settings.content.get(workload).is_some_and(|mine| mine != content) {
+            return Err(format!("the requests of {workload} differ in header fields or body"));
+        }
+    }
+    let mut merged = first;
+    merged.run_id = format!("{}+{}", merged.run_id, second.run_id);
+    merged.interrupted |= second.interrupted;
+    let (mine, theirs) = (&mut merged.settings, second.settings);
+    mine.trials += theirs.trials;
+    join(&mut mine.targets, theirs.targets);
+    join(&mut mine.workloads, theirs.workloads);
+    join(&mut mine.schedules, theirs.schedules);
+    join(&mut mine.concurrencies, theirs.concurrencies);
+    join(&mut mine.requests_per_connection, theirs.requests_per_connection);
+    mine.content.extend(theirs.content);
+    for cell in second.cells {
+        let Some(at) = merged.cells.iter().position(|mine| mine.key == cell.key) else {
+            merged.cells.push(cell);
+            continue;
+        };
+        let mine = &mut merged.cells[at];
+        mine.trials.extend(cell.trials);
+        let stays =
+            [Verdict::Errors, Verdict::Unsupported].into_iter().find(|&v| mine.verdict == v || cell.verdict == v);
+        let mut reasons = std::mem::take(&mut mine.reasons);
+        join(&mut reasons, cell.reasons);
+        mine.verdict = stays.unwrap_or(Verdict::Valid);
+        mine.server_cpus = mine.server_cpus.or(cell.server_cpus);
+        if !mine.trials.is_empty() {
+            mine.summarise();
+        }
+        match stays {
+            Some(_) => mine.reasons = reasons,
+            None => verdict::judge(mine, mine.server_cpus.unwrap_or(merged.machine.cpus)),
+        }
+    }
+    rank(&mut merged.cells);
+    Ok(merged)
+}
+
+fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
+    for value in theirs {
+        if !mine.contains(&value) {
+            mine.push(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::tests::run;
+
+    #[test]
+    fn a_merged_cell_has_the_trials_of_both_runs_with_their_histograms() {
+        let (first, second) = (run("r", &[("a", 100.0)], 2), run("s", &[("a", 100.0), ("b", 50.0)], 3));
+        let merged = merge(first.clone(), second.clone()).unwrap();
+        assert_eq!((merged.cells.len(), merged.cells[0].trials.len()), (2, 5));
+        assert_eq!(merged.cells[0].trials[..2], first.cells[0].trials);
+        assert_eq!(merged.cells[0].trials[2..], second.cells[0].trials);
+        assert_eq!(
+            (merged.cells[0].outcomes.total(), merged.cells[0].figures.throughput.unwrap().low),
+            (5_000, Some(100.0))
+        );
+        assert!(merge(first.clone(), first.clone()).unwrap_err().contains("twice"));
+        let mut other = second;
+        other.settings.duration *= 2;
+        assert!(merge(first, other).unwrap_err().contains("duration"));
+    }
+}

@@ -1,0 +1,54 @@
+//! Ranks the targets under the same load, and says by which figures runs are compared.
+
+use crate::schema::{Cell, Trial, Verdict};
+use crate::statistics;
+
+/// The figures that are compared: name, whether a higher value is better, and the value of a trial.
+pub(crate) type Compared = (&'static str, bool, fn(&Trial) -> Option<f64>);
+pub(crate) const COMPARED: [Compared; 3] = [
+    ("req/s", true, |trial| trial.figures.throughput),
+    ("p99", false, |trial| trial.figures.latency_us.p99),
+    ("CPU/r", false, |trial| trial.figures.server.cpu_us_per_request),
+];
+
+/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
+pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> {
+    cell.whole_trials().map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
+}
+
+/// Ranks the valid cells under the same load by throughput, 99th percentile of the latency, and CPU time a request.
+pub fn rank(cells: &mut [Cell]) {
+    let mut done: Vec<usize> = Vec::new();
+    for first in 0..cells.len() {
+        if done.contains(&first) {
+            continue;
+        }
+        let group: Vec<usize> = (first..cells.len()).filter(|&at| cells[at].key.same_load(&cells[first].key)).collect();
+        done.extend(&group);
+        let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
+        let by = |(_, higher_is_better, value): Compared| {
+            statistics::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), higher_is_better)
+        };
+        let [throughput, p99, cpu] = COMPARED.map(by);
+        for (place, &at) in valid.iter().enumerate() {
+            let ranks = &mut cells[at].ranks;
+            (ranks.throughput, ranks.p99, ranks.cpu) = (throughput[place], p99[place], cpu[place]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::tests::run;
+
+    #[test]
+    fn a_cell_that_is_not_valid_is_not_ranked() {
+        let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
+        run.cells[1].verdict = Verdict::Starved;
+        rank(&mut run.cells);
+        let ranks: Vec<_> = run.cells.iter().map(|cell| cell.ranks.throughput).collect();
+        assert_eq!(ranks, [Some(2), None, Some(1)]);
+        assert_eq!(run.cells[0].ranks.p99, None, "there is no such figure");
+    }
+}

@@ -1,0 +1,38 @@
+//! From trials to a cell: the figures over the trials, and why some are missing.
+
+use crate::figures::Figures;
+use crate::outcomes::OutcomeCounts;
+use crate::schedule::Schedule;
+use crate::schema::{Cell, Trial};
+use std::collections::BTreeMap;
+
+impl Cell {
+    /// Computes the cell's outcomes and figures from its trials. An aborted trial counts only if there is no other.
+    pub fn summarise(&mut self) {
+        let whole: Vec<&Trial> = match self.whole_trials().collect::<Vec<_>>() {
+            none if none.is_empty() => self.trials.iter().collect(),
+            whole => whole,
+        };
+        let figures = Figures::summarise(whole.iter().map(|trial| &trial.figures));
+        let mut missing: BTreeMap<_, _> = whole.iter().flat_map(|trial| trial.missing.clone()).collect();
+        if self.key.schedule == Schedule::Closed {
+            // A closed loop's service times are its latencies, and older files give the reason only there.
+            let latencies: Vec<_> = missing.iter().map(|(name, why)| (name.clone(), why.clone())).collect();
+            for (name, why) in latencies {
+                if let Some(rest) = name.strip_prefix("latency_us") {
+                    missing.insert(format!("service_time_us{rest}"), why);
+                }
+            }
+        }
+        let outcomes = self.trials.iter().fold(Default::default(), |mut sum: OutcomeCounts, trial| {
+            sum.add(&trial.outcomes);
+            sum
+        });
+        (self.figures, self.missing, self.outcomes) = (figures, missing, outcomes);
+    }
+
+    /// Records why a cell without a trial has no figures.
+    pub fn mark_missing(&mut self, why: &str) {
+        self.missing = Figures::all(Err(why.to_owned())).values_and_missing().1;
+    }
+}

@@ -1,0 +1,182 @@
+//! Files of schema 1 read, show, merge and compare as they did when the schema was new: see `golden/README.md`.
+
+use anstream::StripStream;
+use results::conditions::Condition;
+use results::{Results, compare, csv, figures, merge, noise, table};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every run; each has its table in `X.show.txt`.
+const RUNS: [&str; 14] = [
+    "aa",
+    "again",
+    "closed",
+    "fail",
+    "interrupted",
+    "interrupted-later",
+    "knee",
+    "many",
+    "old",
+    "old-other",
+    "oldest",
+    "open",
+    "problems",
+    "ramp",
+];
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn run(name: &str) -> Results {
+    Results::load(&path(&format!("{name}.json"))).unwrap()
+}
+
+fn shown(results: &Results) -> String {
+    let mut out = Vec::new();
+    table::print(results, &mut StripStream::new(&mut out)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Asserts that `value` has everything that `old` has; it may have more.
+fn assert_has(value: &Value, old: &Value, at: &str) {
+    match (value, old) {
+        (Value::Object(fields), Value::Object(old)) => {
+            for (name, old) in old {
+                let field = fields.get(name).unwrap_or_else(|| panic!("{at}.{name} is not there any more"));
+                assert_has(field, old, &format!("{at}.{name}"));
+            }
+        }
+        (Value::Array(values), Value::Array(old)) => {
+            assert_eq!(values.len(), old.len(), "{at}");
+            values
+                .iter()
+                .zip(old)
+                .enumerate()
+                .for_each(|(n, (value, old))| assert_has(value, old, &format!("{at}[{n}]")));
+        }
+        (Value::Number(number), Value::Number(old)) => assert_eq!(number.as_f64(), old.as_f64(), "{at}"),
+        _ => assert_eq!(value, old, "{at}"),
+    }
+}
+
+#[test]
+fn every_run_is_read_and_written_with_all_that_it_had() {
+    for name in RUNS {
+        let old: Value = serde_json::from_str(&text(&format!("{name}.json"))).unwrap();
+        assert_has(&serde_json::to_value(run(name)).unwrap(), &old, name);
+    }
+}
+
+#[test]
+fn every_run_is_shown_as_before() {
+    for name in RUNS {
+        assert_eq!(shown(&run(name)), text(&format!("{name}.show.txt")), "{name}");
+    }
+}
+
+#[test]
+fn runs_merge_as_before() {
+    for (first, second, name) in [("closed", "again", "merged"), ("old", "old-other", "old-merged")] {
+        let merged = merge::merge(run(first), run(second)).unwrap();
+        let old: Value = serde_json::from_str(&text(&format!("{name}.json"))).unwrap();
+        assert_has(&serde_json::to_value(&merged).unwrap(), &old, name);
+        assert_eq!(shown(&merged), text(&format!("{name}.show.txt")), "{name}");
+    }
+    for name in ["interrupted", "interrupted-later", "many", "open", "problems"] {
+        let twin = Results { run_id: "twin".into(), ..run(name) };
+        let merged = merge::merge(run(name), twin).unwrap();
+        assert_eq!(shown(&merged), text(&format!("twin-{name}.show.txt")), "{name}");
+    }
+}
+
+#[test]
+fn runs_compare_as_before() {
+    let mut compared = 0;
+    for entry in fs::read_dir(path("")).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let Some((first, second)) =
+            file.strip_prefix("compare-").and_then(|rest| rest.strip_suffix(".txt")?.split_once('-'))
+        else {
+            continue;
+        };
+        let mut out = Vec::new();
+        compare::print(&run(first), &run(second), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), text(&file), "{file}");
+        compared += 1;
+    }
+    assert_eq!(compared, 7);
+}
+
+#[test]
+fn the_noise_of_an_aa_run_is_told_as_before() {
+    let mut out = Vec::new();
+    noise::print(&run("aa"), &mut out).unwrap();
+    let noise = String::from_utf8(out).unwrap();
+    assert!(noise.contains("are noise"), "{noise}");
+    assert!(text("aa.run.txt").ends_with(&noise), "{noise}");
+}
+
+#[test]
+fn conditions_are_crossed_as_before() {
+    let conditions: Vec<Condition> =
+        text("fail.conditions.txt").lines().map(|condition| condition.parse().unwrap()).collect();
+    let crossed: Vec<String> = conditions.iter().flat_map(|condition| condition.crossed(&run("fail"))).collect();
+    let told = text("fail.stderr.txt");
+    assert_eq!(crossed, told.lines().filter(|line| line.starts_with("--fail-on")).collect::<Vec<_>>());
+    assert!(!crossed.is_empty());
+}
+
+/// Splits comma-separated values into lines of fields.
+fn fields(text: &str) -> Vec<Vec<String>> {
+    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    reader.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn the_csv_file_has_the_columns_that_it_had_with_the_same_values() {
+    for name in ["aa", "again", "closed", "interrupted", "knee", "many", "open", "problems", "ramp"] {
+        let mut out = Vec::new();
+        csv::write(&run(name), &mut out).unwrap();
+        let (new, old) = (fields(&String::from_utf8(out).unwrap()), fields(&text(&format!("{name}.csv"))));
+        assert_eq!(new.len(), old.len(), "{name}");
+        let at: BTreeMap<&str, usize> = new[0].iter().map(String::as_str).zip(0..).collect();
+        for (line, old_line) in new.iter().zip(&old) {
+            for (column, value) in old[0].iter().zip(old_line) {
+                assert_eq!(&line[at[column.as_str()]], value, "{name}: {column}");
+            }
+        }
+        let added = figures::names().find(|name| name.path() == "client.longest_cpu_wait").unwrap().column();
+        assert!(at.contains_key(added.as_str()), "every figure has a column");
+    }
+}
+
+#[test]
+fn what_was_refused_is_refused_for_the_same_reason() {
+    let told = text("refused.txt");
+    let mut refusals = 0;
+    for refusal in told.split("\n\n") {
+        let mut lines = refusal.lines();
+        let command: Vec<&str> = lines.next().unwrap().split(' ').skip(2).collect();
+        let expected = lines.next().unwrap().strip_prefix("loadtest: ").unwrap();
+        let load = |file: &str| {
+            let whole = Results::load(&path(file));
+            whole.map_err(|why| why.replace(&format!("{}/", path("").display()).replace("//", "/"), ""))
+        };
+        let refused = match command[..] {
+            ["show", file] => load(file).err(),
+            ["merge", first, second] => load(first).and_then(|first| merge::merge(first, load(second)?)).err(),
+            ["compare", first, second] => load(first).and_then(|_| load(second)).err(),
+            _ => panic!("{command:?}"),
+        };
+        assert_eq!(refused.as_deref(), Some(expected), "{command:?}");
+        refusals += 1;
+    }
+    assert_eq!(refusals, 17);
+}
