@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use driver::poll_timeout;
+use humantime::format_duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
@@ -21,7 +22,6 @@ use crate::process::{self, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
 use crate::status::{Phase, SharedStatus};
 use crate::store::StoreFile;
-use crate::units::format_duration;
 use crate::{listener, log};
 
 /// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
