@@ -23,6 +23,7 @@ pub mod run;
 pub mod scrape;
 mod signals;
 pub mod target;
+mod trial;
 
 pub use engine::LiveSnapshot;
 pub use run::run;

@@ -1,24 +1,18 @@
 //! Runs a plan: measures each cell in its trials and judges the cells at the end.
 
 use crate::conntrack;
-use crate::cost::{CostSampler, Costs};
-use crate::cpus::{allowed_cpus, online_cpus};
-use crate::engine::{self, LiveSnapshot, Load, Script, TrialObserver};
+use crate::cpus::online_cpus;
 use crate::events::{Event, Observer};
 use crate::fleet::{Fleet, NotReady};
 use crate::machine;
-use crate::measure;
 use crate::order::order;
-use crate::probe::check;
+use crate::trial::{Attempt, Ended};
 use results::schema::SCHEMA;
-use results::{Cell, Key, Plan, Results, Schedule, Trial, Verdict};
+use results::{Cell, Key, Plan, Results, Schedule, Verdict};
 use results::{ranks, remarks, verdict};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
-
-/// How often progress is reported to the observer.
-const PROGRESS: Duration = Duration::from_millis(100);
+use std::time::{Instant, SystemTime};
 
 /// Runs the plan. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
 ///
@@ -61,32 +55,28 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
             let time = plan.warmup + plan.duration;
             let opened = conntrack::entries_needed(plan.connections(), key.requests_per_connection.0.is_none(), time);
             conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
-            let finished = run_trial(plan, key, schedule, fleet, observer, stop, rest_of_run);
+            let attempt = Attempt { plan, key, schedule, rest_of_run, stop };
+            let ended = attempt.make(fleet, observer);
             fleet.finished(&key.target);
-            match finished? {
-                Ok(None) => {}
-                Ok(Some(FinishedTrial { trial, cpus, no_answer_at_end })) => {
+            match ended? {
+                Ended::Measured { trial, cpus, no_answer_at_end } => {
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
-                    cell.trials.push(trial);
+                    cell.trials.push(*trial);
                     if let Some(why) = no_answer_at_end {
                         cell.verdict = Verdict::Errors;
                         cell.reasons.push(format!("it did not answer any more at the end: {why}"));
                     }
                 }
-                Err(not_ready) => {
-                    let why = match not_ready {
-                        NotReady::Unsupported(why) => {
-                            cell.verdict = Verdict::Unsupported;
-                            why
-                        }
-                        NotReady::Unreachable(why) => {
-                            cell.verdict = Verdict::Errors;
-                            format!("unreachable: {why}")
-                        }
-                    };
+                Ended::NotReady(NotReady::Unsupported(why)) => {
+                    cell.verdict = Verdict::Unsupported;
                     cell.reasons.push(why);
                 }
+                Ended::NotReady(NotReady::Unreachable(why)) => {
+                    cell.verdict = Verdict::Errors;
+                    cell.reasons.push(format!("unreachable: {why}"));
+                }
+                Ended::Stopped => {}
             }
         }
         if trials_left[index] == 0 {
@@ -133,127 +123,5 @@ fn resolve_schedule(key: &Key, cells: &[Cell]) -> Option<Schedule> {
             closed.filter_map(ceiling).min_by(f64::total_cmp).map(|rate| Schedule::Rate(rate * share))
         }
         schedule => Some(schedule),
-    }
-}
-
-/// The results of one trial.
-struct FinishedTrial {
-    trial: Trial,
-    cpus: Option<usize>,
-    /// Why the target no longer answered after the trial. All its connections may still have been waiting within their
-    /// time-out, so that no request had failed.
-    no_answer_at_end: Option<io::Error>,
-}
-
-fn run_trial(
-    plan: &Plan,
-    key: &Key,
-    schedule: Option<Schedule>,
-    fleet: &mut dyn Fleet,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-    rest_of_run: Duration,
-) -> io::Result<Result<Option<FinishedTrial>, NotReady>> {
-    let endpoint = match fleet.ready(&key.target) {
-        Ok(endpoint) => endpoint,
-        Err(why) => return Ok(Err(why)),
-    };
-    let Some(schedule) = schedule else {
-        return Ok(Err(NotReady::Unreachable("the closed loop gave no ceiling".into())));
-    };
-    let limit = plan.timeout.max(plan.connect_timeout);
-    let content = plan.content_of(&key.workload);
-    let unreachable = |error: io::Error| NotReady::Unreachable(format!("{}: {error}", endpoint.url));
-    if let Err(error) = check(&endpoint.url, &key.workload, &content, limit) {
-        return Ok(Err(unreachable(error)));
-    }
-    let address = match endpoint.url.resolve() {
-        Ok(address) => address,
-        Err(error) => return Ok(Err(unreachable(error))),
-    };
-    let authority = &endpoint.url.authority;
-    let script = |workload: &str, per_connection| {
-        let content = plan.content_of(workload);
-        Script::new(authority, workload, &content, per_connection, plan.timeout, plan.connect_timeout)
-    };
-    let measured = script(&key.workload, key.requests_per_connection.0);
-    let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };
-    let busy = script(plan.busy_workload.as_deref().unwrap_or("/"), None);
-    let slow_reader = script(plan.slow_reader_workload.as_deref().unwrap_or("/"), None);
-    let allowed = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };
-    let load = Load {
-        target: address,
-        script: &measured,
-        schedule,
-        concurrency: key.concurrency,
-        background: plan.background,
-        authority,
-        busy_request: busy.closing_request(),
-        slow_reader_request: slow_reader.request(),
-        threads: plan.threads,
-        cpus: &allowed,
-        warmup: plan.warmup,
-        duration: plan.duration,
-        shortest_timeout: plan.timeout.min(plan.connect_timeout),
-    };
-    let mut cost = CostSampler::new(endpoint.cost.clone());
-    let costs = Costs { idle: cost.snapshot(), ..Costs::default() };
-    let planned = plan.warmup + plan.duration;
-    let mut cost_observer = CostObserver {
-        cost,
-        costs,
-        began: Instant::now(),
-        answered: 0,
-        reported: Duration::ZERO,
-        progress: &mut |elapsed, answered, errors, live| {
-            let remaining = planned.saturating_sub(elapsed) + rest_of_run;
-            observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
-        },
-    };
-    let dropped = conntrack::dropped();
-    let measurement = engine::trial(&load, stop, &mut cost_observer)?;
-    let dropped = conntrack::dropped().saturating_sub(dropped);
-    let costs = cost_observer.costs;
-    Ok(Ok(measurement.map(|measurement| {
-        let trial = measure::trial(&measurement, &costs, key.concurrency, dropped);
-        let no_answer_at_end = match trial.outcomes.errors() > 0 || stop.load(Relaxed) {
-            true => None,
-            false => check(&endpoint.url, &key.workload, &content, limit).err(),
-        };
-        FinishedTrial { trial, cpus: endpoint.cpus, no_answer_at_end }
-    })))
-}
-
-/// Samples the target's cost at both ends of the window, and reports progress.
-struct CostObserver<'a> {
-    cost: CostSampler,
-    costs: Costs,
-    began: Instant,
-    answered: u64,
-    reported: Duration,
-    progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
-}
-
-impl TrialObserver for CostObserver<'_> {
-    fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
-        // Answers continue to arrive while the snapshot is taken, so use the middle of that time and of that count.
-        let (began, before) = (Instant::now(), answered());
-        self.costs.begin = self.cost.snapshot();
-        self.began = began + began.elapsed() / 2;
-        self.answered = before.midpoint(answered());
-    }
-
-    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
-        if elapsed >= self.reported + PROGRESS {
-            self.reported = elapsed;
-            (self.progress)(elapsed, answered, errors, &live());
-        }
-    }
-
-    fn window_ended(&mut self, answered: u64) {
-        self.costs.seconds = self.began.elapsed().as_secs_f64();
-        self.costs.answered = answered - self.answered;
-        self.costs.end = self.cost.snapshot();
-        self.costs.why_missing = self.cost.missing();
     }
 }
