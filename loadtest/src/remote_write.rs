@@ -42,7 +42,7 @@ const PATH: &str = "/api/v1/write";
 /// A message that says what to write instead.
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url: Url = text.parse()?;
-    Ok(if url.path == "/" { url.with_path(PATH) } else { url })
+    Ok(if url.path() == "/" { url.with_path(PATH) } else { url })
 }
 
 /// Milliseconds since 1970. They never go back, even if the system's clock is set meanwhile.

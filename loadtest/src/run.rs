@@ -152,7 +152,7 @@ impl<O: Observer + ?Sized> Observer for &mut O {
 /// # Errors
 /// No connection, or no complete answer in time.
 pub fn check(url: &Url, workload: &str, timeout: Duration) -> io::Result<u16> {
-    let script = Script::new(&url.authority, workload, None, timeout, timeout);
+    let script = Script::new(url.authority(), workload, None, timeout, timeout);
     Ok(scrape::exchange(url, script.closing_request(), script.is_head(), timeout, 0)?.0)
 }
 
@@ -335,7 +335,7 @@ fn run_trial(
         Err(error) => return Ok(Err(unreachable(error))),
     };
     let per_connection = key.requests_per_connection.0;
-    let authority = &endpoint.url.authority;
+    let authority = endpoint.url.authority();
     let script = Script::new(authority, &key.workload, per_connection, plan.timeout, plan.connect_timeout);
     let busy = Script::new(authority, &plan.busy_workload, None, plan.timeout, plan.connect_timeout);
     let script = if schedule == Schedule::Closed { script } else { script.open_loop() };

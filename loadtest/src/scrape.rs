@@ -15,7 +15,7 @@ const LARGEST: usize = 16 * 1024 * 1024;
 /// No connection, no complete answer in time, or an answer that is not HTTP.
 pub fn get(url: &Url, timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
     // HTTP/1.0, so that the answer is not chunked.
-    let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", url.path, url.authority);
+    let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", url.path(), url.authority());
     let (status, answer) = exchange(url, request.as_bytes(), false, timeout, LARGEST)?;
     let head = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     Ok((status, answer[head..].to_vec()))

@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Queries the run's last sample, `loadtest_running` = 0 at `at`. If it is missing, returns why, in words that continue
 /// a sentence after "…, but".
 pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String> {
-    let prefix = write.path.strip_suffix(PATH)?;
+    let prefix = write.path().strip_suffix(PATH)?;
     let time = format!("{}.{:03}", at / 1000, at % 1000);
     let query = run.selector("loadtest_running");
     let url = write.with_path(&format!("{prefix}/api/v1/query?query={}&time={time}", escaped(&query)));

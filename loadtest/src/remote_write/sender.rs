@@ -89,8 +89,8 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
         "POST {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\nUser-Agent: loadtest/{}\r\n\
          Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
          X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
-        url.path,
-        url.authority,
+        url.path(),
+        url.authority(),
         env!("CARGO_PKG_VERSION"),
         body.len()
     )
