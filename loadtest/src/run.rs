@@ -11,6 +11,8 @@ use crate::machine::{Machine, online_cpus, rfc3339, run_id};
 use crate::measure::{self, CostSnapshots};
 use crate::pace;
 use crate::plan::{Key, Plan, Schedule};
+use crate::probe;
+use crate::prometheus_text;
 use crate::results::{Cell, Results, SCHEMA, Trial, Verdict};
 use crate::scrape;
 use crate::target::Url;
@@ -153,7 +155,7 @@ impl<O: Observer + ?Sized> Observer for &mut O {
 /// No connection, or no complete answer in time.
 pub fn check(url: &Url, workload: &str, timeout: Duration) -> io::Result<u16> {
     let script = Script::new(url.authority(), workload, None, timeout, timeout);
-    Ok(scrape::exchange(url, script.closing_request(), script.is_head(), timeout, 0)?.0)
+    probe::status(url.resolve()?, &script, timeout)
 }
 
 /// Asks one of the lab's services, by the URL of its metrics, whether its I/O model works on its machine. Returns the
@@ -164,7 +166,7 @@ pub fn check(url: &Url, workload: &str, timeout: Duration) -> io::Result<u16> {
 pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotReady> {
     let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
     let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
-    let figure = |name| scrape::total(&String::from_utf8_lossy(&text), name, "");
+    let figure = |name| prometheus_text::total(&String::from_utf8_lossy(&text), name, "");
     let supported = figure("server_supported").ok_or_else(|| {
         let why =
             format!("{metrics} has no metrics of one of the lab's services; for another server, give --target-pid");

@@ -25,6 +25,11 @@ impl Url {
         self.0.path_and_query().map_or("/", PathAndQuery::as_str)
     }
 
+    /// The URL for an HTTP client.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.0
+    }
+
     /// Returns the first address of the host.
     ///
     /// # Errors
