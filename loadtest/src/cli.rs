@@ -95,8 +95,8 @@ impl Cli {
                 return Err(format!("--target {name} is given twice: give the second one another name"));
             }
             let url: Url = url.parse()?;
-            if url.path != "/" {
-                return Err(format!("--target {text}: say '{}' with --workload, not in the URL", url.path));
+            if url.path() != "/" {
+                return Err(format!("--target {text}: say '{}' with --workload, not in the URL", url.path()));
             }
             endpoints.push((name.to_owned(), Endpoint { url, cost, cpus: None }));
         }

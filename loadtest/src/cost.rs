@@ -1,5 +1,6 @@
 //! Samples the cost of the target (CPU, memory, system calls) from its own metrics or from its process tree.
 
+use crate::prometheus_text;
 use crate::scrape;
 use crate::target::Url;
 use nix::unistd::Pid;
@@ -117,7 +118,7 @@ fn scraped(url: &Url) -> io::Result<Snapshot> {
         return Err(io::Error::other(format!("answers with status {status}")));
     }
     let text = String::from_utf8_lossy(&body);
-    let total = |name: &str, label: &str| scrape::total(&text, name, label);
+    let total = |name: &str, label: &str| prometheus_text::total(&text, name, label);
     Ok(Snapshot {
         cpu: total("process_tree_cpu_seconds_total", ""),
         user: total("process_tree_cpu_user_seconds_total", ""),

@@ -1,8 +1,8 @@
 //! The targets of a run: what makes them ready for a trial, and whether they are.
 
 use crate::cost::CostSource;
-use crate::scrape;
 use crate::target::Url;
+use crate::{prometheus_text, scrape};
 use std::time::Duration;
 
 /// The server that a trial loads, and the source of its cost.
@@ -46,7 +46,7 @@ pub trait Fleet {
 pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotReady> {
     let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
     let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
-    let figure = |name| scrape::total(&String::from_utf8_lossy(&text), name, "");
+    let figure = |name| prometheus_text::total(&String::from_utf8_lossy(&text), name, "");
     let supported = figure("server_supported").ok_or_else(|| {
         let why =
             format!("{metrics} has no metrics of one of the lab's services; for another server, give --target-pid");

@@ -18,6 +18,7 @@ mod machine;
 mod measure;
 mod order;
 pub mod probe;
+mod prometheus_text;
 pub mod remote_write;
 pub mod run;
 pub mod scrape;

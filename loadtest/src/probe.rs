@@ -1,17 +1,54 @@
-//! Asks a target once, with the generator's own request and parser, whether it answers a workload.
+//! The request before a load, which shows whether the target answers the workload at all. It has the load's own bytes
+//! and parser, and not those of an HTTP client, which could accept what the load does not, or refuse what it accepts.
 
-use crate::engine::Script;
-use crate::scrape;
+use crate::engine::{ParseProgress, Response, Script};
 use crate::target::Url;
 use results::content::Content;
-use std::io;
-use std::time::Duration;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-/// Sends one request of a workload to the target, waits for the complete answer and returns its status.
+/// Sends one request of a workload to the target, waits for the complete answer and returns its status. `timeout` is for
+/// the whole exchange.
 ///
 /// # Errors
-/// No connection, or no complete answer in time.
+/// No connection, no complete answer in time, or an answer that is not HTTP.
 pub fn check(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<u16> {
-    let script = Script::new(&url.authority, workload, content, None, timeout, timeout);
-    Ok(scrape::exchange(url, script.closing_request(), script.is_head(), timeout, 0)?.0)
+    let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
+    status(url.resolve()?, &script, timeout)
+}
+
+fn status(target: SocketAddr, script: &Script, timeout: Duration) -> io::Result<u16> {
+    let until = Instant::now() + timeout;
+    let too_late = || io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time");
+    let left = || match until.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => Err(too_late()),
+        left => Ok(left),
+    };
+    let mut stream = TcpStream::connect_timeout(&target, left()?)?;
+    stream.set_write_timeout(Some(left()?))?;
+    stream.write_all(script.closing_request())?;
+    let mut response = Response::default();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        stream.set_read_timeout(Some(left()?))?;
+        let read = match stream.read(&mut buffer) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // The kernel reports a socket's time-out as "try again". socket(7), SO_RCVTIMEO
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(too_late()),
+            Err(error) => return Err(error),
+        };
+        if read == 0 {
+            return match response.is_complete_at_eof() {
+                true => Ok(response.status()),
+                false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before a complete answer")),
+            };
+        }
+        match response.feed(&buffer[..read], script.is_head()) {
+            ParseProgress::Incomplete => {}
+            ParseProgress::Complete(_) => return Ok(response.status()),
+            ParseProgress::Invalid(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+        }
+    }
 }

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use wire::{Batch, Labels, STALE, Sample};
+use wire::{Batch, Labels, PATH, STALE, Sample};
 
 /// The most samples that can wait in the queue: more than an hour of a run.
 const QUEUE: usize = 100_000;
@@ -33,16 +33,13 @@ const RETRY_POLICY: RetryPolicy = RetryPolicy {
     first_back_off: Duration::from_millis(100),
     longest_back_off: Duration::from_secs(5),
 };
-/// Prometheus' path for remote write, used if the URL has no path.
-const PATH: &str = "/api/v1/write";
-
 /// Parses the URL to write to. A URL without a path gets Prometheus' path for remote write.
 ///
 /// # Errors
 /// A message that says what to write instead.
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url: Url = text.parse()?;
-    Ok(if url.path == "/" { url.with_path(PATH) } else { url })
+    Ok(if url.path() == "/" { url.with_path(PATH) } else { url })
 }
 
 /// Milliseconds since 1970. They never go back, even if the system's clock is set meanwhile.

@@ -1,106 +1,102 @@
-//! A small blocking HTTP client for single requests, and a reader of Prometheus text.
+//! The HTTP client for what is asked beside the load: the targets' metrics, and a Prometheus.
 
-use crate::engine::{ParseProgress, Response};
 use crate::target::Url;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use http::{Response, Uri};
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+use ureq::config::Config;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Body, Error, RequestBuilder};
 
-/// The largest part of an answer that is kept, in bytes.
-const LARGEST: usize = 16 * 1024 * 1024;
+/// The largest body that is read, in MiB.
+const LARGEST: u64 = 16;
+/// Bytes for what is received: room for more than the largest head, 64 KiB.
+const INPUT_BUFFER: usize = 80 * 1024;
+/// Bytes for what is sent; each line of a head has to fit in.
+const OUTPUT_BUFFER: usize = 16 * 1024;
 
-/// Requests `url` with GET and returns the status and the body. `timeout` is for the whole exchange.
-///
-/// # Errors
-/// No connection, no complete answer in time, or an answer that is not HTTP.
-pub fn get(url: &Url, timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
-    // HTTP/1.0, so that the answer is not chunked.
-    let request = format!("GET {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\n\r\n", url.path, url.authority);
-    let (status, answer) = exchange(url, request.as_bytes(), false, timeout, LARGEST)?;
-    let head = answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
-    Ok((status, answer[head..].to_vec()))
+/// A status is no error here, and no redirect is followed. A proxy of the environment is not used: it would stand
+/// between the load test and what it measures.
+static CLIENT: LazyLock<Agent> = LazyLock::new(|| {
+    let config = Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .user_agent(concat!("loadtest/", env!("CARGO_PKG_VERSION")))
+        // Of the default size, 128 KiB each, malloc(3) maps them anew for each request, which doubles its CPU time.
+        .input_buffer_size(INPUT_BUFFER)
+        .output_buffer_size(OUTPUT_BUFFER)
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), ResolverOnThisThread::default())
+});
+
+/// Looks names up on the thread that asks. Otherwise ureq starts a thread for each request that has a time-out, even to
+/// an address, and that doubles its CPU time. The price: a look-up takes as long as the system's resolver lets it take.
+/// resolv.conf(5), timeout
+#[derive(Debug, Default)]
+struct ResolverOnThisThread(DefaultResolver);
+
+impl Resolver for ResolverOnThisThread {
+    fn resolve(&self, uri: &Uri, config: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        self.0.resolve(uri, config, NextTimeout::default())
+    }
 }
 
-/// Sends `request` and reads the complete answer. Returns the status, and the first `keep` bytes of the answer
-/// including its head.
+/// Requests `url` with GET and returns the status and the body. `timeout` is for the whole exchange, but does not end
+/// the look-up of a name.
+///
+/// # Errors
+/// No connection, no complete answer in time, a body of more than 16 MiB, or an answer that is not HTTP.
+pub fn get(url: &Url, timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
+    get_with(url, &[], timeout)
+}
+
+/// As [`get`], with a query of these names and values, which are escaped.
+pub(crate) fn get_with(url: &Url, query: &[(&str, &str)], timeout: Duration) -> io::Result<(u16, Vec<u8>)> {
+    let request = limited(CLIENT.get(url.uri()), timeout).query_pairs(query.iter().copied());
+    let answer = complete(request.call())?;
+    Ok((answer.status().as_u16(), answer.into_body()))
+}
+
+/// Sends `body` with POST and these header fields, and returns the answer.
 ///
 /// # Errors
 /// As [`get`].
-pub fn exchange(
+pub(crate) fn post(
     url: &Url,
-    request: &[u8],
-    to_head: bool,
+    fields: &[(&str, &str)],
+    body: &[u8],
     timeout: Duration,
-    keep: usize,
-) -> io::Result<(u16, Vec<u8>)> {
-    let until = Instant::now() + timeout;
-    let left = || match until.saturating_duration_since(Instant::now()) {
-        Duration::ZERO => Err(io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time")),
-        left => Ok(left),
-    };
-    let mut stream = TcpStream::connect_timeout(&url.resolve()?, left()?)?;
-    stream.set_write_timeout(Some(left()?))?;
-    stream.write_all(request)?;
-    let mut response = Response::default();
-    let mut kept = Vec::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        stream.set_read_timeout(Some(left()?))?;
-        let read = match stream.read(&mut buffer) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // The kernel reports a socket's time-out as "try again". socket(7), SO_RCVTIMEO
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time"));
-            }
-            Err(error) => return Err(error),
-        };
-        if read == 0 {
-            return match response.is_complete_at_eof() {
-                true => Ok((response.status(), kept)),
-                false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before a complete answer")),
-            };
-        }
-        let room = keep.saturating_sub(kept.len()).min(read);
-        kept.extend_from_slice(&buffer[..room]);
-        match response.feed(&buffer[..read], to_head) {
-            ParseProgress::Incomplete => {}
-            ParseProgress::Complete(_) => return Ok((response.status(), kept)),
-            ParseProgress::Invalid(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
-        }
-    }
+) -> io::Result<Response<Vec<u8>>> {
+    let request = limited(CLIENT.post(url.uri()), timeout);
+    complete(fields.iter().fold(request, |request, &(name, value)| request.header(name, value)).send(body))
 }
 
-/// The samples of a metric in Prometheus text: each sample's labels (as written, without braces) and value.
-pub fn samples<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = (&'t str, f64)> + 't {
-    text.lines().filter_map(move |line| {
-        let rest = line.strip_prefix(name)?;
-        let (labels, value) = match rest.strip_prefix('{') {
-            Some(rest) => rest.rsplit_once('}')?,
-            None if rest.starts_with([' ', '\t']) => ("", rest),
-            None => return None,
-        };
-        Some((labels, value.split_ascii_whitespace().next()?.parse().ok()?))
+/// The request with this time-out, and with the wish that the server closes the connection.
+fn limited<Any>(request: RequestBuilder<Any>, timeout: Duration) -> RequestBuilder<Any> {
+    request.config().timeout_global(Some(timeout)).build().header("Connection", "close")
+}
+
+/// Reads the body of an answer.
+fn complete(answer: Result<Response<Body>, Error>) -> io::Result<Response<Vec<u8>>> {
+    let read = |answer: Response<Body>| {
+        let (head, body) = answer.into_parts();
+        let body = body.into_with_config().limit(LARGEST * 1024 * 1024).read_to_vec()?;
+        Ok(Response::from_parts(head, body))
+    };
+    answer.and_then(read).map_err(|error| match error {
+        Error::Timeout(_) => io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time"),
+        Error::BodyExceedsLimit(_) => io::Error::other(format!("the answer has more than {LARGEST} MiB")),
+        Error::Protocol(why) => io::Error::new(io::ErrorKind::InvalidData, format!("not an HTTP response: {why}")),
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), "closed before a complete answer")
+        }
+        error => error.into_io(),
     })
 }
 
-/// The sum over the samples of a metric whose labels contain `label`; `None` if there are no such samples.
-pub fn total(text: &str, name: &str, label: &str) -> Option<f64> {
-    let matching = samples(text, name).filter(|(labels, _)| labels.contains(label));
-    matching.map(|(_, value)| value).reduce(|a, b| a + b)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_are_read_from_prometheus_text() {
-        let text =
-            "# HELP a b\n# TYPE a counter\na 1.5\nab 7\na_total{kind=\"x\"} 2\na_total{kind=\"y\"} 3 1700000000000\n";
-        assert_eq!(total(text, "a", ""), Some(1.5));
-        assert_eq!(total(text, "a_total", ""), Some(5.0));
-        assert_eq!(total(text, "a_total", "kind=\"y\""), Some(3.0));
-        assert_eq!(total(text, "missing", ""), None);
-    }
-}
+mod tests;

@@ -88,7 +88,7 @@ impl Attempt<'_> {
         observer: &mut dyn Observer,
     ) -> io::Result<Option<Trial>> {
         let Attempt { plan, key, rest_of_run, stop, .. } = self;
-        let authority = &endpoint.url.authority;
+        let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
             let content = plan.content_of(workload);
             Script::new(authority, workload, &content, per_connection, plan.timeout, plan.connect_timeout)

@@ -1,7 +1,6 @@
 //! Asks Prometheus whether it has the last sample that it was sent.
 
-use super::PATH;
-use super::wire::Labels;
+use super::wire::{Labels, PATH};
 use crate::scrape;
 use crate::target::Url;
 use std::io;
@@ -14,16 +13,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Queries the run's last sample, `loadtest_running` = 0 at `at`. If it is missing, returns why, in words that continue
 /// a sentence after "…, but".
 pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String> {
-    let prefix = write.path.strip_suffix(PATH)?;
+    let prefix = write.path().strip_suffix(PATH)?;
     let time = format!("{}.{:03}", at / 1000, at % 1000);
     let query = run.selector("loadtest_running");
-    let url = write.with_path(&format!("{prefix}/api/v1/query?query={}&time={time}", escaped(&query)));
+    let url = write.with_path(&format!("{prefix}/api/v1/query"));
     let mut why = String::new();
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
         }
-        match value(&url) {
+        match value(&url, &query, &time) {
             Ok(Some(value)) if value == "0" => return None,
             Ok(_) => why = "the last one is missing there".into(),
             Err(error) => why = format!("Prometheus cannot be asked whether the last one is there: {error}"),
@@ -33,30 +32,11 @@ pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String>
 }
 
 /// The value of the only sample in the query's result.
-fn value(url: &Url) -> io::Result<Option<String>> {
-    let (status, body) = scrape::get(url, TIMEOUT)?;
+fn value(url: &Url, query: &str, time: &str) -> io::Result<Option<String>> {
+    let (status, body) = scrape::get_with(url, &[("query", query), ("time", time)], TIMEOUT)?;
     if status != 200 {
         return Err(io::Error::other(format!("{url} answers with status {status}")));
     }
     let answer: serde_json::Value = serde_json::from_slice(&body)?;
     Ok(answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
-}
-
-/// Escapes a query string: all bytes but letters and digits become percent codes.
-fn escaped(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_escaped() {
-        assert_eq!(escaped("a{b=\"é\"}"), "a%7Bb%3D%22%C3%A9%22%7D");
-    }
 }

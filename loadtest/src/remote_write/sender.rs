@@ -4,13 +4,19 @@ use super::queue::Queue;
 use super::wire::{Batch, body};
 use crate::scrape;
 use crate::target::Url;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use std::io;
 use std::time::Duration;
 
 /// The most samples in one request.
 const MAX_SAMPLES: usize = 2_000;
-/// How many bytes of an answer are read.
-const ANSWER_BYTES: usize = 16 * 1024;
+/// The fields of a request. Remote write 1.0, Protocol
+const FIELDS: [(&str, &str); 3] = [
+    ("Content-Type", "application/x-protobuf"),
+    ("Content-Encoding", "snappy"),
+    ("X-Prometheus-Remote-Write-Version", "0.1.0"),
+];
 
 /// How long an attempt may take, and how long to wait between attempts.
 #[derive(Clone, Copy)]
@@ -84,36 +90,21 @@ fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts:
 
 /// Makes one attempt.
 fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
-    // HTTP/1.0, so that the answer is not chunked.
-    let mut request = format!(
-        "POST {} HTTP/1.0\r\nHost: {}\r\nConnection: close\r\nUser-Agent: loadtest/{}\r\n\
-         Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-         X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
-        url.path,
-        url.authority,
-        env!("CARGO_PKG_VERSION"),
-        body.len()
-    )
-    .into_bytes();
-    request.extend(body);
-    let (status, answer) = scrape::exchange(url, &request, false, limit, ANSWER_BYTES)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let answer = scrape::post(url, &FIELDS, body, limit)?;
+    let (status, text) = (answer.status().as_u16(), String::from_utf8_lossy(answer.body()));
     let text: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
     let error = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
     Ok(match status {
         200..300 => AttemptResult::Accepted,
         // "Must not retry on 4xx, but for 429": remote write 1.0, Retries & Backoff
-        429 | 500.. => AttemptResult::Retry(error, retry_after(head)),
+        429 | 500.. => AttemptResult::Retry(error, retry_after(answer.headers())),
         _ => AttemptResult::Refused(error),
     })
 }
 
 /// The pause that the answer's Retry-After field asks for. A date is ignored; the sender's own back-off applies then.
-fn retry_after(head: &str) -> Option<Duration> {
-    let fields = head.lines().filter_map(|line| line.split_once(':'));
-    let mut named = fields.filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-    named.next()?.1.trim().parse().ok().map(Duration::from_secs)
+fn retry_after(fields: &HeaderMap) -> Option<Duration> {
+    fields.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

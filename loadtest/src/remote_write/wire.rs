@@ -1,21 +1,14 @@
 //! The wire format of Prometheus remote write 1.0: a protobuf message of four small types, compressed with snappy in
 //! its block format. <https://prometheus.io/docs/specs/prw/remote_write_spec/>
-//!
-//! ```text
-//! message WriteRequest { repeated TimeSeries timeseries = 1; }
-//! message TimeSeries   { repeated Label labels = 1; repeated Sample samples = 2; }
-//! message Label        { string name = 1; string value = 2; }
-//! message Sample       { double value = 1; int64 timestamp = 2; }
-//! ```
 
+use prost::Message;
 use std::collections::BTreeMap;
+
+/// Prometheus' path for remote write, used if the URL has no path.
+pub const PATH: &str = "/api/v1/write";
 
 /// The NaN that marks a series as stale: from its time on, Prometheus does not repeat the sample before it.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
-
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const LENGTH: u8 = 2;
 
 /// The labels of a series including its name. As the specification demands, they are sorted by name and none has an
 /// empty value.
@@ -50,12 +43,39 @@ impl Labels {
 }
 
 /// One value of a series.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Message)]
 pub struct Sample {
     /// The value.
+    #[prost(double, tag = "1")]
     pub value: f64,
     /// Milliseconds since 1970.
+    #[prost(int64, tag = "2")]
     pub at: i64,
+}
+
+/// A request. This and the messages in it have the tags of the specification, Protocol.
+#[derive(PartialEq, Message)]
+struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    series: Vec<TimeSeries>,
+}
+
+/// A series with some of its samples.
+#[derive(PartialEq, Message)]
+struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<Sample>,
+}
+
+/// A label of a series; its name is the label `__name__`.
+#[derive(PartialEq, Message)]
+struct Label {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 /// Samples in the order in which they were taken.
@@ -63,61 +83,22 @@ pub type Batch = Vec<(Labels, Sample)>;
 
 /// The body of a request that sends these samples.
 pub fn body(batch: &Batch) -> Vec<u8> {
-    let message = encode(batch);
+    let message = write_request(batch).encode_to_vec();
     // Compression fails only for a message of more than 4 GiB.
     snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
 }
 
-/// The `WriteRequest` message: each series once, with its samples in the order of the batch.
-fn encode(batch: &Batch) -> Vec<u8> {
+/// Each series once, with its samples in the order of the batch.
+fn write_request(batch: &Batch) -> WriteRequest {
     let mut series: BTreeMap<&Labels, Vec<Sample>> = BTreeMap::new();
     for (labels, sample) in batch {
         series.entry(labels).or_default().push(*sample);
     }
-    let mut request = Vec::new();
-    for (labels, samples) in series {
-        let mut message = Vec::new();
-        for (name, value) in &labels.0 {
-            let mut label = Vec::new();
-            bytes(&mut label, 1, name.as_bytes());
-            bytes(&mut label, 2, value.as_bytes());
-            bytes(&mut message, 1, &label);
-        }
-        for sample in samples {
-            bytes(&mut message, 2, &encode_sample(sample));
-        }
-        bytes(&mut request, 1, &message);
-    }
-    request
-}
-
-/// Encodes a `Sample` message. Fields that are zero are left out, as in proto3.
-fn encode_sample(sample: Sample) -> Vec<u8> {
-    let mut message = Vec::new();
-    if sample.value.to_bits() != 0 {
-        message.push(1 << 3 | FIXED64);
-        message.extend(sample.value.to_bits().to_le_bytes());
-    }
-    if sample.at != 0 {
-        message.push(2 << 3 | VARINT);
-        // A negative int64 takes ten bytes, without zigzag. Protocol Buffers, "Encoding", Signed Integers
-        varint(&mut message, sample.at.cast_unsigned());
-    }
-    message
-}
-
-fn bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
-    out.push(field << 3 | LENGTH);
-    varint(out, content.len() as u64);
-    out.extend(content);
-}
-
-fn varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+    let series = series.into_iter().map(|(labels, samples)| {
+        let label = |(name, value): &(&str, String)| Label { name: (*name).to_owned(), value: value.clone() };
+        TimeSeries { labels: labels.0.iter().map(label).collect(), samples }
+    });
+    WriteRequest { series: series.collect() }
 }
 
 #[cfg(test)]
@@ -147,7 +128,7 @@ mod tests {
             b"\x12\x03\x10\xac\x02",
         ];
         let expected: Vec<u8> = expected.concat();
-        let encoded = encode(&batch);
+        let encoded = write_request(&batch).encode_to_vec();
         assert_eq!(encoded, expected, "{encoded:02x?}");
         // Snappy: the length of the message, then one literal of as many bytes (tag 60: its length less one follows).
         let body = body(&batch);
@@ -156,21 +137,24 @@ mod tests {
     }
 
     #[test]
-    fn varints_and_samples_at_the_limits_are_encoded_correctly() {
-        for (number, expected) in [
-            (0, &b"\x00"[..]),
-            (127, b"\x7f"),
+    fn samples_at_the_limits_are_encoded_correctly() {
+        let encoded = |value: f64, at: i64| Sample { value, at }.encode_to_vec();
+        // Fields that are zero are left out, as in proto3.
+        assert_eq!(encoded(0.0, 0), b"");
+        // Prometheus' own encoder leaves -0 out, too (prompb: `if m.Value != 0`). It arrives as 0, which equals it.
+        assert_eq!(encoded(-0.0, 0), b"");
+        for (at, varint) in [
+            (127, &b"\x7f"[..]),
             (128, b"\x80\x01"),
             (1_700_000_000_000, b"\x80\xd0\x95\xff\xbc\x31"),
-            (u64::MAX, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            // A negative int64 takes ten bytes, without zigzag. Protocol Buffers, "Encoding", Signed Integers
+            (-1, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         ] {
-            let mut out = Vec::new();
-            varint(&mut out, number);
-            assert_eq!(out, expected, "{number}");
+            assert_eq!(encoded(0.0, at), [b"\x10", varint].concat(), "{at}");
         }
-        assert_eq!(encode_sample(Sample { value: 0.0, at: 0 }), b"");
-        assert_eq!(encode_sample(Sample { value: -0.0, at: 0 }).len(), 9);
-        assert_eq!(encode_sample(Sample { value: 0.0, at: -1 }).len(), 11);
+        // The bits of a NaN say whether it is the stale marker.
+        assert_eq!(encoded(STALE, 0), b"\x09\x02\x00\x00\x00\x00\x00\xf0\x7f");
+        assert_eq!(encoded(f64::NAN, 0), [b"\x09".to_vec(), f64::NAN.to_le_bytes().to_vec()].concat());
     }
 
     #[test]

@@ -19,14 +19,15 @@ fn batch(samples: usize) -> Batch {
     (0..samples).map(|n| (labels.clone(), Sample { value: n as f64, at: n as i64 + 1 })).collect()
 }
 
-/// Reads one request: its head and its body.
+/// Reads one request: its head in lower case, and its body.
 fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+            // The names of fields in any case are the same. RFC 9110, 5.1
+            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
             if bytes.len() >= end + 4 + length.parse::<usize>().unwrap() {
                 return Some((head, bytes.split_off(end + 4)));
             }
@@ -76,12 +77,12 @@ fn a_request_has_the_right_head_and_body() {
     let (url, asked) = server(&["HTTP/1.1 204 No Content\r\n\r\n"]);
     assert_eq!(send(&url, LONG), DeliveryCounts { sent: 6, ..DeliveryCounts::default() });
     let (head, body) = asked.recv_timeout(LONG).unwrap();
-    assert!(head.starts_with("POST /api/v1/write HTTP/1."), "{head}");
+    assert!(head.starts_with("post /api/v1/write http/1.1\r\n"), "{head}");
     for field in [
-        "Content-Type: application/x-protobuf",
-        "Content-Encoding: snappy",
-        "X-Prometheus-Remote-Write-Version: 0.1.0",
-        "User-Agent: loadtest/",
+        "content-type: application/x-protobuf",
+        "content-encoding: snappy",
+        "x-prometheus-remote-write-version: 0.1.0",
+        "user-agent: loadtest/",
     ] {
         assert!(head.contains(&format!("\r\n{field}")), "{head}");
     }

@@ -1,0 +1,36 @@
+//! A reader of Prometheus' text format, for sums over samples.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+/// The samples of a metric: each sample's labels (as written, without braces) and value.
+fn samples<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = (&'t str, f64)> + 't {
+    text.lines().filter_map(move |line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = match rest.strip_prefix('{') {
+            Some(rest) => rest.rsplit_once('}')?,
+            None if rest.starts_with([' ', '\t']) => ("", rest),
+            None => return None,
+        };
+        Some((labels, value.split_ascii_whitespace().next()?.parse().ok()?))
+    })
+}
+
+/// The sum over the samples of a metric whose labels contain `label`; `None` if there are no such samples.
+pub fn total(text: &str, name: &str, label: &str) -> Option<f64> {
+    let matching = samples(text, name).filter(|(labels, _)| labels.contains(label));
+    matching.map(|(_, value)| value).reduce(|a, b| a + b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_read_from_prometheus_text() {
+        let text =
+            "# HELP a b\n# TYPE a counter\na 1.5\nab 7\na_total{kind=\"x\"} 2\na_total{kind=\"y\"} 3 1700000000000\n";
+        assert_eq!(total(text, "a", ""), Some(1.5));
+        assert_eq!(total(text, "a_total", ""), Some(5.0));
+        assert_eq!(total(text, "a_total", "kind=\"y\""), Some(3.0));
+        assert_eq!(total(text, "missing", ""), None);
+    }
+}
