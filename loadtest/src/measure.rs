@@ -126,14 +126,19 @@ fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
 
 fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> ClientCost<Value> {
     let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
-    let largest_share = |time: fn(&ThreadMeasurement) -> Duration| {
-        let share = |thread| time(thread).as_secs_f64() / thread.window.as_secs_f64().max(1e-9);
-        Ok(threads.iter().map(share).fold(0.0, f64::max))
+    let largest_share = |time: fn(&ThreadMeasurement) -> Option<Duration>| {
+        let share = |thread| Some(time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9));
+        let shares: Option<Vec<f64>> = threads.iter().map(share).collect();
+        let largest = shares.map(|shares| shares.into_iter().fold(0.0, f64::max));
+        largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
     };
     ClientCost {
-        cpu_us_per_request: Ok(cpu.as_secs_f64() * 1e6 / outcomes.answered().max(1) as f64),
-        busiest_thread: largest_share(|thread| thread.cpu),
-        polling: largest_share(|thread| thread.fruitless_polling),
+        cpu_us_per_request: match outcomes.answered() {
+            0 => Err("no request was answered".into()),
+            answered => Ok(cpu.as_secs_f64() * 1e6 / answered as f64),
+        },
+        busiest_thread: largest_share(|thread| Some(thread.cpu)),
+        polling: largest_share(|thread| Some(thread.fruitless_polling)),
         longest_cpu_wait: largest_share(|thread| thread.waited),
         established: Ok(threads.iter().map(|thread| thread.established).sum::<usize>() as f64),
     }
@@ -158,7 +163,7 @@ pub(crate) mod tests {
             interrupted: false,
             cpu: Duration::from_millis(500),
             fruitless_polling: Duration::from_millis(200),
-            waited: Duration::ZERO,
+            waited: None,
             established: 3,
             served: vec![1_000, 1_000, 0],
             unsent: 5,
@@ -192,6 +197,8 @@ pub(crate) mod tests {
         assert_eq!((figures.client.busiest_thread, figures.client.polling), (Some(0.5), Some(0.1)));
         assert_eq!((figures.client.established, figures.pace.unsent), (Some(6.0), Some(10.0)));
         assert_eq!(figures.pace.achieved_share, Some(0.8));
+        assert_eq!(figures.client.longest_cpu_wait, None, "a thread's wait is not known");
+        assert!(trial.missing["client.longest_cpu_wait"].contains("schedstat"));
         assert_eq!(figures.latency_us.p999, None);
         assert_eq!(trial.missing["latency_us.p999"], "needs 10000 samples, has 2000");
     }

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
     ("results", &[]),
     ("loadtest", &["results", "process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "results", "process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "results"]),
 ];
 
 #[test]

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 /// The unit of a figure in results.json and in the CSV file. Prometheus gets base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Microseconds; the name of the figure or of its group has `_us` in it.
+    /// Microseconds; the name of the figure or of its group has the word `us`, which Prometheus has as `seconds`.
     Microseconds,
-    /// Bytes.
+    /// Bytes; the name has the word `bytes`.
     Bytes,
     /// A number: of processes, of events a request, of CPUs.
     Number,
@@ -83,7 +83,12 @@ impl Name {
         };
         match (self.group.strip_suffix("_us"), quantile) {
             (Some(times), Some(quantile)) => (format!("{times}_seconds"), Some(quantile)),
-            _ => (self.column().replace("_us", "_seconds"), None),
+            _ => {
+                let words = self.column();
+                let words: Vec<&str> =
+                    words.split('_').map(|word| if word == "us" { "seconds" } else { word }).collect();
+                (words.join("_"), None)
+            }
         }
     }
 
@@ -150,7 +155,8 @@ figures! {
         .. client: ClientCost = "The load generator's own cost in the window",
     }
 
-    /// A distribution of times. A percentile q needs 10/(1-q) samples, so that ten lie beyond it.
+    /// A distribution of times. A percentile q needs 10/(1-q) samples, so that ten lie beyond it; the load generator
+    /// computes it.
     Times {
         mean: Microseconds = "Arithmetic mean",
         p50: Microseconds = "Median",
@@ -306,6 +312,17 @@ mod tests {
     }
 
     #[test]
+    fn a_figures_name_has_its_unit() {
+        for name in names() {
+            let path = name.path();
+            let has = |word: &str| path.split(['_', '.']).any(|part| part == word);
+            assert_eq!(has("us"), name.unit == Unit::Microseconds, "{path}");
+            assert_eq!(name.series().0.contains("seconds"), name.unit == Unit::Microseconds, "{path}");
+            assert_eq!(has("bytes") && !has("second"), name.unit == Unit::Bytes, "{path}");
+        }
+    }
+
+    #[test]
     fn the_documentation_has_every_figure() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/FIGURES.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();
@@ -322,6 +339,7 @@ mod tests {
             ("connect_us.mean", "connect_mean_us", "connect_mean_seconds", None),
             ("server.cpu_us_per_request", "cpu_us_per_request", "cpu_seconds_per_request", None),
             ("client.busiest_thread", "client_busiest_thread", "client_busiest_thread", None),
+            ("server.cpus_used", "cpus_used", "cpus_used", None),
         ] {
             assert_eq!(name(path).column(), column);
             assert_eq!(name(path).series(), (series.into(), quantile));

@@ -4,6 +4,15 @@
 //! makes a cell's figures from those of its trials, [`verdict`] judges whether they may be compared, [`ranks`] ranks
 //! the targets under the same load. [`table`] and [`csv`] show a run, [`merge`] and [`compare`] two of them.
 //!
+//! ```no_run
+//! let results = results::Results::load(std::path::Path::new("results.json"))?;
+//! for cell in &results.cells {
+//!     let cpu = cell.figures.server.cpu_us_per_request.map(|figure| figure.median);
+//!     println!("{}: {cpu:?} µs, {}", cell.key, cell.verdict.name());
+//! }
+//! # Ok::<(), String>(())
+//! ```
+//!
 //! Nothing here measures: this crate uses none of ours, and needs no system call.
 
 pub mod background;

@@ -36,8 +36,8 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     if first.run_id == second.run_id {
         return Err("these are the same run twice".into());
     }
-    for (workload, content) in &second.settings.content {
-        if first.settings.content.get(workload).is_some_and(|mine| mine != content) {
+    for workload in first.settings.workloads.iter().filter(|&it| second.settings.workloads.contains(it)) {
+        if first.settings.content_of(workload) != second.settings.content_of(workload) {
             return Err(format!("the requests of {workload} differ in header fields or body"));
         }
     }
@@ -88,7 +88,29 @@ fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::Content;
+    use crate::schema::by_load;
     use crate::schema::tests::run;
+
+    #[test]
+    fn targets_of_both_runs_stand_under_the_same_load() {
+        let two_loads = |id, target| {
+            let mut run = run(id, &[(target, 100.0)], 1);
+            let mut other = run.cells[0].clone();
+            other.key.concurrency = 1;
+            run.cells.push(other);
+            run
+        };
+        let merged = merge(two_loads("r", "a"), two_loads("s", "b")).unwrap();
+        assert_eq!(by_load(&merged.cells), [[0, 2], [1, 3]]);
+    }
+
+    #[test]
+    fn runs_whose_requests_carry_something_else_are_not_merged() {
+        let (first, mut second) = (run("r", &[("a", 100.0)], 1), run("s", &[("a", 100.0)], 1));
+        second.settings.content.insert("/".into(), Content { headers: vec!["A: b".into()], ..Content::default() });
+        assert!(merge(first, second).unwrap_err().contains("the requests of / differ"));
+    }
 
     #[test]
     fn a_merged_cell_has_the_trials_of_both_runs_with_their_histograms() {

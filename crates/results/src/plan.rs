@@ -171,8 +171,8 @@ pub struct Key {
 impl Key {
     /// Whether the other cell has the same load: it may differ in its target only.
     pub fn same_load(&self, other: &Key) -> bool {
-        let load = |key: &Key| (key.workload.clone(), key.schedule, key.concurrency, key.requests_per_connection);
-        load(self) == load(other)
+        (&self.workload, self.schedule, self.concurrency, self.requests_per_connection)
+            == (&other.workload, other.schedule, other.concurrency, other.requests_per_connection)
     }
 }
 

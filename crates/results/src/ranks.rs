@@ -1,6 +1,6 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
-use crate::schema::{Cell, Trial, Verdict};
+use crate::schema::{Cell, Ranks, Trial, Verdict, by_load};
 use crate::statistics;
 
 /// The figures that are compared: name, whether a higher value is better, and the value of a trial.
@@ -18,13 +18,8 @@ pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> 
 
 /// Ranks the valid cells under the same load by throughput, 99th percentile of the latency, and CPU time a request.
 pub fn rank(cells: &mut [Cell]) {
-    let mut done: Vec<usize> = Vec::new();
-    for first in 0..cells.len() {
-        if done.contains(&first) {
-            continue;
-        }
-        let group: Vec<usize> = (first..cells.len()).filter(|&at| cells[at].key.same_load(&cells[first].key)).collect();
-        done.extend(&group);
+    cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost
+    for group in by_load(cells) {
         let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
         let by = |(_, higher_is_better, value): Compared| {
             statistics::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), higher_is_better)
@@ -46,6 +41,7 @@ mod tests {
     fn a_cell_that_is_not_valid_is_not_ranked() {
         let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
         run.cells[1].verdict = Verdict::Starved;
+        run.cells[1].ranks.throughput = Some(1);
         rank(&mut run.cells);
         let ranks: Vec<_> = run.cells.iter().map(|cell| cell.ranks.throughput).collect();
         assert_eq!(ranks, [Some(2), None, Some(1)]);

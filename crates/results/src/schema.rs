@@ -1,4 +1,4 @@
-//! The contents of results.json: the one schema that the lab, the load test, the page and the dashboards share.
+//! The contents of results.json: the one schema that the lab, the load test and the dashboards share.
 
 use crate::background::BackgroundResults;
 use crate::figures::{Figures, Reason};
@@ -133,6 +133,18 @@ impl Cell {
     pub fn whole_trials(&self) -> impl Iterator<Item = &Trial> {
         self.trials.iter().filter(|trial| !trial.aborted)
     }
+}
+
+/// The cells under each load, as indices; loads and cells in the order in which they come.
+pub fn by_load(cells: &[Cell]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, cell) in cells.iter().enumerate() {
+        match groups.iter_mut().find(|group| cells[group[0]].key.same_load(&cell.key)) {
+            Some(group) => group.push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
 }
 
 /// One trial of a cell.

@@ -24,6 +24,13 @@ impl Cell {
                 }
             }
         }
+        for (name, _) in figures.iter().filter(|(_, figure)| figure.is_none()) {
+            if !missing.contains_key(name.group) {
+                missing
+                    .entry(name.path())
+                    .or_insert_with(|| "the program that measured it did not have this figure".into());
+            }
+        }
         let outcomes = self.trials.iter().fold(Default::default(), |mut sum: OutcomeCounts, trial| {
             sum.add(&trial.outcomes);
             sum

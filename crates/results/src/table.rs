@@ -1,6 +1,6 @@
 //! Prints the comparison table of a run.
 
-use crate::schema::{Cell, Results, Verdict};
+use crate::schema::{Cell, Results, Verdict, by_load};
 use crate::statistics::Figure;
 use crate::units::{bytes, count, micros, plural};
 use anstyle::{AnsiColor, Style};
@@ -36,7 +36,7 @@ fn show(figure: Option<Figure>, text: fn(f64) -> String) -> String {
     figure.map_or("-".into(), |figure| text(figure.median))
 }
 
-/// Prints all cells: a table for each workload, connection mode and concurrency, and under each table the reasons for
+/// Prints all cells: a table for each load (workload, concurrency, connection mode and schedule), and under each table the reasons for
 /// its verdicts. Headings are bold and verdicts have colours; a stream that is no terminal has to leave these out, as
 /// `anstream::AutoStream` does.
 ///
@@ -46,15 +46,11 @@ fn show(figure: Option<Figure>, text: fn(f64) -> String) -> String {
 /// # Errors
 /// An error of writing to `out`.
 pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
-    let mut rest: &[Cell] = &results.cells;
-    let mut first = true;
-    while let Some(head) = rest.first() {
-        let group = rest.iter().take_while(|cell| cell.key.same_load(&head.key)).count();
-        if !std::mem::take(&mut first) {
+    for (number, load) in by_load(&results.cells).iter().enumerate() {
+        if number > 0 {
             writeln!(out)?;
         }
-        table(&rest[..group], out)?;
-        rest = &rest[group..];
+        table(&load.iter().map(|&at| &results.cells[at]).collect::<Vec<_>>(), out)?;
     }
     if results.interrupted {
         writeln!(out, "\ninterrupted: only what was measured until then is shown")?;
@@ -62,7 +58,7 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn table(cells: &[Cell], out: &mut dyn Write) -> io::Result<()> {
+fn table(cells: &[&Cell], out: &mut dyn Write) -> io::Result<()> {
     let head = &cells[0].key;
     let bold = Style::new().bold();
     let connections = plural(head.concurrency, "connection");

@@ -52,8 +52,8 @@ pub struct ThreadMeasurement {
     pub cpu: Duration,
     /// Time of fruitless polls in the window: the next request was due too soon for a sleep.
     pub fruitless_polling: Duration,
-    /// Time in the window for which this thread was ready to run and had no CPU.
-    pub waited: Duration,
+    /// Time in the window for which this thread was ready to run and had no CPU; `None` if the kernel does not record it.
+    pub waited: Option<Duration>,
     /// Connections that were established when the window ended.
     pub established: usize,
     /// Answers that each connection got in the window.
@@ -170,7 +170,8 @@ impl<'a> Worker<'a> {
         self.recorder.begin_window(self.in_flight());
         self.slots.iter_mut().for_each(|slot| slot.client.reset_served());
         now = self.run_until(&mut events, window.end)?;
-        let (cpu, waited) = (thread_cpu() - cpu, run_queue::waited().saturating_sub(waited));
+        let cpu = thread_cpu() - cpu;
+        let waited = run_queue::waited().zip(waited).map(|(end, begin)| end.saturating_sub(begin));
         let fruitless_polling = self.polling.fruitless() - fruitless_polling;
         let unsent = self.open_loop.unsent(now);
         self.recorder.started += unsent;
@@ -320,7 +321,7 @@ impl<'a> Worker<'a> {
         loop {
             let timeout = self.timeout(now, until);
             let sleep = match self.open_loop.due() {
-                Some(due) if self.polling.may_poll(now, run_queue::waited) => {
+                Some(due) if self.polling.may_poll(now, || run_queue::waited().unwrap_or_default()) => {
                     timeout.min(due.saturating_sub(POLL_LEAD + now))
                 }
                 _ => timeout,
