@@ -1,5 +1,5 @@
-//! Rules for the whole repository: which crate and which file may use which, and in which places a model, a workload or a figure must
-//! be named.
+//! Rules for the whole repository: which crate and which file may use which, and in which places a model, a workload or a
+//! figure must be named.
 //!
 //! A check collects everything that is missing before it fails, so one run names all of it. ARCHITECTURE.md draws which
 //! crate uses which, as arrows; CONTRIBUTING.md lists the places in the order in which to add them.

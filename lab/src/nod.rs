@@ -4,7 +4,7 @@ use results::Plan;
 use results::content::Body;
 
 const NOD: &str = "POST /nod";
-const FIELDS: [&str; 2] = ["Cookie: account=alice", "Content-Type: application/x-www-form-urlencoded"];
+const FIELDS: [(&str, &str); 2] = [("Cookie", "account=alice"), ("Content-Type", "application/x-www-form-urlencoded")];
 const FORM: &str = "nod=Hello+World";
 
 /// Gives the plan's requests of `POST /nod` this form, unless the command line has a body for them.
@@ -14,7 +14,11 @@ pub fn fill_in(plan: &mut Plan) {
     if !has_nods || content.body != Body::default() {
         return;
     }
-    content.headers.extend(FIELDS.map(String::from));
+    for (name, value) in FIELDS {
+        if !content.has_header(name) {
+            content.headers.push(format!("{name}: {value}"));
+        }
+    }
     content.body = Body(FORM.into());
     plan.content.insert(NOD.into(), content);
 }
@@ -39,6 +43,12 @@ mod tests {
         nods.content.insert(NOD.into(), own.clone());
         fill_in(&mut nods);
         assert_eq!(nods.content_of(NOD), own);
+
+        let bob = Content { headers: vec!["cookie: account=bob".into()], ..Content::default() };
+        nods.content.insert(NOD.into(), bob);
+        fill_in(&mut nods);
+        let fields = ["cookie: account=bob", "Content-Type: application/x-www-form-urlencoded"];
+        assert_eq!(nods.content_of(NOD).headers, fields);
 
         let mut others = plan("POST /counter");
         fill_in(&mut others);

@@ -23,7 +23,7 @@ pub enum CostSource {
 
 /// Totals and states of the target at one point in time. `None` means that the figure is missing.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// CPU seconds, user and system.
     pub cpu: Option<f64>,
     /// CPU seconds in user mode.
@@ -53,8 +53,8 @@ pub struct Snapshot {
 }
 
 /// The target's cost before the load, at the window's begin and at its end.
-#[derive(Clone, Debug, Default)]
-pub struct Costs {
+#[derive(Clone, Debug)]
+pub(crate) struct Costs {
     /// Before the load.
     pub idle: Snapshot,
     /// At the window's begin.
@@ -69,8 +69,16 @@ pub struct Costs {
     pub why_missing: String,
 }
 
+impl Costs {
+    /// No figure is known; why.
+    pub fn unknown(why: &str) -> Costs {
+        let none = Snapshot::default;
+        Costs { idle: none(), begin: none(), end: none(), answered: 0, seconds: 0.0, why_missing: why.into() }
+    }
+}
+
 /// Takes cost snapshots of one target.
-pub struct CostSampler {
+pub(crate) struct CostSampler {
     source: CostSource,
     tree: Option<Tree>,
     /// Why the last snapshot failed.

@@ -10,14 +10,14 @@ pub fn allowed_cpus() -> Vec<usize> {
 }
 
 /// Number of CPUs that are online on this machine.
-pub fn online_cpus() -> usize {
+pub(crate) fn online_cpus() -> usize {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     online.map_or(1, |count| count.max(1) as usize)
 }
 
 /// Pins the calling thread to these CPUs. If that is not permitted the thread stays unpinned, which only costs
 /// precision.
-pub fn pin(cpus: &[usize]) {
+pub(crate) fn pin(cpus: &[usize]) {
     let mut set = CpuSet::new();
     if cpus.iter().try_for_each(|&cpu| set.set(cpu)).is_ok() {
         let _ = sched_setaffinity(Pid::from_raw(0), &set);

@@ -96,9 +96,9 @@ fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
     let Costs { idle, begin, end, answered, seconds, why_missing } = costs;
     let known = |value: Option<f64>| value.ok_or_else(|| why_missing.clone());
     let grown = |from: Option<f64>, to: Option<f64>| known(from.zip(to).map(|(from, to)| (to - from).max(0.0)));
-    let per_request = |from: Option<f64>, to: Option<f64>| match answered {
-        0 => Err("no request was answered".into()),
-        _ => grown(from, to).map(|grown| grown / *answered as f64),
+    let per_request = |from: Option<f64>, to: Option<f64>| match grown(from, to)? {
+        _ if *answered == 0 => Err("no request was answered".into()),
+        grown => Ok(grown / *answered as f64),
     };
     let micros = |from: Option<f64>, to: Option<f64>| per_request(from, to).map(|seconds| seconds * 1e6);
     let memory_grown = known(end.memory.zip(idle.memory).map(|(end, idle)| end - idle));
@@ -184,12 +184,12 @@ pub(crate) mod tests {
     /// A trial without any request.
     pub(crate) fn empty_trial() -> Trial {
         let threads = vec![thread(Recorder::default())];
-        trial(&Measurement { threads, offered: None, background: Default::default() }, &Costs::default(), 1, 0)
+        trial(&Measurement { threads, offered: None, background: Default::default() }, &Costs::unknown("no cost"), 1, 0)
     }
 
     #[test]
     fn a_trial_has_the_sums_over_the_threads_and_the_largest_shares() {
-        let trial = trial(&measurement(Some(1_250.0)), &Costs::default(), 6, 7);
+        let trial = trial(&measurement(Some(1_250.0)), &Costs::unknown("no cost"), 6, 7);
         let figures = &trial.figures;
         assert_eq!((trial.seconds, trial.outcomes.total(), trial.dropped_packets), (2.0, 2_000, 7));
         assert_eq!((trial.unserved, trial.fairness), (Some(2), Some(0.666666667)));
@@ -205,7 +205,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_closed_loop_has_no_schedule_and_its_service_times_are_its_latencies() {
-        let trial = trial(&measurement(None), &Costs::default(), 6, 0);
+        let trial = trial(&measurement(None), &Costs::unknown("no cost"), 6, 0);
         assert_eq!(trial.figures.service_time_us, trial.figures.latency_us);
         assert_eq!(trial.missing["pace"], "a closed loop has no schedule");
         assert_eq!((trial.figures.schedule_lag_us, trial.figures.pace), (Times::all(None), Pace::all(None)));

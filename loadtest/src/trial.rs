@@ -56,6 +56,7 @@ impl Attempt<'_> {
     /// # Errors
     /// The kernel's error if this machine could not run the load at all.
     pub fn make(&self, fleet: &mut dyn Fleet, observer: &mut dyn Observer) -> io::Result<Ended> {
+        let dropped_before = conntrack::dropped();
         let unreachable = |why: String| Ok(Ended::NotReady(NotReady::Unreachable(why)));
         let endpoint = match fleet.ready(&self.key.target) {
             Ok(endpoint) => endpoint,
@@ -66,7 +67,9 @@ impl Attempt<'_> {
             Ok(address) => address,
             Err(error) => return unreachable(format!("{}: {error}", endpoint.url)),
         };
-        let Some(trial) = self.measure(&endpoint, address, schedule, observer)? else { return Ok(Ended::Stopped) };
+        let Some(trial) = self.measure(&endpoint, address, schedule, dropped_before, observer)? else {
+            return Ok(Ended::Stopped);
+        };
         let failed = trial.outcomes.errors() > 0 || self.stop.load(Relaxed);
         let no_answer_at_end = if failed { None } else { self.check(&endpoint).err() };
         Ok(Ended::Measured { trial: Box::new(trial), cpus: endpoint.cpus, no_answer_at_end })
@@ -85,6 +88,7 @@ impl Attempt<'_> {
         endpoint: &Endpoint,
         target: SocketAddr,
         schedule: Schedule,
+        dropped_before: u64,
         observer: &mut dyn Observer,
     ) -> io::Result<Option<Trial>> {
         let Attempt { plan, key, rest_of_run, stop, .. } = self;
@@ -119,10 +123,10 @@ impl Attempt<'_> {
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         };
         let mut costs = CostObserver::new(CostSampler::new(endpoint.cost.clone()), &mut progress);
-        let dropped_before = conntrack::dropped();
         let measurement = engine::trial(&load, stop, &mut costs)?;
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
-        let costs = costs.costs.unwrap_or_default();
+        let costs =
+            costs.costs.unwrap_or_else(|| Costs::unknown("the window was over before the target's cost was read"));
         Ok(measurement.map(|measurement| measure::trial(&measurement, &costs, key.concurrency, dropped)))
     }
 }
@@ -131,7 +135,8 @@ impl Attempt<'_> {
 struct CostObserver<'a> {
     sampler: CostSampler,
     idle: Snapshot,
-    begin: WindowBegin,
+    /// Known when the window has begun.
+    begin: Option<WindowBegin>,
     /// Known when the window has ended.
     costs: Option<Costs>,
     reported: Duration,
@@ -153,8 +158,7 @@ impl<'a> CostObserver<'a> {
         progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
     ) -> CostObserver<'a> {
         let idle = sampler.snapshot();
-        let begin = WindowBegin { at: Instant::now(), cost: idle.clone(), answered: 0 };
-        CostObserver { sampler, idle, begin, costs: None, reported: Duration::ZERO, progress }
+        CostObserver { sampler, idle, begin: None, costs: None, reported: Duration::ZERO, progress }
     }
 }
 
@@ -163,7 +167,7 @@ impl TrialObserver for CostObserver<'_> {
         // Answers continue to arrive while the snapshot is taken, so use the middle of that time and of that count.
         let (began, before) = (Instant::now(), answered());
         let cost = self.sampler.snapshot();
-        self.begin = WindowBegin { at: began + began.elapsed() / 2, cost, answered: before.midpoint(answered()) };
+        self.begin = Some(WindowBegin { at: began + began.elapsed() / 2, cost, answered: before.midpoint(answered()) });
     }
 
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
@@ -174,13 +178,14 @@ impl TrialObserver for CostObserver<'_> {
     }
 
     fn window_ended(&mut self, answered: u64) {
-        let seconds = self.begin.at.elapsed().as_secs_f64();
+        let Some(begin) = self.begin.take() else { return };
+        let seconds = begin.at.elapsed().as_secs_f64();
         let end = self.sampler.snapshot();
         self.costs = Some(Costs {
             idle: self.idle.clone(),
-            begin: self.begin.cost.clone(),
+            begin: begin.cost,
             end,
-            answered: answered - self.begin.answered,
+            answered: answered - begin.answered,
             seconds,
             why_missing: self.sampler.missing(),
         });

@@ -17,70 +17,139 @@ fn module(folder: &Path, file: &Path) -> Module {
     module
 }
 
-/// A file's text without its comments and tests.
+/// A file's code without comments, strings and what is `#[cfg(test)]`.
 fn code(text: &str) -> String {
-    let tests = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod tests"];
-    let end = tests.iter().filter_map(|begin| text.find(begin)).min().unwrap_or(text.len());
-    let code = &text[..end];
-    code.lines().map(|line| line.split("//").next().unwrap_or(line)).collect::<Vec<_>>().join(" ")
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if first == '"' {
+            string_end(rest)
+        } else if rest.starts_with("'\"'") || rest.starts_with("'{'") || rest.starts_with("'}'") {
+            3
+        } else {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        code.push(' ');
+        rest = &rest[skipped..];
+    }
+    while let Some(begin) = code.find("#[cfg(test)]") {
+        let end = begin + item_end(&code[begin..]);
+        code.replace_range(begin..end, "");
+    }
+    code
+}
+
+/// The length of the string that the text begins with.
+fn string_end(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|&(_, c)| {
+        let is_end = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        is_end
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+/// The length of the item that the text begins with: up to a semicolon, or up to the end of its block.
+fn item_end(text: &str) -> usize {
+    let mut depth = 0;
+    let end = text.char_indices().find(|&(_, c)| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        (c == ';' || c == '}') && depth == 0
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The paths after `crate::` and `super::`: what each is relative to (the number of `super`s, or `None` for the crate),
-/// and the names that follow. A list in braces gives a path for each name.
-fn paths(code: &str) -> Vec<(Option<usize>, Vec<String>)> {
-    let mut paths = Vec::new();
-    for (at, word) in code.match_indices("crate::").chain(code.match_indices("super::")) {
-        // Of super::super::x, only the first counts; so does no `$crate::x`.
-        if code[..at].ends_with("::") || code[..at].ends_with(|c: char| is_name(c) || c == '$') {
-            continue;
-        }
-        let (mut rest, mut from) = (&code[at + word.len()..], (word == "super::").then_some(1));
-        while let Some(after) = rest.strip_prefix("super::") {
-            (rest, from) = (after, from.map(|supers| supers + 1));
-        }
-        match rest.strip_prefix('{') {
-            Some(list) => {
-                let list = list.split('}').next().unwrap_or_default();
-                for item in list.split(',') {
-                    let names: Vec<String> = item.trim().split("::").map(|name| name.trim().to_owned()).collect();
-                    paths.push((from, names));
-                }
-            }
-            None => {
-                let whole = rest.split(|c: char| !is_name(c) && c != ':').next().unwrap_or_default();
-                paths.push((from, whole.split("::").map(str::to_owned).collect()));
-            }
+/// The paths in a file's code, with a path for each name of a list in braces: `a::{b, c::D}` is `a::b` and `a::c::D`.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("::") {
+        let first = code[..at].trim_end_matches(is_name).len();
+        // Only at the first name of a path; not in `$crate::a`, nor after a generic's end.
+        if !code[..first].ends_with("::") && !code[..first].ends_with('$') && first < at {
+            expand(Vec::new(), &code[first..], &mut found);
         }
     }
-    paths
+    found
 }
 
-/// Which files of a crate use which.
+/// Adds the paths that the text begins with, each behind `before`. Returns how long they are.
+fn expand(before: Vec<String>, text: &str, found: &mut Vec<Vec<String>>) -> usize {
+    if let Some(list) = text.strip_prefix('{') {
+        let mut at = 1;
+        while !text[at..].starts_with('}') && at < text.len() {
+            let skipped = text[at..].find(|c: char| is_name(c) || c == '{' || c == '}').unwrap_or(list.len());
+            at += skipped;
+            if !text[at..].starts_with('}') {
+                at += expand(before.clone(), &text[at..], found).max(1);
+            }
+        }
+        return (at + 1).min(text.len());
+    }
+    let name = text.find(|c: char| !is_name(c)).unwrap_or(text.len());
+    let mut path = before;
+    path.push(text[..name].to_owned());
+    match text[name..].strip_prefix("::") {
+        Some(rest) if rest.starts_with(|c: char| is_name(c) || c == '{' || c == '*') => {
+            name + 2
+                + if rest.starts_with('*') {
+                    path.push("*".into());
+                    found.push(path);
+                    1
+                } else {
+                    expand(path, rest, found)
+                }
+        }
+        _ => {
+            found.push(path);
+            name
+        }
+    }
+}
+
+/// Which files of a crate use which. A method that another file of the same type has is no use.
+///
+/// # Panics
+/// A file takes all names of another one (`use super::*`), so nobody can see what it uses.
 fn uses(folder: &Path, files: &[(PathBuf, String)]) -> BTreeMap<Module, BTreeSet<Module>> {
     let modules: BTreeSet<Module> = files.iter().map(|(path, _)| module(folder, path)).collect();
     let mut uses = BTreeMap::new();
     for (path, text) in files {
         let here = module(folder, path);
-        if here.last().is_some_and(|last| last == "tests") {
+        if here.last().is_some_and(|last| last == "tests" || last == "coverage") {
             continue;
         }
-        let code = code(text);
-        let names_child = |child: &&Module| {
-            let name = format!("{}::", child.last().map_or("", String::as_str));
-            child.split_last().is_some_and(|(_, parent)| parent == here)
-                && code.match_indices(&name).any(|(at, _)| !code[..at].ends_with(|c| is_name(c) || c == ':'))
-        };
-        let mut used: BTreeSet<Module> = modules.iter().filter(names_child).cloned().collect();
-        for (from, names) in paths(&code) {
-            let mut there: Module = match from {
-                None => Vec::new(),
-                Some(supers) => here[..here.len().saturating_sub(supers)].to_vec(),
-            };
+        let mut used = BTreeSet::new();
+        for names in paths(&code(text)) {
+            let mut names = names.into_iter().peekable();
+            let first = names.peek().cloned().unwrap_or_default();
+            let mut there = here.clone();
+            match first.as_str() {
+                "crate" => there = Vec::new(),
+                "self" => {}
+                "super" => {
+                    while names.next_if(|name| name == "super").is_some() {
+                        there.pop();
+                    }
+                }
+                child if modules.contains(&[&here[..], &[child.to_owned()]].concat()) => {}
+                _ => continue,
+            }
+            names.next_if(|name| name == "crate" || name == "self");
             for name in names {
+                assert_ne!(name, "*", "{}: name what it uses of {there:?}", path.display());
                 there.push(name);
                 if !modules.contains(&there) {
                     there.pop();
@@ -135,13 +204,27 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
-fn a_circle_is_found() {
+fn circles_are_found_however_they_are_written() {
     let file = |name: &str, text: &str| (PathBuf::from(format!("/c/{name}")), text.to_owned());
     let of = |files: &[(PathBuf, String)]| circle(&uses(Path::new("/c"), files)).is_some();
-    let a = file("a.rs", "use crate::b::{X, Y};\n");
-    assert!(!of(&[a.clone(), file("b.rs", "// crate::a::Z\n"), file("lib.rs", "mod a;\nmod b;\n")]));
-    assert!(of(&[a.clone(), file("b.rs", "fn f(z: crate::a::Z) {}\n")]));
-    assert!(of(&[a.clone(), file("b/mod.rs", "use crate::c;"), file("c.rs", "use super::{a, d};")]));
-    assert!(of(&[file("b/mod.rs", "mod c;\nuse c::f;"), file("b/c.rs", "use super::X;")]));
-    assert!(!of(&[a, file("b.rs", "#[cfg(test)]\nmod tests {\n use crate::a::Z;\n}\n")]));
+    let a = || file("a.rs", "use crate::b::{X, Y};\n");
+    for (user, is_circle) in [
+        ("// crate::a::Z", false),
+        ("fn f() { say(\"crate::a::Z\") }", false),
+        ("#[cfg(test)]\nmod tests {\n use crate::a::Z;\n}", false),
+        ("fn f(z: crate::a::Z) {}", true),
+        ("use crate::{c::{P, Q}, a::Z};", true),
+        ("fn f() { say(\"http://\"); crate::a::g() }", true),
+        ("#[cfg(test)]\nmod tests;\nuse super::a::Z;", true),
+    ] {
+        let files = [a(), file("b.rs", user), file("c.rs", ""), file("lib.rs", "mod a;\nmod b;\nmod c;\n")];
+        assert_eq!(of(&files), is_circle, "{user}");
+    }
+    assert!(of(&[a(), file("b/mod.rs", "use crate::c;"), file("c.rs", "use super::{a, d};")]));
+    for parent in ["mod c;\nuse c::f;", "mod c;\nuse self::c::f;", "fn g() { c::f() }"] {
+        assert!(of(&[file("b/mod.rs", parent), file("b/c.rs", "use super::X;")]), "{parent}");
+    }
+    let grandparent =
+        [file("b/mod.rs", "fn g() { c::d::f() }"), file("b/c.rs", ""), file("b/c/d.rs", "use crate::b::X;")];
+    assert!(of(&grandparent));
 }

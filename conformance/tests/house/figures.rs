@@ -1,4 +1,5 @@
-//! What the load test reads from a service is there. Where a figure itself must be named, the compiler says.
+//! What the load test reads from a service is there, and so is what a dashboard shows of a run. Where else a figure must be
+//! named, the compiler says.
 
 use crate::{Missing, sources};
 
@@ -14,5 +15,37 @@ fn every_metric_that_the_load_test_reads_is_one_of_the_supervisor() {
             }
         }
     }
+    missing.report();
+}
+
+/// The series of a run that are no figures: loadtest/src/remote_write/samples.rs.
+const OTHERS: [&str; 9] = [
+    "verdict",
+    "trials",
+    "requests",
+    "ok_requests",
+    "aborted_requests",
+    "errors",
+    "rank",
+    "throughput_low",
+    "throughput_high",
+];
+
+#[test]
+fn every_series_of_a_run_on_the_dashboards_is_a_figure() {
+    let figures: Vec<String> = results::figures::names().map(|name| name.series().0).collect();
+    let mut missing = Missing::default();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(crate::path("grafana/dashboards")).expect("the dashboards") {
+        let file = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&file).expect("UTF-8");
+        for rest in text.split("loadtest_run_").skip(1) {
+            let name: String = rest.chars().take_while(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
+            let is_there = figures.contains(&name) || OTHERS.contains(&name.as_str());
+            missing.unless(is_there, &file.to_string_lossy(), &format!("the series loadtest_run_{name}"));
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} series");
     missing.report();
 }

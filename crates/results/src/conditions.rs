@@ -6,16 +6,57 @@ use crate::units::{micros, parse_duration};
 use std::fmt;
 use std::str::FromStr;
 
+/// What a condition's bound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A time; the figure is in microseconds.
+    Time,
+    /// A number a second.
+    PerSecond,
+    /// A share; the bound is in per cent.
+    Share,
+}
+
+/// A figure that conditions can be about: its name, its kind, and its value in a cell, as the median over the trials.
+#[derive(Debug)]
+struct Conditional {
+    name: &'static str,
+    kind: Kind,
+    value: fn(&Cell) -> Option<f64>,
+}
+
+fn median(figure: Option<Figure>) -> Option<f64> {
+    figure.map(|figure| figure.median)
+}
+
+const ERRORS: &str = "errors";
+const FIGURES: &[Conditional] = &[
+    Conditional { name: "mean", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.mean) },
+    Conditional { name: "p50", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p50) },
+    Conditional { name: "p90", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p90) },
+    Conditional { name: "p99", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p99) },
+    Conditional { name: "p99.9", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p999) },
+    Conditional { name: "max", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.max) },
+    Conditional { name: "cpu", kind: Kind::Time, value: |cell| median(cell.figures.server.cpu_us_per_request) },
+    Conditional { name: "throughput", kind: Kind::PerSecond, value: |cell| median(cell.figures.throughput) },
+    Conditional {
+        name: ERRORS,
+        kind: Kind::Share,
+        value: |cell| {
+            let requests = cell.outcomes.total();
+            (requests > 0).then(|| cell.outcomes.errors() as f64 / requests as f64)
+        },
+    },
+];
+
 /// One condition of `--fail-on`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Condition {
     text: String,
-    figure: String,
+    figure: &'static Conditional,
     below: bool,
     bound: f64,
 }
-
-const FIGURES: &str = "mean, p50, p90, p99, p99.9, max, cpu (times), throughput (a second), errors (a share, as 0.1%)";
 
 impl FromStr for Condition {
     type Err = String;
@@ -23,21 +64,22 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Condition, String> {
         let wrong = |what: &str| format!("'{text}': {what}; write it as in p99<50ms, errors<0.1% or throughput>1000");
         let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no < or > in it"))?;
-        let (figure, bound) = (text[..at].trim(), text[at + 1..].trim());
-        let number = |text: &str| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
-        let bound = match figure {
-            "mean" | "p50" | "p90" | "p99" | "p99.9" | "max" | "cpu" => {
-                parse_duration(bound).map_err(|why| wrong(&why))?.as_secs_f64() * 1e6
-            }
-            "throughput" => number(bound).ok_or_else(|| wrong("the bound is no number"))?,
-            "errors" => bound
-                .strip_suffix('%')
-                .and_then(number)
-                .map(|percent| percent / 100.0)
-                .ok_or_else(|| wrong("a share of errors ends with %"))?,
-            _ => return Err(wrong(&format!("there is no figure '{figure}'; there is {FIGURES}"))),
+        let (name, bound) = (text[..at].trim(), text[at + 1..].trim());
+        let unknown = || {
+            let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+            wrong(&format!("there is no figure '{name}'; there is {}", names.join(", ")))
         };
-        Ok(Condition { text: text.into(), figure: figure.into(), below: text[at..].starts_with('<'), bound })
+        let figure = FIGURES.iter().find(|figure| figure.name == name).ok_or_else(unknown)?;
+        let number = |text: &str| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+        let bound = match figure.kind {
+            Kind::Time => parse_duration(bound).map_err(|why| wrong(&why))?.as_secs_f64() * 1e6,
+            Kind::PerSecond => number(bound).ok_or_else(|| wrong("the bound is no number"))?,
+            Kind::Share => {
+                let percent = bound.strip_suffix('%').and_then(number);
+                percent.ok_or_else(|| wrong("a share of errors ends with %"))? / 100.0
+            }
+        };
+        Ok(Condition { text: text.into(), figure, below: text[at..].starts_with('<'), bound })
     }
 }
 
@@ -50,23 +92,7 @@ impl fmt::Display for Condition {
 impl Condition {
     /// Whether the condition is about failed requests. Then failed requests alone do not fail the run.
     pub fn is_about_errors(&self) -> bool {
-        self.figure == "errors"
-    }
-
-    /// The cell's figure, as the median over its trials; times are in microseconds.
-    fn value(&self, cell: &Cell) -> Option<f64> {
-        let median = |figure: Option<Figure>| figure.map(|figure| figure.median);
-        match self.figure.as_str() {
-            "mean" => median(cell.figures.latency_us.mean),
-            "p50" => median(cell.figures.latency_us.p50),
-            "p90" => median(cell.figures.latency_us.p90),
-            "p99" => median(cell.figures.latency_us.p99),
-            "p99.9" => median(cell.figures.latency_us.p999),
-            "max" => median(cell.figures.latency_us.max),
-            "cpu" => median(cell.figures.server.cpu_us_per_request),
-            "throughput" => median(cell.figures.throughput),
-            _ => (cell.outcomes.total() > 0).then(|| cell.outcomes.errors() as f64 / cell.outcomes.total() as f64),
-        }
+        self.figure.name == ERRORS
     }
 
     /// Returns a line for each cell that does not meet the condition. A cell without that figure does not meet it;
@@ -74,15 +100,15 @@ impl Condition {
     pub fn crossed(&self, results: &Results) -> Vec<String> {
         let tried = results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
         let lines = tried.filter_map(|cell| {
-            let value = self.value(cell);
+            let value = (self.figure.value)(cell);
             let met = value.is_some_and(|value| if self.below { value < self.bound } else { value > self.bound });
-            let shown = match (value, self.figure.as_str()) {
+            let shown = match (value, self.figure.kind) {
                 (None, _) => "could not be had".into(),
-                (Some(value), "errors") => format!("{:.3} %", value * 100.0),
-                (Some(value), "throughput") => format!("{value:.1}"),
-                (Some(us), _) => micros(us),
+                (Some(value), Kind::Share) => format!("{:.3} %", value * 100.0),
+                (Some(value), Kind::PerSecond) => format!("{value:.1}"),
+                (Some(us), Kind::Time) => micros(us),
             };
-            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key, self.figure))
+            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key, self.figure.name))
         });
         lines.collect()
     }

@@ -1,5 +1,7 @@
 //! What a request carries besides its method, its path and the Host field.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 /// The header fields and the body of a workload's requests.
@@ -8,7 +10,7 @@ pub struct Content {
     /// Header fields, each as `Name: value`.
     #[serde(default)]
     pub headers: Vec<String>,
-    /// The body. In results.json it is a text, or a list of bytes if it is not UTF-8.
+    /// The body. In results.json it is a text, or `{"base64": …}` if it is not one.
     #[serde(default)]
     pub body: Body,
 }
@@ -23,28 +25,35 @@ impl Content {
 
 /// A body, which may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "BodyJson", from = "BodyJson")]
+#[serde(into = "BodyJson", try_from = "BodyJson")]
 pub struct Body(pub Vec<u8>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum BodyJson {
     Text(String),
-    Bytes(Vec<u8>),
+    Binary { base64: String },
 }
 
 impl From<Body> for BodyJson {
     fn from(body: Body) -> BodyJson {
-        String::from_utf8(body.0).map_or_else(|error| BodyJson::Bytes(error.into_bytes()), BodyJson::Text)
+        let is_text = |text: &String| !text.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\r' | '\n'));
+        match String::from_utf8(body.0) {
+            Ok(text) if is_text(&text) => BodyJson::Text(text),
+            Ok(text) => BodyJson::Binary { base64: STANDARD.encode(text) },
+            Err(error) => BodyJson::Binary { base64: STANDARD.encode(error.as_bytes()) },
+        }
     }
 }
 
-impl From<BodyJson> for Body {
-    fn from(json: BodyJson) -> Body {
-        Body(match json {
+impl TryFrom<BodyJson> for Body {
+    type Error = base64::DecodeError;
+
+    fn try_from(json: BodyJson) -> Result<Body, base64::DecodeError> {
+        Ok(Body(match json {
             BodyJson::Text(text) => text.into_bytes(),
-            BodyJson::Bytes(bytes) => bytes,
-        })
+            BodyJson::Binary { base64 } => STANDARD.decode(base64)?,
+        }))
     }
 }
 
@@ -54,7 +63,12 @@ mod tests {
 
     #[test]
     fn a_body_survives_its_json() {
-        for (body, json) in [(&b"nod=1"[..], "\"nod=1\""), (b"\xff\x00", "[255,0]"), (b"", "\"\"")] {
+        for (body, json) in [
+            (&b"nod=1"[..], "\"nod=1\""),
+            (b"\xff\x00", "{\"base64\":\"/wA=\"}"),
+            (b"\0", "{\"base64\":\"AA==\"}"),
+            (b"", "\"\""),
+        ] {
             let body = Body(body.into());
             assert_eq!(serde_json::to_string(&body).unwrap(), json);
             assert_eq!(serde_json::from_str::<Body>(json).unwrap(), body);

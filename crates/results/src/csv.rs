@@ -2,8 +2,28 @@
 
 use crate::figures;
 use crate::outcomes::OutcomeClass;
-use crate::schema::{Cell, Results};
+use crate::schema::{Cell, Ranks, Results};
 use std::io::{self, Write};
+
+/// A column that is no figure: its name, and its value in a cell's line.
+type Column = (&'static str, fn(&Results, &Cell) -> String);
+
+const COLUMNS: [Column; 12] = [
+    ("run_id", |results, _| results.run_id.clone()),
+    ("target", |_, cell| cell.key.target.clone()),
+    ("workload", |_, cell| cell.key.workload.clone()),
+    ("schedule", |_, cell| cell.key.schedule.to_string()),
+    ("concurrency", |_, cell| cell.key.concurrency.to_string()),
+    ("requests_per_connection", |_, cell| {
+        cell.key.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())
+    }),
+    ("verdict", |_, cell| cell.verdict.name().into()),
+    ("reasons", |_, cell| cell.reasons.join("; ")),
+    ("trials", |_, cell| cell.trials.len().to_string()),
+    ("requests", |_, cell| cell.outcomes.total().to_string()),
+    ("ok", |_, cell| cell.outcomes[OutcomeClass::Ok].to_string()),
+    ("failed", |_, cell| cell.outcomes.errors().to_string()),
+];
 
 /// Writes all cells. A figure has three fields: its median and the two ends of its interval. A missing value is an
 /// empty field.
@@ -12,44 +32,17 @@ use std::io::{self, Write};
 /// An error of writing to `out`.
 pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = ::csv::Writer::from_writer(out);
-    csv.write_record(columns())?;
+    let ranks = Ranks::default().iter().map(|(by, _)| format!("rank_{by}"));
+    let figures = figures::names().flat_map(|name| ["", "_low", "_high"].map(|end| name.column() + end));
+    csv.write_record(COLUMNS.iter().map(|(name, _)| (*name).to_owned()).chain(ranks).chain(figures))?;
     for cell in &results.cells {
-        csv.write_record(fields(&results.run_id, cell))?;
+        let ranks = cell.ranks.iter().map(|(_, rank)| shown(rank));
+        let figures = cell.figures.iter().flat_map(|(_, figure)| {
+            [figure.map(|f| f.median), figure.and_then(|f| f.low), figure.and_then(|f| f.high)].map(shown)
+        });
+        csv.write_record(COLUMNS.iter().map(|(_, value)| value(results, cell)).chain(ranks).chain(figures))?;
     }
     csv.flush()
-}
-
-fn columns() -> Vec<String> {
-    let cell = "run_id,target,workload,schedule,concurrency,requests_per_connection,verdict,reasons,trials,requests,ok,\
-                failed,rank_throughput,rank_p99,rank_cpu";
-    let mut columns: Vec<String> = cell.split(',').map(str::to_owned).collect();
-    for column in figures::names().map(|name| name.column()) {
-        columns.extend(["", "_low", "_high"].map(|end| format!("{column}{end}")));
-    }
-    columns
-}
-
-fn fields(run_id: &str, cell: &Cell) -> Vec<String> {
-    let key = &cell.key;
-    let mut fields = vec![
-        run_id.to_owned(),
-        key.target.clone(),
-        key.workload.clone(),
-        key.schedule.to_string(),
-        key.concurrency.to_string(),
-        key.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string()),
-        cell.verdict.name().into(),
-        cell.reasons.join("; "),
-        cell.trials.len().to_string(),
-        cell.outcomes.total().to_string(),
-        cell.outcomes[OutcomeClass::Ok].to_string(),
-        cell.outcomes.errors().to_string(),
-    ];
-    fields.extend(cell.ranks.iter().map(|(_, rank)| shown(rank)));
-    for (_, figure) in cell.figures.iter() {
-        fields.extend([figure.map(|f| f.median), figure.and_then(|f| f.low), figure.and_then(|f| f.high)].map(shown));
-    }
-    fields
 }
 
 fn shown(value: Option<impl ToString>) -> String {

@@ -72,23 +72,22 @@ impl Name {
     }
 
     /// The series in Prometheus (without its prefix), which has base units, and its quantile where that is a label.
-    pub fn series(&self) -> (String, Option<&'static str>) {
-        let quantile = match self.field {
-            "p50" => Some("0.5"),
-            "p90" => Some("0.9"),
-            "p99" => Some("0.99"),
-            "p999" => Some("0.999"),
-            "max" => Some("1"),
-            _ => None,
-        };
-        match (self.group.strip_suffix("_us"), quantile) {
-            (Some(times), Some(quantile)) => (format!("{times}_seconds"), Some(quantile)),
-            _ => {
-                let words = self.column();
-                let words: Vec<&str> =
-                    words.split('_').map(|word| if word == "us" { "seconds" } else { word }).collect();
-                (words.join("_"), None)
+    pub fn series(&self) -> (String, Option<String>) {
+        if let (Some(times), Some(quantile)) = (self.group.strip_suffix("_us"), self.quantile()) {
+            return (format!("{times}_seconds"), Some(quantile));
+        }
+        let column = self.column();
+        let words: Vec<&str> = column.split('_').map(|word| if word == "us" { "seconds" } else { word }).collect();
+        (words.join("_"), None)
+    }
+
+    /// The quantile that the field is: `p999` is 0.999, and the maximum is 1.
+    fn quantile(&self) -> Option<String> {
+        match self.field.strip_prefix('p') {
+            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Some(format!("0.{}", digits.trim_end_matches('0')))
             }
+            _ => (self.field == "max").then(|| "1".into()),
         }
     }
 
@@ -336,13 +335,15 @@ mod tests {
         for (path, column, series, quantile) in [
             ("throughput", "throughput", "throughput", None),
             ("latency_us.p999", "latency_p999_us", "latency_seconds", Some("0.999")),
+            ("latency_us.p50", "latency_p50_us", "latency_seconds", Some("0.5")),
+            ("latency_us.max", "latency_max_us", "latency_seconds", Some("1")),
             ("connect_us.mean", "connect_mean_us", "connect_mean_seconds", None),
             ("server.cpu_us_per_request", "cpu_us_per_request", "cpu_seconds_per_request", None),
             ("client.busiest_thread", "client_busiest_thread", "client_busiest_thread", None),
             ("server.cpus_used", "cpus_used", "cpus_used", None),
         ] {
             assert_eq!(name(path).column(), column);
-            assert_eq!(name(path).series(), (series.into(), quantile));
+            assert_eq!(name(path).series(), (series.into(), quantile.map(str::to_owned)));
         }
         assert_eq!(name("server.cpu_us_per_request").base_value(4.2), 4.2e-6);
         assert_eq!(name("server.memory_bytes").base_value(4.0), 4.0);

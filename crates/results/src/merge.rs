@@ -36,7 +36,9 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     if first.run_id == second.run_id {
         return Err("these are the same run twice".into());
     }
-    for workload in first.settings.workloads.iter().filter(|&it| second.settings.workloads.contains(it)) {
+    let background = first.settings.busy_workload.iter().chain(&first.settings.slow_reader_workload);
+    let measured = first.settings.workloads.iter().filter(|&it| second.settings.workloads.contains(it));
+    for workload in measured.chain(background) {
         if first.settings.content_of(workload) != second.settings.content_of(workload) {
             return Err(format!("the requests of {workload} differ in header fields or body"));
         }

@@ -13,7 +13,7 @@ use statrs::statistics::Statistics;
 /// of runs.
 pub const MIN_TRIALS: usize = 5;
 /// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
-pub const ALPHA: f64 = 0.05;
+pub(crate) const ALPHA: f64 = 0.05;
 
 /// A measured figure over the trials of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ fn interval(count: usize) -> Option<usize> {
 
 /// A ratio with its confidence interval and p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ratio {
+pub(crate) struct Ratio {
     /// Geometric mean of the second to the first.
     pub ratio: f64,
     /// Lower end of its 95 % confidence interval.
@@ -106,7 +106,7 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
 
 /// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
 /// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
-pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
+pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let pairs: Vec<f64> = logarithms(first)?.iter().zip(logarithms(second)?).map(|(a, b)| b - a).collect();
     if pairs.len() < MIN_TRIALS {
         return None;
@@ -117,7 +117,7 @@ pub fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
 
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
 /// 1947), with its degrees of freedom rounded down.
-pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
+pub(crate) fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let (first, second) = (logarithms(first)?, logarithms(second)?);
     if first.len().min(second.len()) < MIN_TRIALS {
         return None;
@@ -131,7 +131,7 @@ pub fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
 
 /// Which of several comparisons are significant at [`ALPHA`] over all of them: S. Holm, "A Simple Sequentially
 /// Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979.
-pub fn holm(p: &[f64]) -> Vec<bool> {
+pub(crate) fn holm(p: &[f64]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
     let mut significant = vec![false; p.len()];
@@ -146,7 +146,7 @@ pub fn holm(p: &[f64]) -> Vec<bool> {
 
 /// The rank of each target by its trials: one more than the number of targets that are significantly better. All `None`
 /// unless every target has [`MIN_TRIALS`] trials.
-pub fn ranks(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
+pub(crate) fn ranks(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
     let mut pairs = Vec::new();
     for second in 0..targets.len() {
         for first in 0..second {

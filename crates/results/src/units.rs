@@ -7,7 +7,9 @@ use std::time::Duration;
 /// # Errors
 /// A message that says what to write instead.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).ok().filter(|time| time.as_secs() <= 86_400 * 365);
+    // A capital M, humantime's month, is a million in the rates beside.
+    let time = (!text.contains('M')).then(|| humantime::parse_duration(text).ok()).flatten();
+    let time = time.filter(|time| time.as_secs() <= 86_400 * 365);
     time.ok_or_else(|| format!("'{text}' is no time; write a number with a unit, as in 500ms, 5s or 2m"))
 }
 
@@ -22,7 +24,7 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// Microseconds with three digits and a unit: `87.2µs`, `1.23ms`, `10.0s`.
-pub fn micros(us: f64) -> String {
+pub(crate) fn micros(us: f64) -> String {
     match us {
         _ if us < 999.5 => format!("{}µs", three_digits(us)),
         _ if us < 999_500.0 => format!("{}ms", three_digits(us / 1e3)),
@@ -31,7 +33,7 @@ pub fn micros(us: f64) -> String {
 }
 
 /// Bytes with three digits and a binary unit: `12.3M`.
-pub fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     let (mut n, mut unit) = (bytes, 0);
     while n >= 999.5 && unit < 4 {
         n /= 1024.0;
@@ -41,7 +43,7 @@ pub fn bytes(bytes: f64) -> String {
 }
 
 /// A count with separated thousands: `123,456`.
-pub fn count(n: f64) -> String {
+pub(crate) fn count(n: f64) -> String {
     let digits = format!("{n:.0}");
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -80,7 +82,7 @@ mod tests {
         for (text, millis) in [("500ms", 500), ("5s", 5_000), ("1.5s", 1_500), ("2m", 120_000), ("1h", 3_600_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
         }
-        for bad in ["", "5", "s", "-1s", "1e3s", "99999999999999h", ".s", "5S", "inf"] {
+        for bad in ["", "5", "s", "-1s", "1e3s", "99999999999999h", ".s", "5S", "2M", "inf"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
     }

@@ -34,20 +34,20 @@ const CPU_WAIT_SHARE: f64 = 0.75;
 
 /// The facts of one trial that show whether all its connections were served and the schedule was kept. An unknown fact
 /// has no influence.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Evidence {
+#[derive(Clone, Copy, Debug)]
+struct Evidence {
     /// Connections that were asked for.
-    pub connections: f64,
+    connections: f64,
     /// Complete answers per connection.
-    pub answers_per_connection: Option<f64>,
+    answers_per_connection: f64,
     /// Connections that got no answer.
-    pub unserved: Option<u64>,
+    unserved: Option<u64>,
     /// Jain's fairness index.
-    pub fairness: Option<f64>,
+    fairness: Option<f64>,
     /// Requests in flight: mean latency times rate. Only in a closed loop with kept connections.
-    pub in_flight: Option<f64>,
+    in_flight: Option<f64>,
     /// Achieved rate as a share of the offered rate, in an open loop.
-    pub achieved: Option<f64>,
+    achieved: Option<f64>,
 }
 
 impl Evidence {
@@ -56,7 +56,7 @@ impl Evidence {
         let kept = cell.key.requests_per_connection.0.is_none() && matches!(cell.key.schedule, Schedule::Closed);
         Evidence {
             connections,
-            answers_per_connection: Some(trial.outcomes.answered() as f64 / connections),
+            answers_per_connection: trial.outcomes.answered() as f64 / connections,
             unserved: trial.unserved,
             fairness: trial.fairness,
             in_flight: trial
@@ -71,9 +71,8 @@ impl Evidence {
     }
 
     /// The verdict that these facts lead to, and the reason; `None` if there is no objection.
-    pub fn verdict(&self) -> Option<(Verdict, String)> {
-        let enough = self.answers_per_connection.is_some_and(|answers| answers >= ENOUGH_ANSWERS);
-        if enough {
+    fn verdict(&self) -> Option<(Verdict, String)> {
+        if self.answers_per_connection >= ENOUGH_ANSWERS {
             if let Some(unserved) = self.unserved.filter(|&unserved| unserved > 0) {
                 return Some((
                     Verdict::Starved,
@@ -246,7 +245,7 @@ mod tests {
     fn each_kind_of_evidence_leads_to_its_verdict() {
         let well = Evidence {
             connections: 64.0,
-            answers_per_connection: Some(100.0),
+            answers_per_connection: 100.0,
             unserved: Some(0),
             fairness: Some(0.95),
             in_flight: Some(63.0),
@@ -259,7 +258,7 @@ mod tests {
         assert_eq!(verdict_of(Evidence { in_flight: Some(4.0), ..well }), Some(Verdict::Starved));
         assert_eq!(verdict_of(Evidence { in_flight: Some(99.0), ..well }), Some(Verdict::Unstable));
         assert_eq!(verdict_of(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
-        let few = Evidence { answers_per_connection: Some(2.0), unserved: Some(60), ..well };
+        let few = Evidence { answers_per_connection: 2.0, unserved: Some(60), ..well };
         assert_eq!(verdict_of(few), None, "there are too few answers to judge");
     }
 

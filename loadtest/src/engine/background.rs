@@ -51,6 +51,7 @@ struct BackgroundConnection {
     phase: BackgroundPhase,
     socket: Option<OwnedFd>,
     generation: u32,
+    /// Bytes of the request that were sent.
     sent: usize,
     tried: bool,
     /// The answer's status line says that the request succeeded.
@@ -236,8 +237,12 @@ impl BackgroundDriver<'_> {
             return self.close(index, now);
         }
         let kind = connection.kind;
-        if connection.phase == BackgroundPhase::Connecting && event.events().contains(EpollFlags::EPOLLOUT) {
-            self.connected(index, now);
+        if event.events().contains(EpollFlags::EPOLLOUT) {
+            match connection.phase {
+                BackgroundPhase::Connecting => self.connected(index, now),
+                BackgroundPhase::Up if kind != BackgroundKind::SlowSender => self.send_bytes(index, now),
+                BackgroundPhase::Up | BackgroundPhase::Down => {}
+            }
         }
         let up = self.connections[index as usize].phase == BackgroundPhase::Up;
         if up
@@ -267,20 +272,25 @@ impl BackgroundDriver<'_> {
         }
     }
 
-    /// Sends the request of this connection, or the next byte of it.
+    /// Sends what the socket takes of this connection's request, or the next byte of a slow sender's.
     fn send_bytes(&mut self, index: u32, now: Nanos) {
         let connection = &mut self.connections[index as usize];
         let Some(socket) = &connection.socket else { return };
+        let sent = connection.sent;
         let bytes = match connection.kind {
-            BackgroundKind::Idle | BackgroundKind::Resetter => &self.request[..],
-            BackgroundKind::SlowReader => self.slow_reader_request,
-            BackgroundKind::Busy => self.busy_request,
-            BackgroundKind::SlowSender => self.endless_head.get(connection.sent..=connection.sent).unwrap_or(b"a"),
+            BackgroundKind::Idle | BackgroundKind::Resetter => &self.request[sent..],
+            BackgroundKind::SlowReader => &self.slow_reader_request[sent..],
+            BackgroundKind::Busy => &self.busy_request[sent..],
+            BackgroundKind::SlowSender => self.endless_head.get(sent..=sent).unwrap_or(b"a"),
         };
-        let result = send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL);
-        connection.sent += 1;
-        if result.is_err_and(|errno| errno != nix::errno::Errno::EAGAIN) {
-            self.close(index, now);
+        if bytes.is_empty() {
+            return;
+        }
+        match send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+            // If the socket took less than all, epoll tells when it takes more.
+            Ok(count) => connection.sent += count,
+            Err(nix::errno::Errno::EAGAIN) => {}
+            Err(_) => self.close(index, now),
         }
     }
 

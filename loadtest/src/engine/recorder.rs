@@ -61,16 +61,24 @@ impl Default for Recorder {
 impl Recorder {
     /// Clears everything and starts a window in which `in_flight` requests are already in flight.
     pub fn begin_window(&mut self, in_flight: u64) {
-        self.latency.reset();
-        self.service_time.reset();
-        self.schedule_lag.reset();
-        self.live_latency = CoarseHistogram::default();
-        self.connect.reset();
-        self.started = in_flight;
-        self.outcomes = OutcomeCounts::default();
-        self.bytes = 0;
-        self.close_ignored = 0;
-        self.local_failures = 0;
+        // Written out, so that the compiler names a field that is forgotten here. The histograms keep their memory.
+        let Recorder {
+            started,
+            outcomes,
+            latency,
+            service_time,
+            schedule_lag,
+            live_latency,
+            connect,
+            bytes,
+            close_ignored,
+            local_failures,
+        } = self;
+        *started = in_flight;
+        *outcomes = OutcomeCounts::default();
+        [latency, service_time, schedule_lag, connect].into_iter().for_each(Histogram::reset);
+        *live_latency = CoarseHistogram::default();
+        (*bytes, *close_ignored, *local_failures) = (0, 0, 0);
     }
 
     /// A request ended with a complete answer after `nanos`.
@@ -100,20 +108,33 @@ impl Recorder {
 
     /// Adds what another thread recorded.
     pub fn add(&mut self, other: &Recorder) {
-        self.started += other.started;
-        self.outcomes.add(&other.outcomes);
+        // Written out, so that the compiler names a field that is forgotten here.
+        let Recorder {
+            started,
+            outcomes,
+            latency,
+            service_time,
+            schedule_lag,
+            live_latency,
+            connect,
+            bytes,
+            close_ignored,
+            local_failures,
+        } = other;
+        self.started += started;
+        self.outcomes.add(outcomes);
         for (mine, theirs) in [
-            (&mut self.latency, &other.latency),
-            (&mut self.service_time, &other.service_time),
-            (&mut self.schedule_lag, &other.schedule_lag),
-            (&mut self.connect, &other.connect),
+            (&mut self.latency, latency),
+            (&mut self.service_time, service_time),
+            (&mut self.schedule_lag, schedule_lag),
+            (&mut self.connect, connect),
         ] {
             mine.add(theirs).expect("all histograms have the same bounds");
         }
-        self.live_latency.add(&other.live_latency);
-        self.bytes += other.bytes;
-        self.close_ignored += other.close_ignored;
-        self.local_failures += other.local_failures;
+        self.live_latency.add(live_latency);
+        self.bytes += bytes;
+        self.close_ignored += close_ignored;
+        self.local_failures += local_failures;
     }
 
     /// Checks at the end of a window that each request has exactly one outcome.

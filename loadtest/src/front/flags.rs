@@ -18,7 +18,8 @@ pub struct RunFlags {
     /// Paths to request, with a method before the path unless it is GET ("POST /counter"); a list, or repeated
     #[arg(long, value_name = "PATH", value_delimiter = ',', default_value = "/")]
     workload: Vec<String>,
-    /// Header field of every request, as in 'Accept: text/html'; repeatable
+    /// Header field of every measured request and of those of --busy and --slow-readers, as in 'Accept: text/html';
+    /// repeatable
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = parse_header)]
     headers: Vec<String>,
     /// Body of the requests whose method is not GET or HEAD
@@ -91,17 +92,17 @@ pub struct RunFlags {
     pub results: Option<PathBuf>,
     /// Folder for results.json; created if it does not exist
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// File for the results as JSON
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
     /// File for the results as CSV
     #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
+    pub(super) csv: Option<PathBuf>,
     /// A condition that every cell has to meet, or else the exit code is 1: 'p99<50ms', 'errors<0.1%',
     /// 'throughput>1000'; a list, or repeated
     #[arg(long, value_name = "CONDITION", value_delimiter = ',')]
-    pub fail_on: Vec<Condition>,
+    pub(super) fail_on: Vec<Condition>,
     /// Print no progress and no table
     #[arg(short, long)]
     pub quiet: bool,
@@ -175,7 +176,9 @@ impl RunFlags {
                 (None, None) => Body::default(),
             };
         let has_body = |workload: &str| !matches!(workload.split_once(' '), None | Some(("GET" | "HEAD", _)));
-        let workloads = || self.workload.iter().chain(&self.busy_workload);
+        let busy = self.busy_workload.iter().filter(|_| self.busy > 0);
+        let slow_reader = self.slow_reader_workload.iter().filter(|_| self.slow_readers > 0);
+        let workloads = || self.workload.iter().chain(busy.clone()).chain(slow_reader.clone());
         if !body.0.is_empty() && !workloads().any(|workload| has_body(workload)) {
             return Err("--body: GET and HEAD have no body; name the method, as in --workload 'POST /path'".into());
         }
@@ -253,6 +256,11 @@ mod tests {
         );
         assert_eq!(content["POST /nod"].body, Body(b"nod=1".into()));
         assert!(plan(&["--workload", "/,POST /nod"]).unwrap().content.is_empty());
+        let idle = plan(&["-H", "A: b", "--busy-workload", "/busy", "--slow-reader-workload", "/slow"]).unwrap();
+        assert_eq!(idle.content.keys().collect::<Vec<_>>(), ["/"]);
+        let loaded = ["-H", "A: b", "--busy", "1", "--busy-workload", "/busy", "--slow-readers", "1"];
+        let content = plan(&[&loaded[..], &["--slow-reader-workload", "/slow"]].concat()).unwrap().content;
+        assert_eq!(content.keys().collect::<Vec<_>>(), ["/", "/busy", "/slow"]);
     }
 
     #[test]

@@ -11,11 +11,11 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use outputs::Outputs;
-pub use progress::Progress;
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::limits;
+use progress::Progress;
 use results::conditions::Condition;
 use results::{Plan, Results};
 use std::sync::atomic::AtomicBool;

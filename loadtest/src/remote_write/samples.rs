@@ -173,7 +173,7 @@ pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
     for (name, figure) in cell.figures.iter() {
         if let Some(figure) = figure {
             let (series, quantile) = name.series();
-            let labels: Vec<_> = quantile.map(|quantile| ("quantile", quantile)).into_iter().collect();
+            let labels: Vec<_> = quantile.iter().map(|quantile| ("quantile", quantile.as_str())).collect();
             samples.put(&series, &labels, name.base_value(figure.median));
         }
     }

@@ -2,7 +2,6 @@
 #![allow(dead_code)] // each test binary uses some of these items
 
 use loadtest::cost::CostSource;
-use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
 use results::{Cell, Plan, Results};
 use std::io::{Read, Write};
@@ -73,15 +72,9 @@ impl Fleet for SingleTarget {
     }
 }
 
-pub struct IgnoreEvents;
-
-impl Observer for IgnoreEvents {
-    fn on(&mut self, _: Event<'_>) {}
-}
-
 /// Runs the plan.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
-    loadtest::run(plan, fleet, &mut IgnoreEvents, &AtomicBool::new(false)).unwrap()
+    loadtest::run(plan, fleet, &mut (), &AtomicBool::new(false)).unwrap()
 }
 
 /// Runs a plan that has a single cell, and returns it.
