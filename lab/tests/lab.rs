@@ -90,6 +90,25 @@ fn every_model_is_measured_and_the_results_are_saved() {
 }
 
 #[test]
+fn each_run_has_a_folder_in_results_unless_out_names_another() {
+    let here = folder("results-folder");
+    fs::create_dir(&here).expect("a folder");
+    let run = |more: &[&str]| {
+        let args = ["--models", "epoll", "-c", "1", "--workload", "/", "-d", "200ms", "--requests-per-connection", "1"];
+        let run = lab(&args).args(more).current_dir(&here).output().expect("the lab runs");
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        text(&run.stderr)
+    };
+    assert!(!run(&["--out", "out"]).contains("results/"));
+    assert!(here.join("out/results.json").exists() && !here.join("results").exists());
+    let messages = run(&[]);
+    let saved = messages.lines().find_map(|line| line.strip_prefix("results: ")).expect("the file is named");
+    assert!(saved.starts_with("results/") && here.join(saved).exists(), "{messages}");
+    run(&["--results", "others"]);
+    assert_eq!(fs::read_dir(here.join("others")).expect("the folder").count(), 1);
+}
+
+#[test]
 fn ctrl_c_stops_everything_and_what_was_measured_is_reported() {
     let (out, temporary) = (folder("ctrl-c"), folder("ctrl-c-tmp"));
     fs::create_dir(&temporary).expect("a folder");

@@ -41,7 +41,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     }
     if let (Some(folder), Some(like)) = (&cli.run.results, &cli.owner) {
         privileges::drop_privileges_to_owner(folder, like)
-            .map_err(|error| Failure::usage(format!("--owner {}: {error}", like.display())))?;
+            .map_err(|error| Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display())))?;
     }
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = stop_on_signals();

@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::program;
+use common::{LIFETIME, program};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 fn loadtest(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
@@ -130,6 +133,77 @@ fn a_results_folder_that_is_not_writable_is_reported_before_the_run() {
     one_line(&loadtest(&["--target", &target, "-d", "1h", "--results", "/proc/nowhere"]), 2, "may write to");
 }
 
+fn interrupt(child: &Child) {
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+}
+
+/// A server that keeps what it was sent, and answers when it has read a head and as many bytes of body as that says.
+fn recording_server() -> (String, Arc<Mutex<BTreeSet<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let requests = Arc::new(Mutex::new(BTreeSet::new()));
+    let kept = Arc::clone(&requests);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let kept = Arc::clone(&kept);
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                let mut head = String::new();
+                while reader.read_line(&mut head).is_ok_and(|read| read > 0) {
+                    if !head.ends_with("\r\n\r\n") {
+                        continue;
+                    }
+                    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+                    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                    reader.read_exact(&mut body).unwrap();
+                    let end =
+                        if body.iter().all(|&byte| byte == b'x') { format!("{} x", body.len()) } else { String::new() };
+                    kept.lock().unwrap().insert(format!("{}{end}", std::mem::take(&mut head).replace("\r\n", "|")));
+                    reader.get_mut().write_all(ok("hi").replace("Connection: close\r\n", "").as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn header_fields_and_bodies_arrive_as_the_command_line_has_them() {
+    let (address, requests) = recording_server();
+    let folder = std::env::temp_dir().join(format!("loadtest-content-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let body = folder.join("body");
+    let json = folder.join("results.json");
+    // More than the kernel's buffers take at once.
+    std::fs::write(&body, vec![b'x'; 8_000_000]).unwrap();
+    let child = program()
+        .args(["--target", &format!("a=http://{address}"), "-d", "1h", "-c", "1", "--quiet", "--workload", "POST /p"])
+        .args(["--requests-per-connection", "2", "-H", "A: b, c", "-H", "Host: other"])
+        .args(["--busy", "1", "--busy-workload", "PUT /busy", "--slow-readers", "1", "--slow-reader-workload", "/slow"])
+        .args(["--body-file".as_ref(), body.as_os_str(), "--json".as_ref(), json.as_os_str()])
+        .spawn()
+        .unwrap();
+    let fields = "A: b, c|Host: other|";
+    let expected = [
+        format!("POST /p HTTP/1.1|{fields}Content-Length: 8000000||8000000 x"),
+        format!("POST /p HTTP/1.1|{fields}Content-Length: 8000000|Connection: close||8000000 x"),
+        format!("PUT /busy HTTP/1.1|{fields}Content-Length: 8000000|Connection: close||8000000 x"),
+        format!("GET /slow HTTP/1.1|{fields}|0 x"),
+    ];
+    let deadline = Instant::now() + LIFETIME;
+    while !expected.iter().all(|request| requests.lock().unwrap().contains(request)) {
+        assert!(Instant::now() < deadline, "{expected:?} are not all in {:?}", requests.lock().unwrap());
+        thread::sleep(Duration::from_millis(10));
+    }
+    interrupt(&child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let results = results::Results::load(&json).unwrap();
+    assert_eq!(results.settings.content_of("POST /p").body.0.len(), 8_000_000);
+    assert_eq!(results.settings.content_of("/slow").headers, ["A: b, c", "Host: other"]);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn failed_requests_exit_with_1() {
     let address = server(|_| "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
@@ -172,8 +246,7 @@ fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     // The signal handler is in place before the first trial is announced.
     assert!(lines.map_while(Result::ok).any(|line| line.starts_with("[1/1]")), "it ended before its first trial");
-    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8(output.stdout).unwrap().contains("interrupted"));
