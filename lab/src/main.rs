@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lab::MODELS;
-use loadtest::front::{self, Exit, Failure};
+use loadtest::front::{self, Exit, Failure, say};
 use loadtest::stop_on_signals;
 
 use cli::{Command, RunArgs, ServeArgs};
@@ -47,7 +47,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     plan.cpus = fleet.generator_cpus();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
-        eprintln!("{}", fleet.cpu_division());
+        say(&fleet.cpu_division());
     }
     fleet.check(&plan, stop).map_err(unreachable)?;
     let results = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;

@@ -6,13 +6,14 @@ mod privileges;
 use cli::Cli;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
-use loadtest::front::{self, Exit, Failure, files};
+use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
 use loadtest::remote_write::RemoteWrite;
 use loadtest::stop_on_signals;
 use results::noise::{self, aa_name};
 use results::{Plan, statistics};
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         plan.targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
     }
     if let (Some(folder), Some(like)) = (&cli.run.results, &cli.owner) {
-        privileges::drop_privileges_to_owner(folder, like)
-            .map_err(|error| Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display())))?;
+        privileges::drop_privileges_to_owner(folder, like).map_err(|error| {
+            Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display()))
+        })?;
     }
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = stop_on_signals();
@@ -54,10 +56,10 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
     {
-        eprintln!("loadtest: {report}");
+        say(&format!("loadtest: {report}"));
     }
     if let Some(dashboard) = cli.dashboard.filter(|_| !cli.run.quiet) {
-        println!("\nRun {}: {dashboard}", results.run_id);
+        let _ = writeln!(anstream::stdout(), "\nRun {}: {dashboard}", results.run_id);
     }
     if aa {
         let _ = noise::print(&results, &mut anstream::stdout().lock());
@@ -98,7 +100,7 @@ impl RunningTargets {
             let why = format!("no target has the workload {workload}: each answers 404; is the path right?");
             return Err(Failure::usage(why));
         }
-        remarks.iter().for_each(|remark| eprintln!("loadtest: {remark}"));
+        remarks.iter().for_each(|remark| say(&format!("loadtest: {remark}")));
         Ok(())
     }
 }

@@ -26,8 +26,20 @@ fn status(target: SocketAddr, script: &Script, timeout: Duration) -> io::Result<
         left => Ok(left),
     };
     let mut stream = TcpStream::connect_timeout(&target, left()?)?;
-    stream.set_write_timeout(Some(left()?))?;
-    stream.write_all(script.closing_request())?;
+    let mut request = script.closing_request();
+    let mut cut_off = None; // by a target that answers before it has read all
+    while !request.is_empty() {
+        stream.set_write_timeout(Some(left()?))?;
+        match stream.write(request) {
+            Ok(written) => request = &request[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(too_late()),
+            Err(error) => {
+                cut_off = Some(error);
+                break;
+            }
+        }
+    }
     let mut response = Response::default();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -37,7 +49,7 @@ fn status(target: SocketAddr, script: &Script, timeout: Duration) -> io::Result<
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // The kernel reports a socket's time-out as "try again". socket(7), SO_RCVTIMEO
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(too_late()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(cut_off.unwrap_or(error)),
         };
         if read == 0 {
             return match response.is_complete_at_eof() {

@@ -99,8 +99,8 @@ impl Attempt<'_> {
         };
         let measured = script(&key.workload, key.requests_per_connection.0);
         let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };
-        let busy = script(plan.busy_workload.as_deref().unwrap_or("/"), None);
-        let slow_reader = script(plan.slow_reader_workload.as_deref().unwrap_or("/"), None);
+        let busy = script(&plan.busy_workload, None);
+        let slow_reader = script(&plan.slow_reader_workload, None);
         let cpus = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };
         let load = Load {
             target,

@@ -26,8 +26,11 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
         trials: 0,
         seed: 0,
         content: Default::default(),
-        busy_workload: settings.busy_workload.clone().filter(|_| settings.background.busy > 0),
-        slow_reader_workload: settings.slow_reader_workload.clone().filter(|_| settings.background.slow_readers > 0),
+        busy_workload: if settings.background.busy > 0 { settings.busy_workload.clone() } else { String::new() },
+        slow_reader_workload: match settings.background.slow_readers {
+            0 => String::new(),
+            _ => settings.slow_reader_workload.clone(),
+        },
         ..settings.clone()
     };
     if same(&first.settings) != same(&second.settings) {
@@ -36,9 +39,8 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     if first.run_id == second.run_id {
         return Err("these are the same run twice".into());
     }
-    let background = first.settings.busy_workload.iter().chain(&first.settings.slow_reader_workload);
-    let measured = first.settings.workloads.iter().filter(|&it| second.settings.workloads.contains(it));
-    for workload in measured.chain(background) {
+    for workload in first.settings.requested().filter(|&workload| second.settings.requested().any(|it| it == workload))
+    {
         if first.settings.content_of(workload) != second.settings.content_of(workload) {
             return Err(format!("the requests of {workload} differ in header fields or body"));
         }

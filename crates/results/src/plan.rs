@@ -107,25 +107,25 @@ pub struct Plan {
     /// Background load: connections that are not measured.
     #[serde(rename = "beside", default)]
     pub background: BackgroundLoad,
-    /// What the busy background clients request; null if there are none.
+    /// What the busy background clients request, if there are any.
     #[serde(default = "first_busy_workload")]
-    pub busy_workload: Option<String>,
-    /// What the slow readers request; null if there are none.
+    pub busy_workload: String,
+    /// What the slow readers request, if there are any.
     #[serde(default = "first_slow_reader_workload")]
-    pub slow_reader_workload: Option<String>,
+    pub slow_reader_workload: String,
     /// What the requests of a workload carry, for the workloads whose requests carry something.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub content: BTreeMap<String, Content>,
 }
 
 /// What busy clients requested before results.json said it.
-fn first_busy_workload() -> Option<String> {
-    Some("/work/10000000".into())
+fn first_busy_workload() -> String {
+    "/work/10000000".into()
 }
 
 /// What slow readers requested before results.json said it.
-fn first_slow_reader_workload() -> Option<String> {
-    Some("/files/1m".into())
+fn first_slow_reader_workload() -> String {
+    "/files/1m".into()
 }
 
 impl Default for Plan {
@@ -146,8 +146,8 @@ impl Default for Plan {
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             background: BackgroundLoad::default(),
-            busy_workload: None,
-            slow_reader_workload: None,
+            busy_workload: "/".into(),
+            slow_reader_workload: "/".into(),
             content: BTreeMap::new(),
         }
     }
@@ -217,6 +217,13 @@ impl Plan {
     /// The largest number of connections that are open at the same time.
     pub fn connections(&self) -> usize {
         self.concurrencies.iter().copied().max().unwrap_or(0) + self.background.total()
+    }
+
+    /// What is requested: the measured workloads, and those of the background clients that there are.
+    pub fn requested(&self) -> impl Iterator<Item = &String> + Clone {
+        let busy = (self.background.busy > 0).then_some(&self.busy_workload);
+        let slow_reader = (self.background.slow_readers > 0).then_some(&self.slow_reader_workload);
+        self.workloads.iter().chain(busy).chain(slow_reader)
     }
 
     /// What the requests of this workload carry.

@@ -1,5 +1,6 @@
 //! How a program ends: its exit codes, and the line that says why it ended early.
 
+use super::terminal::say;
 use std::process::ExitCode;
 
 /// How a program ends; the numbers are its exit codes.
@@ -32,7 +33,7 @@ impl Failure {
 /// The exit code of `program`. Prints to standard error why it ended early, if it did.
 pub fn exit_code(program: &str, ended: Result<Exit, Failure>) -> ExitCode {
     let exit = ended.unwrap_or_else(|Failure(exit, why)| {
-        anstream::eprintln!("{program}: {why}");
+        say(&format!("{program}: {why}"));
         exit
     });
     ExitCode::from(exit as u8)

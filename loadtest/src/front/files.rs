@@ -54,7 +54,9 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
         Command::Merge { first, second, output } => {
             let merged = merge::merge(load(&first)?, load(&second)?).map_err(Failure::usage)?;
             match output {
-                Some(path) => outputs::write_file(&path, |file| merged.write(file)).map_err(Failure::usage)?,
+                Some(path) => {
+                    outputs::write_file("--output", &path, |file| merged.write(file)).map_err(Failure::usage)?
+                }
                 None => print_table(&merged),
             }
         }

@@ -138,7 +138,7 @@ impl RunFlags {
                 return Err(format!("{flag} must be longer than nothing"));
             }
         }
-        Ok(Plan {
+        let plan = Plan {
             targets,
             workloads: self.workload.clone(),
             schedules: self.schedules(),
@@ -159,14 +159,15 @@ impl RunFlags {
                 resetters: self.resetters,
                 busy: self.busy,
             },
-            busy_workload: self.busy_workload.clone().filter(|_| self.busy > 0),
-            slow_reader_workload: self.slow_reader_workload.clone().filter(|_| self.slow_readers > 0),
-            content: self.content()?,
-        })
+            busy_workload: self.busy_workload.clone().unwrap_or("/".into()),
+            slow_reader_workload: self.slow_reader_workload.clone().unwrap_or("/".into()),
+            content: BTreeMap::new(),
+        };
+        Ok(Plan { content: self.content(&plan)?, ..plan })
     }
 
     /// What the requests of each workload carry: the header fields, and the body if the method has one.
-    fn content(&self) -> Result<BTreeMap<String, Content>, String> {
+    fn content(&self, plan: &Plan) -> Result<BTreeMap<String, Content>, String> {
         let body =
             match (&self.body, &self.body_file) {
                 (Some(text), _) => Body(text.clone().into_bytes()),
@@ -176,13 +177,13 @@ impl RunFlags {
                 (None, None) => Body::default(),
             };
         let has_body = |workload: &str| !matches!(workload.split_once(' '), None | Some(("GET" | "HEAD", _)));
-        let busy = self.busy_workload.iter().filter(|_| self.busy > 0);
-        let slow_reader = self.slow_reader_workload.iter().filter(|_| self.slow_readers > 0);
-        let workloads = || self.workload.iter().chain(busy.clone()).chain(slow_reader.clone());
-        if !body.0.is_empty() && !workloads().any(|workload| has_body(workload)) {
-            return Err("--body: GET and HEAD have no body; name the method, as in --workload 'POST /path'".into());
+        if !body.0.is_empty() && !plan.requested().any(|workload| has_body(workload)) {
+            return Err("a body: GET and HEAD have none; name the method, as in --workload 'POST /path'".into());
         }
-        let content = workloads().map(|workload| {
+        if self.headers.iter().filter(|field| field.to_ascii_lowercase().starts_with("host:")).count() > 1 {
+            return Err("--header Host: a request has one (RFC 9112, 3.2); give it once".into());
+        }
+        let content = plan.requested().map(|workload| {
             let body = if has_body(workload) { body.clone() } else { Body::default() };
             (workload.clone(), Content { headers: self.headers.clone(), body })
         });
@@ -272,6 +273,7 @@ mod tests {
             (&["-H", "Two words: x"], "the name has a character"),
             (&["-H", "A: x\r\nB: y"], "a control character"),
             (&["-H", "content-length: 3"], "it follows from --body"),
+            (&["-H", "Host: a", "-H", "host: b"], "give it once"),
             (&["--busy", "1"], "say with --busy-workload"),
             (&["--slow-readers", "1"], "say with --slow-reader-workload"),
             (&["--workload", "files"], "is no path"),

@@ -11,6 +11,7 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use outputs::Outputs;
+pub use terminal::say;
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
@@ -50,7 +51,7 @@ pub fn run(
     }
     let files = outputs.write(&results).map_err(Failure::usage)?;
     if !flags.quiet {
-        files.iter().for_each(|file| anstream::eprintln!("results: {}", file.display()));
+        files.iter().for_each(|file| say(&format!("results: {}", file.display())));
     }
     Ok(results)
 }
@@ -61,7 +62,7 @@ pub fn run(
 /// failed, unless a condition on errors allows some failures.
 pub fn conclude(flags: &RunFlags, results: &Results) -> Exit {
     let crossed: Vec<String> = flags.fail_on.iter().flat_map(|condition| condition.crossed(results)).collect();
-    crossed.iter().for_each(|line| anstream::eprintln!("{line}"));
+    crossed.iter().for_each(|line| say(line));
     let tolerant = flags.fail_on.iter().any(Condition::is_about_errors);
     match results.interrupted {
         true => Exit::Interrupted,

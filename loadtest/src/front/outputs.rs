@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 pub struct Outputs {
     /// The folder in which each run has a folder of its own.
     results: Option<PathBuf>,
-    json: Vec<PathBuf>,
+    /// The files, each with the flag that names it.
+    json: Vec<(&'static str, PathBuf)>,
     csv: Option<PathBuf>,
 }
 
@@ -25,21 +26,20 @@ impl Outputs {
         if let Some(folder) = &flags.results {
             make_writable(folder).map_err(|error| cannot_write("--results", folder, &error))?;
         }
-        let mut files = Vec::new();
+        let mut json = Vec::new();
         if let Some(folder) = &flags.out {
             fs::create_dir_all(folder).map_err(|error| cannot_write("--out", folder, &error))?;
-            files.push(("--out", folder.join("results.json")));
+            json.push(("--out", folder.join("results.json")));
         }
-        files.extend(flags.json.iter().map(|file| ("--json", file.clone())));
+        json.extend(flags.json.iter().map(|file| ("--json", file.clone())));
         let csv = flags.csv.iter().map(|file| ("--csv", file.clone()));
-        for (flag, file) in files.iter().cloned().chain(csv) {
+        for (flag, file) in json.iter().cloned().chain(csv) {
             OpenOptions::new()
                 .append(true)
                 .create(true)
                 .open(&file)
                 .map_err(|error| cannot_write(flag, &file, &error))?;
         }
-        let json = files.into_iter().map(|(_, file)| file).collect();
         Ok(Outputs { results: flags.results.clone(), json, csv: flags.csv.clone() })
     }
 
@@ -48,32 +48,32 @@ impl Outputs {
     /// # Errors
     /// One line: which file could not be written.
     pub fn write(&self, results: &Results) -> Result<Vec<PathBuf>, String> {
-        let mut json = self.json.clone();
+        let mut files = self.json.clone();
         if let Some(folder) = &self.results {
             let folder = folder.join(&results.run_id);
             fs::create_dir_all(&folder).map_err(|error| cannot_write("--results", &folder, &error))?;
-            json.push(folder.join("results.json"));
+            files.push(("--results", folder.join("results.json")));
         }
-        for path in &json {
-            write_file(path, |file| results.write(file))?;
+        for (flag, path) in &files {
+            write_file(flag, path, |file| results.write(file))?;
         }
         if let Some(path) = &self.csv {
-            write_file(path, |file| csv::write(results, file))?;
+            write_file("--csv", path, |file| csv::write(results, file))?;
         }
-        Ok(json.into_iter().chain(self.csv.clone()).collect())
+        Ok(files.into_iter().map(|(_, path)| path).chain(self.csv.clone()).collect())
     }
 }
 
-/// Writes a file with `write`.
+/// Writes the file that a flag names with `write`.
 ///
 /// # Errors
 /// One line: the file could not be written.
-pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
+pub fn write_file(flag: &str, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
     let written = File::create(path).map(BufWriter::new).and_then(|mut file| {
         write(&mut file)?;
         file.flush()
     });
-    written.map_err(|error| format!("{}: {error}; name a place that you may write to", path.display()))
+    written.map_err(|error| cannot_write(flag, path, &error))
 }
 
 fn cannot_write(flag: &str, path: &Path, error: &io::Error) -> String {

@@ -67,7 +67,8 @@ impl Observer for Progress {
                 let (number, total) = self.trial;
                 let errors = if errors > 0 { format!(", {errors} errors") } else { String::new() };
                 let left = duration(remaining);
-                self.line.set_message(format!("[{number}/{total}] {cell}: {answered} answers{errors}, {left} left"));
+                // On a narrow terminal the end is cut off.
+                self.line.set_message(format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}"));
             }
             Event::CellFinished { cell } => self.say(&finished(cell)),
             Event::TrialFinished { .. } | Event::RunFinished { .. } => {}

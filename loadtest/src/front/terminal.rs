@@ -1,7 +1,12 @@
-//! What is printed at the end of a run.
+//! What is printed: lines on standard error, and at the end of a run the table. It is no failure when nobody reads it.
 
 use results::{Results, table};
 use std::io::Write;
+
+/// Prints a line to standard error.
+pub fn say(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
 
 /// Prints the table of a run to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`,
 /// `TERM=dumb`).
