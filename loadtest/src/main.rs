@@ -97,7 +97,9 @@ impl RunningTargets {
             }
         }
         if let (Some(workload), false) = (missing.first(), remarks.is_empty()) {
-            let why = format!("no target has the workload {workload}: each answers 404; is the path right?");
+            let known = std::env::var("LOADTEST_WORKLOAD").map(|known| format!("; LOADTEST_WORKLOAD has {known}"));
+            let known = known.unwrap_or_default();
+            let why = format!("no target has the workload {workload}: each answers 404; is the path right?{known}");
             return Err(Failure::usage(why));
         }
         remarks.iter().for_each(|remark| say(&format!("loadtest: {remark}")));

@@ -125,6 +125,9 @@ fn a_workload_that_no_target_has_exits_with_2() {
     let address = server(|_| "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
     let target = format!("a=http://{address}");
     one_line(&loadtest(&["--target", &target, "--workload", "/file/64k"]), 2, "each answers 404");
+    let mut with_known = program();
+    with_known.args(["--target", &target, "--workload", "/file/64k"]).env("LOADTEST_WORKLOAD", "/,/files/64k");
+    one_line(&with_known.output().unwrap(), 2, "LOADTEST_WORKLOAD has /,/files/64k");
 }
 
 #[test]
