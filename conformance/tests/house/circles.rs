@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
 use crate::sources;
 
 /// Where a file stands in its crate: `["engine", "worker"]` is engine/worker.rs, `[]` is lib.rs or main.rs.
@@ -17,106 +19,71 @@ fn module(folder: &Path, file: &Path) -> Module {
     module
 }
 
-/// A file's code without comments, strings and what is `#[cfg(test)]`.
-fn code(text: &str) -> String {
-    let mut code = String::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let skipped = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if first == '"' {
-            string_end(rest)
-        } else if rest.starts_with("'\"'") || rest.starts_with("'{'") || rest.starts_with("'}'") {
-            3
-        } else {
-            code.push(first);
-            rest = &rest[first.len_utf8()..];
-            continue;
-        };
-        code.push(' ');
-        rest = &rest[skipped..];
-    }
-    while let Some(begin) = code.find("#[cfg(test)]") {
-        let end = begin + item_end(&code[begin..]);
-        code.replace_range(begin..end, "");
-    }
-    code
-}
-
-/// The length of the string that the text begins with.
-fn string_end(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.char_indices().skip(1).find(|&(_, c)| {
-        let is_end = c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        is_end
-    });
-    end.map_or(text.len(), |(at, _)| at + 1)
-}
-
-/// The length of the item that the text begins with: up to a semicolon, or up to the end of its block.
-fn item_end(text: &str) -> usize {
-    let mut depth = 0;
-    let end = text.char_indices().find(|&(_, c)| {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        (c == ';' || c == '}') && depth == 0
-    });
-    end.map_or(text.len(), |(at, _)| at + 1)
-}
-
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// The paths in a file's code, with a path for each name of a list in braces: `a::{b, c::D}` is `a::b` and `a::c::D`.
-fn paths(code: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("::") {
-        let first = code[..at].trim_end_matches(is_name).len();
-        // Only at the first name of a path; not in `$crate::a`, nor after a generic's end.
-        if !code[..first].ends_with("::") && !code[..first].ends_with('$') && first < at {
-            expand(Vec::new(), &code[first..], &mut found);
-        }
-    }
-    found
-}
-
-/// Adds the paths that the text begins with, each behind `before`. Returns how long they are.
-fn expand(before: Vec<String>, text: &str, found: &mut Vec<Vec<String>>) -> usize {
-    if let Some(list) = text.strip_prefix('{') {
-        let mut at = 1;
-        while !text[at..].starts_with('}') && at < text.len() {
-            let skipped = text[at..].find(|c: char| is_name(c) || c == '{' || c == '}').unwrap_or(list.len());
-            at += skipped;
-            if !text[at..].starts_with('}') {
-                at += expand(before.clone(), &text[at..], found).max(1);
+/// The paths in a file's code, without what is `#[cfg(test)]`. A list in braces gives a path for each of its names:
+/// `a::{b, c::D}` is `a::b` and `a::c::D`.
+fn paths(code: TokenStream, found: &mut Vec<Vec<String>>) {
+    let tokens: Vec<TokenTree> = code.into_iter().collect();
+    let mut at = 0;
+    while at < tokens.len() {
+        let is_own = at == 0 || !is_punct(tokens.get(at - 1), '$'); // not `$crate::a` of a macro
+        at += match &tokens[at] {
+            TokenTree::Punct(_) if is_test(&tokens[at..]) => item(&tokens[at..]),
+            TokenTree::Ident(_) if is_own => path(&tokens[at..], &[], found),
+            TokenTree::Group(group) => {
+                paths(group.stream(), found);
+                1
             }
-        }
-        return (at + 1).min(text.len());
+            _ => 1,
+        };
     }
-    let name = text.find(|c: char| !is_name(c)).unwrap_or(text.len());
-    let mut path = before;
-    path.push(text[..name].to_owned());
-    match text[name..].strip_prefix("::") {
-        Some(rest) if rest.starts_with(|c: char| is_name(c) || c == '{' || c == '*') => {
-            name + 2
-                + if rest.starts_with('*') {
-                    path.push("*".into());
-                    found.push(path);
-                    1
-                } else {
-                    expand(path, rest, found)
+}
+
+fn is_punct(token: Option<&TokenTree>, sign: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
+}
+
+/// Whether the tokens begin with `#[cfg(test)]`.
+fn is_test(tokens: &[TokenTree]) -> bool {
+    let attribute = tokens.get(1).map(|token| token.to_string().replace(' ', ""));
+    is_punct(tokens.first(), '#') && attribute.as_deref() == Some("[cfg(test)]")
+}
+
+/// How many tokens the item has with which they begin: up to a semicolon, or to its block.
+fn item(tokens: &[TokenTree]) -> usize {
+    let is_end = |token: &TokenTree| match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        token => is_punct(Some(token), ';'),
+    };
+    tokens.iter().position(is_end).map_or(tokens.len(), |end| end + 1)
+}
+
+/// Adds the path with which the tokens begin, behind `before`. Returns how many tokens it has.
+fn path(tokens: &[TokenTree], before: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut names = before.to_vec();
+    let mut at = 0;
+    loop {
+        match tokens.get(at) {
+            Some(TokenTree::Group(list)) if list.delimiter() == Delimiter::Brace => {
+                let list: Vec<TokenTree> = list.stream().into_iter().collect();
+                for entry in list.split(|token| is_punct(Some(token), ',')) {
+                    path(entry, &names, found);
                 }
+                return at + 1;
+            }
+            Some(name @ TokenTree::Ident(_)) => names.push(name.to_string()),
+            star if is_punct(star, '*') => names.push("*".into()),
+            _ => break,
         }
-        _ => {
-            found.push(path);
-            name
+        at += 1;
+        if !(is_punct(tokens.get(at), ':') && is_punct(tokens.get(at + 1), ':')) {
+            break;
         }
+        at += 2;
     }
+    if names.len() > 1 {
+        found.push(names);
+    }
+    at
 }
 
 /// Which files of a crate use which. A method that another file of the same type has is no use.
@@ -132,7 +99,9 @@ fn uses(folder: &Path, files: &[(PathBuf, String)]) -> BTreeMap<Module, BTreeSet
             continue;
         }
         let mut used = BTreeSet::new();
-        for names in paths(&code(text)) {
+        let mut found = Vec::new();
+        paths(text.parse().expect("it is Rust"), &mut found);
+        for names in found {
             let mut names = names.into_iter().peekable();
             let first = names.peek().cloned().unwrap_or_default();
             let mut there = here.clone();
