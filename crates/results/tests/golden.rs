@@ -141,19 +141,8 @@ fn fields(text: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_csv_file_has_the_columns_that_it_had_with_the_same_values() {
-    for name in [
-        "aa",
-        "again",
-        "closed",
-        "fail",
-        "interrupted",
-        "interrupted-later",
-        "knee",
-        "many",
-        "open",
-        "problems",
-        "ramp",
-    ] {
+    // The old files were made of other ones, and have no CSV.
+    for name in RUNS.into_iter().filter(|name| !name.starts_with("old")) {
         let mut out = Vec::new();
         csv::write(&run(name), &mut out).unwrap();
         let (new, old) = (fields(&String::from_utf8(out).unwrap()), fields(&text(&format!("{name}.csv"))));

@@ -52,11 +52,6 @@ impl CoarseHistogram {
         self.0[bucket(nanos)] += 1;
     }
 
-    /// Adds the latencies that another histogram counted.
-    pub(crate) fn add(&mut self, other: &CoarseHistogram) {
-        self.0.iter_mut().zip(other.0.iter()).for_each(|(mine, theirs)| *mine += theirs);
-    }
-
     /// How many latencies were counted.
     pub fn count(&self) -> u64 {
         self.0.iter().sum()

@@ -115,7 +115,7 @@ impl Recorder {
             latency,
             service_time,
             schedule_lag,
-            live_latency,
+            live_latency: _, // only for what is shown while the load is on
             connect,
             bytes,
             close_ignored,
@@ -131,7 +131,6 @@ impl Recorder {
         ] {
             mine.add(theirs).expect("all histograms have the same bounds");
         }
-        self.live_latency.add(live_latency);
         self.bytes += bytes;
         self.close_ignored += close_ignored;
         self.local_failures += local_failures;
