@@ -73,7 +73,7 @@ impl LocalFleet {
                         return Err(wrong("/", format!("answered {status} with {} bytes", body.len())));
                     }
                     for workload in &plan.workloads {
-                        let status = probe::check(&endpoint.url, workload, &plan.content_of(workload), TIMEOUT)
+                        let status = probe::check(&endpoint.url, workload, plan.content_of(workload), TIMEOUT)
                             .map_err(|error| wrong(workload, error.to_string()))?;
                         if !(200..400).contains(&status) {
                             return Err(wrong(workload, format!("answered {status}; the models serve {WORKLOADS}")));

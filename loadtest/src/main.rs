@@ -83,7 +83,7 @@ impl RunningTargets {
             };
             for workload in &plan.workloads {
                 let status =
-                    check(&endpoint.url, workload, &plan.content_of(workload), plan.timeout).map_err(|error| {
+                    check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
                         let why =
                             format!("{name} does not answer {workload} at {}: {error}; is it running?", endpoint.url);
                         Failure(Exit::Unreachable, why)

@@ -79,7 +79,7 @@ impl Attempt<'_> {
     fn check(&self, endpoint: &Endpoint) -> io::Result<()> {
         let Attempt { plan, key, .. } = self;
         let limit = plan.timeout.max(plan.connect_timeout);
-        check(&endpoint.url, &key.workload, &plan.content_of(&key.workload), limit).map(drop)
+        check(&endpoint.url, &key.workload, plan.content_of(&key.workload), limit).map(drop)
     }
 
     /// Loads the target. `None` if the trial was stopped before its window began.
@@ -95,7 +95,7 @@ impl Attempt<'_> {
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
             let content = plan.content_of(workload);
-            Script::new(authority, workload, &content, per_connection, plan.timeout, plan.connect_timeout)
+            Script::new(authority, workload, content, per_connection, plan.timeout, plan.connect_timeout)
         };
         let measured = script(&key.workload, key.requests_per_connection.0);
         let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };

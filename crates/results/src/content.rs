@@ -1,4 +1,4 @@
-//! What a request carries besides its method, its path and the Host field.
+//! What a request is: its method and path, and what it carries besides them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,12 +15,25 @@ pub struct Content {
     pub body: Body,
 }
 
+/// No header fields, and no body.
+pub static NOTHING: Content = Content { headers: Vec::new(), body: Body(Vec::new()) };
+
 impl Content {
-    /// Whether there is a header field of this name.
-    pub fn has_header(&self, name: &str) -> bool {
+    /// How many header fields have this name.
+    pub fn count_headers(&self, name: &str) -> usize {
         let names = self.headers.iter().filter_map(|field| field.split(':').next());
-        names.into_iter().any(|known| known.trim().eq_ignore_ascii_case(name))
+        names.filter(|known| known.eq_ignore_ascii_case(name)).count()
     }
+}
+
+/// The method and the path of a workload, which is a path, with a method before it unless that is GET.
+pub fn method_and_path(workload: &str) -> (&str, &str) {
+    workload.split_once(' ').unwrap_or(("GET", workload))
+}
+
+/// Whether requests with this method carry a body, be it an empty one. RFC 9110, 9.3.1 and 9.3.2
+pub fn carries_body(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD")
 }
 
 /// A body, which may be empty.

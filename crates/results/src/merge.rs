@@ -26,14 +26,13 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
         trials: 0,
         seed: 0,
         content: Default::default(),
-        busy_workload: if settings.background.busy > 0 { settings.busy_workload.clone() } else { String::new() },
-        slow_reader_workload: match settings.background.slow_readers {
-            0 => String::new(),
-            _ => settings.slow_reader_workload.clone(),
-        },
+        busy_workload: String::new(),
+        slow_reader_workload: String::new(),
         ..settings.clone()
     };
-    if same(&first.settings) != same(&second.settings) {
+    if same(&first.settings) != same(&second.settings)
+        || first.settings.background_workloads() != second.settings.background_workloads()
+    {
         return Err("the runs differ in duration, warm-up, threads, CPUs or timeouts".into());
     }
     if first.run_id == second.run_id {

@@ -2,7 +2,7 @@
 //! trials.
 
 use crate::background::BackgroundLoad;
-use crate::content::Content;
+use crate::content::{Content, NOTHING};
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -219,16 +219,21 @@ impl Plan {
         self.concurrencies.iter().copied().max().unwrap_or(0) + self.background.total()
     }
 
-    /// What is requested: the measured workloads, and those of the background clients that there are.
-    pub fn requested(&self) -> impl Iterator<Item = &String> + Clone {
+    /// What busy clients and slow readers request; `None` where there are none.
+    pub fn background_workloads(&self) -> [Option<&String>; 2] {
         let busy = (self.background.busy > 0).then_some(&self.busy_workload);
         let slow_reader = (self.background.slow_readers > 0).then_some(&self.slow_reader_workload);
-        self.workloads.iter().chain(busy).chain(slow_reader)
+        [busy, slow_reader]
+    }
+
+    /// All that is requested: the measured workloads, and those of the background clients that there are.
+    pub fn requested(&self) -> impl Iterator<Item = &String> {
+        self.workloads.iter().chain(self.background_workloads().into_iter().flatten())
     }
 
     /// What the requests of this workload carry.
-    pub fn content_of(&self, workload: &str) -> Content {
-        self.content.get(workload).cloned().unwrap_or_default()
+    pub fn content_of(&self, workload: &str) -> &Content {
+        self.content.get(workload).unwrap_or(&NOTHING)
     }
 
     /// Estimated length of the run, without the time to start targets.

@@ -1,7 +1,7 @@
 //! What every connection of a trial sends, and the limits that it has.
 
 use super::clock::Nanos;
-use results::content::Content;
+use results::content::{Content, carries_body, method_and_path};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -29,14 +29,14 @@ impl Script {
         timeout: Duration,
         connect_timeout: Duration,
     ) -> Script {
-        let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
+        let (method, path) = method_and_path(workload);
         let body = &content.body.0;
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
-        if !content.has_header("Host") {
+        if content.count_headers("Host") == 0 {
             head += &format!("Host: {authority}\r\n");
         }
         content.headers.iter().for_each(|field| head += &format!("{field}\r\n"));
-        if !body.is_empty() || !matches!(method, "GET" | "HEAD") {
+        if !body.is_empty() || carries_body(method) {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
         let request = |last: &str| [head.as_bytes(), last.as_bytes(), b"\r\n", body].concat().into_boxed_slice();

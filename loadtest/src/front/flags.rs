@@ -3,7 +3,7 @@
 use crate::cpus::{allowed_cpus, online_cpus};
 use clap::Args;
 use results::conditions::Condition;
-use results::content::{Body, Content};
+use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
 use results::schedule::{Schedule, parse_ramp, parse_rate};
 use results::units::parse_duration;
 use results::{BackgroundLoad, PerConnection, Plan};
@@ -176,18 +176,19 @@ impl RunFlags {
                 })?),
                 (None, None) => Body::default(),
             };
-        let has_body = |workload: &str| !matches!(workload.split_once(' '), None | Some(("GET" | "HEAD", _)));
+        let has_body = |workload: &str| carries_body(method_and_path(workload).0);
         if !body.0.is_empty() && !plan.requested().any(|workload| has_body(workload)) {
             return Err("a body: GET and HEAD have none; name the method, as in --workload 'POST /path'".into());
         }
-        if self.headers.iter().filter(|field| field.to_ascii_lowercase().starts_with("host:")).count() > 1 {
+        let headers_alone = Content { headers: self.headers.clone(), ..Content::default() };
+        if headers_alone.count_headers("Host") > 1 {
             return Err("--header Host: a request has one (RFC 9112, 3.2); give it once".into());
         }
         let content = plan.requested().map(|workload| {
             let body = if has_body(workload) { body.clone() } else { Body::default() };
-            (workload.clone(), Content { headers: self.headers.clone(), body })
+            (workload.clone(), Content { body, ..headers_alone.clone() })
         });
-        Ok(content.filter(|(_, content)| *content != Content::default()).collect())
+        Ok(content.filter(|(_, content)| *content != NOTHING).collect())
     }
 
     fn schedules(&self) -> Vec<Schedule> {
@@ -201,7 +202,7 @@ impl RunFlags {
 }
 
 fn check_workload(flag: &str, workload: &str) -> Result<(), String> {
-    let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
+    let (method, path) = method_and_path(workload);
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !path.starts_with('/')
         || !visible(path)
