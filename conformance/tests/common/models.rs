@@ -23,6 +23,7 @@ macro_rules! for_each_model {
             framework: "framework", event_driven {}
             linux_aio: "linux-aio", event_driven {
                 where_io_setup_is_forbidden_the_service_says_so: unsupported::io_setup_is_forbidden,
+                where_io_setup_has_no_room_the_service_says_so: unsupported::io_setup_has_no_room,
             }
             poll: "poll", event_driven {}
             posix_aio: "posix-aio", event_driven {
@@ -42,6 +43,7 @@ macro_rules! for_each_model {
             uring: "uring", event_driven {
                 updates_get_lost_when_racy: counter::loses_updates_when_racy,
                 where_io_uring_is_forbidden_the_service_says_so: unsupported::io_uring_is_forbidden,
+                where_io_uring_has_no_memory_the_service_says_so: unsupported::io_uring_has_no_memory,
             }
         }
     };

@@ -18,6 +18,7 @@ mod leak;
 mod limit;
 mod nod;
 mod proc;
+mod refused;
 mod service;
 mod shortage;
 mod stop;

@@ -1,4 +1,4 @@
-//! A machine that does not permit the model.
+//! A machine that does not permit the model, or lacks what it needs.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt;
@@ -20,11 +20,37 @@ pub fn io_setup_is_forbidden(model: &'static str) {
     is_forbidden(model, SYS_io_setup, SYS_io_setup, "io_setup is not permitted here: a seccomp profile");
 }
 
-/// A seccomp filter forbids the system calls with these numbers, and the service says so.
+pub fn io_uring_has_no_memory(model: &'static str) {
+    lacks(model, SYS_io_uring_setup, Errno::ENOMEM, "no memory for io_uring: raise the limit on locked memory");
+}
+
+pub fn io_setup_has_no_room(model: &'static str) {
+    lacks(
+        model,
+        SYS_io_setup,
+        Errno::EAGAIN,
+        "too many asynchronous reads on this machine: raise sysctl fs.aio-max-nr",
+    );
+    lacks(model, SYS_io_setup, Errno::ENOMEM, "no memory for asynchronous reads: raise");
+}
+
+/// A seccomp filter forbids the system calls with these numbers, as the profile of a container does.
 fn is_forbidden(model: &'static str, first: c_long, last: c_long, why: &str) {
+    let restarts = says_why(model, first, last, Errno::EPERM, why);
+    assert_eq!(restarts, 0.0, "the model was restarted, which cannot help");
+}
+
+/// The system call has no memory or no room. That may pass, so the model is started again, but not for ever.
+fn lacks(model: &'static str, call: c_long, errno: Errno, why: &str) {
+    let restarts = says_why(model, call, call, errno, why);
+    assert!((2.0..20.0).contains(&restarts), "the model was started again {restarts} times");
+}
+
+/// The system calls with these numbers fail, and the service says why. Gives how often the model was started again.
+fn says_why(model: &'static str, first: c_long, last: c_long, errno: Errno, why: &str) -> f64 {
     let mut command = command(model, &[]);
     // SAFETY: two system calls, and no memory but the stack's.
-    unsafe { command.pre_exec(move || forbid(first, last)) };
+    unsafe { command.pre_exec(move || fail(first, last, errno)) };
     let service = spawn(model, command);
     wait_for("the service to notice", || service.metric("server_supported") == 0.0);
     wait_for("health", || service.admin_page("/healthz") == "unsupported\n");
@@ -35,22 +61,23 @@ fn is_forbidden(model: &'static str, first: c_long, last: c_long, why: &str) {
 
     let cpu = service.cpu_of_waiting(Duration::from_millis(500));
     assert_eq!(cpu, Duration::ZERO, "no process of the model runs");
-    assert_eq!(service.metric("server_restarts_total"), 0.0, "the model was restarted, which cannot help");
+    let restarts = service.metric("server_restarts_total");
     service.signal(Signal::SIGTERM);
     let ended = service.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.said);
-    assert_eq!(ended.said.matches("not permitted").count(), 1, "{}", ended.said);
+    assert_eq!(ended.said.matches(why).count(), 1, "{}", ended.said);
+    restarts
 }
 
-/// Makes the calls fail with EPERM, as the profile of a container does: seccomp(2).
-fn forbid(first: c_long, last: c_long) -> io::Result<()> {
+/// Makes the calls fail with that error: seccomp(2).
+fn fail(first: c_long, last: c_long, errno: Errno) -> io::Result<()> {
     const NUMBER: u32 = 0; // the offset of `nr` in struct seccomp_data
     let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
     let mut program = [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, NUMBER),
         step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 2, first as u32),
         step(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, 1, 0, last as u32),
-        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };

@@ -1,16 +1,26 @@
 use std::io::{self, ErrorKind};
 use std::thread;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::getpid;
+
 /// Runs the loop on `threads` threads, this one among them, until all have returned.
 ///
 /// A loop that fails or panics ends the process, and so does a thread that cannot be started: half a server would be worse
 /// than a restarted one.
 ///
 /// # Errors
-/// `ErrorKind::Unsupported`, which every loop meets alike: the machine does not permit the model.
+/// `ErrorKind::Unsupported` or `QuotaExceeded` of a loop: the machine does not permit the model, or lacks something for this loop.
+/// The other loops then stop as at SIGTERM.
 pub fn on_each_thread(threads: usize, body: impl Fn() -> io::Result<()> + Sync) -> io::Result<()> {
     let run = || match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&body)) {
-        Ok(Err(error)) if error.kind() != ErrorKind::Unsupported => exit("a loop has failed", &error),
+        Ok(Err(error)) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::QuotaExceeded) => {
+            if threads > 1 {
+                let _ = kill(getpid(), Signal::SIGTERM); // another loop may have what this one lacks, and serve already
+            }
+            Err(error)
+        }
+        Ok(Err(error)) => exit("a loop has failed", &error),
         Ok(ended) => ended,
         Err(_) => std::process::abort(),
     };

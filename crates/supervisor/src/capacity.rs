@@ -16,12 +16,21 @@ pub(crate) struct Capacity {
     pub set_by: &'static str,
 }
 
+impl Capacity {
+    /// As a part of a sentence.
+    pub fn described(&self) -> String {
+        format!("{} (by {})", self.connections, self.set_by)
+    }
+}
+
 /// The limits of the machine, and what is in use before the first connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MachineLimits {
     /// The hard limit on open files.
     pub open_files: u64,
     pub processes: Option<ProcessLimit>,
+    /// The threads that one process may have: each takes two mappings, its stack and the page below it (vm.max_map_count).
+    pub threads_of_process: u64,
     /// Processes and threads that already exist and count against that limit.
     pub running: u64,
     /// The number of event loops of the model.
@@ -40,9 +49,35 @@ impl MachineLimits {
         Ok(MachineLimits {
             open_files: process_tree::raise_open_file_limit()?,
             processes,
+            threads_of_process: threads_of_process(),
             running: running.unwrap_or(0),
             threads: threads as u64,
         })
+    }
+
+    /// How many processes may be started, and the limit that says so.
+    fn processes_left(&self) -> (u64, &'static str) {
+        self.processes.map_or((u64::MAX, "default"), |limit| {
+            (limit.limit.saturating_sub(self.running.saturating_add(16)), limit.what)
+        })
+    }
+
+    /// How many threads one process may start, and the limit that says so.
+    fn threads_left(&self) -> (u64, &'static str) {
+        self.processes_left().min((self.threads_of_process, "vm.max_map_count"))
+    }
+
+    /// Refuses a flag that asks for more threads than the machine allows.
+    pub fn check_threads(&self, flag: &str, threads: usize) -> Result<(), Failure> {
+        let (allowed, what) = self.threads_left();
+        let files = (self.open_files.saturating_sub(64) / 16, "RLIMIT_NOFILE (ulimit -n)");
+        let (allowed, what) = if flag == "threads" { files.min((allowed, what)) } else { (allowed, what) };
+        if threads as u64 <= allowed {
+            return Ok(());
+        }
+        Err(Failure::CannotStart(format!(
+            "--{flag} {threads} is more than {what} allows here: raise that limit, or ask for at most {allowed}"
+        )))
     }
 
     /// Returns the `requested` number of connections if the limits allow it, and without a request what they allow, up
@@ -52,14 +87,16 @@ impl MachineLimits {
         let files = self.open_files.saturating_sub(reserved);
         // While a file is sent, its connection takes a second descriptor.
         let by_files = (files, files - files / 16, "RLIMIT_NOFILE (ulimit -n)");
-        let by_processes = self.processes.map_or((u64::MAX, u64::MAX, "default"), |limit| {
-            let allowed = limit.limit.saturating_sub(self.running + self.threads + 16);
-            (allowed, allowed, limit.what)
-        });
+        let (processes, what) = self.processes_left();
+        let processes = processes.saturating_sub(self.threads);
+        let by_processes = (processes, processes, what);
+        let (threads, what) = self.threads_left();
+        let threads = threads.saturating_sub(self.threads);
+        let by_threads = (threads, threads, what);
         let (allowed, unrequested, what) = match resource {
             Resource::Descriptor => by_files,
             Resource::Process => by_processes,
-            Resource::Thread => by_files.min(by_processes),
+            Resource::Thread => by_files.min(by_threads),
         };
         let default = match resource {
             Resource::Descriptor => DEFAULT_FOR_DESCRIPTORS,
@@ -79,6 +116,12 @@ impl MachineLimits {
     }
 }
 
+/// The threads that a process may have by vm.max_map_count, less those mappings that every process has.
+fn threads_of_process() -> u64 {
+    let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|n| n.trim().parse().ok());
+    mappings.map_or(u64::MAX, |mappings: u64| mappings.saturating_sub(1024) / 2)
+}
+
 /// The number of processes and threads on the machine, from the fourth field of /proc/loadavg, `running/all`:
 /// proc_loadavg(5).
 fn tasks_of_machine() -> Option<u64> {
@@ -93,6 +136,7 @@ mod tests {
     const SMALL: MachineLimits = MachineLimits {
         open_files: 1024,
         processes: Some(ProcessLimit { limit: 200, what: "cgroup pids.max" }),
+        threads_of_process: 32_000,
         running: 50,
         threads: 4,
     };
@@ -114,6 +158,18 @@ mod tests {
         assert_eq!(large.capacity(Resource::Descriptor, None).unwrap().connections, 20_000);
         assert_eq!(large.capacity(Resource::Process, None).unwrap().connections, 4_096);
         assert_eq!(large.capacity(Resource::Process, Some(30_000)).unwrap().connections, 30_000);
+    }
+
+    #[test]
+    fn more_threads_than_the_limits_allow_are_refused() {
+        assert!(SMALL.check_threads("workers", 134).is_ok());
+        let Err(Failure::CannotStart(line)) = SMALL.check_threads("workers", 135) else { panic!() };
+        assert!(line.starts_with("--workers 135 is more than cgroup pids.max allows here"), "{line}");
+        let Err(Failure::CannotStart(line)) = SMALL.check_threads("threads", 61) else { panic!() };
+        assert!(line.contains("RLIMIT_NOFILE") && line.contains("at most 60"), "{line}");
+        let large = MachineLimits { processes: None, ..SMALL };
+        let Err(Failure::CannotStart(line)) = large.check_threads("workers", 32_001) else { panic!() };
+        assert!(line.contains("vm.max_map_count"), "{line}");
     }
 
     #[test]

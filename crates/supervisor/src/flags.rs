@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use http1::Limits;
 
@@ -87,6 +88,10 @@ pub(crate) struct Flags {
     /// The flags that only this model has, and their values.
     #[arg(skip)]
     pub of_model: Vec<(&'static str, usize)>,
+
+    /// Those of the model's flags that were given, on the command line or in the environment.
+    #[arg(skip)]
+    pub given: Vec<&'static str>,
 }
 
 /// What to do instead of serving.
@@ -110,6 +115,8 @@ impl Flags {
             let mut flags = Flags::from_arg_matches(&matches)?;
             let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
             flags.of_model = model.flags.iter().filter_map(value).collect();
+            let is_given = |name: &&str| matches.value_source(name) != Some(ValueSource::DefaultValue);
+            flags.given = model.flags.iter().map(|flag| flag.name).filter(is_given).collect();
             Ok(flags)
         });
         parsed.map_err(|error| match error.kind() {
@@ -121,6 +128,11 @@ impl Flags {
             }
             _ => Failure::CannotStart(format!("{} (see {name} --help)", one_line(&error.to_string()))),
         })
+    }
+
+    /// Was this flag, which only the model has, given?
+    pub fn is_given(&self, flag: &str) -> bool {
+        self.given.contains(&flag)
     }
 
     /// The limits on requests and the time-outs of each connection.
@@ -155,7 +167,14 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Flags, Failure> {
-        const WORKERS: Flag = Flag { name: "workers", env: "WORKERS", default: "8", help: "Threads" };
+        const WORKERS: Flag = Flag {
+            name: "workers",
+            env: "WORKERS",
+            default: "8",
+            help: "Threads",
+            at_most: &["max-connections"],
+            is_threads: true,
+        };
         let model = Model { flags: &[WORKERS], ..Model::new("thread-pool", |_, _| Ok(())) };
         Flags::parse(model, std::iter::once("thread-pool").chain(args.iter().copied()).map(OsString::from))
     }
@@ -175,6 +194,7 @@ mod tests {
     fn the_flags_of_the_model_are_parsed() {
         assert_eq!(parse(&[]).unwrap().of_model, [("workers", 8)]);
         assert_eq!(parse(&["--workers", "3"]).unwrap().of_model, [("workers", 3)]);
+        assert!(parse(&["--workers", "8"]).unwrap().is_given("workers") && !parse(&[]).unwrap().is_given("workers"));
     }
 
     #[test]

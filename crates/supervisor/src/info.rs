@@ -26,7 +26,7 @@ struct Info<'a> {
     backlog: i32,
     limits: LimitsInfo,
     restarts: u64,
-    /// Null, or why this machine does not permit the model.
+    /// Null, or why this machine does not permit the model, or what it lacks.
     unsupported: Option<&'a str>,
     /// What the model states about itself.
     model: BTreeMap<String, String>,

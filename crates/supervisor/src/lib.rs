@@ -8,6 +8,7 @@
 
 mod accounts;
 mod admin;
+mod bounds;
 mod capacity;
 mod children;
 mod connection;
@@ -43,18 +44,22 @@ pub struct Model {
     /// Accepts connections and serves them until SIGTERM has come and all accepted connections are finished.
     ///
     /// SIGTERM is blocked, so that the function can wait for it with [`Sigterm`](driver::Sigterm). SIGINT and SIGPIPE are ignored.
-    /// `ErrorKind::Unsupported` means that this machine does not permit the model; the text of the error says why.
+    /// `ErrorKind::Unsupported` means that this machine does not permit the model, and `ErrorKind::QuotaExceeded` that it lacks
+    /// something at the moment; the text of the error says why, and what to raise. The supervisor starts the model again a few
+    /// times after the second, and never after the first.
     pub serve: fn(TcpListener, App) -> io::Result<()>,
     /// The resource that each open connection takes.
     pub connection_takes: Resource,
     /// The flags that only this model has.
     pub flags: &'static [Flag],
+    /// What the model can keep of the flags that every service has.
+    pub bounds: &'static [Bound],
 }
 
 impl Model {
     /// A model that adds no flags, and whose connections take a file descriptor each.
     pub const fn new(name: &'static str, serve: fn(TcpListener, App) -> io::Result<()>) -> Model {
-        Model { name, serve, connection_takes: Resource::Descriptor, flags: &[] }
+        Model { name, serve, connection_takes: Resource::Descriptor, flags: &[], bounds: &[] }
     }
 }
 
@@ -70,6 +75,24 @@ pub struct Flag {
     pub default: &'static str,
     /// The sentence in `--help` that describes it.
     pub help: &'static str,
+    /// Other flags whose values this one must not exceed: the model's, or `max-connections`. A default value yields to a given
+    /// one; two given values that contradict each other are refused.
+    pub at_most: &'static [&'static str],
+    /// The model starts that many threads.
+    pub is_threads: bool,
+}
+
+/// The values of a flag that a model can keep. Others are refused at the start; the default of `--threads` is adapted.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// The name of the flag, without the dashes: `threads`, `max-head` or `max-request-line`.
+    pub flag: &'static str,
+    /// The lowest value.
+    pub least: usize,
+    /// The highest value.
+    pub most: usize,
+    /// The reason, as a part of a sentence.
+    pub why: &'static str,
 }
 
 /// A resource that each connection takes, and whose limit bounds the number of connections.

@@ -15,6 +15,8 @@ use crate::{Model, log};
 
 /// The exit code if this machine does not permit the model. The reason is then in the note of the scoreboard.
 pub(crate) const UNSUPPORTED: i32 = 69; // EX_UNAVAILABLE of sysexits.h
+/// The exit code if the machine lacks something for the model at the moment. The scoreboard's note says what.
+pub(crate) const SHORTAGE: i32 = 75; // EX_TEMPFAIL of sysexits.h
 const FAILED: i32 = 1;
 const PANICKED: i32 = 101; // as in every Rust program
 
@@ -29,6 +31,10 @@ pub(crate) fn run(model: Model, listener: TcpListener, settings: Settings, board
         Ok(Err(error)) if error.kind() == ErrorKind::Unsupported => {
             board.leave_note(&error.to_string());
             UNSUPPORTED
+        }
+        Ok(Err(error)) if error.kind() == ErrorKind::QuotaExceeded => {
+            board.leave_note(&error.to_string());
+            SHORTAGE
         }
         Ok(Err(error)) => {
             log(model.name, format_args!("the model failed: {error}"));

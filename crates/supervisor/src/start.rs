@@ -19,12 +19,17 @@ use crate::flags::Flags;
 use crate::status::{Phase, Service, SharedStatus, Status};
 use crate::store::StoreFile;
 use crate::watch::Supervisor;
-use crate::{Failure, Model, listener};
+use crate::{Failure, Model, bounds, listener};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
-    let threads = flags.threads.unwrap_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get));
-    let capacity = MachineLimits::of_this_machine(threads)?.capacity(model.connection_takes, flags.max_connections)?;
+    let cpus = available_parallelism().map_or(1, NonZeroUsize::get);
+    bounds::check_sizes(&model, &flags)?;
+    let threads = bounds::threads(&model, flags.threads, cpus)?;
+    let machine = MachineLimits::of_this_machine(threads)?;
+    machine.check_threads("threads", threads)?;
+    let capacity = machine.capacity(model.connection_takes, flags.max_connections)?;
+    let own = bounds::own_flags(&model, &flags, &capacity, &machine)?;
     let files = files(flags.files.as_deref())?;
 
     let socket = listener::bind(flags.listen, "--listen")?;
@@ -45,7 +50,7 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
             store: store.path.clone(),
             racy: flags.racy,
             limits: flags.limits(),
-            own: flags.of_model,
+            own,
         },
         capacity,
         backlog: listener::allowed_backlog(flags.backlog),

@@ -38,7 +38,7 @@ pub(crate) enum Phase {
     Serving(Pid),
     /// The model's process has died, and another one will be started.
     Restarting,
-    /// This machine does not permit the model, for this reason.
+    /// This machine does not permit the model, or lacks what it needs, for this reason.
     Unsupported(String),
     /// The service is stopping; the model's process may have ended already.
     Stopping(Option<Pid>),

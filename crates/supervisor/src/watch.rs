@@ -18,7 +18,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid};
 
 use crate::admin::Admin;
 use crate::children::{self, EndedChild, WaitResult};
-use crate::process::{self, UNSUPPORTED, describe};
+use crate::process::{self, SHORTAGE, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
 use crate::status::{Phase, SharedStatus};
 use crate::store::StoreFile;
@@ -26,6 +26,9 @@ use crate::{listener, log};
 
 /// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
 const CLEANUP_TIME: Duration = Duration::from_secs(5);
+/// A model that lacks something is started again after delays that double. When they are longer than this, it is unsupported:
+/// the shortage has not passed by itself within three seconds.
+const LONGEST_DELAY_OF_SHORTAGE: Duration = Duration::from_secs(2);
 /// Signals within this time count as one request to stop: for one Ctrl-C, a terminal may send SIGINT and a parent
 /// process may pass it on.
 const SAME_REQUEST: Duration = Duration::from_millis(250);
@@ -250,7 +253,11 @@ impl Supervisor {
     fn model_ended(&mut self, status: WaitStatus, lifetime: Duration, now: Instant) {
         let next = match (status, &self.stop) {
             (WaitStatus::Exited(_, UNSUPPORTED), None) => AfterCleanup::MarkUnsupported,
-            (WaitStatus::Exited(_, 0 | UNSUPPORTED), Some(_)) => AfterCleanup::End(ExitCode::SUCCESS),
+            (WaitStatus::Exited(_, SHORTAGE), None) => match self.restart_delay.after_crash(lifetime) {
+                delay if delay <= LONGEST_DELAY_OF_SHORTAGE => AfterCleanup::Restart(delay), // it may pass by itself
+                _ => AfterCleanup::MarkUnsupported,
+            },
+            (WaitStatus::Exited(_, 0 | UNSUPPORTED | SHORTAGE), Some(_)) => AfterCleanup::End(ExitCode::SUCCESS),
             (_, Some(_)) => {
                 let open = self.status.get().open_connections();
                 let how = describe(status);

@@ -18,13 +18,19 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::routing::{get, post};
 use driver::HELPER_THREADS;
-use supervisor::Model;
+use supervisor::{Bound, Model};
 use tokio::runtime::Builder;
 
 use reply::Reply;
 
 /// This model.
-pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
+pub const MODEL: Model = Model { bounds: &[HEAD, LINE], ..Model::new(env!("CARGO_PKG_NAME"), serve) };
+
+const HEAD: Bound =
+    Bound { flag: "max-head", least: 8 << 10, most: usize::MAX, why: "hyper's buffer for a head has 8 KiB or more" };
+/// `http::Uri` takes 65534 bytes. A request line has more bytes than its target, so this one is never longer than that.
+const LINE: Bound =
+    Bound { flag: "max-request-line", least: 1, most: 65_534, why: "hyper takes no longer target of a request" };
 
 /// Runs axum on tokio's threads until SIGTERM has come and every connection is closed.
 ///

@@ -1,7 +1,7 @@
 //! The kernel's asynchronous I/O: io_setup(2) and its three companions, which glibc does not wrap.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
@@ -62,7 +62,8 @@ impl Context {
     /// For at most that many reads at a time.
     ///
     /// # Errors
-    /// `ErrorKind::Unsupported` where the kernel lacks it, forbids it, or has no room for another.
+    /// `ErrorKind::Unsupported` where the kernel lacks it or forbids it, `ErrorKind::QuotaExceeded` where it has no room for
+    /// another one at the moment.
     pub fn new(reads: usize, calls: Calls) -> io::Result<Context> {
         let completed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let id = io_setup(reads).map_err(explain)?;
@@ -140,13 +141,24 @@ fn io_setup(reads: usize) -> io::Result<libc::c_ulong> {
 }
 
 fn explain(error: io::Error) -> io::Error {
-    let why = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOSYS) => "this kernel has no asynchronous I/O: it was built without CONFIG_AIO",
-        Some(Errno::EPERM | Errno::EACCES) => "io_setup is not permitted here: a seccomp profile forbids it",
-        Some(Errno::EAGAIN) => "too many asynchronous reads on this machine: raise sysctl fs.aio-max-nr",
+    let (kind, why) = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOSYS) => {
+            (ErrorKind::Unsupported, "this kernel has no asynchronous I/O: it was built without CONFIG_AIO")
+        }
+        Some(Errno::EPERM | Errno::EACCES) => {
+            (ErrorKind::Unsupported, "io_setup is not permitted here: a seccomp profile forbids it")
+        }
+        Some(Errno::EAGAIN) => (
+            ErrorKind::QuotaExceeded, // other programs may give theirs back
+            "too many asynchronous reads on this machine: raise sysctl fs.aio-max-nr, or lower --threads",
+        ),
+        Some(Errno::ENOMEM) => (
+            ErrorKind::QuotaExceeded,
+            "no memory for asynchronous reads: raise the memory of this machine or control group, or lower --threads",
+        ),
         _ => return error,
     };
-    io::Error::new(io::ErrorKind::Unsupported, why)
+    io::Error::new(kind, why)
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ const COMPLETIONS: Key = Key::Own(0);
 /// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// `ErrorKind::Unsupported` where the machine does not permit io_setup(2), or has no room for another context.
+/// `ErrorKind::Unsupported` where the machine does not permit io_setup(2), `ErrorKind::QuotaExceeded` where it has no room for
+/// another context.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     app.state("file_system", &file_system(&app.settings().files)?);
     let permits = Permits::new(app.settings().max_connections);

@@ -89,7 +89,7 @@ impl Reads {
     /// The reads of one loop.
     ///
     /// # Errors
-    /// `ErrorKind::Unsupported` where the machine does not permit io_setup(2).
+    /// Those of [`Context::new`], and where the machine has no descriptor or address space left.
     pub fn new(app: App, calls: Calls) -> io::Result<Reads> {
         Ok(Reads {
             app,

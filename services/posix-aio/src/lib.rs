@@ -16,20 +16,22 @@ use std::time::Instant;
 use app::App;
 use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller, on_each_thread};
 use epoll::Epoll;
-use supervisor::Model;
+use supervisor::{Bound, Model};
 
 use reads::Reads;
 use signals::Signals;
 
 /// This model.
-pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
+pub const MODEL: Model = Model { bounds: &[LOOPS], ..Model::new(env!("CARGO_PKG_NAME"), serve) };
+
+/// Linux with glibc has 31 real-time signals for programs: signal(7).
+const LOOPS: Bound =
+    Bound { flag: "threads", least: 1, most: 31, why: "each loop has a real-time signal of its own, and there are 31" };
 
 /// A loop's signal has come: a read of it is complete.
 const SIGNALS: Key = Key::Own(0);
 
 /// Runs a loop on every thread until SIGTERM has come and every connection is closed.
-///
-/// There are at most as many loops as real-time signals, which on Linux with glibc are 31: signal(7).
 ///
 /// # Errors
 /// A system call failed for a reason that the model cannot handle.
@@ -38,7 +40,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     signals::block(numbers.clone())?; // before any thread starts, since the signals are sent to the process
     let permits = Permits::new(app.settings().max_connections);
     let next = AtomicI32::new(*numbers.start());
-    on_each_thread(app.settings().threads.min(numbers.count()), || {
+    on_each_thread(app.settings().threads, || {
         let app = app.worker();
         let calls = Calls(app.counters());
         let acceptor = Acceptor::new(&listener, calls, &permits)?;

@@ -24,14 +24,29 @@ pub const MODEL: Model = Model {
 };
 
 // As StartServers, MinSpareServers and MaxSpareServers of Apache's prefork, and with their defaults.
-const START: Flag = Flag { name: "start", env: "START", default: "5", help: "Workers to begin with" };
-const MIN_SPARE: Flag =
-    Flag { name: "min-spare", env: "MIN_SPARE", default: "5", help: "Idle workers below which more are forked" };
+const START: Flag = Flag {
+    name: "start",
+    env: "START",
+    default: "5",
+    help: "Workers to begin with",
+    at_most: &["max-connections"],
+    is_threads: false,
+};
+const MIN_SPARE: Flag = Flag {
+    name: "min-spare",
+    env: "MIN_SPARE",
+    default: "5",
+    help: "Idle workers below which more are forked",
+    at_most: &["max-spare", "max-connections"],
+    is_threads: false,
+};
 const MAX_SPARE: Flag = Flag {
     name: "max-spare",
     env: "MAX_SPARE",
     default: "10",
     help: "Idle workers above which some are ended each second",
+    at_most: &[],
+    is_threads: false,
 };
 
 /// Keeps a pool of workers, each of which serves one connection after the other. There are never more workers than
@@ -44,8 +59,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &settings.limits)?;
     app.warm_up();
     let most = settings.max_connections;
-    let min = settings.flag(MIN_SPARE.name).min(most);
-    let spare = Spare { min, max: settings.flag(MAX_SPARE.name).max(min) };
+    let spare = Spare { min: settings.flag(MIN_SPARE.name), max: settings.flag(MAX_SPARE.name) };
     let mut pool = Pool::new(&listener, most, spare, Calls(app.counters()))?;
     pool.grow(settings.flag(START.name), app)?;
     while !pool.is_finished() {

@@ -21,10 +21,22 @@ use queue::Queue;
 /// This model.
 pub const MODEL: Model = Model { flags: &[WORKERS, QUEUE], ..Model::new(env!("CARGO_PKG_NAME"), serve) };
 
-const WORKERS: Flag =
-    Flag { name: "workers", env: "WORKERS", default: "256", help: "Threads, each of which serves one connection" };
-const QUEUE: Flag =
-    Flag { name: "queue", env: "QUEUE", default: "1024", help: "Connections that may wait for a thread" };
+const WORKERS: Flag = Flag {
+    name: "workers",
+    env: "WORKERS",
+    default: "256",
+    help: "Threads, each of which serves one connection",
+    at_most: &["max-connections"],
+    is_threads: true,
+};
+const QUEUE: Flag = Flag {
+    name: "queue",
+    env: "QUEUE",
+    default: "1024",
+    help: "Connections that may wait for a thread",
+    at_most: &[],
+    is_threads: false,
+};
 
 /// Accepts connections for the pool until SIGTERM has come and every connection is closed.
 ///
@@ -33,7 +45,7 @@ const QUEUE: Flag =
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     inherit_timeouts(&listener, &app.settings().limits)?;
     let workers = app.settings().flag(WORKERS.name);
-    let limit = app.settings().max_connections.min(workers + app.settings().flag(QUEUE.name));
+    let limit = app.settings().max_connections.min(workers.saturating_add(app.settings().flag(QUEUE.name)));
     let mut acceptor = ThreadAcceptor::new(&listener, limit, Calls(app.counters()))?;
     let queue = Queue::new(app.counters());
     thread::scope(|scope| {
@@ -41,7 +53,7 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
             let worker = thread::Builder::new().name(format!("worker-{n}")).stack_size(THREAD_STACK);
             worker.spawn_scoped(scope, || work(&queue, app.worker())).map(drop)
         };
-        let ended = (0..workers.min(limit)).try_for_each(start).and_then(|()| fill(&queue, &mut acceptor));
+        let ended = (0..workers).try_for_each(start).and_then(|()| fill(&queue, &mut acceptor));
         queue.close(); // otherwise the workers would wait for a connection for ever
         ended
     })?;

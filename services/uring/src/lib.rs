@@ -29,7 +29,7 @@ pub const MODEL: Model = Model::new(env!("CARGO_PKG_NAME"), serve);
 /// Runs a loop on every thread until SIGTERM has come and every connection is closed.
 ///
 /// # Errors
-/// `ErrorKind::Unsupported` where the machine does not permit io_uring.
+/// `ErrorKind::Unsupported` where the machine does not permit io_uring, `ErrorKind::QuotaExceeded` where it has no memory for it.
 pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     let limit = Limit::new(app.settings().max_connections);
     let threads = app.settings().threads;

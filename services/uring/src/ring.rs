@@ -1,6 +1,6 @@
 //! The ring: submissions out, completions in, and the buffers that the kernel picks from when bytes arrive.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -88,7 +88,8 @@ impl Ring {
     /// A ring with its provided buffers.
     ///
     /// # Errors
-    /// `ErrorKind::Unsupported` where the kernel lacks io_uring (before 6.0), or seccomp or sysctl forbid it.
+    /// `ErrorKind::Unsupported` where the kernel lacks io_uring (before 6.0), or seccomp or sysctl forbid it;
+    /// `ErrorKind::QuotaExceeded` where there is no memory for a ring at the moment.
     pub fn new(calls: Calls) -> io::Result<Ring> {
         let ring = build().map_err(explain)?;
         let buffers = Buffers::register(&ring.submitter()).map_err(explain)?;
@@ -243,13 +244,20 @@ fn build() -> io::Result<IoUring> {
 }
 
 fn explain(error: io::Error) -> io::Error {
-    let why = match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOSYS) => "this kernel has no io_uring",
-        Some(Errno::EPERM | Errno::EACCES) => {
-            "io_uring is not permitted here: a seccomp profile, or sysctl kernel.io_uring_disabled, forbids it"
-        }
-        Some(Errno::EINVAL) => "this kernel's io_uring lacks what we need: Linux 6.0 has it",
+    let (kind, why) = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOSYS) => (ErrorKind::Unsupported, "this kernel has no io_uring"),
+        Some(Errno::EPERM | Errno::EACCES) => (
+            ErrorKind::Unsupported,
+            "io_uring is not permitted here: a seccomp profile, or sysctl kernel.io_uring_disabled, forbids it",
+        ),
+        Some(Errno::EINVAL) => (ErrorKind::Unsupported, "this kernel's io_uring lacks what we need: Linux 6.0 has it"),
+        // The kernel frees the memory of a closed ring later, and other programs may close theirs.
+        Some(Errno::ENOMEM | Errno::EAGAIN) => (
+            ErrorKind::QuotaExceeded,
+            "no memory for io_uring: raise the limit on locked memory (RLIMIT_MEMLOCK, ulimit -l) or the memory of this \
+             machine or control group, or lower --threads",
+        ),
         _ => return error,
     };
-    io::Error::new(io::ErrorKind::Unsupported, why)
+    io::Error::new(kind, why)
 }
