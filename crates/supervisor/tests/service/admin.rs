@@ -16,6 +16,7 @@ crate::tests![
     unknown_pages_are_answered_404_and_other_methods_405,
     a_healthcheck_succeeds_while_the_service_runs,
     a_service_whose_model_is_unsupported_stays_up_and_gives_the_reason,
+    a_model_whose_second_loop_lacks_memory_is_unsupported_after_a_few_tries,
     slow_scrapers_do_not_block_the_endpoint,
 ];
 
@@ -145,6 +146,17 @@ fn a_service_whose_model_is_unsupported_stays_up_and_gives_the_reason() {
     let (status, stderr) = service.wait_for_exit();
     assert_eq!(status.code(), Some(0));
     assert_eq!(stderr, "unsupported: not supported on this machine: not permitted here\n");
+}
+
+fn a_model_whose_second_loop_lacks_memory_is_unsupported_after_a_few_tries() {
+    let service = start("short", &[]);
+    wait_for("the reason", || service.info()["unsupported"] == "no memory for another loop");
+    assert_eq!(get(service.admin, "/healthz").unwrap().status, 200);
+    assert!(service.metric("server_restarts_total") > Some(1.0), "it may pass by itself");
+    service.signal(Signal::SIGTERM);
+    let (status, stderr) = service.wait_for_exit();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(stderr, "short: not supported on this machine: no memory for another loop\n");
 }
 
 fn slow_scrapers_do_not_block_the_endpoint() {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use app::App;
@@ -24,10 +25,24 @@ pub fn by_name(name: &OsStr) -> Option<Model> {
             |_, _| Err(io::Error::new(ErrorKind::Unsupported, "not permitted here")),
             Resource::Descriptor,
         ),
+        "short" => model("short", |_, _| serve_with_a_loop_that_lacks_memory(), Resource::Descriptor),
         "failing" => model("failing", |_, _| Err(io::Error::other("out of luck")), Resource::Descriptor),
         "panicking" => model("panicking", |_, _| panic!("by design"), Resource::Descriptor),
         _ => None,
     }
+}
+
+/// One loop waits until SIGTERM; the other one cannot begin.
+fn serve_with_a_loop_that_lacks_memory() -> io::Result<()> {
+    let loops = AtomicUsize::new(0);
+    driver::on_each_thread(2, || {
+        if loops.fetch_add(1, Ordering::SeqCst) == 0 {
+            let stop = driver::Sigterm::new()?;
+            let mut fds = [PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            return Ok(poll(&mut fds, PollTimeout::NONE).map(drop)?);
+        }
+        Err(io::Error::new(ErrorKind::QuotaExceeded, "no memory for another loop"))
+    })
 }
 
 /// Serves one connection at a time, and one request on each. After SIGTERM it still serves the connections in the
