@@ -19,6 +19,7 @@ mod limit;
 mod nod;
 mod proc;
 mod refused;
+mod reset;
 mod service;
 mod shortage;
 mod stop;
@@ -48,6 +49,8 @@ macro_rules! faults_of_models {
                 a_killed_model_is_restarted_at_once_and_no_connection_is_refused: crash::is_restarted_at_once,
                 ten_thousand_connections_leave_nothing_behind: leak::nothing_is_left_behind,
                 above_the_limit_connections_wait_for_a_permit: limit::connections_wait_for_a_permit,
+                a_reset_frees_the_place_of_a_sleeping_request: reset::frees_the_place_of_a_sleeping_request,
+                the_end_of_a_stream_ends_no_sleep: reset::not_by_the_end_of_the_stream,
                 the_limit_is_never_exceeded: limit::is_never_exceeded,
                 without_descriptors_it_pauses_and_recovers: shortage::of_descriptors,
                 a_head_that_trickles_in_is_cut_off: hostile::a_head_that_trickles_in,

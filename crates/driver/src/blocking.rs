@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use http1::{Conn, Handler, Limits, Want};
@@ -59,11 +58,10 @@ pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: C
                 conn.sent(n, now);
             }),
             Want::Sleep(until) => {
-                thread::sleep(until.saturating_duration_since(now)); // which SIGTERM does not end
+                let slept = calls.sleep(&socket.stream, until); // which SIGTERM does not end
                 now = Instant::now();
                 socket.stop_after_sigterm(&mut conn, now);
-                conn.woke(now);
-                Ok(())
+                slept.map(|()| conn.woke(now))
             }
             Want::Block(job) => {
                 let reply = job.run();

@@ -23,6 +23,10 @@ pub(crate) struct Connection<H> {
     pub timer: Option<Instant>,
     /// It has used up its turn, and has another one before the loop waits.
     pub is_unfinished: bool,
+    /// The end of its sleep, for which one timer is set.
+    pub sleeps_until: Option<Instant>,
+    /// A helper thread runs its job.
+    pub runs_job: bool,
     /// Its next bytes of a file are not in memory yet. That is not the peer's fault, so no deadline holds meanwhile.
     pub awaits_file: bool,
 }
@@ -45,7 +49,17 @@ pub(crate) enum Next {
 
 impl<H: Handler> Connection<H> {
     pub fn new(socket: TcpStream, conn: Conn<H>, readiness: Readiness) -> Connection<H> {
-        Connection { socket, conn, readiness, interest: None, timer: None, is_unfinished: false, awaits_file: false }
+        Connection {
+            socket,
+            conn,
+            readiness,
+            interest: None,
+            timer: None,
+            is_unfinished: false,
+            sleeps_until: None,
+            runs_job: false,
+            awaits_file: false,
+        }
     }
 
     /// Does what the connection wants, as far as that is possible without waiting. `now` moves on where time has passed.
@@ -88,8 +102,10 @@ impl<H: Handler> Connection<H> {
                         Err(error) => Err(error),
                     }
                 }
+                Want::Sleep(_) if self.readiness.broken => return Next::Close,
                 Want::Sleep(until) => return Next::Sleep(until),
                 Want::Block(job) => return Next::Run(job),
+                Want::Pending if self.readiness.broken && !self.runs_job => return Next::Close,
                 Want::Pending => return Next::Event,
                 Want::Shut => self.socket.shutdown(Shutdown::Write).map(|()| self.conn.shut(*now)),
                 Want::Close => return Next::Close,

@@ -103,7 +103,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         let batch = self.acceptor.begin_batch();
         for _ in 0..batch {
             let Some(socket) = self.acceptor.accept(self.now)? else { break };
-            let readiness = Readiness { readable: batch > 1, writable: true, hung_up: false };
+            let readiness = Readiness { readable: batch > 1, writable: true, ..Readiness::default() };
             let Connections { connect, now, stopping, .. } = self;
             let id = self.connections.insert_with_key(|id| {
                 let mut conn = connect(id, *now);
@@ -123,15 +123,19 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         connection.readiness.readable |= readiness.readable;
         connection.readiness.writable |= readiness.writable;
         connection.readiness.hung_up |= readiness.hung_up;
+        connection.readiness.broken |= readiness.broken;
         let next = connection.advance(id, &mut self.files, self.calls, &mut self.read_buffer, &mut self.now);
         let interest = match next {
             Next::Ready(interest) => Some(interest),
             Next::Event => None,
             Next::Sleep(until) => {
-                self.sleeps.set(id, until);
-                None
+                if connection.sleeps_until.replace(until) != Some(until) {
+                    self.sleeps.set(id, until);
+                }
+                Some(Interest::Break)
             }
             Next::Run(job) => {
+                connection.runs_job = true;
                 if self.helpers.run(id, || job.run()).is_err() {
                     return self.close(id, poller); // no thread for it: that costs this connection alone
                 }
@@ -208,6 +212,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         let slept: Vec<_> = std::iter::from_fn(|| self.sleeps.pop(self.now)).collect();
         for (_, id) in slept {
             if let Some(connection) = self.connections.get_mut(id) {
+                connection.sleeps_until = None;
                 connection.conn.woke(self.now);
                 self.resume(id, poller)?;
             }
@@ -226,6 +231,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
     /// Hands a reply to the connection that waits for it ([`Want::Pending`](http1::Want::Pending)).
     pub fn reply(&mut self, id: Id, reply: Reply, poller: &mut impl Poller) -> io::Result<()> {
         if let Some(connection) = self.connections.get_mut(id) {
+            connection.runs_job = false;
             connection.conn.done(reply, self.now);
         }
         self.resume(id, poller)
@@ -268,7 +274,7 @@ fn watch<H, P: Poller>(
 ) -> io::Result<()> {
     let watched = connection.interest;
     connection.interest = match P::TRIGGER {
-        Trigger::Edge => interest.max(watched), // None < Read < Write
+        Trigger::Edge => interest.max(watched), // None < Break < Read < Write
         Trigger::Level => interest,
     };
     if connection.interest == watched {
@@ -279,5 +285,91 @@ fn watch<H, P: Poller>(
         (_, None) => poller.forget(fd),
         (None, Some(interest)) => poller.watch(fd, key, interest),
         (Some(_), Some(interest)) => poller.change(fd, key, interest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::BorrowedFd;
+
+    use http1::{Answer, Request, Served};
+    use scoreboard::Scoreboard;
+
+    use super::*;
+    use crate::permits::Permits;
+    use crate::poller::Event;
+
+    /// Every request sleeps for an hour.
+    struct Sleeps;
+
+    impl Handler for Sleeps {
+        fn answer(&mut self, _: &Request<'_>, _: Instant) -> Answer {
+            Answer::Sleep(Duration::from_secs(3600), Reply::text("late"))
+        }
+
+        fn date(&mut self, _: Instant) -> [u8; 29] {
+            *b"Sun, 06 Nov 1994 08:49:37 GMT"
+        }
+
+        fn served(&mut self, _: Served) {}
+    }
+
+    /// Keeps what the last descriptor is watched for, and never finds anything ready.
+    #[derive(Default)]
+    struct Watched(Option<Interest>);
+
+    impl Poller for Watched {
+        const TRIGGER: Trigger = Trigger::Level;
+
+        fn watch(&mut self, _: BorrowedFd<'_>, _: Key, interest: Interest) -> io::Result<()> {
+            self.0 = Some(interest);
+            Ok(())
+        }
+
+        fn change(&mut self, fd: BorrowedFd<'_>, key: Key, interest: Interest) -> io::Result<()> {
+            self.watch(fd, key, interest)
+        }
+
+        fn forget(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
+            self.0 = None;
+            Ok(())
+        }
+
+        fn forget_closing(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+            self.forget(fd)
+        }
+
+        fn wait(&mut self, _: Option<Duration>, _: &mut Vec<Event>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sleep_has_one_timer_however_many_events_come_and_ends_when_the_connection_is_broken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let calls = Calls(Box::leak(Box::new(Scoreboard::map().unwrap())).claim());
+        let permits = Permits::new(1);
+        let acceptor = Acceptor::new(&listener, calls, &permits).unwrap();
+        let limits = Box::leak(Box::default());
+        let mut connections = Connections::new(acceptor, calls, |_, now| Conn::new(Sleeps, limits, now)).unwrap();
+        let mut poller = Watched::default();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        connections.accept(&mut poller).unwrap();
+        let id = connections.connections.keys().next().unwrap();
+        let readable = Readiness { readable: true, ..Readiness::default() };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while poller.0 != Some(Interest::Break) && Instant::now() < deadline {
+            connections.advance(id, readable, &mut poller).unwrap(); // until the request has arrived
+        }
+        assert_eq!(poller.0, Some(Interest::Break));
+        (0..9).for_each(|_| connections.advance(id, readable, &mut poller).unwrap());
+        assert!(connections.sleeps.pop(Instant::now() + Duration::from_secs(3601)).is_some());
+        assert!(connections.sleeps.timeout(Instant::now()).is_none(), "it has a second timer");
+        assert_eq!(permits.available(), 0);
+        connections.advance(id, Readiness { broken: true, ..readable }, &mut poller).unwrap();
+        assert_eq!(permits.available(), 1);
     }
 }

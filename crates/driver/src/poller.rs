@@ -56,10 +56,13 @@ pub enum Trigger {
     Level,
 }
 
-/// What a descriptor is watched for. A connection that waits for a timer or a helper thread has no interest.
+/// What a descriptor is watched for. A connection that waits for a helper thread has no interest.
 /// In this order, since an edge-triggered interest only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interest {
+    /// Until the connection is broken, since its peer has reset it. The end of the peer's stream is no break: the peer still
+    /// waits for its reply.
+    Break,
     /// Until a read would not block.
     Read,
     /// Until a write would not block. An edge-triggered poller goes on reporting reads.
@@ -75,6 +78,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer has closed its side, or the connection is broken: read on until a read says so.
     pub hung_up: bool,
+    /// The connection is broken: no reply can reach its peer.
+    pub broken: bool,
 }
 
 /// A descriptor that is ready.

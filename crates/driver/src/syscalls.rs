@@ -1,9 +1,11 @@
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Instant;
 
 use http1::FileRange;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, SockFlag, accept4, recv, send};
 use scoreboard::{Counters, Syscall};
@@ -61,6 +63,32 @@ impl Calls {
     pub fn read_now(self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.syscall(Syscall::Read);
         Ok(recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
+    }
+
+    /// Would a read fail because the connection is broken? It looks at what is there and leaves it: recv(2) with MSG_PEEK.
+    pub fn is_broken(self, socket: RawFd) -> bool {
+        self.0.syscall(Syscall::Read);
+        let peeked = recv(socket, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+        peeked.is_err_and(|errno| !matches!(errno, Errno::EAGAIN | Errno::EINTR))
+    }
+
+    /// Sleeps until then: ppoll(2) with a time-out, which neither bytes nor the end of the peer's stream end.
+    ///
+    /// # Errors
+    /// The connection is broken, which ppoll(2) reports unasked, and at once.
+    pub fn sleep(self, socket: &TcpStream, until: Instant) -> io::Result<()> {
+        loop {
+            let time = until.saturating_duration_since(Instant::now());
+            if time.is_zero() {
+                return Ok(());
+            }
+            self.0.syscall(Syscall::Poll);
+            match ppoll(&mut [PollFd::new(socket.as_fd(), PollFlags::empty())], Some(time.into()), None) {
+                Ok(0) | Err(Errno::EINTR) => {} // it goes on sleeping after a signal
+                Ok(_) => return Err(io::ErrorKind::ConnectionReset.into()),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 
     /// send(2); `more` makes the kernel hold the bytes back until a file follows them into the same packet (MSG_MORE).

@@ -132,11 +132,14 @@ async fn serve_connection<H: Handler>(
                 })
             }
             Want::Sleep(until) => {
-                sleep_until(until.into()).await; // which SIGTERM does not end
+                // SIGTERM does not end it, nor does the end of the peer's stream.
+                let slept = tokio::select! {
+                    () = sleep_until(until.into()) => Ok(()),
+                    error = socket.broken() => Err(error),
+                };
                 now = Instant::now();
                 socket.stop_after_sigterm(stopping, &mut conn, now);
-                conn.woke(now);
-                Ok(())
+                slept.map(|()| conn.woke(now))
             }
             Want::Block(job) => {
                 let reply = spawn_blocking(|| job.run()).await?;

@@ -130,6 +130,11 @@ impl<'a, 's> Socket<'a, 's> {
         Ok(())
     }
 
+    /// Until the connection is broken, since its peer has reset it. Gives the error.
+    pub async fn broken(&self) -> io::Error {
+        self.stream.ready(Interest::ERROR).await.map_or_else(|error| error, |_| ErrorKind::ConnectionReset.into())
+    }
+
     /// Shuts down the write side: shutdown(2).
     ///
     /// # Errors

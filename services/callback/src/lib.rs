@@ -80,10 +80,16 @@ impl<'a> Client<'a> {
         self.go_on(reactor, false)
     }
 
+    /// The client has reset it while it slept.
+    fn broken(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
+        self.close(&mut self.state.borrow_mut(), reactor)
+    }
+
     /// Its sleep is over, or the other clients have had their turn.
     fn resume(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
         state.resume = None;
+        reactor.fdcb_remove(&self.socket, Op::Break);
         state.conn.woke(reactor.now());
         drop(state);
         self.go_on(reactor, false)
@@ -130,7 +136,7 @@ impl<'a> Client<'a> {
                     calls.sendfile(&self.socket, range).map(|n| state.conn.sent(n, reactor.catch_up()))
                 }
                 Want::Sleep(until) => {
-                    self.wait_for_nothing(reactor);
+                    self.wait_for_break(reactor)?;
                     self.resume_after(until.saturating_duration_since(reactor.now()), state, reactor);
                     break;
                 }
@@ -170,7 +176,14 @@ impl<'a> Client<'a> {
             _ if reactor.has_fdcb(&self.socket, op) => Ok(()),
             Op::Read => reactor.fdcb(&self.socket, op, wrap(self, Client::readable)),
             Op::Write => reactor.fdcb(&self.socket, op, wrap(self, Client::writable)),
+            Op::Break => reactor.fdcb(&self.socket, op, wrap(self, Client::broken)),
         }
+    }
+
+    /// While it sleeps, neither bytes nor the end of the client's stream matter.
+    fn wait_for_break(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
+        self.wait_for_nothing(reactor);
+        self.wait_until(Op::Break, reactor)
     }
 
     fn wait_for_nothing(&self, reactor: &mut Reactor<'a>) {

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use scoreboard::Syscall;
 
-/// The most events that one wait takes.
+/// The most events that one wait takes, at first.
 const EVENTS: usize = 512;
 /// The kernel reports these unasked, and then neither a read nor a write would block: epoll_ctl(2).
 const BROKEN: EpollFlags = EpollFlags::EPOLLERR.union(EpollFlags::EPOLLHUP);
@@ -27,15 +27,18 @@ pub enum Op {
     Read,
     /// libasync's `selwrite`.
     Write,
+    /// Neither, since the connection is broken: its peer has reset it. libasync has no word for it.
+    Break,
 }
 
 impl Op {
-    const ALL: [Op; 2] = [Op::Read, Op::Write];
+    const ALL: [Op; 3] = [Op::Read, Op::Write, Op::Break];
 
     fn flag(self) -> EpollFlags {
         match self {
             Op::Read => EpollFlags::EPOLLIN,
             Op::Write => EpollFlags::EPOLLOUT,
+            Op::Break => EpollFlags::EPOLLERR,
         }
     }
 }
@@ -67,7 +70,7 @@ pub fn wrap<'a, T: 'a>(
 pub struct Reactor<'a> {
     kernel: Epoll,
     calls: Calls,
-    events: Box<[EpollEvent]>,
+    events: Vec<EpollEvent>,
     /// By their numbers, which are small.
     descriptors: Vec<Descriptor<'a>>,
     delayed: BTreeMap<Timecb, Delaycb<'a>>,
@@ -80,7 +83,7 @@ pub struct Reactor<'a> {
 struct Descriptor<'a> {
     /// Tells an event of this descriptor from one of an earlier descriptor with the same number.
     generation: u32,
-    callbacks: [Option<Fdcb<'a>>; 2],
+    callbacks: [Option<Fdcb<'a>>; 3],
     /// What the kernel watches it for.
     watched: EpollFlags,
 }
@@ -91,7 +94,7 @@ impl<'a> Reactor<'a> {
         Ok(Reactor {
             kernel: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             calls,
-            events: vec![EpollEvent::empty(); EVENTS].into_boxed_slice(),
+            events: vec![EpollEvent::empty(); EVENTS],
             descriptors: Vec::new(),
             delayed: BTreeMap::new(),
             count: 0,
@@ -168,8 +171,8 @@ impl<'a> Reactor<'a> {
         self.now
     }
 
-    /// A time before the last wait began, so the events up to it are known (but for those beyond a full batch). An event that
-    /// came later may not be known yet.
+    /// A time before a wait that took all events began, so the events up to it are known. An event that came later may not be known
+    /// yet.
     pub fn seen_until(&self) -> Instant {
         self.seen_until
     }
@@ -187,10 +190,18 @@ impl<'a> Reactor<'a> {
     pub fn run_once(&mut self) -> io::Result<()> {
         let timeout =
             self.delayed.first_key_value().map(|(Timecb(when, _), _)| when.saturating_duration_since(self.now));
-        self.seen_until = self.now;
+        let begun = self.now;
         let ready = self.wait(timeout)?;
         let now = self.catch_up();
-        self.dispatch(ready, now)
+        let is_full = ready == self.events.len();
+        if !is_full {
+            self.seen_until = begun;
+        }
+        self.dispatch(ready, now)?;
+        if is_full {
+            self.events.resize(2 * ready, EpollEvent::empty()); // there may be more events: the next wait has room for them
+        }
+        Ok(())
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
@@ -261,7 +272,7 @@ impl<'a> Reactor<'a> {
 
 impl<'a> Descriptor<'a> {
     fn new() -> Descriptor<'a> {
-        Descriptor { generation: 0, callbacks: [None, None], watched: EpollFlags::empty() }
+        Descriptor { generation: 0, callbacks: [const { None }; 3], watched: EpollFlags::empty() }
     }
 
     fn wanted(&self) -> EpollFlags {
@@ -275,6 +286,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
+    use nix::sys::eventfd::{EfdFlags, EventFd};
     use scoreboard::Scoreboard;
 
     use super::*;
@@ -355,6 +367,30 @@ mod tests {
         round(&mut reactor, start);
         round(&mut reactor, start);
         assert_eq!(calls.get(), 1);
+    }
+
+    #[test]
+    fn events_beyond_a_full_batch_are_not_known_yet_and_the_next_batch_has_room_for_them() {
+        let ready: Vec<_> = (0..=EVENTS)
+            .map(|_| EventFd::from_value_and_flags(1, EfdFlags::EFD_NONBLOCK).expect("a descriptor"))
+            .collect();
+        let calls = Cell::new(0);
+        let mut reactor = reactor();
+        let seen_until = reactor.seen_until();
+        for fd in &ready {
+            let calls = &calls;
+            reactor
+                .fdcb(fd, Op::Read, move |_| {
+                    calls.set(calls.get() + 1);
+                    Ok(())
+                })
+                .expect("epoll_ctl");
+        }
+        reactor.catch_up();
+        reactor.run_once().expect("epoll_wait");
+        assert!(calls.get() == EVENTS && reactor.seen_until() == seen_until, "one event is not known yet");
+        reactor.run_once().expect("epoll_wait");
+        assert!(calls.get() == 2 * EVENTS + 1 && reactor.seen_until() > seen_until);
     }
 
     #[test]

@@ -98,5 +98,6 @@ fn readiness(events: EpollFlags) -> Readiness {
         readable: broken || events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP),
         writable: broken || events.intersects(EpollFlags::EPOLLOUT),
         hung_up: broken || events.intersects(EpollFlags::EPOLLRDHUP),
+        broken,
     }
 }

@@ -93,6 +93,7 @@ impl Poller for Poll {
 
 fn flags(interest: Interest) -> PollFlags {
     match interest {
+        Interest::Break => PollFlags::empty(), // poll() reports it unasked
         Interest::Read => PollFlags::POLLIN,
         Interest::Write => PollFlags::POLLOUT,
     }
@@ -106,5 +107,6 @@ fn readiness(events: PollFlags) -> Readiness {
         readable: broken || events.intersects(PollFlags::POLLIN),
         writable: broken || events.intersects(PollFlags::POLLOUT),
         hung_up: broken,
+        broken,
     }
 }

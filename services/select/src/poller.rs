@@ -1,7 +1,7 @@
 //! What the loop passes to select(2), and what select(2) returns.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 use driver::{Calls, Event, Interest, Key, Poller, Readiness, Trigger};
@@ -12,6 +12,8 @@ use scoreboard::Syscall;
 pub struct Select {
     reads: Vec<u64>,
     writes: Vec<u64>,
+    /// Those of `reads` that are watched for a break only.
+    breaks: Vec<u64>,
     /// Copies of the two sets, in which select() leaves only the bits of what is ready.
     ready: [Vec<u64>; 2],
     /// What each descriptor's events are about.
@@ -25,7 +27,8 @@ impl Select {
     /// # Errors
     /// None.
     pub fn new(calls: Calls) -> io::Result<Select> {
-        Ok(Select { reads: Vec::new(), writes: Vec::new(), ready: Default::default(), keys: Vec::new(), calls })
+        let [reads, writes, breaks] = Default::default();
+        Ok(Select { reads, writes, breaks, ready: Default::default(), keys: Vec::new(), calls })
     }
 }
 
@@ -39,6 +42,7 @@ impl Poller for Select {
             let words = fd_number / 64 + 1;
             self.reads.resize(words, 0);
             self.writes.resize(words, 0);
+            self.breaks.resize(words, 0);
             self.keys.resize(words * 64, key);
         }
         self.keys[fd_number] = key;
@@ -49,6 +53,10 @@ impl Poller for Select {
         self.forget(fd)?;
         let (word, bit) = position(fd);
         match interest {
+            Interest::Break => {
+                self.reads[word] |= bit;
+                self.breaks[word] |= bit;
+            }
             Interest::Read => self.reads[word] |= bit,
             Interest::Write => self.writes[word] |= bit,
         }
@@ -59,6 +67,7 @@ impl Poller for Select {
         let (word, bit) = position(fd);
         self.reads[word] &= !bit;
         self.writes[word] &= !bit;
+        self.breaks[word] &= !bit;
         Ok(())
     }
 
@@ -86,9 +95,16 @@ impl Poller for Select {
             let mut either = reads | writes;
             while either != 0 {
                 let bit = either & either.wrapping_neg();
-                let key = self.keys[word * 64 + either.trailing_zeros() as usize];
-                ready.push(Event { key, readiness: readiness(reads & bit != 0, writes & bit != 0) });
+                let fd_number = word * 64 + either.trailing_zeros() as usize;
                 either &= !bit;
+                let is_broken = self.breaks[word] & bit != 0;
+                if is_broken && !self.calls.is_broken(fd_number as RawFd) {
+                    // Bytes, or the end of the stream: select() would report them again and again.
+                    self.reads[word] &= !bit;
+                    continue;
+                }
+                let (readable, writable) = (reads & bit != 0, writes & bit != 0);
+                ready.push(Event { key: self.keys[fd_number], readiness: readiness(readable, writable, is_broken) });
             }
             bits_left = bits_left.saturating_sub((reads.count_ones() + writes.count_ones()) as usize);
         }
@@ -102,9 +118,9 @@ fn position(fd: BorrowedFd<'_>) -> (usize, u64) {
     (fd_number / 64, 1 << (fd_number % 64))
 }
 
-/// select() reports a hang-up as readable, and the read then says so.
-fn readiness(readable: bool, writable: bool) -> Readiness {
-    Readiness { readable, writable, hung_up: false }
+/// select() reports a hang-up and a break as readable, and the read then says so. (Its third set is for urgent data alone.)
+fn readiness(readable: bool, writable: bool, broken: bool) -> Readiness {
+    Readiness { readable, writable, hung_up: false, broken }
 }
 
 /// select(2) on sets of any size. Leaves the bits of what is ready, and returns how many.

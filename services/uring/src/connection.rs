@@ -21,6 +21,8 @@ pub struct Connection {
     pub conn: Conn<App>,
     /// The one timer that is set for its deadline.
     pub timer: Option<Instant>,
+    /// The end of its sleep, for which one timer is set.
+    pub sleeps_until: Option<Instant>,
     /// A receive is in progress.
     pub is_receiving: bool,
     /// A send, or the read of a file that comes before it, is in progress, and the kernel uses its bytes: they must not change.
@@ -44,6 +46,7 @@ impl Connection {
             socket,
             conn,
             timer: None,
+            sleeps_until: None,
             is_receiving: false,
             is_sending: false,
             awaits_file: false,
@@ -90,6 +93,14 @@ impl Connection {
             self.has_received = true;
         }
         Ok(())
+    }
+
+    /// While it sleeps, a receive says that the peer has reset it. Bytes that it brings are kept.
+    ///
+    /// # Errors
+    /// Those of io_uring_enter(2).
+    pub fn watch_for_break(&mut self, id: Id, ring: &mut Ring) -> io::Result<()> {
+        if self.peer_ended || self.early.len() > MAX_EARLY { Ok(()) } else { self.receive(id, ring) }
     }
 
     /// Cancels all operations in progress.

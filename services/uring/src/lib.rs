@@ -150,7 +150,10 @@ impl<'a> Loop<'a> {
                     connection.is_sending = true;
                 }
                 Want::Sleep(until) => {
-                    self.sleeps.set(id, until);
+                    if connection.sleeps_until.replace(until) != Some(until) {
+                        self.sleeps.set(id, until);
+                    }
+                    connection.watch_for_break(id, &mut self.ring)?;
                     break;
                 }
                 Want::Block(job) => {
@@ -269,6 +272,7 @@ impl<'a> Loop<'a> {
             if let Some(connection) = self.connections.get_mut(id)
                 && !connection.is_sending
             {
+                connection.sleeps_until = None;
                 connection.conn.woke(self.now);
                 self.advance(id)?;
             }
