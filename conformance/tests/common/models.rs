@@ -14,6 +14,7 @@ macro_rules! for_each_model {
             async_await: "async-await", event_driven {}
             callback: "callback", event_driven {}
             epoll: "epoll", event_driven {
+                two_loops_share_the_connections: share::two_loops_share_the_connections,
                 updates_get_lost_when_racy: counter::loses_updates_when_racy,
             }
             event_loop: "event-loop", event_driven {
@@ -22,11 +23,13 @@ macro_rules! for_each_model {
             }
             framework: "framework", event_driven {}
             linux_aio: "linux-aio", event_driven {
+                two_loops_share_the_connections: share::two_loops_share_the_connections,
                 where_io_setup_is_forbidden_the_service_says_so: unsupported::io_setup_is_forbidden,
                 where_io_setup_has_no_room_the_service_says_so: unsupported::io_setup_has_no_room,
             }
             poll: "poll", event_driven {}
             posix_aio: "posix-aio", event_driven {
+                two_loops_share_the_connections: share::two_loops_share_the_connections,
                 without_signals_files_are_sent_all_the_same: shortage::of_signals,
             }
             process_per_connection: "process-per-connection", blocking {

@@ -21,6 +21,7 @@ mod proc;
 mod refused;
 mod reset;
 mod service;
+mod share;
 mod shortage;
 mod stop;
 mod unsupported;

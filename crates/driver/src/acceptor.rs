@@ -36,6 +36,7 @@ impl<'a> Acceptor<'a> {
     /// Those of fcntl(2).
     pub fn new(listener: &'a TcpListener, calls: Calls, permits: &'a Permits) -> io::Result<Acceptor<'a>> {
         listener.set_nonblocking(true)?;
+        permits.join();
         Ok(Acceptor {
             listener,
             calls,
@@ -50,6 +51,11 @@ impl<'a> Acceptor<'a> {
     /// What counts the system calls of this loop.
     pub fn calls(&self) -> Calls {
         self.calls
+    }
+
+    /// Do other loops accept from the same listener?
+    pub fn is_shared(&self) -> bool {
+        self.permits.are_shared()
     }
 
     /// Begins a batch: how many connections to accept now, at most, before the open ones have their turn.

@@ -99,10 +99,12 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
     }
 
     /// Accepts what has arrived, one batch of it.
-    pub fn accept(&mut self, poller: &mut impl Poller) -> io::Result<()> {
+    pub fn accept<P: Poller>(&mut self, poller: &mut P) -> io::Result<()> {
         let batch = self.acceptor.begin_batch();
+        let mut has_accepted = false;
         for _ in 0..batch {
             let Some(socket) = self.acceptor.accept(self.now)? else { break };
+            has_accepted = true;
             let readiness = Readiness { readable: batch > 1, writable: true, ..Readiness::default() };
             let Connections { connect, now, stopping, .. } = self;
             let id = self.connections.insert_with_key(|id| {
@@ -113,6 +115,12 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
                 Connection::new(socket, conn, readiness)
             });
             self.advance(id, readiness, poller)?;
+        }
+        // The kernel keeps the queue of the loops that wait for a listener, and wakes the first idle one: without this, the same
+        // loop again and again. (poll(2) and select(2) join the queue anew with each wait.)
+        if has_accepted && P::TRIGGER == Trigger::Edge && self.is_listening && self.acceptor.is_shared() {
+            poller.forget(self.acceptor.as_fd())?;
+            poller.watch(self.acceptor.as_fd(), Key::Listener, Interest::Read)?; // at the end of the queue
         }
         Ok(()) // if it backs off now, `run_timers` tells the poller, unless a connection closes before
     }

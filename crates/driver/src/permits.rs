@@ -7,12 +7,23 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub struct Permits {
     limit: usize,
     taken: AtomicUsize,
+    loops: AtomicUsize,
 }
 
 impl Permits {
     /// That many permits.
     pub fn new(limit: usize) -> Permits {
-        Permits { limit, taken: AtomicUsize::new(0) }
+        Permits { limit, taken: AtomicUsize::new(0), loops: AtomicUsize::new(0) }
+    }
+
+    /// One more loop takes permits.
+    pub(crate) fn join(&self) {
+        self.loops.fetch_add(1, Relaxed);
+    }
+
+    /// Does more than one loop take permits?
+    pub(crate) fn are_shared(&self) -> bool {
+        self.loops.load(Relaxed) > 1
     }
 
     /// How many permits could be taken now.
