@@ -41,7 +41,7 @@ const DIFFERENCES: &[(&str, &str, Instead)] = &[
     ("an unknown major version is answered with 505", "hyper has no 505", Closes(400)),
     ("the preface of HTTP/2 is refused", "hyper has no 505", Closes(400)),
     ("a request line that says HTTP/0.9 is answered with 505", "hyper has no 505", Closes(400)),
-    ("a TLS greeting is refused once a line has ended", UNPARSED, MayWait),
+    ("a TLS greeting is refused", UNPARSED, MayWait),
     ("an SSH greeting is refused", UNPARSED, MayWait),
     ("a target with a fragment is refused", "the Uri of the crate http cuts the fragment off", Takes(&[200])),
     ("percent-encoding of a letter changes nothing", ROUTES, Takes(&[404])),
