@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 /// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Time for a last look at an idle connection when the server stops, as in `http1::Conn`.
+const LAST_LOOK: Duration = Duration::from_millis(1);
+
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -35,7 +38,8 @@ pub struct Progress {
     since: AtomicU64,
     /// Since when the peer takes no bytes, in microseconds after `begun`; 0 if it takes them.
     stalled: AtomicU64,
-    stopping: AtomicBool,
+    /// When the stop began, in microseconds after `begun`; 0 if it did not.
+    stopping: AtomicU64,
     refused: AtomicBool,
     /// The TTL filter of a stopping listener is cleared.
     ttl_cleared: AtomicBool,
@@ -49,7 +53,7 @@ impl Progress {
             phase: AtomicU8::new(Phase::Idle as u8),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
+            stopping: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             ttl_cleared: AtomicBool::new(false),
         }
@@ -68,12 +72,14 @@ impl Progress {
 
     /// The server stops: every reply from now on is its connection's last.
     pub fn stop(&self) {
-        self.stopping.store(true, Relaxed);
+        if !self.is_stopping() {
+            self.stopping.store(self.micros(Instant::now()).max(1), Relaxed);
+        }
     }
 
     /// Does the server stop?
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Relaxed)
+        self.stopping.load(Relaxed) != 0
     }
 
     /// The guard has refused a request, and the peer may still be sending it.
@@ -106,8 +112,12 @@ impl Progress {
             Some(since + limits.head_time)
         } else if self.is(Phase::Idle) {
             // The client may have sent a request before it could know that the server stops (RFC 9112, 9.6).
-            let idle = if self.is_stopping() { limits.grace_time.min(limits.idle_time) } else { limits.idle_time };
-            Some(since + idle)
+            // At the least there is time for a last look: a request may be here that hyper has not read.
+            let idle = since + limits.idle_time;
+            match self.is_stopping() {
+                true => Some((since + limits.grace_time).max(at(self.stopping.load(Relaxed)) + LAST_LOOK).min(idle)),
+                false => Some(idle),
+            }
         } else {
             None
         }
