@@ -15,13 +15,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use http1::{Answer, Conn, Handler, Limits, Request, Served};
+use http1::{Answer, Conn, Handler, Request, Served};
 use scoreboard::{Counters, Scoreboard};
 
 pub use date::imf_fixdate;
 pub use default_files::{default_files_dir, make_files};
 pub use handlers::Fields;
-pub use http1::{Body, Reply, is_host, reason};
+pub use http1::{Body, Limits, Reply, is_host, reason, refused_line};
 pub use store::prepare_store;
 
 use files::Files;

@@ -106,6 +106,26 @@ fn begins_line(bytes: &[u8], scanned: usize) -> bool {
         && { form }.all(|(&form, &b)| if form == b'0' { b.is_ascii_digit() } else { form == b })
 }
 
+/// The status with which a request line is refused, or its beginning, where its LF is not here yet: for a server that leaves
+/// the rest of a head to another parser.
+pub fn refused_line(line: &[u8], limits: &Limits) -> Option<u16> {
+    let Some(whole) = line.strip_suffix(b"\n") else {
+        let refusal = too_long(line, limits).or_else(|| (!begins_line(line, 0)).then_some(BAD_REQUEST));
+        return refusal.map(|Refusal(status)| status);
+    };
+    if !whole.ends_with(b"\r") || !begins_line(whole, 0) {
+        return Some(400);
+    }
+    if whole.len() - 1 > limits.request_line {
+        return Some(414);
+    }
+    match whole.splitn(3, |&b| b == b' ').nth(2) {
+        Some(b"HTTP/1.1\r" | b"HTTP/1.0\r") => None,
+        Some(version) if version.len() == b"HTTP/1.1\r".len() => Some(505),
+        _ => Some(400),
+    }
+}
+
 /// May this byte be in a token, such as a method (RFC 9110, 5.6.2)?
 fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
@@ -367,6 +387,32 @@ mod tests {
             }
         }
         assert_eq!(facts(b"PRI * HTTP/2.0\r", 0, &Limits::default()), Ok(None), "it is answered with 505 at its end");
+    }
+
+    #[test]
+    fn a_line_alone_is_refused_as_a_head_with_that_line() {
+        for line in [
+            "GET / HTTP/1.1\r\n",
+            "GET / HTTP/1.0\r\n",
+            "GET / HTTP/1.1\n",
+            "GET / HTTP/2.0\r\n",
+            "PRI * HTTP/2.0\r\n",
+            "GET /#a HTTP/1.1\r\n",
+            "GET / HTTP/1.\r\n",
+            "GET /\r\n",
+            "\n",
+        ] {
+            let head = facts(format!("{line}Host: a\r\n\r\n").as_bytes(), 0, &Limits::default());
+            assert_eq!(
+                refused_line(line.as_bytes(), &Limits::default()),
+                head.err().map(|refusal| refusal.0),
+                "{line:?}"
+            );
+        }
+        let limits = Limits { request_line: 20, ..Limits::default() };
+        assert_eq!(refused_line(b"GET /1234567 HTTP/1.1", &limits), Some(414));
+        assert_eq!(refused_line(b"GET /1234567 HTTP/1.1\r\n", &limits), Some(414));
+        assert_eq!(refused_line(b"GET /123456 HTTP/1.1\r\n", &limits), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod want;
 
 pub use conn::Conn;
 pub use handler::{Handler, Served};
+pub use head::refused_line;
 pub use host::is_host;
 pub use limits::Limits;
 pub use reply::{Answer, Body, Job, Reply, reason};

@@ -3,13 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use app::Settings;
+use app::{Limits, Settings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::line::Lines;
 
 /// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
@@ -41,6 +43,10 @@ pub struct Progress {
     /// When the stop began, in microseconds after `begun`; 0 if it did not.
     stopping: AtomicU64,
     refused: AtomicBool,
+    /// The status of a request line that hyper does not get to see; 0 if there is none.
+    refused_line: AtomicU16,
+    /// Where the next request line begins is known: all bytes so far were heads, and the last read ended with one.
+    at_boundary: AtomicBool,
     /// The TTL filter of a stopping listener is cleared.
     ttl_cleared: AtomicBool,
 }
@@ -55,6 +61,8 @@ impl Progress {
             stalled: AtomicU64::new(0),
             stopping: AtomicU64::new(0),
             refused: AtomicBool::new(false),
+            refused_line: AtomicU16::new(0),
+            at_boundary: AtomicBool::new(true),
             ttl_cleared: AtomicBool::new(false),
         }
     }
@@ -90,6 +98,16 @@ impl Progress {
     /// Has the guard refused a request?
     pub fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
+    }
+
+    /// The status for a request line that hyper did not get to see.
+    pub fn refused_line(&self) -> Option<u16> {
+        Some(self.refused_line.load(Relaxed)).filter(|&status| status != 0)
+    }
+
+    /// A request has content, so the bytes that pass the socket no longer tell where the next one begins.
+    pub fn has_content(&self) {
+        self.at_boundary.store(false, Relaxed);
     }
 
     /// Does the peer take no bytes?
@@ -150,6 +168,31 @@ pub struct Watched {
     pub socket: TcpStream,
     /// Its connection's progress.
     pub progress: Arc<Progress>,
+    /// The request lines among its bytes.
+    pub lines: Lines,
+    /// The limits on them.
+    pub limits: &'static Limits,
+}
+
+impl Watched {
+    /// Looks at bytes that have just come. The error makes hyper end.
+    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Watched { progress, lines, limits, .. } = self;
+        if progress.is(Phase::Busy) {
+            progress.has_content(); // or a pipelined request, which hyper reads later
+        }
+        if !progress.at_boundary.load(Relaxed) {
+            return Ok(());
+        }
+        if let Some(status) = lines.look(bytes, limits) {
+            progress.refused_line.store(status, Relaxed);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if bytes.ends_with(b"\r\n\r\n") {
+            lines.next();
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for Watched {
@@ -159,7 +202,11 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
-        self.progress.received(&buffer.filled()[before..]);
+        let bytes = &buffer.filled()[before..];
+        if !bytes.is_empty() {
+            self.look(bytes)?;
+            self.progress.received(bytes);
+        }
         read
     }
 }
