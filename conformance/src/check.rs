@@ -108,6 +108,12 @@ fn compare(expected: &Expected, response: &Response, files: &Path) -> Result<(),
             None => return Err(format!("the field {name} is missing, which should be {value}")),
         }
     }
+    let date = |name| Some(httpdate::parse_http_date(std::str::from_utf8(response.field(name)?).ok()?));
+    if let (Some(modified), Some(now)) = (date("Last-Modified"), date("Date"))
+        && !matches!((&modified, &now), (Ok(modified), Ok(now)) if modified <= now)
+    {
+        return Err(format!("Last-Modified is {modified:?}, and Date {now:?}: RFC 9110, 8.8.2.1"));
+    }
     if let Some(name) = expected.without.iter().find(|name| response.field(name).is_some()) {
         return Err(format!("it has the field {name}, which it should not have"));
     }

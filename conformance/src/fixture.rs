@@ -14,6 +14,10 @@ pub const TEN_ETAG: &str = "\"a-ae1b981bc490a00\"";
 pub const MODIFIED: [&str; 3] =
     ["Sun, 06 Nov 1994 08:49:36 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT"];
 
+/// The last modification of the file `future`, as a date and in seconds after the epoch.
+pub const FUTURE: &str = "Fri, 31 Dec 9999 23:59:59 GMT";
+const FUTURE_SECONDS: u64 = 253_402_300_799;
+
 /// Makes the directory to serve, as `files` within `dir`; deletes an earlier one.
 pub fn make(dir: &Path) -> io::Result<PathBuf> {
     match fs::remove_dir_all(dir) {
@@ -36,6 +40,9 @@ pub fn make(dir: &Path) -> io::Result<PathBuf> {
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         File::options().write(true).open(root.join(name))?.set_modified(date)?;
     }
+    fs::write(root.join("future"), "0123456789")?;
+    let future = SystemTime::UNIX_EPOCH + Duration::from_secs(FUTURE_SECONDS);
+    File::options().write(true).open(root.join("future"))?.set_modified(future)?;
     symlink("ten.txt", root.join("link"))?;
     symlink("../outside", root.join("way-out"))?;
     symlink("sub", root.join("sublink"))?;

@@ -1,11 +1,11 @@
 use super::{get, request};
-use crate::fixture::{MODIFIED, TEN_ETAG};
+use crate::fixture::{FUTURE, MODIFIED, TEN_ETAG};
 use crate::transcript::{Transcript, on};
 
 const TEN: &str = "0123456789";
 
 pub fn table() -> Vec<Transcript> {
-    [names(), conditions(), ranges()].concat()
+    [names(), conditions(), future(), ranges()].concat()
 }
 
 fn ten(fields: &str) -> String {
@@ -134,6 +134,26 @@ fn conditions() -> Vec<Transcript> {
             "RFC 9110, 13.1.3",
             format!("If-Modified-Since: {before}\r\n"),
         ),
+        (
+            "If-None-Match with an asterisk beside a tag matches no other tag",
+            "RFC 9110, 13.1.2",
+            "If-None-Match: \"x\"\r\nIf-None-Match: *\r\n".into(),
+        ),
+        (
+            "If-Modified-Since twice is ignored",
+            "RFC 9110, 13.1.3",
+            format!("If-Modified-Since: {exact}\r\nIf-Modified-Since: {exact}\r\n"),
+        ),
+        (
+            "If-Modified-Since with two dates is ignored",
+            "RFC 9110, 13.1.3",
+            format!("If-Modified-Since: {exact}, {exact}\r\n"),
+        ),
+        (
+            "If-Unmodified-Since twice is ignored",
+            "RFC 9110, 13.1.4",
+            format!("If-Unmodified-Since: {before}\r\nIf-Unmodified-Since: {before}\r\n"),
+        ),
         ("a date that cannot be parsed is ignored", "RFC 9110, 13.1.3", "If-Modified-Since: today\r\n".into()),
         (
             "If-None-Match takes precedence over If-Modified-Since",
@@ -141,6 +161,11 @@ fn conditions() -> Vec<Transcript> {
             format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {exact}\r\n"),
         ),
         ("a file whose tag is in If-Match is sent", "RFC 9110, 13.1.1", format!("If-Match: {TEN_ETAG}\r\n")),
+        (
+            "If-Match finds the tag on a second line",
+            "RFC 9110, 5.3",
+            format!("If-Match: \"x\"\r\nIf-Match: {TEN_ETAG}\r\n"),
+        ),
         ("If-Match with an asterisk matches any file", "RFC 9110, 13.1.1", "If-Match: *\r\n".into()),
         ("a file that was not modified since is sent", "RFC 9110, 13.1.4", format!("If-Unmodified-Since: {exact}\r\n")),
         (
@@ -153,6 +178,11 @@ fn conditions() -> Vec<Transcript> {
     }
     for (name, source, fields) in [
         ("a file whose tag is not in If-Match is not sent", "RFC 9110, 13.1.1", "If-Match: \"x\"\r\n".to_owned()),
+        (
+            "If-Match with an asterisk beside a tag matches no other tag",
+            "RFC 9110, 13.1.1",
+            "If-Match: *\r\nIf-Match: \"x\"\r\n".into(),
+        ),
         ("If-Match compares strongly", "RFC 9110, 13.1.1", format!("If-Match: W/{TEN_ETAG}\r\n")),
         (
             "a file that was modified since is not sent",
@@ -179,6 +209,29 @@ fn conditions() -> Vec<Transcript> {
             .for_head(),
     );
     table
+}
+
+/// A file whose last modification is in the future. (The check of every reply is that Last-Modified is not later than Date.)
+fn future() -> Vec<Transcript> {
+    let get = |fields: String| request("GET", "/files/future", &fields);
+    vec![
+        on("a file of the future has no date that is later than Date", "RFC 9110, 8.8.2.1")
+            .send(get(String::new()))
+            .ok(TEN)
+            .state(),
+        on("a file of the future was modified since any earlier date", "RFC 9110, 13.1.3")
+            .send(get(format!("If-Modified-Since: {}\r\n", MODIFIED[1])))
+            .ok(TEN)
+            .state(),
+        on("a date that is later than now is a date", "RFC 9110, 13.1.3")
+            .send(get(format!("If-Modified-Since: {FUTURE}\r\n")))
+            .reply(304)
+            .state(),
+        on("a date in the future is no strong validator", "RFC 9110, 8.8.2.2")
+            .send(get(format!("Range: bytes=2-3\r\nIf-Range: {FUTURE}\r\n")))
+            .ok(TEN)
+            .state(),
+    ]
 }
 
 fn ranges() -> Vec<Transcript> {
@@ -239,6 +292,16 @@ fn ranges() -> Vec<Transcript> {
     ] {
         let fields = format!("Range: bytes=2-3\r\nIf-Range: {value}\r\n");
         table.push(on(name, "RFC 9110, 13.1.5").send(ten(&fields)).ok(TEN));
+    }
+    for (name, source, fields) in [
+        ("Range twice is ignored", "RFC 9110, 14.2", "Range: bytes=0-1\r\nRange: bytes=0-1\r\n".to_owned()),
+        (
+            "the whole file is sent where If-Range comes twice",
+            "RFC 9110, 13.1.5",
+            format!("Range: bytes=2-3\r\nIf-Range: {TEN_ETAG}\r\nIf-Range: {TEN_ETAG}\r\n"),
+        ),
+    ] {
+        table.push(on(name, source).send(ten(&fields)).ok(TEN).without("Content-Range"));
     }
     table.extend([
         on("a range of an empty file cannot be satisfied", "RFC 9110, 14.1.2")

@@ -19,6 +19,8 @@ pub fn table() -> Vec<Transcript> {
         ("an IPv6 address is a valid host", "Host: [::1]:8080\r\n"),
         ("the name of a field is case-insensitive", "hOsT: a\r\n"),
         ("a host may be percent-encoded", "Host: a%2Eb\r\n"),
+        ("an IPv6 address may end like an IPv4 address", "Host: [::ffff:127.0.0.1]\r\n"),
+        ("an address of a future version is a valid host", "Host: [v1.a:b]:8080\r\n"),
     ] {
         table.push(on(name, "RFC 9110, 7.2").send(request(hosts)).hello());
     }
@@ -37,6 +39,13 @@ pub fn table() -> Vec<Transcript> {
         ("a Host with two ports is refused", "Host: a:1:2\r\n"),
         ("a Host whose bracket is not closed is refused", "Host: [::1\r\n"),
         ("a Host beyond ASCII is refused", "Host: é\r\n"),
+        ("a Host in brackets that is no address is refused", "Host: [zz]\r\n"),
+        ("a Host in brackets with a group of five digits is refused", "Host: [12345]\r\n"),
+        ("an IPv4 address in brackets is refused", "Host: [127.0.0.1]\r\n"),
+        ("an IPv6 address without brackets is refused", "Host: ::1\r\n"),
+        ("a Host with a zone is refused", "Host: [fe80::1%25eth0]\r\n"),
+        ("a Host whose percent sign has no two digits is refused", "Host: a%4\r\n"),
+        ("a Host whose percent sign has no hexadecimal digits is refused", "Host: a%zz\r\n"),
     ] {
         table.push(on(name, "RFC 9112, 3.2").send(request(hosts)).refused(400));
     }

@@ -38,11 +38,26 @@ pub fn table() -> Vec<Transcript> {
         on("the preface of HTTP/2 is refused", "RFC 9113, 3.4")
             .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
             .refused(505),
-        on("a TLS greeting is refused once a line has ended", "RFC 9112, 3")
+        on("a TLS greeting is refused", "RFC 9112, 3")
             .send(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03\r\n\x00\x00")
             .refused(400),
         on("an SSH greeting is refused", "RFC 9112, 3").send("SSH-2.0-OpenSSH_9.9\r\n").refused(400),
     ];
+    for (name, source, line) in [
+        ("a TLS greeting is refused at its first byte", "RFC 9110, 9.1", &b"\x16"[..]),
+        ("a NUL is refused at once", "RFC 9110, 9.1", b"\0"),
+        ("a TLS greeting behind an empty line is refused at its first byte", "RFC 9112, 2.2", b"\r\n\x16"),
+        ("a CR without an LF before a request is refused at the next byte", "RFC 9112, 2.2", b"\rG"),
+        ("a space that should be a method is refused at once", "RFC 9112, 3", b" "),
+        ("a method is refused at its first byte that cannot be", "RFC 9110, 5.6.2", b"GE("),
+        ("a second space before the target is refused at once", "RFC 9112, 3", b"GET  "),
+        ("a target is refused at its first byte that cannot be", "RFC 9112, 3.2", b"GET /a\0"),
+        ("a fragment is refused at its first byte", "RFC 9112, 3.2", b"GET /#"),
+        ("another protocol is refused at its first byte", "RFC 9112, 2.3", b"GET / F"),
+        ("a space behind the version is refused at once", "RFC 9112, 3", b"GET / HTTP/1.1 "),
+    ] {
+        table.push(on(name, source).send(line).refused(400));
+    }
     for (name, source, line) in [
         ("an empty line that is a bare LF is refused", "RFC 9112, 2.2", &b"\nGET / HTTP/1.1\r\n"[..]),
         ("a request line that ends in a bare LF is refused", "RFC 9112, 2.2", b"GET / HTTP/1.1\n"),

@@ -21,6 +21,15 @@ pub fn table() -> Vec<Transcript> {
         on("CONNECT is not for an origin server", "RFC 9110, 9.3.6")
             .send("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
             .refused(501),
+        on("CONNECT without a port is refused", "RFC 9110, 9.3.6")
+            .send("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n")
+            .refused(400),
+        on("CONNECT to port 0 is refused", "RFC 9110, 9.3.6")
+            .send("CONNECT a:0 HTTP/1.1\r\nHost: a:0\r\n\r\n")
+            .refused(400),
+        on("CONNECT to what is no address is refused", "RFC 9112, 3.2.3")
+            .send("CONNECT [12345]:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
+            .refused(400),
     ];
     for (name, target) in [
         ("the absolute form is understood", "http://a/"),
@@ -37,6 +46,8 @@ pub fn table() -> Vec<Transcript> {
         ("an absolute form with user information is refused", "RFC 9110, 4.2.4", "http://me@a/"),
         ("an absolute form without a host is refused", "RFC 9110, 4.2.1", "http:///"),
         ("an absolute form with a port that is no number is refused", "RFC 3986, 3.2.3", "http://a:b/"),
+        ("an absolute form with brackets without an address is refused", "RFC 3986, 3.2.2", "http://[12345]/"),
+        ("an absolute form with a host that cannot be decoded is refused", "RFC 3986, 2.1", "http://a%zz/"),
         ("an absolute form of another scheme is refused", "RFC 9112, 3.2.2", "ftp://a/"),
         ("a path without a slash is refused", "RFC 9112, 3.2.1", "index.html"),
         ("an asterisk without OPTIONS is refused", "RFC 9112, 3.2.4", "*"),

@@ -45,6 +45,7 @@ macro_rules! faults_of_models {
             tests! { $model:
                 sigterm_under_load_loses_nothing: stop::under_load_loses_nothing,
                 a_request_sent_before_sigterm_is_answered: stop::answers_requests_sent_before_it,
+                a_request_that_idle_connections_bring_before_sigterm_is_answered: stop::looks_once_more_at_idle_connections,
                 connections_in_the_backlog_are_served_after_sigterm: stop::serves_the_backlog,
                 sigterm_ends_an_idle_server_at_once: stop::ends_an_idle_server_at_once,
                 a_killed_model_is_restarted_at_once_and_no_connection_is_refused: crash::is_restarted_at_once,

@@ -6,6 +6,7 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// The open descriptors of a process.
@@ -57,4 +58,12 @@ pub fn limit(pid: Pid, resource: libc::__rlimit_resource_t, soft: u64) -> io::Re
     // SAFETY: the call reads the new limit from our own variable, and writes nothing.
     Errno::result(unsafe { libc::prlimit(pid.as_raw(), resource, &new, std::ptr::null_mut()) })?;
     Ok(old.rlim_cur)
+}
+
+/// Has that signal been sent to a process that could not take it yet? (proc_pid_status(5), ShdPnd)
+pub fn has_pending(pid: Pid, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).expect("Linux has this line");
+    let pending = u64::from_str_radix(pending.trim(), 16).expect("a mask");
+    pending & (1 << (signal as i32 - 1)) != 0
 }

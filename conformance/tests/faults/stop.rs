@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::client::{Client, last_request, request};
+use crate::proc::{children, has_pending};
 use crate::service::{PATIENCE, Service, start, wait_for};
 
 /// The test looks for a race, so it runs more than once.
@@ -213,6 +214,25 @@ pub fn answers_requests_sent_before_it(model: &'static str) {
             assert_eq!(client.answer().expect("an answer").status, 200);
         }
     }
+}
+
+/// Connections that were idle for longer than the grace time bring a request while the model is stopped (SIGSTOP). SIGTERM comes
+/// before it, so a loop learns of the stop first; but the requests are in the receive buffers when the model runs again.
+pub fn looks_once_more_at_idle_connections(model: &'static str) {
+    let Some(service) = start(model, &[]) else { return };
+    let mut clients = idle_for(GRACE_TIME, &service, 20);
+    let pid = service.model_pid().expect("a model");
+    let tree: Vec<_> = std::iter::once(pid).chain(children(pid)).collect();
+    tree.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).expect("it lives"));
+    service.signal(Signal::SIGTERM);
+    wait_for("SIGTERM to be pending", || has_pending(pid, Signal::SIGTERM));
+    clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
+    tree.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).expect("it lives"));
+    for mut client in clients {
+        assert_eq!(client.answer().expect("an answer").status, 200);
+    }
+    let ended = service.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
 }
 
 pub fn serves_the_backlog(model: &'static str) {

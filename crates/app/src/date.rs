@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 struct Cached {
     from: Instant,
     until: Instant,
+    second: SystemTime,
     text: [u8; 29],
 }
 
@@ -17,18 +18,27 @@ thread_local! {
 
 /// The Date field's value at `now` (RFC 9110, 5.6.7). Each thread reads the wall clock once a second.
 pub fn imf_fixdate(now: Instant) -> [u8; 29] {
-    let cached = match CACHED.get() {
+    at(now).text
+}
+
+/// The wall clock at `now`, in whole seconds: what a Date of that moment says.
+pub fn second(now: Instant) -> SystemTime {
+    at(now).second
+}
+
+fn at(now: Instant) -> Cached {
+    match CACHED.get() {
         Some(cached) if (cached.from..cached.until).contains(&now) => cached,
         _ => refresh(now, SystemTime::now()),
-    };
-    cached.text
+    }
 }
 
 #[cold]
 fn refresh(now: Instant, wall: SystemTime) -> Cached {
     let since_epoch = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let rest = Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
-    let cached = Cached { from: now, until: now + rest, text: format(SystemTime::UNIX_EPOCH + since_epoch) };
+    let second = SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs());
+    let cached = Cached { from: now, until: now + rest, second, text: format(second) };
     CACHED.set(Some(cached));
     cached
 }
@@ -72,6 +82,7 @@ mod tests {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250);
         let cached = refresh(now, wall);
         assert_eq!(cached.until, now + Duration::from_millis(750));
+        assert_eq!(second(now), SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777));
         assert_eq!(imf_fixdate(now + Duration::from_millis(749)), cached.text);
         assert_ne!(imf_fixdate(now + Duration::from_millis(750)), cached.text);
     }

@@ -7,13 +7,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
 
 use http1::{Body, Reply};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, OpenHow, ResolveFlag, fcntl, openat, openat2};
 use nix::sys::stat::Mode;
 
-use crate::conditions::{Conditions, Validators, Verdict};
+use crate::conditions::{Conditions, Validators, Verdict, value};
+use crate::date;
 use crate::handlers::Fields;
 use crate::range::Span;
 
@@ -40,9 +42,9 @@ impl Files {
     }
 
     /// Answers a GET or HEAD for the file of that name, which is percent-decoded.
-    pub fn answer(&self, name: &[u8], method: &str, fields: Fields<'_, '_>) -> Reply {
+    pub fn answer(&self, name: &[u8], method: &str, fields: Fields<'_, '_>, now: Instant) -> Reply {
         match self.open(name) {
-            Ok((file, meta)) => reply(file, &meta, media_type(name), method, fields),
+            Ok((file, meta)) => reply(file, &meta, media_type(name), method, fields, date::second(now)),
             Err(errno) => Reply::status(status(errno)),
         }
     }
@@ -109,16 +111,18 @@ fn reply(
     content_type: &'static str,
     method: &str,
     request_fields: Fields<'_, '_>,
+    now: SystemTime,
 ) -> Reply {
-    let first = |name| request_fields(name).first().copied();
+    let field = |name| value(&request_fields(name));
     let size = meta.size();
-    let validators = Validators::of(size, i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()));
+    let modified_ns = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+    let validators = Validators::of(size, modified_ns, now);
     let conditions = Conditions {
-        if_match: request_fields("If-Match"),
-        if_none_match: request_fields("If-None-Match"),
-        if_modified_since: first("If-Modified-Since"),
-        if_unmodified_since: first("If-Unmodified-Since"),
-        if_range: first("If-Range"),
+        if_match: field("If-Match"),
+        if_none_match: field("If-None-Match"),
+        if_modified_since: field("If-Modified-Since"),
+        if_unmodified_since: field("If-Unmodified-Since"),
+        if_range: field("If-Range"),
     };
     match conditions.evaluate(&validators) {
         Verdict::Proceed => {}
@@ -128,9 +132,9 @@ fn reply(
         }
         Verdict::Failed => return Reply::status(412),
     }
-    let span = match first("Range") {
+    let span = match field("Range") {
         // Range is defined for GET only: RFC 9110, 14.2.
-        Some(range) if method == "GET" && conditions.range_counts(&validators) => Span::parse(range, size),
+        Some(range) if method == "GET" && conditions.range_counts(&validators) => Span::parse(&range, size),
         _ => Span::Whole,
     };
     let (status, offset, len) = match span {

@@ -1,7 +1,7 @@
 //! The handlers one by one, for a framework that has its own router. Each turns a part of a request into a reply.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http1::Reply;
 use scoreboard::Route;
@@ -20,7 +20,7 @@ impl App {
 
     /// `GET /files/<name>`, the name percent-decoded; `HEAD` too, for which a Range means nothing.
     pub fn file(&self, name: &str, method: &str, fields: Fields<'_, '_>) -> Reply {
-        self.shared.files.answer(name.as_bytes(), method, fields)
+        self.shared.files.answer(name.as_bytes(), method, fields, Instant::now())
     }
 
     /// `GET /sleep/<ms>`: the time to wait and then the reply; or the reply to a request that is wrong, at once.

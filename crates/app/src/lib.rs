@@ -15,13 +15,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use http1::{Answer, Conn, Handler, Limits, Request, Served};
+use http1::{Answer, Conn, Handler, Request, Served};
 use scoreboard::{Counters, Scoreboard};
 
 pub use date::imf_fixdate;
 pub use default_files::{default_files_dir, make_files};
 pub use handlers::Fields;
-pub use http1::{Body, Reply, reason};
+pub use http1::{Body, Limits, Reply, is_host, reason, refused_line};
 pub use store::prepare_store;
 
 use files::Files;
@@ -107,7 +107,7 @@ impl App {
 
     /// Answers a complete, valid request.
     pub fn respond(&self, request: &Request<'_>) -> Answer {
-        routes::answer(self.shared, request)
+        routes::answer(self.shared, request, Instant::now)
     }
 
     /// Counts a reply that was written completely.
@@ -143,8 +143,8 @@ impl App {
 }
 
 impl Handler for App {
-    fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
-        self.respond(request)
+    fn answer(&mut self, request: &Request<'_>, now: Instant) -> Answer {
+        routes::answer(self.shared, request, || now)
     }
 
     fn date(&mut self, now: Instant) -> [u8; 29] {

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http1::{Answer, Body, Job, Reply, Request, reason};
 use percent_encoding::percent_decode_str;
@@ -27,8 +27,8 @@ enum Target<'a> {
     Nods,
 }
 
-/// Answers any request.
-pub fn answer(shared: &'static Shared, request: &Request<'_>) -> Answer {
+/// Answers any request. The time is asked for only where the reply depends on it.
+pub fn answer(shared: &'static Shared, request: &Request<'_>, now: impl FnOnce() -> Instant) -> Answer {
     if !is_known(request.method) {
         return Answer::Reply(Reply::status(501));
     }
@@ -42,7 +42,7 @@ pub fn answer(shared: &'static Shared, request: &Request<'_>) -> Answer {
     let reply = match (request.method, &target) {
         ("GET" | "HEAD", Target::Root) => hello(),
         ("GET" | "HEAD", Target::File(name)) => {
-            shared.files.answer(name, request.method, &|name| request.fields(name).collect())
+            shared.files.answer(name, request.method, &|name| request.fields(name).collect(), now())
         }
         ("GET" | "HEAD", Target::Sleep(ms)) => match sleep(ms) {
             Ok((time, reply)) => return Answer::Sleep(time, reply.marked(mark)),

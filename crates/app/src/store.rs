@@ -7,10 +7,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 /// The most connections to the database that one process has.
 const MAX_CONNECTIONS: usize = 8;
+/// The store keeps that many nods, the latest ones: at most 16 MB of text. The write-ahead log has about 4 MB, SQLite's default
+/// (to write it back more often costs fsync(2) calls on a disk, three times the time of a nod at 1 MB).
+const KEPT: i64 = 4_000;
+/// Each time that so many nods were saved, as many that are too old are deleted, and as many again where there are more: so a
+/// store that has far more shrinks, and no call is long.
+const BATCH: i64 = 64;
 /// The longest time for which a call waits for the lock of another call.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -84,13 +90,15 @@ impl Store {
         self.call(|connection| connection.query_row(HAS, [name], |row| row.get(0)))
     }
 
-    /// Saves a nod. It is saved when this returns `Ok`, and otherwise not at all.
+    /// Saves a nod. It is saved when this returns `Ok`, and otherwise not at all. Of the nods before it, the latest are kept.
     pub fn save(&self, account: &str, text: &str) -> rusqlite::Result<()> {
-        self.call(|connection| {
-            // An immediate transaction waits for the write lock here, and not in the middle.
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute("INSERT INTO nod (account, text) VALUES (?1, ?2)", [account, text])?;
-            transaction.commit()
+        self.call(|connection| match insert(connection, account, text) {
+            // A checkpoint lets the log begin anew, and needs no space where the database no longer grows.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))?;
+                insert(connection, account, text)
+            }
+            outcome => outcome,
         })
     }
 
@@ -131,6 +139,20 @@ impl Store {
     }
 }
 
+/// Inserts a nod and deletes those that are too old, in one transaction. The pages of the deleted ones are used again.
+fn insert(connection: &mut Connection, account: &str, text: &str) -> rusqlite::Result<()> {
+    // By the key, so that no call looks at more nods than it deletes. The latest nod stays, so the keys only grow.
+    const DELETE_OLDEST: &str = "DELETE FROM nod WHERE id IN (SELECT id FROM nod WHERE id <= ?1 ORDER BY id LIMIT ?2)";
+    // An immediate transaction waits for the write lock here, and not in the middle.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute("INSERT INTO nod (account, text) VALUES (?1, ?2)", [account, text])?;
+    let id = transaction.last_insert_rowid();
+    if id % BATCH == 0 {
+        transaction.execute(DELETE_OLDEST, [id - KEPT, 2 * BATCH])?;
+    }
+    transaction.commit()
+}
+
 /// A connection in use. When it is dropped, the connection goes back to the pool.
 struct Lease<'a> {
     store: &'a Store,
@@ -143,5 +165,79 @@ impl Drop for Lease<'_> {
         pool.in_use -= 1;
         pool.idle.extend(self.connection.take());
         self.store.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::TempDir;
+
+    /// A store, and a connection of its own to look into it.
+    fn store(dir: &TempDir) -> (Store, Connection) {
+        let file = dir.path().join("nods.db");
+        prepare_store(&file).unwrap();
+        (Store::at(&file), open(&file, OpenFlags::empty()).unwrap())
+    }
+
+    const COUNT: &str = "SELECT count(*) FROM nod";
+
+    fn number(connection: &Connection, query: &str) -> i64 {
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn the_latest_nods_are_kept_and_the_file_stops_growing() {
+        let dir = TempDir::new();
+        let (store, connection) = store(&dir);
+        let text = "x".repeat(100);
+        let size = || std::fs::metadata(dir.path().join("nods.db")).unwrap().len();
+        let checkpoint = || number(&connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+        let save = |times| (0..times).for_each(|_| store.save("alice", &text).unwrap());
+        save(KEPT + 2 * BATCH);
+        assert_eq!(checkpoint(), 0);
+        let full = size();
+        save(2 * KEPT);
+        assert_eq!(checkpoint(), 0);
+        assert!(size() <= full, "{} bytes, and {full} when it first was full", size());
+        let (count, max) = (number(&connection, COUNT), number(&connection, "SELECT max(id) FROM nod"));
+        assert_eq!(max, 3 * KEPT + 2 * BATCH, "the latest");
+        assert!((KEPT..KEPT + BATCH).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_store_with_far_too_many_nods_shrinks_batch_by_batch() {
+        let dir = TempDir::new();
+        let (store, connection) = store(&dir);
+        let too_many = (KEPT / BATCH + 10) * BATCH;
+        let old = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {too_many})
+             INSERT INTO nod SELECT i, 'bob', 'old' FROM n"
+        );
+        connection.execute_batch(&old).unwrap();
+        let count = || number(&connection, COUNT);
+        (0..BATCH).for_each(|_| store.save("alice", "new").unwrap());
+        assert_eq!(count(), too_many - BATCH, "as many as are new, and as many again");
+        (0..20 * BATCH).for_each(|_| store.save("alice", "new").unwrap());
+        assert!((KEPT..KEPT + BATCH).contains(&count()), "{}", count());
+    }
+
+    #[test]
+    fn a_full_disk_fails_calls_until_there_is_space() {
+        let dir = TempDir::new();
+        let (store, _) = store(&dir);
+        let limit = |pages: u32| {
+            let pragma = format!("PRAGMA max_page_count = {pages}");
+            store.call(|connection| connection.query_row(&pragma, [], |_| Ok(()))).unwrap();
+        };
+        limit(20);
+        let text = "x".repeat(1000);
+        let full = (0..100).find_map(|_| store.save("alice", &text).err()).expect("20 pages do not hold 100 kB");
+        assert_eq!(full.sqlite_error_code(), Some(ErrorCode::DiskFull));
+        let before = store.latest(100).unwrap().len();
+        assert!(store.save("alice", &text).is_err());
+        assert_eq!(store.latest(100).unwrap().len(), before, "a nod that was refused is not there");
+        limit(1000);
+        store.save("alice", &text).unwrap();
     }
 }

@@ -47,6 +47,9 @@ pub fn serve_blocking<H: Handler>(socket: TcpStream, mut conn: Conn<H>, calls: C
                 read.map(|n| {
                     now = Instant::now();
                     conn.received(&buffer[..n], now);
+                    if n == buffer.len() {
+                        conn.unread();
+                    }
                 })
             }
             Want::Write { bytes, more } => calls.write(&socket.stream, bytes, more).map(|n| {

@@ -71,6 +71,9 @@ impl<H: Handler> Connection<H> {
         buffer: &mut [u8],
         now: &mut Instant,
     ) -> Next {
+        if self.readiness.readable && !self.readiness.hung_up {
+            self.conn.unread();
+        }
         for _ in 0..MAX_STEPS {
             let done = match self.conn.want() {
                 Want::Read if !self.readiness.readable => return Next::Ready(Interest::Read),
@@ -81,6 +84,9 @@ impl<H: Handler> Connection<H> {
                     // A short read has emptied the socket: another read would only say EAGAIN.
                     self.readiness.readable = n == buffer.len() || self.readiness.hung_up;
                     self.conn.received(&buffer[..n], *now);
+                    if n == buffer.len() {
+                        self.conn.unread();
+                    }
                 }),
                 Want::Write { bytes, more } => calls.write(&self.socket, bytes, more).map(|n| {
                     *now = Instant::now();

@@ -6,7 +6,7 @@ mod process;
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::body::Decoder;
 use crate::handler::{Handler, Served};
@@ -18,6 +18,9 @@ use crate::want::{FileRange, Want};
 
 /// The most bytes of output that an idle connection keeps allocated.
 const IDLE_OUTPUT: usize = 512;
+/// Time for a last look at an idle connection when the server stops: the kernel may hold a request that came before the stop.
+/// The model waits for bytes that long, as for any deadline, so what is in the receive buffer is read and answered.
+const LAST_LOOK: Duration = Duration::from_millis(1);
 
 /// An HTTP/1.1 server connection without its socket.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Conn<H> {
     last: bool,
     /// The peer has ended its stream.
     peer_ended: bool,
+    /// The kernel holds bytes of the peer that were not received yet, as far as the model knows.
+    unread: bool,
 }
 
 /// What a connection waits for once its output is sent.
@@ -74,7 +79,7 @@ pub struct Conn<H> {
 ///
 /// state             wants           deadline (field of `Limits`), counted from             at the deadline
 /// any with output   Write           write_time from the last progress; see (1)             Close
-/// Read, idle        Read            idle_time from the last reply; grace_time if stopping  Close
+/// Read, idle        Read            idle_time from the last reply; see (4) if stopping     Close
 /// Read, in a head   Read            head_time from its first byte; see (2)                 408, then Shut
 /// Read, in a body   Read            body_time from the end of its head                     408, then Shut
 /// File              SendFile        write_time from the last progress, or from file_ready  Close
@@ -88,6 +93,7 @@ pub struct Conn<H> {
 /// (1) If an upload began behind the output, or the output is its `100 Continue`: body_time, until some is sent.
 /// (2) If the head was pipelined behind a reply: from the last byte of that reply.
 /// (3) If the reply is no refusal: the rest of its write_time.
+/// (4) grace_time from the last reply, and at least a millisecond from the stop, for a last look.
 ///
 /// Two events lead to `Close` directly: `shut` when the peer has ended its stream already, and a file that has shrunk.
 #[derive(Debug)]
@@ -145,6 +151,7 @@ impl<H: Handler> Conn<H> {
             stopping: false,
             last: false,
             peer_ended: false,
+            unread: false,
         }
     }
 
@@ -169,8 +176,17 @@ impl<H: Handler> Conn<H> {
         self.deadline
     }
 
+    /// The kernel holds bytes of the peer that the model has not received yet: a read has filled its buffer, or an event says so.
+    ///
+    /// A close would answer them with a reset, so the last reply is followed by [`Want::Shut`] then. A model tells what it knows
+    /// anyway; it need not ask the kernel. The next call of [`received`](Conn::received) takes it back.
+    pub fn unread(&mut self) {
+        self.unread = true;
+    }
+
     /// The peer sent these bytes; no bytes mean that it has ended its stream.
     pub fn received(&mut self, bytes: &[u8], now: Instant) {
+        self.unread = false;
         match (&self.state, bytes) {
             (State::Drain, []) => self.close(),
             (State::Drain, _) => {}
@@ -271,7 +287,8 @@ impl<H: Handler> Conn<H> {
 
     /// The server stops: the connection finishes the request under way, with `Connection: close`, and begins no other.
     ///
-    /// An idle connection wants to be closed at once, unless it was busy within [`Limits::grace_time`].
+    /// An idle connection is closed after a last look for a request (a millisecond), or at the end of
+    /// [`Limits::grace_time`] if it was busy within that time.
     pub fn stop(&mut self, now: Instant) {
         let first = !std::mem::replace(&mut self.stopping, true);
         if first
@@ -279,8 +296,7 @@ impl<H: Handler> Conn<H> {
             && let Some(deadline) = self.deadline
         {
             let grace = deadline - self.limits.idle_time + self.limits.grace_time;
-            self.deadline = Some(grace.min(deadline));
-            self.expired(now);
+            self.deadline = Some(grace.max(now + LAST_LOOK).min(deadline));
         }
     }
 
@@ -301,7 +317,7 @@ impl<H: Handler> Conn<H> {
 
     /// All output is sent: ends the connection, answers the requests that were pipelined, or waits for more bytes.
     fn all_sent(&mut self, now: Instant) {
-        if self.last && self.input.is_empty() && !self.stopping {
+        if self.last && self.input.is_empty() && !self.unread && !self.stopping {
             self.close();
         } else if self.last {
             // A close with bytes unread resets the reply away, and at a stop the peer may be sending at this moment.

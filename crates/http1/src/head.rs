@@ -2,6 +2,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, ParserConfig, Status};
 
+use crate::host::is_host;
 use crate::limits::Limits;
 use crate::request::{Request, Version};
 
@@ -51,9 +52,10 @@ pub fn parse<'a>(
     limits: &Limits,
     fields: &'a mut Fields<'a>,
 ) -> Result<Option<Head<'a>>, Refusal> {
-    // A head ends, or is found to be wrong, only at a line's end: without a new LF there is nothing to parse again.
+    // A head ends only at a line's end: without a new LF there is nothing to parse again.
     if memchr::memchr(b'\n', &bytes[scanned..]).is_none() {
-        return too_long(bytes, limits).map_or(Ok(None), Err);
+        let refusal = too_long(bytes, limits).or_else(|| (!begins_line(bytes, scanned)).then_some(BAD_REQUEST));
+        return refusal.map_or(Ok(None), Err);
     }
     let mut raw = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default().parse_request_with_uninit_headers(&mut raw, bytes, fields);
@@ -73,6 +75,65 @@ pub fn parse<'a>(
         return Err(refusal);
     }
     validate(raw, len).map(Some)
+}
+
+/// Can these bytes, without an LF behind `scanned`, still become a head? Only what is behind `scanned` is looked at.
+///
+/// A line that cannot become a request line is refused at its first wrong byte: a peer that speaks another protocol, such as
+/// TLS, may wait for an answer and send no line's end. Of the lines behind the first, httparse says what is wrong.
+fn begins_line(bytes: &[u8], scanned: usize) -> bool {
+    if bytes.starts_with(b"\r") {
+        return bytes.len() == 1; // an empty line may begin: RFC 9112, 2.2
+    }
+    let unseen = |from: usize, to: usize| &bytes[from.max(scanned.min(to))..to];
+    let space = |from: usize| memchr::memchr(b' ', &bytes[from..]).map(|at| from + at);
+    if memchr::memchr(b'\n', &bytes[..scanned]).is_some() {
+        return true; // the request line is complete
+    }
+    let Some(method) = space(0) else { return unseen(0, bytes.len()).iter().all(|&b| is_tchar(b)) };
+    let Some(target) = space(method + 1) else {
+        return method > 0
+            && unseen(0, method).iter().all(|&b| is_tchar(b))
+            && unseen(method + 1, bytes.len()).iter().all(|&b| is_target(b));
+    };
+    let version = &bytes[target + 1..];
+    let form = b"HTTP/0.0\r".iter().zip(version);
+    method > 0
+        && target > method + 1
+        && unseen(0, method).iter().all(|&b| is_tchar(b))
+        && unseen(method + 1, target).iter().all(|&b| is_target(b))
+        && version.len() <= b"HTTP/1.1\r".len()
+        && { form }.all(|(&form, &b)| if form == b'0' { b.is_ascii_digit() } else { form == b })
+}
+
+/// The status with which a request line is refused, or its beginning, where its LF is not here yet: for a server that leaves
+/// the rest of a head to another parser.
+pub fn refused_line(line: &[u8], limits: &Limits) -> Option<u16> {
+    let Some(whole) = line.strip_suffix(b"\n") else {
+        let refusal = too_long(line, limits).or_else(|| (!begins_line(line, 0)).then_some(BAD_REQUEST));
+        return refusal.map(|Refusal(status)| status);
+    };
+    if !whole.ends_with(b"\r") || !begins_line(whole, 0) {
+        return Some(400);
+    }
+    if whole.len() - 1 > limits.request_line {
+        return Some(414);
+    }
+    match whole.splitn(3, |&b| b == b' ').nth(2) {
+        Some(b"HTTP/1.1\r" | b"HTTP/1.0\r") => None,
+        Some(version) if version.len() == b"HTTP/1.1\r".len() => Some(505),
+        _ => Some(400),
+    }
+}
+
+/// May this byte be in a token, such as a method (RFC 9110, 5.6.2)?
+fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// May this byte be in a target? A fragment is no part of it (RFC 9112, 3.2).
+fn is_target(b: u8) -> bool {
+    matches!(b, b'!'..=b'~') && b != b'#'
 }
 
 /// Refuses a bare LF, which httparse takes for a line's end. RFC 9112, 2.2 permits the refusal, and request smuggling
@@ -137,7 +198,7 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => {
                 hosts += 1;
-                valid_host(value)?;
+                is_host(value).then_some(()).ok_or(BAD_REQUEST)?;
             }
             6 if name.eq_ignore_ascii_case("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
@@ -180,11 +241,14 @@ fn validate<'a>(raw: httparse::Request<'a, 'a>, len: usize) -> Result<Head<'a>, 
 
 /// The path and the query of a target in origin, absolute or asterisk form (RFC 9112, 3.2).
 fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'a str>), Refusal> {
-    if !target.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'#') {
+    if !target.bytes().all(is_target) {
         return Err(BAD_REQUEST);
     }
     if method == "CONNECT" {
-        return Err(Refusal(501)); // its target is an authority, and what follows it is not HTTP
+        // Its target is an authority, and what follows it is not HTTP. A port that cannot be is 400: RFC 9110, 9.3.6.
+        let port = target.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let is_valid = port.is_some_and(|port| port > 0) && is_host(target.as_bytes());
+        return Err(if is_valid { Refusal(501) } else { BAD_REQUEST });
     }
     let origin = if target.starts_with('/') {
         target
@@ -197,7 +261,7 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
             .ok_or(BAD_REQUEST)?;
         let rest = &target[scheme.len()..];
         let authority = rest.find(['/', '?']).unwrap_or(rest.len());
-        valid_host(&rest.as_bytes()[..authority])?;
+        is_host(&rest.as_bytes()[..authority]).then_some(()).ok_or(BAD_REQUEST)?;
         &rest[authority..]
     };
     let (path, query) = match origin.split_once('?') {
@@ -206,38 +270,6 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(&'a str, Option<&'
     };
     Ok((if path.is_empty() { "/" } else { path }, query))
 }
-
-/// Checks the characters of `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2).
-fn valid_host(value: &[u8]) -> Result<(), Refusal> {
-    let end = |host: &[u8], also: u8| {
-        host.iter().position(|&b| !HOST_BYTES[usize::from(b)] && b != also).unwrap_or(host.len())
-    };
-    let (host, port) = match value.strip_prefix(b"[") {
-        Some(literal) => {
-            let (host, rest) = literal.split_at(end(literal, b':'));
-            (host, rest.strip_prefix(b"]").ok_or(BAD_REQUEST)?)
-        }
-        None => value.split_at(end(value, b'%')),
-    };
-    let port_ok = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    (!host.is_empty() && port_ok).then_some(()).ok_or(BAD_REQUEST)
-}
-
-/// The bytes that may stand in a registered name as well as in an IP literal: `unreserved` and `sub-delims` of RFC 3986.
-static HOST_BYTES: [bool; 256] = {
-    let bytes = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+,;=";
-    let mut table = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 /// Parses a Content-Length: only digits, no sign and no list (RFC 9110, 8.6).
 fn content_length(value: &[u8]) -> Result<usize, Refusal> {
@@ -320,6 +352,70 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_cannot_become_a_request_line_is_refused_at_its_first_wrong_byte() {
+        for line in [
+            &b"\x16"[..],
+            b"\0",
+            b" ",
+            b"\rG",
+            b"G(",
+            b"G\xc3",
+            b"GET\t",
+            b"GET\r",
+            b"GET  ",
+            b"GET /\r",
+            b"GET /#",
+            b"GET /\0",
+            b"GET /\x7f",
+            b"GET /\x80",
+            b"GET / h",
+            b"GET / HTTP/x",
+            b"GET / HTTP/11",
+            b"GET / HTTP/1,",
+            b"GET / HTTP/1.x",
+            b"GET / HTTP/1.1 ",
+            b"GET / HTTP/1.10",
+            b"GET / HTTP/1.1\r\r",
+            b"SSH-2.0-OpenSSH_9.9\r",
+        ] {
+            let limits = Limits::default();
+            let (wrong, before) = (line.len(), line.len() - 1);
+            for scanned in 0..wrong {
+                assert_eq!(facts(line, scanned, &limits), Err(BAD_REQUEST), "{} {scanned}", line.escape_ascii());
+                let possible = facts(&line[..before], scanned, &limits);
+                assert_eq!(possible, Ok(None), "{} {scanned}", line.escape_ascii());
+            }
+        }
+        assert_eq!(facts(b"PRI * HTTP/2.0\r", 0, &Limits::default()), Ok(None), "it is answered with 505 at its end");
+    }
+
+    #[test]
+    fn a_line_alone_is_refused_as_a_head_with_that_line() {
+        for line in [
+            "GET / HTTP/1.1\r\n",
+            "GET / HTTP/1.0\r\n",
+            "GET / HTTP/1.1\n",
+            "GET / HTTP/2.0\r\n",
+            "PRI * HTTP/2.0\r\n",
+            "GET /#a HTTP/1.1\r\n",
+            "GET / HTTP/1.\r\n",
+            "GET /\r\n",
+            "\n",
+        ] {
+            let head = facts(format!("{line}Host: a\r\n\r\n").as_bytes(), 0, &Limits::default());
+            assert_eq!(
+                refused_line(line.as_bytes(), &Limits::default()),
+                head.err().map(|refusal| refusal.0),
+                "{line:?}"
+            );
+        }
+        let limits = Limits { request_line: 20, ..Limits::default() };
+        assert_eq!(refused_line(b"GET /1234567 HTTP/1.1", &limits), Some(414));
+        assert_eq!(refused_line(b"GET /1234567 HTTP/1.1\r\n", &limits), Some(414));
+        assert_eq!(refused_line(b"GET /123456 HTTP/1.1\r\n", &limits), None);
+    }
+
+    #[test]
     fn the_version_and_the_connection_options_decide_about_keep_alive() {
         for (version, options, keep_alive) in [
             ("1.1", "", true),
@@ -363,20 +459,18 @@ mod tests {
             ("GET http://a b", 400),
             ("GET http://u@a/", 400),
             ("GET /\u{e9}", 400),
+            ("GET http://[zz]/", 400),
+            ("GET http://a%zz/", 400),
             ("CONNECT a:80", 501),
+            ("CONNECT [::1]:80", 501),
+            ("CONNECT a", 400),
+            ("CONNECT a:", 400),
+            ("CONNECT a:0", 400),
+            ("CONNECT a:65536", 400),
+            ("CONNECT [zz]:80", 400),
+            ("CONNECT /", 400),
         ] {
             assert_eq!(complete(&format!("{line} HTTP/1.1"), "Host: a\r\n"), Err(Refusal(status)), "{line}");
-        }
-    }
-
-    #[test]
-    fn hosts_have_the_characters_of_rfc_3986() {
-        for host in ["a", "A-1.b_~!$&'()*+,;=", "127.0.0.1:8080", "a:", "a:1", "%41", "[::1]", "[::1]:80"] {
-            assert_eq!(valid_host(host.as_bytes()), Ok(()), "{host}");
-        }
-        for host in ["", ":80", "a b", "a/b", "a@b", "a:b", "a:123456", "a:1:2", "[::1", "[]", "[::1]80", "[%31]", "é"]
-        {
-            assert_eq!(valid_host(host.as_bytes()), Err(BAD_REQUEST), "{host}");
         }
     }
 

@@ -9,6 +9,7 @@ mod body;
 mod conn;
 mod handler;
 mod head;
+mod host;
 mod limits;
 mod reply;
 mod request;
@@ -16,6 +17,8 @@ mod want;
 
 pub use conn::Conn;
 pub use handler::{Handler, Served};
+pub use head::refused_line;
+pub use host::is_host;
 pub use limits::Limits;
 pub use reply::{Answer, Body, Job, Reply, reason};
 pub use request::{Request, Version};

@@ -33,7 +33,7 @@ pub(crate) struct Flags {
     #[arg(long, env, value_name = "DIR")]
     pub files: Option<PathBuf>,
 
-    /// The SQLite database of the nods, created if it does not exist [default: a temporary one, removed at the end]
+    /// The SQLite database of the latest 4000 nods, created if it does not exist [default: a temporary one, removed at the end]
     #[arg(long, env, value_name = "FILE")]
     pub store: Option<PathBuf>,
 

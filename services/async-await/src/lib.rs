@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use app::App;
 use driver::tasks::{Stopping, accept_failed, permit, watch};
-use driver::{Calls, HELPER_THREADS};
+use driver::{Calls, HELPER_THREADS, READ_BUFFER};
 use http1::{Conn, Handler, Want};
 use supervisor::Model;
 use tokio::io::Interest;
@@ -114,6 +114,9 @@ async fn serve_connection<H: Handler>(
                 let read = socket.read(calls, |bytes| {
                     now = Instant::now();
                     conn.received(bytes, now);
+                    if bytes.len() == READ_BUFFER {
+                        conn.unread();
+                    }
                 });
                 socket.or_wait(read, Interest::READABLE, deadline).await
             }
@@ -139,12 +142,14 @@ async fn serve_connection<H: Handler>(
                 };
                 now = Instant::now();
                 socket.stop_after_sigterm(stopping, &mut conn, now);
+                socket.tell_unread(&mut conn);
                 slept.map(|()| conn.woke(now))
             }
             Want::Block(job) => {
                 let reply = spawn_blocking(|| job.run()).await?;
                 now = Instant::now();
                 socket.stop_after_sigterm(stopping, &mut conn, now);
+                socket.tell_unread(&mut conn);
                 conn.done(reply, now);
                 Ok(())
             }

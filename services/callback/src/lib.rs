@@ -127,7 +127,12 @@ impl<'a> Client<'a> {
                     readable = false; // if there are more bytes, the kernel reports the socket again
                     let mut buffer = self.server.buffer.borrow_mut();
                     let read = calls.read(&self.socket, &mut buffer);
-                    read.map(|n| state.conn.received(&buffer[..n], reactor.now()))
+                    read.map(|n| {
+                        state.conn.received(&buffer[..n], reactor.now());
+                        if n == buffer.len() {
+                            state.conn.unread();
+                        }
+                    })
                 }
                 Want::Write { bytes, more } => {
                     calls.write(&self.socket, bytes, more).map(|n| state.conn.sent(n, reactor.catch_up()))

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
-use app::Body;
+use app::{Body, imf_fixdate};
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, SERVER};
+use axum::http::header::{CONTENT_TYPE, DATE, LAST_MODIFIED, SERVER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
@@ -41,6 +42,12 @@ impl IntoResponse for Reply {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 out.append(name, value);
             }
+        }
+        // hyper's Date may be of the second before, and Last-Modified must not be later than Date (RFC 9110, 8.8.2.1).
+        if out.contains_key(LAST_MODIFIED)
+            && let Ok(date) = HeaderValue::from_bytes(&imf_fixdate(Instant::now()))
+        {
+            out.insert(DATE, date);
         }
         response
     }

@@ -67,6 +67,7 @@ impl Connection {
     /// Keeps bytes that it cannot take yet.
     pub fn keep_early(&mut self, bytes: &[u8]) {
         self.early.extend_from_slice(bytes);
+        self.conn.unread();
     }
 
     /// Has the peer sent so much too early that the receive must end?

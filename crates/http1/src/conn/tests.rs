@@ -370,3 +370,25 @@ fn an_idle_connection_keeps_no_large_buffer() {
     assert_eq!(conn.input.capacity(), 0);
     assert!(conn.output.capacity() <= IDLE_OUTPUT);
 }
+
+#[test]
+fn a_last_reply_is_followed_by_a_close_or_by_a_shut_where_bytes_are_unread() {
+    const LAST: &[u8] = b"GET /sleep HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let after_reply = |before: bool, during: bool| {
+        let (mut conn, now) = connect();
+        if before {
+            conn.unread();
+        }
+        conn.received(LAST, now);
+        if during {
+            conn.unread();
+        }
+        let Want::Sleep(until) = conn.want() else { panic!() };
+        conn.woke(until);
+        take_output(&mut conn, until);
+        format!("{:?}", conn.want())
+    };
+    assert_eq!(after_reply(false, false), "Close");
+    assert_eq!(after_reply(true, false), "Close", "they were received");
+    assert_eq!(after_reply(false, true), "Shut");
+}

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
 use super::guard::Guard;
+use super::line::Lines;
 use super::progress::{Phase, Progress, Watched};
 use crate::accept::OpenConnection;
 
@@ -43,7 +44,12 @@ pub async fn serve_connection(
     let progress = Arc::new(Progress::new());
     // hyper's default of 100 fields in a head is every model's limit. To set it here would cost each request an allocation.
     let mut connection = http1::Builder::new().half_close(true).max_buf_size(settings.limits.head).serve_connection(
-        TokioIo::new(Watched { socket, progress: Arc::clone(&progress) }),
+        TokioIo::new(Watched {
+            socket,
+            progress: Arc::clone(&progress),
+            lines: Lines::default(),
+            limits: &settings.limits,
+        }),
         Guard::new(app, router, Arc::clone(&progress)),
     );
     let mut sigterm = pin!(stopping.begins());
@@ -87,6 +93,8 @@ pub async fn serve_connection(
     let status = match &ended {
         Ended::Expired if progress.is_stalled() || progress.is(Phase::Idle) => return,
         Ended::Expired => Some(408),
+        Ended::Hyper(_) if progress.refused_line().is_some() && progress.is_stalled() => return,
+        Ended::Hyper(_) if progress.refused_line().is_some() => progress.refused_line(),
         Ended::Hyper(Err(error)) if progress.is_refused() || error.is_user() => None,
         Ended::Hyper(Err(error)) if error.is_incomplete_message() || parts.read_buf.starts_with(HTTP_2) => Some(400),
         Ended::Hyper(_) => None,
@@ -96,7 +104,7 @@ pub async fn serve_connection(
     {
         return;
     }
-    let is_clean = matches!(ended, Ended::Hyper(Ok(()))) && parts.read_buf.is_empty();
+    let is_clean = status.is_none() && matches!(ended, Ended::Hyper(Ok(()))) && parts.read_buf.is_empty();
     if !is_clean || progress.is_refused() || progress.is_stopping() {
         // A close with unread bytes would reset the connection, and the peer might lose the reply (RFC 9112, 9.6).
         let _ = timeout(settings.limits.drain_time, drain(&mut socket)).await;

@@ -51,6 +51,9 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let since = Instant::now();
         self.progress.enter(Phase::Busy, since);
+        if !request.body().is_end_stream() {
+            self.progress.has_content();
+        }
         let Guard { app, mut router, progress } = self.share();
         Box::pin(async move {
             let closes = request.version() == Version::HTTP_10 && !persists(request.headers());

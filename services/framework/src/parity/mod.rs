@@ -8,6 +8,7 @@
 
 mod connection;
 mod guard;
+mod line;
 mod progress;
 mod strict;
 

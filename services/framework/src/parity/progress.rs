@@ -3,16 +3,21 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use app::Settings;
+use app::{Limits, Settings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::line::Lines;
+
 /// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
+
+/// Time for a last look at an idle connection when the server stops, as in `http1::Conn`.
+const LAST_LOOK: Duration = Duration::from_millis(1);
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +40,13 @@ pub struct Progress {
     since: AtomicU64,
     /// Since when the peer takes no bytes, in microseconds after `begun`; 0 if it takes them.
     stalled: AtomicU64,
-    stopping: AtomicBool,
+    /// When the stop began, in microseconds after `begun`; 0 if it did not.
+    stopping: AtomicU64,
     refused: AtomicBool,
+    /// The status of a request line that hyper does not get to see; 0 if there is none.
+    refused_line: AtomicU16,
+    /// Where the next request line begins is known: all bytes so far were heads, and the last read ended with one.
+    at_boundary: AtomicBool,
     /// The TTL filter of a stopping listener is cleared.
     ttl_cleared: AtomicBool,
 }
@@ -49,8 +59,10 @@ impl Progress {
             phase: AtomicU8::new(Phase::Idle as u8),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
+            stopping: AtomicU64::new(0),
             refused: AtomicBool::new(false),
+            refused_line: AtomicU16::new(0),
+            at_boundary: AtomicBool::new(true),
             ttl_cleared: AtomicBool::new(false),
         }
     }
@@ -68,12 +80,14 @@ impl Progress {
 
     /// The server stops: every reply from now on is its connection's last.
     pub fn stop(&self) {
-        self.stopping.store(true, Relaxed);
+        if !self.is_stopping() {
+            self.stopping.store(self.micros(Instant::now()).max(1), Relaxed);
+        }
     }
 
     /// Does the server stop?
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Relaxed)
+        self.stopping.load(Relaxed) != 0
     }
 
     /// The guard has refused a request, and the peer may still be sending it.
@@ -84,6 +98,16 @@ impl Progress {
     /// Has the guard refused a request?
     pub fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
+    }
+
+    /// The status for a request line that hyper did not get to see.
+    pub fn refused_line(&self) -> Option<u16> {
+        Some(self.refused_line.load(Relaxed)).filter(|&status| status != 0)
+    }
+
+    /// A request has content, so the bytes that pass the socket no longer tell where the next one begins.
+    pub fn has_content(&self) {
+        self.at_boundary.store(false, Relaxed);
     }
 
     /// Does the peer take no bytes?
@@ -106,8 +130,12 @@ impl Progress {
             Some(since + limits.head_time)
         } else if self.is(Phase::Idle) {
             // The client may have sent a request before it could know that the server stops (RFC 9112, 9.6).
-            let idle = if self.is_stopping() { limits.grace_time.min(limits.idle_time) } else { limits.idle_time };
-            Some(since + idle)
+            // At the least there is time for a last look: a request may be here that hyper has not read.
+            let idle = since + limits.idle_time;
+            match self.is_stopping() {
+                true => Some((since + limits.grace_time).max(at(self.stopping.load(Relaxed)) + LAST_LOOK).min(idle)),
+                false => Some(idle),
+            }
         } else {
             None
         }
@@ -140,6 +168,31 @@ pub struct Watched {
     pub socket: TcpStream,
     /// Its connection's progress.
     pub progress: Arc<Progress>,
+    /// The request lines among its bytes.
+    pub lines: Lines,
+    /// The limits on them.
+    pub limits: &'static Limits,
+}
+
+impl Watched {
+    /// Looks at bytes that have just come. The error makes hyper end.
+    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Watched { progress, lines, limits, .. } = self;
+        if progress.is(Phase::Busy) {
+            progress.has_content(); // or a pipelined request, which hyper reads later
+        }
+        if !progress.at_boundary.load(Relaxed) {
+            return Ok(());
+        }
+        if let Some(status) = lines.look(bytes, limits) {
+            progress.refused_line.store(status, Relaxed);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if bytes.ends_with(b"\r\n\r\n") {
+            lines.next();
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for Watched {
@@ -149,7 +202,11 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
-        self.progress.received(&buffer.filled()[before..]);
+        let bytes = &buffer.filled()[before..];
+        if !bytes.is_empty() {
+            self.look(bytes)?;
+            self.progress.received(bytes);
+        }
         read
     }
 }

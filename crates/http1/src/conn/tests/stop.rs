@@ -3,12 +3,26 @@
 use super::*;
 
 #[test]
-fn a_stop_closes_an_idle_connection_at_once() {
+fn a_stop_closes_an_idle_connection_after_a_last_look() {
     let mut peer = Peer::new();
     peer.send(GET);
     peer.pass(LIMITS.grace_time);
     peer.stop();
+    assert_eq!(peer.conn.deadline(), Some(peer.now + LAST_LOOK));
+    peer.pass(LAST_LOOK);
     assert!(peer.closed);
+}
+
+#[test]
+fn a_request_that_an_idle_connection_had_not_received_at_the_stop_is_answered() {
+    let mut peer = Peer::new();
+    peer.send(GET);
+    peer.pass(LIMITS.grace_time * 2);
+    peer.stop();
+    peer.received.clear();
+    peer.send(GET);
+    assert!(String::from_utf8_lossy(&peer.received).contains("Connection: close\r\n"));
+    assert!(peer.shut);
 }
 
 #[test]
@@ -16,6 +30,7 @@ fn a_stop_closes_a_connection_that_never_sent_a_request() {
     let mut peer = Peer::new();
     peer.pass(LIMITS.grace_time);
     peer.stop();
+    peer.pass(LAST_LOOK);
     assert!(peer.closed);
 }
 
