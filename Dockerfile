@@ -16,7 +16,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,id=io-models-registry \
         --bins --example default-files -p app -p loadtest $(printf -- '-p %s ' $models); \
     mkdir -p /image/bin; \
     for binary in loadtest $models; do cp "target/$host/release/$binary" /image/bin/; done; \
-    "target/$host/release/examples/default-files" /image/files
+    "target/$host/release/examples/default-files" /image/files; \
+    mkdir -m 1777 /image/tmp
 
 FROM scratch
 COPY --from=build /image /

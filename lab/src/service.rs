@@ -56,6 +56,7 @@ impl Service {
     fn try_start(model: &Model, ports: (u16, u16), files: Option<&Path>, cpus: &[usize]) -> io::Result<Service> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args([RUN_SERVICE, model.name]);
+        command.args(["--cpus", ""]); // the affinity is set below, whatever the environment variable CPUS says
         command.args(["--listen", &format!("127.0.0.1:{}", ports.0), "--admin", &format!("127.0.0.1:{}", ports.1)]);
         if let Some(files) = files {
             command.arg("--files").arg(files);

@@ -1,14 +1,17 @@
 //! The command line of `loadtest`: its flags, and the messages for wrong usage.
 
 use clap::{CommandFactory, FromArgMatches, Parser};
+use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::Endpoint;
 use loadtest::front::RunFlags;
 use loadtest::remote_write;
 use loadtest::target::Url;
 use results::Plan;
+use results::units::parse_duration;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +55,13 @@ pub struct Cli {
     /// metrics; repeatable
     #[arg(long, value_name = "NAME=PID")]
     target_pid: Vec<String>,
+    /// CPUs that the load may use, such as 1 or 4-7; those that the machine lacks are left out [default: all]
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub cpus: CpuList,
+    /// How long to wait, before the load, for targets that do not answer yet. The cells of those that still do not
+    /// answer then say so, and the others are measured [default: all must answer at once]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub wait: Option<Duration>,
     /// URL at which the results can be looked at; printed at the end
     #[arg(long, value_name = "URL")]
     pub dashboard: Option<String>,

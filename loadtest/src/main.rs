@@ -4,6 +4,7 @@ mod cli;
 mod privileges;
 
 use cli::Cli;
+use humantime::format_duration;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
@@ -13,11 +14,13 @@ use loadtest::stop_on_signals;
 use results::noise::{self, aa_name};
 use results::{Plan, statistics};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How soon a target that does not answer yet is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     front::exit_code("loadtest", run(std::env::args_os().collect()))
@@ -34,6 +37,10 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     }
     let cli = Cli::from_args(arguments);
     let (mut plan, mut endpoints) = cli.plan().map_err(Failure::usage)?;
+    let restricted = cli.cpus.restrict().map_err(|error| Failure::usage(format!("--cpus {}: {error}", cli.cpus)))?;
+    if let Some(line) = restricted {
+        say(&format!("loadtest: --cpus: {line}"));
+    }
     if aa {
         plan.trials = plan.trials.max(statistics::MIN_TRIALS);
         endpoints =
@@ -48,7 +55,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = stop_on_signals();
     let mut targets = RunningTargets(endpoints);
-    targets.check_all(&plan)?;
+    targets.check_all(&plan, cli.wait, stop)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
     let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
@@ -59,7 +66,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         say(&format!("loadtest: {report}"));
     }
     if let Some(dashboard) = cli.dashboard.filter(|_| !cli.run.quiet) {
-        let _ = writeln!(anstream::stdout(), "\nRun {}: {dashboard}", results.run_id);
+        say(&format!("Run {}: {dashboard}", results.run_id));
     }
     if aa {
         let _ = noise::print(&results, &mut anstream::stdout().lock());
@@ -71,39 +78,70 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
 struct RunningTargets(Vec<(String, Endpoint)>);
 
 impl RunningTargets {
-    /// Sends one request of each workload to each target, before any load.
-    fn check_all(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let mut remarks = Vec::new();
-        let mut missing = plan.workloads.clone();
-        for name in &plan.targets {
-            let endpoint = match self.ready(name) {
-                Ok(endpoint) => endpoint,
-                Err(NotReady::Unsupported(_)) => continue,
-                Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, format!("{name}: {why}"))),
-            };
-            for workload in &plan.workloads {
-                let status =
-                    check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
-                        let why =
-                            format!("{name} does not answer {workload} at {}: {error}; is it running?", endpoint.url);
-                        Failure(Exit::Unreachable, why)
-                    })?;
-                if status != 404 {
-                    missing.retain(|path| path != workload);
+    /// Sends one request of each workload to each target, before any load. With `wait`, a target that does not answer
+    /// is asked again for so long; if some answer by then, the others get a line here and the reason in their cells.
+    fn check_all(&mut self, plan: &Plan, wait: Option<Duration>, stop: &AtomicBool) -> Result<(), Failure> {
+        let until = Instant::now() + wait.unwrap_or_default();
+        let mut to_check = plan.targets.clone();
+        let mut answers = Vec::new();
+        let mut says_that_it_waits = false;
+        while !to_check.is_empty() {
+            let mut silent = Vec::new();
+            for name in to_check {
+                match self.check(&name, plan) {
+                    Ok(of_target) => answers.extend(of_target),
+                    Err(why) if wait.is_none() => return Err(Failure(Exit::Unreachable, why)),
+                    Err(why) => silent.push((name, why)),
                 }
-                if !(200..400).contains(&status) {
-                    remarks.push(format!("{name} answers {workload} with status {status}, which counts as an error"));
+                if stop.load(Relaxed) {
+                    return Ok(()); // the run ends before its first trial
                 }
             }
+            if Instant::now() >= until {
+                if silent.len() == plan.targets.len() {
+                    return Err(Failure(Exit::Unreachable, silent.swap_remove(0).1));
+                }
+                silent.iter().for_each(|(_, why)| say(&format!("loadtest: {why}; the others are measured")));
+                break;
+            }
+            to_check = silent.into_iter().map(|(name, _)| name).collect();
+            if !to_check.is_empty() {
+                if !std::mem::replace(&mut says_that_it_waits, true) {
+                    let time = format_duration(wait.unwrap_or_default());
+                    say(&format!("loadtest: waiting up to {time} for {}", to_check.join(", ")));
+                }
+                std::thread::sleep(ASK_AGAIN);
+            }
         }
-        if let (Some(workload), false) = (missing.first(), remarks.is_empty()) {
+        let exists = |workload: &&String| answers.iter().any(|(_, path, status)| path == *workload && *status != 404);
+        if let (Some(workload), false) = (plan.workloads.iter().find(|path| !exists(path)), answers.is_empty()) {
             let known = std::env::var("LOADTEST_WORKLOAD").map(|known| format!("; LOADTEST_WORKLOAD has {known}"));
             let known = known.unwrap_or_default();
             let why = format!("no target has the workload {workload}: each answers 404; is the path right?{known}");
             return Err(Failure::usage(why));
         }
-        remarks.iter().for_each(|remark| say(&format!("loadtest: {remark}")));
+        for (name, workload, status) in answers.iter().filter(|(.., status)| !(200..400).contains(status)) {
+            say(&format!("loadtest: {name} answers {workload} with status {status}, which counts as an error"));
+        }
         Ok(())
+    }
+
+    /// Sends one request of each workload to a target, and returns the target, the workload and the status of each
+    /// answer; none for a target that this machine does not permit.
+    fn check(&mut self, name: &str, plan: &Plan) -> Result<Vec<(String, String, u16)>, String> {
+        let endpoint = match self.ready(name) {
+            Ok(endpoint) => endpoint,
+            Err(NotReady::Unsupported(_)) => return Ok(Vec::new()),
+            Err(NotReady::Unreachable(why)) => return Err(format!("{name}: {why}")),
+        };
+        let mut answers = Vec::new();
+        for workload in &plan.workloads {
+            let status = check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
+                format!("{name} does not answer {workload} at {}: {error}; is it running?", endpoint.url)
+            })?;
+            answers.push((name.to_owned(), workload.clone(), status));
+        }
+        Ok(answers)
     }
 }
 

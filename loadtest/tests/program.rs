@@ -105,7 +105,7 @@ fn flags_can_come_from_the_environment_and_each_run_has_its_own_folder() {
     assert!(results.cells.iter().all(|cell| cell.key.concurrency == 2), "the flag wins");
     assert!(runs.len() == 1 && runs[0].ends_with(&results.run_id));
     let last = format!("\nRun {}: http://localhost:3000\n", results.run_id);
-    assert!(String::from_utf8(output.stdout).unwrap().ends_with(&last));
+    assert!(String::from_utf8(output.stderr).unwrap().ends_with(&last));
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -8,12 +8,14 @@ use crate::path;
 /// What each crate may use of ours; `*` stands for every service. A dependency that is not here fails the test.
 const ARROWS: &[(&str, &[&str])] = &[
     ("http1", &[]),
-    ("scoreboard", &[]),
-    ("process-tree", &[]),
-    ("test-lifetime", &[]), // only tests use it
+    ("linux-only", &[]),
+    ("scoreboard", &["linux-only"]),
+    ("process-tree", &["linux-only"]),
+    ("cpu-list", &["linux-only"]),
+    ("test-lifetime", &["linux-only"]), // only tests use it
     ("app", &["http1", "scoreboard"]),
     ("driver", &["http1", "scoreboard"]),
-    ("supervisor", &["app", "http1", "driver", "scoreboard", "process-tree"]),
+    ("supervisor", &["app", "cpu-list", "http1", "driver", "scoreboard", "process-tree"]),
     ("*", &["supervisor", "app", "http1", "driver", "scoreboard"]),
     // The three that are built on epoll: what differs is what each adds to its loop.
     ("posix-aio", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
@@ -22,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // hyper speaks HTTP there, so ours would be a mistake.
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
     ("results", &[]),
-    ("loadtest", &["results", "process-tree"]),
+    ("loadtest", &["results", "cpu-list", "process-tree"]),
     ("lab", &["*", "supervisor", "loadtest", "results"]),
 ];
 

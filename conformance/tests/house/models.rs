@@ -120,9 +120,9 @@ fn is_in_the_containers(model: &str, missing: &mut Missing) {
         &format!("{model} in LOADTEST_TARGET"),
     );
     missing.unless(
-        compose.contains(&format!("\n      {model}: *healthy\n")),
+        compose.contains(&format!("\n      - {model}\n")),
         "docker-compose.yml",
-        &format!("{model}: *healthy in depends_on of loadtest"),
+        &format!("- {model} in depends_on of loadtest"),
     );
     missing.unless(
         text("docker-compose.ports.yml").contains(&format!("\n  {model}:\n    ports: [\"127.0.0.1:${{SERVICE_PORTS}}")),

@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use cpu_list::CpuList;
 use http1::Limits;
 
 use crate::units::{address, bytes, duration, timeout};
@@ -40,6 +41,10 @@ pub(crate) struct Flags {
     /// POST /counter reads the counter and then writes it, so that updates get lost where two of them run at once
     #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub racy: bool,
+
+    /// The CPUs that this process may use, such as 0 or 0-3; those that the machine lacks are left out [default: all]
+    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub cpus: CpuList,
 
     /// Event loops, for models that have them [default: the CPUs that this process may use]
     #[arg(long, env, value_name = "N", value_parser = number)]
@@ -208,6 +213,7 @@ mod tests {
             ["--max-body", "1"],
             ["--idle-timeout", "0s"],
             ["--workers", "0"],
+            ["--cpus", "0-"],
         ] {
             let Err(Failure::CannotStart(line)) = parse(&args) else { panic!("{args:?} was accepted") };
             assert!(line.contains(args[0]) && !line.contains('\n'), "{line}");

@@ -19,10 +19,13 @@ use crate::flags::Flags;
 use crate::status::{Phase, Service, SharedStatus, Status};
 use crate::store::StoreFile;
 use crate::watch::Supervisor;
-use crate::{Failure, Model, bounds, listener};
+use crate::{Failure, Model, bounds, listener, log};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
+    if let Some(line) = flags.cpus.restrict()? {
+        log(model.name, format_args!("--cpus: {line}"));
+    }
     let cpus = available_parallelism().map_or(1, NonZeroUsize::get);
     bounds::check_sizes(&model, &flags)?;
     let threads = bounds::threads(&model, flags.threads, cpus)?;

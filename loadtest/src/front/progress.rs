@@ -1,11 +1,11 @@
 //! Shows progress on standard error: one line that is overwritten on a terminal, else a line for each trial and each
 //! cell.
 
+use super::terminal::say;
 use crate::events::{Event, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use results::units::{duration, plural};
 use results::{Cell, Figure, Verdict};
-use std::io::{Write, stderr};
 
 /// Shows the progress of a run on standard error.
 pub struct Progress {
@@ -34,7 +34,7 @@ impl Progress {
     /// Shows a line that stays.
     fn say(&self, line: &str) {
         match self.line.is_hidden() {
-            true => drop(writeln!(stderr(), "{line}")),
+            true => say(line),
             false => self.line.println(line),
         }
     }

@@ -3,9 +3,10 @@
 use results::{Results, table};
 use std::io::Write;
 
-/// Prints a line to standard error.
+/// Prints a line to standard error, in one write(2). Otherwise the line's end could come after what another stream, or
+/// another process, writes meanwhile: `docker run` brings both streams to the same terminal.
 pub fn say(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = anstream::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints the table of a run to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`,

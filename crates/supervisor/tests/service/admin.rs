@@ -11,6 +11,7 @@ use crate::running::{TIMEOUT, command, get, metric, read_response, send_request,
 crate::tests![
     a_service_starts_and_serves_in_one_thread,
     metrics_have_names_types_and_right_values,
+    a_service_runs_on_the_cpus_that_it_is_given,
     info_shows_the_flags,
     facts_of_the_model_are_shown_and_outlive_its_process,
     unknown_pages_are_answered_404_and_other_methods_405,
@@ -77,6 +78,17 @@ fn metrics_have_names_types_and_right_values() {
         let name = name.trim_end_matches("_sum").trim_end_matches("_count");
         assert!(page.contains(&format!("# HELP {name} ")) && page.contains(&format!("# TYPE {name} ")), "{name}");
     }
+}
+
+fn a_service_runs_on_the_cpus_that_it_is_given() {
+    let allowed = cpu_list::CpuList::allowed().unwrap().to_string();
+    let first = allowed.split(',').next().unwrap();
+    let service = start("plain", &["--cpus", first]);
+    assert_eq!(service.metric("server_cpus"), Some(1.0));
+    assert_eq!(service.info()["threads"], 1);
+    let pid = service.info()["model_pid"].to_string();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(status.contains(&format!("\nCpus_allowed_list:\t{first}\n")), "{status}");
 }
 
 fn info_shows_the_flags() {
