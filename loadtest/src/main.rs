@@ -5,21 +5,24 @@ mod privileges;
 
 use cli::Cli;
 use loadtest::cost::CostSource;
+use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
 use loadtest::remote_write::RemoteWrite;
-use loadtest::stop_on_signals;
+use loadtest::{end_on_signals, stop_on_signals, unless_stopped};
 use results::noise::{self, aa_name};
 use results::{Plan, statistics};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
+    end_on_signals();
     front::exit_code("loadtest", run(std::env::args_os().collect()))
 }
 
@@ -46,12 +49,14 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         })?;
     }
     let outputs = front::prepare(&cli.run, &plan)?;
-    let stop = stop_on_signals();
-    let mut targets = RunningTargets(endpoints);
+    let stop = end_on_signals();
+    let mut targets = RunningTargets { endpoints, stop };
     targets.check_all(&plan)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
-    let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
+    let results =
+        front::run(&cli.run, &outputs, &plan, &mut targets, &mut (KeepResults::default(), &mut remote), stop)?;
+    end_on_signals();
     // This comes after the files are written because it may have to wait for a slow Prometheus.
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
@@ -67,8 +72,26 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     Ok(front::conclude(&cli.run, &results))
 }
 
+/// Lets a signal end the program without results until there are some: until the first window has begun.
+#[derive(Default)]
+struct KeepResults {
+    has_some: bool,
+}
+
+impl Observer for KeepResults {
+    fn on(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Progress { live, .. } if live.since.is_some()) && !self.has_some {
+            self.has_some = true;
+            stop_on_signals();
+        }
+    }
+}
+
 /// Targets that run already: this program neither starts nor stops them.
-struct RunningTargets(Vec<(String, Endpoint)>);
+struct RunningTargets {
+    endpoints: Vec<(String, Endpoint)>,
+    stop: &'static AtomicBool,
+}
 
 impl RunningTargets {
     /// Sends one request of each workload to each target, before any load.
@@ -109,10 +132,15 @@ impl RunningTargets {
 
 impl Fleet for RunningTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        let found = self.0.iter().find(|(name, _)| name == target);
+        let found = self.endpoints.iter().find(|(name, _)| name == target);
         let (_, endpoint) = found.ok_or_else(|| NotReady::Unreachable("no such target".into()))?;
         let cpus = match &endpoint.cost {
-            CostSource::Metrics(url) => supported(url, METRICS_TIMEOUT)?,
+            CostSource::Metrics(url) => {
+                let unreachable = |error: io::Error| NotReady::Unreachable(error.to_string());
+                let at = url.clone();
+                let asked = unless_stopped(self.stop, Duration::ZERO, move || supported(&at, METRICS_TIMEOUT));
+                asked.and_then(|asked| asked.ok_or(io::ErrorKind::Interrupted.into())).map_err(unreachable)??
+            }
             _ => None,
         };
         Ok(Endpoint { cpus: cpus.or(endpoint.cpus), ..endpoint.clone() })

@@ -14,18 +14,40 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// No connection, no complete answer in time, or an answer that is not HTTP.
 pub fn check(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<u16> {
-    let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
-    status(url.resolve()?, &script, timeout)
+    find(url, workload, content, timeout).map(|(_, status)| status)
 }
 
-fn status(target: SocketAddr, script: &Script, timeout: Duration) -> io::Result<u16> {
+/// As [`check`]; returns also which address of the host has answered. The addresses are tried in order. An address that
+/// is silent leaves some of the time to connect to the next ones.
+///
+/// # Errors
+/// As [`check`]: of each address.
+pub(crate) fn find(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<(SocketAddr, u16)> {
+    let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
     let until = Instant::now() + timeout;
+    let addresses = url.resolve()?;
+    let mut errors = Vec::new();
+    for (tried, &address) in addresses.iter().enumerate() {
+        let left = until.saturating_duration_since(Instant::now());
+        match status(address, &script, left / (addresses.len() - tried) as u32, until) {
+            Ok(status) => return Ok((address, status)),
+            Err(error) => errors.push((address, error)),
+        }
+    }
+    if errors.len() == 1 {
+        return Err(errors.remove(0).1);
+    }
+    let each: Vec<String> = errors.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    Err(io::Error::new(errors[0].1.kind(), each.join("; ")))
+}
+
+fn status(target: SocketAddr, script: &Script, connect_timeout: Duration, until: Instant) -> io::Result<u16> {
     let too_late = || io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time");
     let left = || match until.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(too_late()),
         left => Ok(left),
     };
-    let mut stream = TcpStream::connect_timeout(&target, left()?)?;
+    let mut stream = TcpStream::connect_timeout(&target, left()?.min(connect_timeout).max(Duration::from_millis(1)))?;
     let mut request = script.closing_request();
     let mut cut_off = None; // by a target that answers before it has read all
     while !request.is_empty() {

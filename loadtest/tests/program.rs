@@ -277,7 +277,7 @@ fn conditions_decide_the_exit_code_and_result_files_can_be_read_again() {
     assert_eq!(merged.status.code(), Some(0), "{merged:?}");
     let text = |output: Output| String::from_utf8(output.stdout).unwrap();
     assert!(text(loadtest(&["show", &both])).contains("verdict"));
-    assert!(text(loadtest(&["compare", &first, &second])).starts_with("a / with 1 connections, keep-alive: "));
+    assert!(text(loadtest(&["compare", &first, &second])).starts_with("a / with 1 connection, keep-alive: "));
     one_line(&loadtest(&["merge", &first, &first]), 2, "same run twice");
     one_line(&loadtest(&["show", &csv]), 2, "1.csv");
     std::fs::remove_dir_all(folder).unwrap();

@@ -3,7 +3,7 @@
 use crate::outcomes::OutcomeClass;
 use crate::schedule::Schedule;
 use crate::schema::{Cell, Trial, Verdict};
-use crate::units::micros;
+use crate::units::{micros, plural};
 use statrs::statistics::Statistics;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
@@ -119,7 +119,7 @@ fn deviation(cell: &Cell) -> Option<f64> {
 /// ceiling as the generator's. Only if the target had CPU to spare while the generator had none, the number is
 /// certainly not the target's ceiling. A target can use the CPUs that it may run on, but no more CPUs than it has
 /// threads: a single-threaded server is saturated by one CPU. If the target's CPU time is not known, it cannot be shown
-/// that the target was saturated, and the cell is client-limited, too.
+/// that the target was saturated, and the cell is client-limited, too. So it is if a CPU quota throttled the generator.
 pub fn judge(cell: &mut Cell, server_cpus: usize) {
     if matches!(cell.verdict, Verdict::Unsupported | Verdict::Errors) {
         return;
@@ -131,6 +131,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     {
         verdict = Verdict::ClientLimited;
         reasons.push(busy);
+    }
+    // The threads were kept from their CPUs, so the latencies are the generator's as much as the target's.
+    let throttled: f64 = cell.trials.iter().filter_map(|trial| trial.throttled_seconds).sum();
+    if throttled > 0.0 {
+        verdict = Verdict::ClientLimited;
+        reasons.push(format!(
+            "the generator was throttled for {} in all: the CPU quota of its control group is too small",
+            micros(throttled * 1e6)
+        ));
     }
     let evidence: Vec<Evidence> = cell.trials.iter().map(|trial| Evidence::of(trial, cell)).collect();
     if let Some((found, why)) = evidence.iter().find_map(Evidence::verdict) {
@@ -159,12 +168,19 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         verdict = Verdict::Errors;
         reasons.push("no request was answered within the window".into());
     }
+    for gone in cell.trials.iter().filter_map(|trial| trial.gone.clone()) {
+        verdict = Verdict::Errors;
+        reasons.push(gone);
+    }
     let local: u64 = cell.trials.iter().map(|trial| trial.local_failures).sum();
     if local > 0 {
         if verdict == Verdict::Valid {
             verdict = Verdict::ClientLimited;
         }
-        reasons.push(format!("{local} connections could not be tried: this machine had no port or descriptor left"));
+        reasons.push(format!(
+            "{} could not be tried: this machine had no port or descriptor left",
+            plural(local as usize, "connection")
+        ));
     }
     let dropped: u64 = cell.trials.iter().map(|trial| trial.dropped_packets).sum();
     if dropped > 0 {
@@ -172,7 +188,8 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
             verdict = Verdict::ClientLimited;
         }
         reasons.push(format!(
-            "the kernel dropped {dropped} packets: its table of tracked connections (nf_conntrack_max) was full"
+            "the kernel dropped {}: its table of tracked connections (nf_conntrack_max) was full",
+            plural(dropped as usize, "packet")
         ));
     }
     let missing = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -181,7 +198,10 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
     if ignored > 0 {
-        reasons.push(format!("the target kept {ignored} connections open that it was asked to close"));
+        reasons.push(format!(
+            "the target kept {} open that it was asked to close",
+            plural(ignored as usize, "connection")
+        ));
     }
     if cell.trials.iter().any(|trial| trial.aborted) {
         reasons.push("interrupted: a trial was cut short".into());
@@ -272,6 +292,27 @@ mod tests {
         }
         judge(&mut cell, 1);
         assert_eq!(cell.verdict, Verdict::Unstable);
+    }
+
+    #[test]
+    fn a_throttled_generator_and_a_target_that_was_gone_are_never_valid() {
+        for (throttled, gone, expected) in [
+            (Some(0.0), None, Verdict::Valid),
+            (Some(0.001), None, Verdict::ClientLimited),
+            (None, Some("it was gone"), Verdict::Errors),
+            (Some(0.9), Some("it was gone"), Verdict::Errors),
+        ] {
+            let mut cell = cell(0.5, Some(0.5), 0);
+            cell.trials[0].throttled_seconds = throttled;
+            cell.trials[0].gone = gone.map(str::to_owned);
+            cell.trials.push(cell.trials[0].clone());
+            cell.trials[1].throttled_seconds = Some(0.0);
+            judge(&mut cell, 1);
+            assert_eq!(cell.verdict, expected, "{:?}", cell.reasons);
+            let says = |words: &str| cell.reasons.iter().any(|reason| reason.contains(words));
+            assert_eq!(says("throttled"), throttled > Some(0.0), "{:?}", cell.reasons);
+            assert_eq!(says("it was gone"), gone.is_some(), "{:?}", cell.reasons);
+        }
     }
 
     #[test]
