@@ -5,7 +5,6 @@ mod privileges;
 
 use cli::Cli;
 use loadtest::cost::CostSource;
-use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
@@ -16,7 +15,7 @@ use results::{Plan, statistics};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,9 +53,12 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     targets.check_all(&plan)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
-    let results =
-        front::run(&cli.run, &outputs, &plan, &mut targets, &mut (KeepResults::default(), &mut remote), stop)?;
+    stop_on_signals();
+    let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
     end_on_signals();
+    if stop.load(Relaxed) && !results.interrupted {
+        return Ok(Exit::Interrupted); // the signal came while the results were written
+    }
     // This comes after the files are written because it may have to wait for a slow Prometheus.
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
@@ -70,21 +72,6 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         let _ = noise::print(&results, &mut anstream::stdout().lock());
     }
     Ok(front::conclude(&cli.run, &results))
-}
-
-/// Lets a signal end the program without results until there are some: until the first window has begun.
-#[derive(Default)]
-struct KeepResults {
-    has_some: bool,
-}
-
-impl Observer for KeepResults {
-    fn on(&mut self, event: Event<'_>) {
-        if matches!(event, Event::Progress { live, .. } if live.since.is_some()) && !self.has_some {
-            self.has_some = true;
-            stop_on_signals();
-        }
-    }
 }
 
 /// Targets that run already: this program neither starts nor stops them.

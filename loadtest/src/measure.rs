@@ -234,7 +234,7 @@ pub(crate) mod tests {
         assert_eq!((cost.cpu_us_per_request, cost.cpus_used), (Ok(1_000.0), Ok(0.5)));
         assert_eq!((cost.memory_bytes, cost.memory_bytes_per_connection), (Ok(3e6), Ok(5e5)));
         assert_eq!(cost.threads, Err("not known".into()));
-        (costs.answered, costs.idle) = (0, snapshot(9.0));
+        (costs.answered, costs.idle) = (0, Snapshot { memory: Some(9e6), ..Snapshot::default() });
         let cost = server_cost(&costs, 4);
         assert_eq!(cost.cpu_us_per_request, Err("no request was answered".into()));
         assert_eq!(cost.memory_bytes_per_connection, Err("memory shrank under load".into()));

@@ -219,3 +219,21 @@ impl fmt::Display for DeliveryReport {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_path_gets_that_of_prometheus_and_keeps_its_query() {
+        for (text, expected) in [
+            ("http://p:9090", "http://p:9090/api/v1/write"),
+            ("http://p:9090/", "http://p:9090/api/v1/write"),
+            ("http://p:9090?a=b", "http://p:9090/api/v1/write?a=b"),
+            ("http://p:9090/?a=b", "http://p:9090/api/v1/write?a=b"),
+            ("http://p:9090/own?a=b", "http://p:9090/own?a=b"),
+        ] {
+            assert_eq!(endpoint(text).unwrap().to_string(), expected);
+        }
+    }
+}

@@ -39,8 +39,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         trials: order.len(),
         estimate: plan.estimate(),
     });
-    let presence = Presence::announce();
-    let others = presence.others();
+    let (presence, others) = Presence::announce();
     if !others.is_empty() {
         observer.on(Event::Disturbed { by: &others });
     }

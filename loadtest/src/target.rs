@@ -131,6 +131,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_has_each_of_its_addresses_once() {
+        let url: Url = "http://127.0.0.1:1".parse().unwrap();
+        assert_eq!(url.resolve().unwrap(), ["127.0.0.1:1".parse().unwrap()]);
+        // At most one of each family: whether there is ::1, the machine decides.
+        let localhost = "http://localhost:1".parse::<Url>().unwrap().resolve().unwrap();
+        assert!((1..=2).contains(&localhost.len()), "{localhost:?}");
+    }
+
+    #[test]
     fn a_url_is_written_as_it_was_read() {
         for text in ["http://name:8080/", "http://[::1]/metrics?a=b", "http://a-b.c_d/%20"] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), text);

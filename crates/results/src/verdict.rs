@@ -23,6 +23,10 @@ const STEADY_DEVIATION: f64 = 0.1;
 /// The smallest share of the offered rate that has to be achieved.
 const OFFERED_SHARE: f64 = 0.99;
 
+/// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered it,
+/// whatever the target does.
+const BEYOND_GENERATOR: f64 = 2.0;
+
 /// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
 const NORMAL_LAG: f64 = 1_000.0;
 /// The largest share of a high percentile of latency (the 99th, or with few samples the 90th) that a longer lag may
@@ -48,6 +52,8 @@ struct Evidence {
     in_flight: Option<f64>,
     /// Achieved rate as a share of the offered rate, in an open loop.
     achieved: Option<f64>,
+    /// CPU that the busiest client thread used, as a share of the window.
+    busiest: Option<f64>,
 }
 
 impl Evidence {
@@ -67,6 +73,7 @@ impl Evidence {
                 .filter(|_| kept)
                 .map(|(mean, throughput)| mean / 1e6 * throughput),
             achieved: trial.figures.pace.achieved_share,
+            busiest: trial.figures.client.busiest_thread,
         }
     }
 
@@ -94,7 +101,14 @@ impl Evidence {
             }
         }
         let short = self.achieved.filter(|&achieved| achieved < OFFERED_SHARE)?;
-        Some((Verdict::Unstable, format!("only {:.1} % of the offered rate was achieved", short * 100.0)))
+        let why = format!("only {:.1} % of the offered rate was achieved", short * 100.0);
+        match self.busiest.map(|busiest| busiest / short).filter(|&needed| needed > BEYOND_GENERATOR) {
+            Some(needed) if needed.is_finite() => Some((
+                Verdict::ClientLimited,
+                format!("{why}, and a client thread would need {needed:.0} CPUs to send all of it"),
+            )),
+            _ => Some((Verdict::Unstable, why)),
+        }
     }
 }
 
@@ -119,7 +133,8 @@ fn deviation(cell: &Cell) -> Option<f64> {
 /// ceiling as the generator's. Only if the target had CPU to spare while the generator had none, the number is
 /// certainly not the target's ceiling. A target can use the CPUs that it may run on, but no more CPUs than it has
 /// threads: a single-threaded server is saturated by one CPU. If the target's CPU time is not known, it cannot be shown
-/// that the target was saturated, and the cell is client-limited, too. So it is if a CPU quota throttled the generator.
+/// that the target was saturated, and the cell is client-limited, too. So it is if an open loop asks for a rate for which
+/// the generator itself has by far too few CPUs, and if a CPU quota throttled the generator.
 pub fn judge(cell: &mut Cell, server_cpus: usize) {
     if matches!(cell.verdict, Verdict::Unsupported | Verdict::Errors) {
         return;
@@ -270,6 +285,7 @@ mod tests {
             fairness: Some(0.95),
             in_flight: Some(63.0),
             achieved: Some(1.0),
+            busiest: Some(0.6),
         };
         let verdict_of = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
         assert_eq!(verdict_of(well), None);
@@ -278,6 +294,9 @@ mod tests {
         assert_eq!(verdict_of(Evidence { in_flight: Some(4.0), ..well }), Some(Verdict::Starved));
         assert_eq!(verdict_of(Evidence { in_flight: Some(99.0), ..well }), Some(Verdict::Unstable));
         assert_eq!(verdict_of(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.1), ..well }), Some(Verdict::ClientLimited));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.1), busiest: None, ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.0), busiest: Some(0.0), ..well }), Some(Verdict::Unstable));
         let few = Evidence { answers_per_connection: 2.0, unserved: Some(60), ..well };
         assert_eq!(verdict_of(few), None, "there are too few answers to judge");
     }
