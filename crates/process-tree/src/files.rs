@@ -68,7 +68,8 @@ impl Files {
             // A kernel thread, and a process that is ending, have no memory, and the file is empty.
             Ok((true, None)) => Ok(0),
             Ok((false, None)) => Err(unsupported()),
-            Err(error) if is_gone(&error) && self.stat(pid).is_ok_and(|stat| !stat.zombie) => Err(unsupported()),
+            // A process that is ending has the file, and cannot open it: ESRCH.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.stat(pid).is_ok() => Err(unsupported()),
             Err(error) => Err(error),
         }
     }
