@@ -2,13 +2,17 @@
 
 use crate::prometheus_text;
 use crate::scrape;
+use crate::signals::unless_stopped;
 use crate::target::Url;
 use nix::unistd::Pid;
 use process_tree::Tree;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long metrics may take once the run shall end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The source of the cost figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +56,19 @@ pub(crate) struct Snapshot {
     pub syscalls: Option<f64>,
 }
 
+impl Snapshot {
+    /// Whether the counters have begun anew before `later`: one of them is lower there.
+    pub fn is_older_life_than(&self, later: &Snapshot) -> bool {
+        let counters = |snapshot: &Snapshot| {
+            let Snapshot { cpu, voluntary_switches, involuntary_switches, .. } = *snapshot;
+            let Snapshot { user, system, minor_faults, major_faults, syscalls, .. } = *snapshot;
+            [cpu, user, system, voluntary_switches, involuntary_switches, minor_faults, major_faults, syscalls]
+        };
+        let pairs = counters(self).into_iter().zip(counters(later));
+        pairs.into_iter().any(|(before, after)| before.zip(after).is_some_and(|(before, after)| after < before))
+    }
+}
+
 /// The target's cost before the load, at the window's begin and at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Costs {
@@ -78,27 +95,29 @@ impl Costs {
 }
 
 /// Takes cost snapshots of one target.
-pub(crate) struct CostSampler {
+pub(crate) struct CostSampler<'a> {
+    /// Once it is true, metrics that do not come soon are given up.
+    stop: &'a AtomicBool,
     source: CostSource,
     tree: Option<Tree>,
     /// Why the last snapshot failed.
     problem: Option<String>,
 }
 
-impl CostSampler {
+impl<'a> CostSampler<'a> {
     /// Prepares to sample from this source.
-    pub fn new(source: CostSource) -> CostSampler {
+    pub fn new(source: CostSource, stop: &'a AtomicBool) -> CostSampler<'a> {
         let tree = match source {
             CostSource::ProcessTree(pid) => Some(Tree::new(Pid::from_raw(pid))),
             _ => None,
         };
-        CostSampler { source, tree, problem: None }
+        CostSampler { stop, source, tree, problem: None }
     }
 
     /// Takes a snapshot. Figures may be missing; [`CostSampler::missing`] says why.
     pub fn snapshot(&mut self) -> Snapshot {
         let result = match (&self.source, &mut self.tree) {
-            (CostSource::Metrics(url), _) => scraped(url),
+            (CostSource::Metrics(url), _) => scraped(url, self.stop),
             (_, Some(tree)) => sampled(tree),
             _ => return Snapshot::default(),
         };
@@ -120,8 +139,10 @@ impl CostSampler {
     }
 }
 
-fn scraped(url: &Url) -> io::Result<Snapshot> {
-    let (status, body) = scrape::get(url, TIMEOUT)?;
+fn scraped(url: &Url, stop: &AtomicBool) -> io::Result<Snapshot> {
+    let at = url.clone();
+    let answer = unless_stopped(stop, GRACE, move || scrape::get(&at, TIMEOUT))?;
+    let (status, body) = answer.ok_or(io::ErrorKind::Interrupted)??;
     if status != 200 {
         return Err(io::Error::other(format!("answers with status {status}")));
     }

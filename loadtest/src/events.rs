@@ -29,6 +29,16 @@ pub enum Event<'a> {
         /// Trials of the run.
         total: usize,
     },
+    /// Other load tests run on this machine now, with these process ids. Reported once, when the run begins.
+    Disturbed {
+        /// Process ids, ascending.
+        by: &'a [u32],
+    },
+    /// A target that has answered before does not answer; the next trial waits for it.
+    WaitsForTarget {
+        /// The name of the target.
+        target: &'a str,
+    },
     /// The next trial waits until the kernel's table of tracked connections has room for the connections of the trial.
     WaitsForRoom,
     /// Progress, about ten times a second during a trial.

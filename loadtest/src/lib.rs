@@ -16,6 +16,7 @@ pub mod front;
 pub mod limits;
 mod machine;
 mod measure;
+mod neighbours;
 mod order;
 pub mod probe;
 mod prometheus_text;
@@ -28,4 +29,4 @@ mod trial;
 
 pub use engine::LiveSnapshot;
 pub use run::run;
-pub use signals::stop_on_signals;
+pub use signals::{end_on_signals, stop_on_signals, unless_stopped};

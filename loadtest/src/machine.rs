@@ -5,22 +5,33 @@ use results::Machine;
 use std::fs::read_to_string;
 use std::time::SystemTime;
 
+/// The value in the line of `file` that begins with `name`.
+fn line(file: &str, name: &str) -> Option<String> {
+    let text = read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// A number of bytes from /proc/meminfo, which has it in KiB. proc_meminfo(5)
+fn memory(name: &str) -> Option<u64> {
+    Some(line("/proc/meminfo", name)?.split(' ').next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// The bytes of memory that programs can have without swapping.
+pub fn available_memory() -> Option<u64> {
+    memory("MemAvailable")
+}
+
 /// Describes this machine.
 pub fn here() -> Machine {
-    let line = |file: &str, name: &str| {
-        let text = read_to_string(file).ok()?;
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
     let word = |file: &str| read_to_string(file).ok().map(|text| text.trim().to_owned());
-    let memory = line("/proc/meminfo", "MemTotal");
     Machine {
         host: word("/proc/sys/kernel/hostname"),
         kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
         cpu: line("/proc/cpuinfo", "model name"),
         cpus: online_cpus(),
         cpus_allowed: allowed_cpus(),
-        memory_bytes: memory.and_then(|text| Some(text.split(' ').next()?.parse::<u64>().ok()? * 1024)),
+        memory_bytes: memory("MemTotal"),
     }
 }
 

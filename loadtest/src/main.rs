@@ -10,10 +10,11 @@ use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
 use loadtest::remote_write::RemoteWrite;
-use loadtest::stop_on_signals;
+use loadtest::{end_on_signals, stop_on_signals, unless_stopped};
 use results::noise::{self, aa_name};
 use results::{Plan, statistics};
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    end_on_signals();
     front::exit_code("loadtest", run(std::env::args_os().collect()))
 }
 
@@ -53,12 +55,17 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         })?;
     }
     let outputs = front::prepare(&cli.run, &plan)?;
-    let stop = stop_on_signals();
-    let mut targets = RunningTargets(endpoints);
-    targets.check_all(&plan, cli.wait, stop)?;
+    let stop = end_on_signals();
+    let mut targets = RunningTargets { endpoints, stop };
+    targets.check_all(&plan, cli.wait)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
+    stop_on_signals();
     let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
+    end_on_signals();
+    if stop.load(Relaxed) && !results.interrupted {
+        return Ok(Exit::Interrupted); // the signal came while the results were written
+    }
     // This comes after the files are written because it may have to wait for a slow Prometheus.
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
@@ -75,12 +82,15 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
 }
 
 /// Targets that run already: this program neither starts nor stops them.
-struct RunningTargets(Vec<(String, Endpoint)>);
+struct RunningTargets {
+    endpoints: Vec<(String, Endpoint)>,
+    stop: &'static AtomicBool,
+}
 
 impl RunningTargets {
     /// Sends one request of each workload to each target, before any load. With `wait`, a target that does not answer
     /// is asked again for so long; if some answer by then, the others get a line here and the reason in their cells.
-    fn check_all(&mut self, plan: &Plan, wait: Option<Duration>, stop: &AtomicBool) -> Result<(), Failure> {
+    fn check_all(&mut self, plan: &Plan, wait: Option<Duration>) -> Result<(), Failure> {
         let until = Instant::now() + wait.unwrap_or_default();
         let mut to_check = plan.targets.clone();
         let mut answers = Vec::new();
@@ -92,9 +102,6 @@ impl RunningTargets {
                     Ok(of_target) => answers.extend(of_target),
                     Err(why) if wait.is_none() => return Err(Failure(Exit::Unreachable, why)),
                     Err(why) => silent.push((name, why)),
-                }
-                if stop.load(Relaxed) {
-                    return Ok(()); // the run ends before its first trial
                 }
             }
             if Instant::now() >= until {
@@ -147,10 +154,15 @@ impl RunningTargets {
 
 impl Fleet for RunningTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        let found = self.0.iter().find(|(name, _)| name == target);
+        let found = self.endpoints.iter().find(|(name, _)| name == target);
         let (_, endpoint) = found.ok_or_else(|| NotReady::Unreachable("no such target".into()))?;
         let cpus = match &endpoint.cost {
-            CostSource::Metrics(url) => supported(url, METRICS_TIMEOUT)?,
+            CostSource::Metrics(url) => {
+                let unreachable = |error: io::Error| NotReady::Unreachable(error.to_string());
+                let at = url.clone();
+                let asked = unless_stopped(self.stop, Duration::ZERO, move || supported(&at, METRICS_TIMEOUT));
+                asked.and_then(|asked| asked.ok_or(io::ErrorKind::Interrupted.into())).map_err(unreachable)??
+            }
             _ => None,
         };
         Ok(Endpoint { cpus: cpus.or(endpoint.cpus), ..endpoint.clone() })

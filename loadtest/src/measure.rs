@@ -49,6 +49,10 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         close_ignored: recorder.close_ignored,
         local_failures: recorder.local_failures,
         dropped_packets,
+        redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
+        throttled_seconds: None,
+        gone: None,
+        remarks: Vec::new(),
         unserved: Some(answers().filter(|&answers| answers == 0).count() as u64),
         fairness: statistics::fairness(answers()).map(nine_digits),
         missing,
@@ -94,8 +98,11 @@ fn pace(offered: f64, seconds: f64, outcomes: &OutcomeCounts, threads: &[ThreadM
 
 fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
     let Costs { idle, begin, end, answered, seconds, why_missing } = costs;
+    if begin.is_older_life_than(end) || idle.is_older_life_than(begin) {
+        return ServerCost::all(Err("the target's counters restarted within the trial".into()));
+    }
     let known = |value: Option<f64>| value.ok_or_else(|| why_missing.clone());
-    let grown = |from: Option<f64>, to: Option<f64>| known(from.zip(to).map(|(from, to)| (to - from).max(0.0)));
+    let grown = |from: Option<f64>, to: Option<f64>| known(from.zip(to).map(|(from, to)| to - from));
     let per_request = |from: Option<f64>, to: Option<f64>| match grown(from, to)? {
         _ if *answered == 0 => Err("no request was answered".into()),
         grown => Ok(grown / *answered as f64),
@@ -227,9 +234,27 @@ pub(crate) mod tests {
         assert_eq!((cost.cpu_us_per_request, cost.cpus_used), (Ok(1_000.0), Ok(0.5)));
         assert_eq!((cost.memory_bytes, cost.memory_bytes_per_connection), (Ok(3e6), Ok(5e5)));
         assert_eq!(cost.threads, Err("not known".into()));
-        (costs.answered, costs.idle) = (0, snapshot(9.0));
+        (costs.answered, costs.idle) = (0, Snapshot { memory: Some(9e6), ..Snapshot::default() });
         let cost = server_cost(&costs, 4);
         assert_eq!(cost.cpu_us_per_request, Err("no request was answered".into()));
         assert_eq!(cost.memory_bytes_per_connection, Err("memory shrank under load".into()));
+    }
+
+    #[test]
+    fn counters_that_restart_have_no_cost() {
+        let costs = |idle: f64, begin: f64, end: f64| Costs {
+            idle: Snapshot { cpu: Some(9.0), syscalls: Some(idle), ..Snapshot::default() },
+            begin: Snapshot { cpu: Some(9.0), syscalls: Some(begin), ..Snapshot::default() },
+            end: Snapshot { cpu: Some(9.5), syscalls: Some(end), memory: Some(1e6), ..Snapshot::default() },
+            answered: 1_000,
+            seconds: 2.0,
+            why_missing: "not known".into(),
+        };
+        assert_eq!(server_cost(&costs(1.0, 2.0, 3.0), 4).cpu_us_per_request, Ok(500.0));
+        for (idle, begin, end) in [(1.0, 2.0, 1.5), (2.0, 1.0, 3.0)] {
+            let cost = server_cost(&costs(idle, begin, end), 4);
+            let why = || Err("the target's counters restarted within the trial".into());
+            assert_eq!((cost.cpu_us_per_request, cost.memory_bytes), (why(), why()));
+        }
     }
 }

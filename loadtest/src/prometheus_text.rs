@@ -14,10 +14,13 @@ fn samples<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = (&'t str, f
     })
 }
 
-/// The sum over the samples of a metric whose labels contain `label`; `None` if there are no such samples.
+/// The sum over the samples of a metric whose labels contain `label`; `None` if there are no such samples, or if one of
+/// them is negative, infinite or not a number: no total and no size is.
 pub fn total(text: &str, name: &str, label: &str) -> Option<f64> {
     let matching = samples(text, name).filter(|(labels, _)| labels.contains(label));
-    matching.map(|(_, value)| value).reduce(|a, b| a + b)
+    let values: Option<Vec<f64>> =
+        matching.map(|(_, value)| Some(value).filter(|value| value.is_finite() && *value >= 0.0)).collect();
+    values?.into_iter().reduce(|a, b| a + b)
 }
 
 #[cfg(test)]
@@ -32,5 +35,13 @@ mod tests {
         assert_eq!(total(text, "a_total", ""), Some(5.0));
         assert_eq!(total(text, "a_total", "kind=\"y\""), Some(3.0));
         assert_eq!(total(text, "missing", ""), None);
+    }
+
+    #[test]
+    fn what_cannot_be_a_total_is_none() {
+        for value in ["NaN", "-1", "+Inf", "-Inf"] {
+            assert_eq!(total(&format!("a 1\na {value}\nb 2\n"), "a", ""), None, "{value}");
+        }
+        assert_eq!(total("a -0\n", "a", ""), Some(0.0));
     }
 }

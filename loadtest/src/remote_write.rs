@@ -39,7 +39,11 @@ const RETRY_POLICY: RetryPolicy = RetryPolicy {
 /// A message that says what to write instead.
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url: Url = text.parse()?;
-    Ok(if url.path() == "/" { url.with_path(PATH) } else { url })
+    // A query is no path.
+    Ok(match url.path().strip_prefix('/') {
+        Some(query) if query.is_empty() || query.starts_with('?') => url.with_path(&format!("{PATH}{query}")),
+        _ => url,
+    })
 }
 
 /// Milliseconds since 1970. They never go back, even if the system's clock is set meanwhile.
@@ -155,7 +159,7 @@ impl Observer for RemoteWrite {
                 let batch = self.trial.as_mut().map(|trial| trial.progress(live, now));
                 self.push(batch.unwrap_or_default());
             }
-            Event::WaitsForRoom => {}
+            Event::WaitsForRoom | Event::WaitsForTarget { .. } | Event::Disturbed { .. } => {}
             Event::TrialFinished { trial, .. } => self.end_trial(Some(trial)),
             Event::RunFinished { results } => {
                 let now = self.clock.now();
@@ -213,5 +217,23 @@ impl fmt::Display for DeliveryReport {
             write!(f, "; the results are not affected")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_path_gets_that_of_prometheus_and_keeps_its_query() {
+        for (text, expected) in [
+            ("http://p:9090", "http://p:9090/api/v1/write"),
+            ("http://p:9090/", "http://p:9090/api/v1/write"),
+            ("http://p:9090?a=b", "http://p:9090/api/v1/write?a=b"),
+            ("http://p:9090/?a=b", "http://p:9090/api/v1/write?a=b"),
+            ("http://p:9090/own?a=b", "http://p:9090/own?a=b"),
+        ] {
+            assert_eq!(endpoint(text).unwrap().to_string(), expected);
+        }
     }
 }

@@ -5,11 +5,13 @@ use crate::cpus::online_cpus;
 use crate::events::{Event, Observer};
 use crate::fleet::{Fleet, NotReady};
 use crate::machine;
+use crate::neighbours::{Presence, named};
 use crate::order::order;
 use crate::trial::{Attempt, Ended};
 use results::schema::SCHEMA;
 use results::{Cell, Key, Plan, Results, Schedule, Verdict};
 use results::{ranks, remarks, verdict};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Instant, SystemTime};
@@ -37,6 +39,12 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         trials: order.len(),
         estimate: plan.estimate(),
     });
+    let (presence, others) = Presence::announce();
+    if !others.is_empty() {
+        observer.on(Event::Disturbed { by: &others });
+    }
+    // The targets that have answered, and of these the ones that were waited for in vain.
+    let (mut answered, mut lost) = (BTreeSet::new(), BTreeSet::new());
     let started = Instant::now();
     let mut trials_left = vec![plan.trials; keys.len()];
     let mut server_cpus = vec![online_cpus(); keys.len()];
@@ -55,11 +63,26 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
             let time = plan.warmup + plan.duration;
             let opened = conntrack::entries_needed(plan.connections(), key.requests_per_connection.0.is_none(), time);
             conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
-            let attempt = Attempt { plan, key, schedule, rest_of_run, stop };
+            let target = key.target.as_str();
+            let waits_before = answered.contains(target) && !lost.contains(target);
+            let waits_after = order[done + 1..].iter().any(|&(later, _)| keys[later].target == target);
+            let attempt = Attempt { plan, key, schedule, rest_of_run, waits_before, waits_after, stop };
+            let mut others = presence.others();
             let ended = attempt.make(fleet, observer);
             fleet.finished(&key.target);
             match ended? {
-                Ended::Measured { trial, cpus, no_answer_at_end } => {
+                Ended::Measured { mut trial, cpus, no_answer_at_end } => {
+                    others.extend(presence.others());
+                    others.sort_unstable();
+                    others.dedup();
+                    if !others.is_empty() {
+                        trial.remarks.push(format!("on this machine, {} ran at the same time", named(&others)));
+                    }
+                    answered.insert(target);
+                    match no_answer_at_end {
+                        Some(_) => lost.insert(target),
+                        None => lost.remove(target),
+                    };
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
                     cell.trials.push(*trial);
@@ -73,6 +96,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                     cell.reasons.push(why);
                 }
                 Ended::NotReady(NotReady::Unreachable(why)) => {
+                    lost.insert(target);
                     cell.verdict = Verdict::Errors;
                     cell.reasons.push(format!("unreachable: {why}"));
                 }

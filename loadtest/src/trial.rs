@@ -8,15 +8,24 @@ use crate::engine::{self, LiveSnapshot, Load, Script, TrialObserver};
 use crate::events::{Event, Observer};
 use crate::fleet::{Endpoint, Fleet, NotReady};
 use crate::measure;
-use crate::probe::check;
-use results::{Key, Plan, Schedule, Trial};
+use crate::probe;
+use crate::signals::unless_stopped;
+use process_tree::{Cgroup, Throttled};
+use results::units::{duration, plural};
+use results::{Key, OutcomeClass, Plan, Schedule, Trial};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often progress is reported to the observer.
 const PROGRESS: Duration = Duration::from_millis(100);
+
+/// How long a target that has answered before may be gone, for example while its container is started again.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(10);
+/// How often such a target is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A trial to be made.
 pub struct Attempt<'a> {
@@ -28,6 +37,11 @@ pub struct Attempt<'a> {
     pub schedule: Option<Schedule>,
     /// The estimated time that the run needs after this trial.
     pub rest_of_run: Duration,
+    /// Whether the trial waits for a target that does not answer: it has answered earlier in the run, and was not waited
+    /// for in vain since.
+    pub waits_before: bool,
+    /// Whether the trial waits for a target that does not answer any more at its end: the run still needs it.
+    pub waits_after: bool,
     /// Ends the trial early.
     pub stop: &'a AtomicBool,
 }
@@ -42,12 +56,19 @@ pub enum Ended {
         cpus: Option<usize>,
         /// Why the target no longer answered after the trial. All its connections may still have been waiting within
         /// their time-out, so that no request had failed.
-        no_answer_at_end: Option<io::Error>,
+        no_answer_at_end: Option<String>,
     },
     /// The target cannot be measured.
     NotReady(NotReady),
     /// It was stopped before its window began.
     Stopped,
+}
+
+/// A target that answers.
+struct Reached {
+    endpoint: Endpoint,
+    /// The address that answers.
+    address: SocketAddr,
 }
 
 impl Attempt<'_> {
@@ -57,41 +78,96 @@ impl Attempt<'_> {
     /// The kernel's error if this machine could not run the load at all.
     pub fn make(&self, fleet: &mut dyn Fleet, observer: &mut dyn Observer) -> io::Result<Ended> {
         let dropped_before = conntrack::dropped();
-        let unreachable = |why: String| Ok(Ended::NotReady(NotReady::Unreachable(why)));
-        let endpoint = match fleet.ready(&self.key.target) {
-            Ok(endpoint) => endpoint,
+        let limit = self.plan.timeout.max(self.plan.connect_timeout);
+        let (reached, absence) =
+            self.retry(self.waits_before, limit, observer, |attempt, limit| attempt.reach(fleet, limit));
+        let reached = match reached {
+            _ if self.stop.load(Relaxed) => return Ok(Ended::Stopped),
             Err(why) => return Ok(Ended::NotReady(why)),
+            Ok(reached) => reached,
         };
-        let Some(schedule) = self.schedule else { return unreachable("the closed loop gave no ceiling".into()) };
-        let address = match self.check(&endpoint).and_then(|()| endpoint.url.resolve()) {
-            Ok(address) => address,
-            Err(error) => return unreachable(format!("{}: {error}", endpoint.url)),
+        let Some(schedule) = self.schedule else {
+            return Ok(Ended::NotReady(NotReady::Unreachable("the closed loop gave no ceiling".into())));
         };
-        let Some(trial) = self.measure(&endpoint, address, schedule, dropped_before, observer)? else {
+        let Some(mut trial) = self.measure(&reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
-        let failed = trial.outcomes.errors() > 0 || self.stop.load(Relaxed);
-        let no_answer_at_end = if failed { None } else { self.check(&endpoint).err() };
-        Ok(Ended::Measured { trial: Box::new(trial), cpus: endpoint.cpus, no_answer_at_end })
+        trial.gone = absence.map(|absence| format!("the target was gone before a trial: {absence}"));
+        let mut no_answer_at_end = None;
+        let refused = trial.outcomes[OutcomeClass::ConnectRefused] + trial.outcomes[OutcomeClass::ConnectTimeout];
+        // Where requests failed on open connections, the target answers, but badly.
+        if !self.stop.load(Relaxed) && (refused > 0 || trial.outcomes.errors() == 0) {
+            let (answered, absence) = self.retry(self.waits_after, limit, observer, |attempt, limit| {
+                attempt.find(&reached.endpoint, limit).map(drop)
+            });
+            match answered {
+                Err(NotReady::Unreachable(why)) if !self.stop.load(Relaxed) => no_answer_at_end = Some(why),
+                Ok(()) if absence.is_some() || refused > 0 => {
+                    let absence =
+                        absence.unwrap_or_else(|| format!("{} failed", plural(refused as usize, "connection")));
+                    trial.gone = Some(format!("the target was gone in a trial and came back: {absence}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(Ended::Measured { trial: Box::new(trial), cpus: reached.endpoint.cpus, no_answer_at_end })
     }
 
-    /// Looks whether the target answers the workload.
-    fn check(&self, endpoint: &Endpoint) -> io::Result<()> {
-        let Attempt { plan, key, .. } = self;
-        let limit = plan.timeout.max(plan.connect_timeout);
-        check(&endpoint.url, &key.workload, plan.content_of(&key.workload), limit).map(drop)
+    /// Asks the target with `ask`, which may take `limit`, and where `waits` again and again until it answers. The
+    /// second value says, for a target that has answered later, why it did not at first and after how long it did.
+    fn retry<T>(
+        &self,
+        waits: bool,
+        limit: Duration,
+        observer: &mut dyn Observer,
+        mut ask: impl FnMut(&Self, Duration) -> Result<T, NotReady>,
+    ) -> (Result<T, NotReady>, Option<String>) {
+        let first_why = match ask(self, limit) {
+            Err(NotReady::Unreachable(why)) if waits && !self.stop.load(Relaxed) => why,
+            result => return (result, None),
+        };
+        observer.on(Event::WaitsForTarget { target: &self.key.target });
+        let began = Instant::now();
+        while !self.stop.load(Relaxed) && began.elapsed() < LONGEST_ABSENCE {
+            thread::sleep(ASK_AGAIN);
+            match ask(self, limit.min(LONGEST_ABSENCE.saturating_sub(began.elapsed()))) {
+                Err(NotReady::Unreachable(_)) => {}
+                Ok(answer) => {
+                    let after = duration(began.elapsed());
+                    return (Ok(answer), Some(format!("{first_why}; it answered again after {after}")));
+                }
+                result => return (result, None),
+            }
+        }
+        (Err(NotReady::Unreachable(first_why)), None)
+    }
+
+    /// Makes the target ready, and looks whether it answers the workload.
+    fn reach(&self, fleet: &mut dyn Fleet, limit: Duration) -> Result<Reached, NotReady> {
+        let endpoint = fleet.ready(&self.key.target)?;
+        let address = self.find(&endpoint, limit)?;
+        Ok(Reached { endpoint, address })
+    }
+
+    /// Looks whether the target answers the workload, and at which address.
+    fn find(&self, endpoint: &Endpoint, limit: Duration) -> Result<SocketAddr, NotReady> {
+        let (url, workload) = (endpoint.url.clone(), self.key.workload.clone());
+        let content = self.plan.content_of(&workload).clone();
+        let found = unless_stopped(self.stop, Duration::ZERO, move || probe::find(&url, &workload, &content, limit));
+        let found = found.and_then(|found| found.ok_or(io::ErrorKind::Interrupted)?);
+        found.map(|(address, _)| address).map_err(|error| NotReady::Unreachable(format!("{}: {error}", endpoint.url)))
     }
 
     /// Loads the target. `None` if the trial was stopped before its window began.
     fn measure(
         &self,
-        endpoint: &Endpoint,
-        target: SocketAddr,
+        reached: &Reached,
         schedule: Schedule,
         dropped_before: u64,
         observer: &mut dyn Observer,
     ) -> io::Result<Option<Trial>> {
         let Attempt { plan, key, rest_of_run, stop, .. } = self;
+        let Reached { endpoint, address } = reached;
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
             let content = plan.content_of(workload);
@@ -103,7 +179,7 @@ impl Attempt<'_> {
         let slow_reader = script(&plan.slow_reader_workload, None);
         let cpus = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };
         let load = Load {
-            target,
+            target: *address,
             script: &measured,
             schedule,
             concurrency: key.concurrency,
@@ -122,18 +198,27 @@ impl Attempt<'_> {
             let remaining = planned.saturating_sub(elapsed) + *rest_of_run;
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         };
-        let mut costs = CostObserver::new(CostSampler::new(endpoint.cost.clone()), &mut progress);
+        let mut costs = CostObserver::new(CostSampler::new(endpoint.cost.clone(), stop), &mut progress);
         let measurement = engine::trial(&load, stop, &mut costs)?;
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
+        let throttled = costs.throttled;
         let costs =
             costs.costs.unwrap_or_else(|| Costs::unknown("the window was over before the target's cost was read"));
-        Ok(measurement.map(|measurement| measure::trial(&measurement, &costs, key.concurrency, dropped)))
+        Ok(measurement.map(|measurement| Trial {
+            throttled_seconds: throttled.map(|time| time.as_secs_f64()),
+            ..measure::trial(&measurement, &costs, key.concurrency, dropped)
+        }))
     }
 }
 
-/// Samples the target's cost before the load and at both ends of the window, and reports progress.
+/// Samples the target's cost before the load and at both ends of the window, and for how long this process was throttled
+/// in the window, and reports progress.
 struct CostObserver<'a> {
-    sampler: CostSampler,
+    sampler: CostSampler<'a>,
+    /// The control group of this process.
+    group: Option<Cgroup>,
+    /// For how long the group was throttled in the window.
+    throttled: Option<Duration>,
     idle: Snapshot,
     /// Known when the window has begun.
     begin: Option<WindowBegin>,
@@ -149,25 +234,38 @@ struct WindowBegin {
     cost: Snapshot,
     /// Complete answers since the load began.
     answered: u64,
+    throttled: Throttled,
 }
 
 impl<'a> CostObserver<'a> {
     /// Takes the sample before the load.
     fn new(
-        mut sampler: CostSampler,
+        mut sampler: CostSampler<'a>,
         progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
     ) -> CostObserver<'a> {
         let idle = sampler.snapshot();
-        CostObserver { sampler, idle, begin: None, costs: None, reported: Duration::ZERO, progress }
+        let group = process_tree::own_cgroup();
+        CostObserver {
+            sampler,
+            group,
+            throttled: None,
+            idle,
+            begin: None,
+            costs: None,
+            reported: Duration::ZERO,
+            progress,
+        }
     }
 }
 
 impl TrialObserver for CostObserver<'_> {
     fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
+        let throttled = self.group.as_ref().map(Cgroup::throttled).unwrap_or_default();
         // Answers continue to arrive while the snapshot is taken, so use the middle of that time and of that count.
         let (began, before) = (Instant::now(), answered());
         let cost = self.sampler.snapshot();
-        self.begin = Some(WindowBegin { at: began + began.elapsed() / 2, cost, answered: before.midpoint(answered()) });
+        let (at, answered) = (began + began.elapsed() / 2, before.midpoint(answered()));
+        self.begin = Some(WindowBegin { at, cost, answered, throttled });
     }
 
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
@@ -180,6 +278,7 @@ impl TrialObserver for CostObserver<'_> {
     fn window_ended(&mut self, answered: u64) {
         let Some(begin) = self.begin.take() else { return };
         let seconds = begin.at.elapsed().as_secs_f64();
+        self.throttled = self.group.as_ref().and_then(|group| group.throttled().since(&begin.throttled));
         let end = self.sampler.snapshot();
         self.costs = Some(Costs {
             idle: self.idle.clone(),

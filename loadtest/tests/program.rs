@@ -2,11 +2,14 @@
 
 mod common;
 
-use common::{LIFETIME, program};
+use common::{LIFETIME, mortal, program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,7 +58,7 @@ fn wrong_usage_prints_one_line_and_exits_with_2() {
     one_line(&loadtest(&[target, "--workload", "files"]), 2, "is no path");
     one_line(&loadtest(&[target, "--out", "/proc/nowhere"]), 2, "name a place");
     one_line(&loadtest(&[target, "--target-pid", "a=0"]), 2, "is no process id");
-    one_line(&loadtest(&[target, "-c", "100000000"]), 2, "raise it with");
+    one_line(&loadtest(&[target, "-c", "1000000000000"]), 2, "need more than");
     assert_eq!(loadtest(&[target, "-d", "5"]).status.code(), Some(2));
     assert_eq!(loadtest(&[]).status.code(), Some(2));
 }
@@ -136,9 +139,171 @@ fn a_results_folder_that_is_not_writable_is_reported_before_the_run() {
     one_line(&loadtest(&["--target", &target, "-d", "1h", "--results", "/proc/nowhere"]), 2, "may write to");
 }
 
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
 fn interrupt(child: &Child) {
-    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    send(child, Signal::SIGINT);
+}
+
+#[test]
+fn a_signal_before_anything_was_measured_ends_the_program_at_once() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // It takes connections, and says nothing.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("a=http://{}", silent.local_addr().unwrap());
+        let mut child = program().args(["--target", &target, "--timeout", "1h"]).spawn().unwrap();
+        let _connection = silent.accept().unwrap();
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+    }
+}
+
+#[test]
+fn a_signal_ends_the_commands_that_read_results() {
+    let fifo = std::env::temp_dir().join(format!("loadtest-fifo-{}", std::process::id()));
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let fifo_name = fifo.to_str().unwrap();
+    for arguments in [&["show", fifo_name][..], &["merge", fifo_name, fifo_name], &["compare", fifo_name, fifo_name]] {
+        let mut child = program().args(arguments).spawn().unwrap();
+        // The other end can be opened as soon as the program reads.
+        let _writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+        send(&child, Signal::SIGTERM);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{arguments:?}");
+    }
+    std::fs::remove_file(fifo).unwrap();
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_silent_prometheus() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let write = format!("http://{}", silent.local_addr().unwrap());
+    let mut command = program();
+    command.args(["--target", &target, "-d", "100ms", "-c", "1", "--remote-write", &write]).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The table is printed at the end of the run.
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("target")));
+    send(&child, Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn nohup_keeps_a_hangup_from_ending_the_run() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let mut command = mortal(std::process::Command::new("nohup"));
+    command.args([env!("CARGO_BIN_EXE_loadtest"), "--target", &target, "-d", "1h", "-c", "1"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("[1/1]")));
+    let pid = child.id();
+    send(&child, Signal::SIGHUP);
+    // The kernel has it in the mask of ignored signals: bit 0 is signal 1. proc_pid_status(5)
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 1);
+    interrupt(&child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+}
+
+#[test]
+fn a_rate_that_cannot_be_reached_ends_in_time_and_is_the_generators_limit() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    // `program` ends after minutes, so an endless run fails.
+    let output = loadtest(&["--target", &target, "-R", "1000M", "-d", "500ms", "--timeout", "100ms", "-c", "2"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("client-limited") || table.contains("errors"), "{table}");
+    assert!(table.contains("to send all of it"), "{table}");
+}
+
+#[test]
+fn numbers_that_no_machine_can_have_are_answered_by_one_line() {
+    const MAX: &str = "18446744073709551615";
+    let target = "--target=a=http://127.0.0.1:1";
+    one_line(&loadtest(&[target, "-c", MAX]), 2, "need more than");
+    one_line(&loadtest(&[target, "--idle", MAX, "--busy", MAX, "--busy-workload", "/"]), 2, "need more than");
+    one_line(&loadtest(&[target, "--trials", MAX]), 2, "at most 1000000 trials");
+    one_line(&loadtest(&["aa", target, "--trials", MAX]), 2, "at most 1000000 trials");
+    one_line(&loadtest(&[target, "--threads", MAX]), 2, "at most 1024");
+    for arguments in [["-R", "1e300"], ["-R", MAX], ["-d", "99999999999999999999y"], ["--seed", "18446744073709551616"]]
+    {
+        assert_eq!(loadtest(&[target, arguments[0], arguments[1]]).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn two_load_tests_at_once_know_of_each_other() {
+    static SERVED: AtomicUsize = AtomicUsize::new(0);
+    let target = server(|path| {
+        SERVED.fetch_add(usize::from(path == "/first"), Relaxed);
+        ok("hi")
+    });
+    let target = format!("--target=a=http://{target}");
+    let mut command = program();
+    command.args([&target, "--workload", "/first", "-d", "1h", "--warmup", "0s", "-c", "1"]);
+    let mut first = command.stdout(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + LIFETIME;
+    // Without a warm-up, the window has begun by then.
+    while SERVED.load(Relaxed) < 20 {
+        assert!(Instant::now() < deadline, "the first load test sends nothing");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut second = program();
+    second.args([&target, "-d", "100ms", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let second = second.spawn().unwrap();
+    let second_pid = second.id().to_string();
+    let output = second.wait_with_output().unwrap();
+    // Other load tests may run here, too, so there may be a list.
+    let names = |text: &str, words: &str, pid: &str| {
+        let lists = text
+            .lines()
+            .filter(|line| line.contains(words))
+            .filter_map(|line| line.split_once("(pid ")?.1.split_once(')'));
+        lists.into_iter().any(|(pids, _)| pids.split(", ").any(|other| other == pid))
+    };
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let first_pid = first.id().to_string();
+    assert!(names(&stderr, "warning: on this machine", &first_pid), "{stderr}");
+    assert!(names(&stdout, "at the same time", &first_pid), "{stdout}");
+    interrupt(&first);
+    let mut table = String::new();
+    first.stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    assert!(names(&table, "at the same time", &second_pid), "{table}");
+    first.wait().unwrap();
+}
+
+/// A control group with a CPU quota of 2 ms in each 100 ms, if one can be made here.
+fn throttled_group() -> Option<std::path::PathBuf> {
+    let name = format!("loadtest-throttled-{}", std::process::id());
+    let (v1, v2) = (std::path::Path::new("/sys/fs/cgroup/cpu"), std::path::Path::new("/sys/fs/cgroup"));
+    for (above, file, quota) in [(v1, "cpu.cfs_quota_us", "2000"), (v2, "cpu.max", "2000 100000")] {
+        let group = above.join(&name);
+        if std::fs::create_dir(&group).is_ok() {
+            if group.join(file).exists() && std::fs::write(group.join(file), quota).is_ok() {
+                return Some(group);
+            }
+            let _ = std::fs::remove_dir(group);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_generator_that_a_cpu_quota_throttles_is_never_valid() {
+    let Some(group) = throttled_group() else {
+        println!("skipped: no control group with a CPU quota can be made here (needs root and the cpu controller)");
+        return;
+    };
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let mut shell = mortal(std::process::Command::new("sh"));
+    shell.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(&group);
+    shell.args([env!("CARGO_BIN_EXE_loadtest"), "--target", &target, "-d", "2s", "-c", "4", "-t", "1"]);
+    let output = shell.output().unwrap();
+    std::fs::remove_dir(group).unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("client-limited") && table.contains("the generator was throttled for"), "{table}");
 }
 
 /// A server that keeps what it was sent, and answers when it has read a head and as many bytes of body as that says.
@@ -277,7 +442,7 @@ fn conditions_decide_the_exit_code_and_result_files_can_be_read_again() {
     assert_eq!(merged.status.code(), Some(0), "{merged:?}");
     let text = |output: Output| String::from_utf8(output.stdout).unwrap();
     assert!(text(loadtest(&["show", &both])).contains("verdict"));
-    assert!(text(loadtest(&["compare", &first, &second])).starts_with("a / with 1 connections, keep-alive: "));
+    assert!(text(loadtest(&["compare", &first, &second])).starts_with("a / with 1 connection, keep-alive: "));
     one_line(&loadtest(&["merge", &first, &first]), 2, "same run twice");
     one_line(&loadtest(&["show", &csv]), 2, "1.csv");
     std::fs::remove_dir_all(folder).unwrap();

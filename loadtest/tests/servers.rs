@@ -311,6 +311,108 @@ fn the_targets_cost_comes_from_its_metrics_before_and_after_the_window() {
     assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
 }
 
+#[test]
+fn a_target_that_only_redirects_is_told() {
+    let address = server(|stream, _| {
+        let answer = b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\nContent-Length: 0\r\n\r\n";
+        while request(&stream).is_some() && (&stream).write_all(answer).is_ok() {}
+    });
+    let cell = &until(20, &plan(), address).cells[0];
+    assert_eq!(cell.trials[0].redirections, BTreeMap::from([(301, cell.outcomes[OutcomeClass::Ok])]));
+    assert!(cell.reasons.iter().any(|reason| reason.starts_with("all answers redirect (301)")), "{:?}", cell.reasons);
+}
+
+/// A server that can be ended, with all its connections, and started again at the same address.
+struct Restartable {
+    address: SocketAddr,
+    /// Ends the server that runs.
+    end: Option<(Arc<AtomicBool>, thread::JoinHandle<()>)>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    waited: usize,
+}
+
+impl Restartable {
+    fn start(&mut self) {
+        // The standard library sets SO_REUSEADDR, so connections in TIME_WAIT do not matter.
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.address = listener.local_addr().unwrap();
+        let (ended, open) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.open));
+        let is_over = Arc::clone(&ended);
+        let accepts = thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if is_over.load(Relaxed) {
+                    return;
+                }
+                open.lock().unwrap().push(stream.try_clone().unwrap());
+                thread::spawn(move || while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
+            }
+        });
+        self.end = Some((ended, accepts));
+    }
+
+    fn end(&mut self) {
+        let Some((ended, accepts)) = self.end.take() else { return };
+        ended.store(true, Relaxed);
+        let _ = TcpStream::connect(self.address);
+        accepts.join().unwrap();
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+/// Ends the server in the first trial, and starts it again when the run waits for it, if `comes_back`.
+struct EndsInFirstTrial<'a> {
+    server: &'a mut Restartable,
+    comes_back: bool,
+    ended: bool,
+}
+
+impl Observer for EndsInFirstTrial<'_> {
+    fn on(&mut self, event: Event<'_>) {
+        match event {
+            Event::Progress { answered, .. } if answered > 0 && !self.ended => {
+                self.ended = true;
+                self.server.end();
+            }
+            Event::WaitsForTarget { target } => {
+                assert_eq!(target, "x");
+                self.server.waited += 1;
+                if self.comes_back {
+                    self.server.start();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_target_that_was_gone_and_came_back_is_told_and_its_other_cells_are_measured() {
+    for comes_back in [true, false] {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut server = Restartable { address, end: None, open: Arc::default(), waited: 0 };
+        server.start();
+        let mut fleet = SingleTarget(server.address);
+        let workloads = vec!["/".into(), "/b".into(), "/c".into()];
+        let plan = Plan { workloads, duration: Duration::from_secs(3), trials: 1, seed: 1, ..plan() };
+        let mut observer = EndsInFirstTrial { server: &mut server, comes_back, ended: false };
+        let results = loadtest::run(&plan, &mut fleet, &mut observer, &AtomicBool::new(false)).unwrap();
+        server.end();
+        assert_eq!(server.waited, 1, "a target that does not come back is waited for once");
+        let (gone, others): (Vec<_>, Vec<_>) =
+            results.cells.iter().partition(|cell| cell.outcomes[OutcomeClass::ConnectRefused] > 0);
+        assert_eq!((gone.len(), gone[0].verdict), (1, Verdict::Errors));
+        let says = |words: &str| gone[0].reasons.iter().any(|reason| reason.contains(words));
+        assert_eq!(says("was gone in a trial and came back"), comes_back, "{:?}", gone[0].reasons);
+        assert_eq!(says("did not answer any more at the end"), !comes_back, "{:?}", gone[0].reasons);
+        for cell in others {
+            assert_eq!(cell.trials.len(), usize::from(comes_back), "{:?}", cell.reasons);
+            assert_eq!(cell.verdict == Verdict::Errors, !comes_back, "{:?}", cell.reasons);
+        }
+    }
+}
+
 /// SingleTarget target is unsupported, the other one unreachable.
 struct UnreadyTargets(AtomicUsize);
 

@@ -13,6 +13,8 @@ use crate::members::{Members, descends_from};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
     pub(crate) cpu: Option<Directory>,
+    /// Where the CPU quota is.
+    quota: Option<Directory>,
     pub(crate) memory: Option<Directory>,
     pids: Option<Directory>,
     unified: Option<PathBuf>,
@@ -23,6 +25,26 @@ pub struct Cgroup {
 pub(crate) enum Directory {
     V1(PathBuf),
     V2(PathBuf),
+}
+
+/// How long a group and those above it were throttled, since each was made: [`Cgroup::throttled`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Throttled(Vec<Option<Duration>>);
+
+impl Throttled {
+    /// For how long since `earlier` the group that was throttled longest was. In version 1 that is a sum over the CPUs.
+    /// `None` if no group says it.
+    pub fn since(&self, earlier: &Throttled) -> Option<Duration> {
+        let grown = |(now, then): (&Option<Duration>, &Option<Duration>)| Some(now.as_ref()?.saturating_sub((*then)?));
+        self.0.iter().zip(&earlier.0).filter_map(grown).max()
+    }
+}
+
+/// The throttled time in a `cpu.stat`: nanoseconds in version 1, microseconds in version 2, where the root has none.
+/// Documentation/scheduler/sched-bwc.rst
+fn throttled_time(stat: &str) -> Option<Duration> {
+    let number = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    number("throttled_time ").map(Duration::from_nanos).or_else(|| number("throttled_usec ").map(Duration::from_micros))
 }
 
 /// How long tasks have been stalled because they waited for a resource, in all: Documentation/accounting/psi.rst.
@@ -63,11 +85,12 @@ impl Cgroup {
     fn in_hierarchies(hierarchies: &find::Hierarchies) -> Option<Cgroup> {
         let cgroup = Cgroup {
             cpu: hierarchies.directory("cpuacct"),
+            quota: hierarchies.directory("cpu"),
             memory: hierarchies.directory("memory"),
             pids: hierarchies.directory("pids"),
             unified: hierarchies.unified(),
         };
-        let none = Cgroup { cpu: None, memory: None, pids: None, unified: None };
+        let none = Cgroup { cpu: None, quota: None, memory: None, pids: None, unified: None };
         (cgroup != none).then_some(cgroup)
     }
 
@@ -82,6 +105,15 @@ impl Cgroup {
                 Some(Duration::from_micros(usage.parse().ok()?))
             }
         }
+    }
+
+    /// How long the kernel has throttled the group, and each group above it that is visible here, because a CPU quota was
+    /// used up. The files have it where the `cpu` controller is on.
+    pub fn throttled(&self) -> Throttled {
+        let files = self.quota.iter().flat_map(|quota| quota.path().ancestors()).map(|path| path.join("cpu.stat"));
+        Throttled(
+            files.map_while(|file| std::fs::read_to_string(file).ok()).map(|stat| throttled_time(&stat)).collect(),
+        )
     }
 
     /// The memory charged to the group now, in bytes: that of its processes, the page cache that they filled, and the
@@ -193,6 +225,26 @@ mod tests {
     }
 
     #[test]
+    fn the_group_that_was_throttled_longest_counts() {
+        let top = std::env::temp_dir().join(format!("process-tree-throttled-{}", std::process::id()));
+        let group = top.join("middle/group");
+        std::fs::create_dir_all(&group).unwrap();
+        let write = |path: &str, stat: &str| std::fs::write(top.join(path).join("cpu.stat"), stat).unwrap();
+        write("", "usage_usec 7\n");
+        write("middle", "nr_throttled 3\nthrottled_time 5000\n");
+        write("middle/group", "nr_throttled 3\nthrottled_usec 10\n");
+        let quota = Some(Directory::V2(group));
+        let cgroup = Cgroup { cpu: None, quota, memory: None, pids: None, unified: None };
+        let before = cgroup.throttled();
+        assert_eq!(cgroup.throttled().since(&before), Some(Duration::ZERO));
+        write("middle", "nr_throttled 4\nthrottled_time 8000\n");
+        write("middle/group", "nr_throttled 4\nthrottled_usec 11\n");
+        assert_eq!(cgroup.throttled().since(&before), Some(Duration::from_micros(3)));
+        assert_eq!(cgroup.throttled().since(&Throttled::default()), None);
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
     fn the_lowest_limit_of_the_groups_above_applies() {
         let top = std::env::temp_dir().join(format!("process-tree-limits-{}", std::process::id()));
         let group = top.join("middle/group");
@@ -200,7 +252,7 @@ mod tests {
         for (path, limit) in [("", "500"), ("middle", "100"), ("middle/group", "max")] {
             std::fs::write(top.join(path).join("pids.max"), limit).unwrap();
         }
-        let cgroup = Cgroup { cpu: None, memory: None, pids: Some(Directory::V2(group)), unified: None };
+        let cgroup = Cgroup { cpu: None, quota: None, memory: None, pids: Some(Directory::V2(group)), unified: None };
         assert_eq!(cgroup.pids_max(), Some(100));
         std::fs::remove_dir_all(top).unwrap();
     }

@@ -57,23 +57,36 @@ impl Files {
     }
 
     /// The proportional set size of the process in bytes: a page that N processes share counts 1/N in each.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] if the kernel does not have it: gVisor, and Linux before 4.14.
     pub fn pss(&mut self, pid: i32) -> io::Result<u64> {
-        let bytes = self.read(format_args!("/proc/{pid}/smaps_rollup"))?;
-        Ok(field(bytes, "Pss:").unwrap_or(0) * 1024)
+        let unsupported = || io::Error::new(io::ErrorKind::Unsupported, "/proc/PID/smaps_rollup has no Pss");
+        match self.read(format_args!("/proc/{pid}/smaps_rollup")).map(|bytes| (bytes.is_empty(), field(bytes, "Pss:")))
+        {
+            Ok((_, Some(kib))) => Ok(kib * 1024),
+            // A kernel thread, and a process that is ending, have no memory, and the file is empty.
+            Ok((true, None)) => Ok(0),
+            Ok((false, None)) => Err(unsupported()),
+            // A process that is ending has the file, and cannot open it: ESRCH.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.stat(pid).is_ok() => Err(unsupported()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The peak resident set size of the process, in bytes.
     pub fn peak_rss(&mut self, pid: i32) -> io::Result<u64> {
         let bytes = self.read(format_args!("/proc/{pid}/status"))?;
-        Ok(field(bytes, "VmHWM:").unwrap_or(0) * 1024)
+        let peak = field(bytes, "VmHWM:");
+        Ok(peak.ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "/proc/PID/status has no VmHWM"))? * 1024)
     }
 
     /// The context switches of one thread.
     pub fn switches(&mut self, pid: i32, tid: i32) -> io::Result<Switches> {
         let bytes = self.read(format_args!("/proc/{pid}/task/{tid}/status"))?;
         Ok(Switches {
-            voluntary: field(bytes, "voluntary_ctxt_switches:").unwrap_or(0),
-            involuntary: field(bytes, "nonvoluntary_ctxt_switches:").unwrap_or(0),
+            voluntary: field(bytes, "voluntary_ctxt_switches:").ok_or(io::ErrorKind::Unsupported)?,
+            involuntary: field(bytes, "nonvoluntary_ctxt_switches:").ok_or(io::ErrorKind::Unsupported)?,
         })
     }
 

@@ -28,7 +28,7 @@ mod spread;
 mod switches;
 mod tree;
 
-pub use cgroup::{Cgroup, Pressure, Stall, own_cgroup};
+pub use cgroup::{Cgroup, Pressure, Stall, Throttled, own_cgroup};
 pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
 pub use sample::Sample;
 pub use tree::Tree;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Instant;
 
-use crate::files::Files;
+use crate::files::{Files, is_gone};
 use crate::members::{Generation, Member, Members};
 use crate::spread::{MIN_SAMPLE, evenly_spread, scaled};
 use crate::switches::Switches;
@@ -61,7 +61,7 @@ impl Probe {
     fn read_member(&mut self, files: &mut Files, member: &Member, deadline: Instant) -> Reading {
         let (pss, open_fds) = match member.stat.zombie {
             true => (Some(0), Some(0)),
-            false => (unless_forbidden(files.pss(member.pid)), unless_forbidden(files.open_fds(member.pid))),
+            false => (unless_unknown(files.pss(member.pid)), unless_unknown(files.open_fds(member.pid))),
         };
         let tids = member.all_tids();
         let mut switches = Reading::ZERO.switches;
@@ -75,7 +75,7 @@ impl Probe {
             if let Ok(of_thread) = of_thread {
                 self.by_thread.insert(tids[index], of_thread);
             }
-            switches = switches.zip(unless_forbidden(of_thread)).map(|(a, b)| a.plus(b));
+            switches = switches.zip(unless_unknown(of_thread)).map(|(a, b)| a.plus(b));
             visited += 1;
         }
         Reading { pss, open_fds, switches: switches.map(|sum| sum.scaled(visited, tids.len())) }
@@ -105,18 +105,27 @@ impl Reading {
 }
 
 /// A process that has vanished uses nothing, so its figure is zero. If this process has no permission to read the
-/// figure, it is unknown: `None`.
-fn unless_forbidden<T: Default>(figure: io::Result<T>) -> Option<T> {
+/// figure, or the kernel does not have it, it is unknown: `None`.
+fn unless_unknown<T: Default>(figure: io::Result<T>) -> Option<T> {
     match figure {
         Ok(figure) => Some(figure),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
-        Err(_) => Some(T::default()),
+        Err(error) if is_gone(&error) => Some(T::default()),
+        Err(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_figure_is_zero_only_if_the_process_is_gone() {
+        let figure = |error: io::Error| unless_unknown::<u64>(Err(error));
+        assert_eq!(figure(io::Error::from_raw_os_error(libc::ESRCH)), Some(0));
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::InvalidData] {
+            assert_eq!(figure(kind.into()), None);
+        }
+    }
 
     #[test]
     fn a_sum_with_an_unreadable_figure_is_unknown() {

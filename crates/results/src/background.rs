@@ -19,9 +19,10 @@ pub struct BackgroundLoad {
 }
 
 impl BackgroundLoad {
-    /// The number of background connections of all kinds.
+    /// The number of background connections of all kinds, or the largest number if there are more.
     pub fn total(&self) -> usize {
-        self.idle + self.slow_senders + self.slow_readers + self.resetters + self.busy
+        let BackgroundLoad { idle, slow_senders, slow_readers, resetters, busy } = *self;
+        [idle, slow_senders, slow_readers, resetters, busy].into_iter().fold(0, usize::saturating_add)
     }
 }
 

@@ -4,12 +4,18 @@
 use crate::background::BackgroundLoad;
 use crate::content::{Content, NOTHING};
 use crate::schedule::Schedule;
+use crate::units::plural;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
+
+/// The most trials of a run, over all its cells: a year of trials of half a minute.
+const MOST_TRIALS: usize = 1_000_000;
+/// The most threads of the generator.
+const MOST_THREADS: usize = 1024;
 
 /// How many requests a connection carries before it is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -180,8 +186,11 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} with {} connections, {}",
-            self.target, self.workload, self.concurrency, self.requests_per_connection
+            "{} {} with {}, {}",
+            self.target,
+            self.workload,
+            plural(self.concurrency, "connection"),
+            self.requests_per_connection
         )?;
         match self.schedule {
             Schedule::Closed => Ok(()),
@@ -214,9 +223,27 @@ impl Plan {
         cells
     }
 
+    /// Checks that the plan is not larger than any machine could run.
+    ///
+    /// # Errors
+    /// One line that says what to ask for instead.
+    pub fn check(&self) -> Result<(), String> {
+        let Plan { targets, workloads, schedules, concurrencies, requests_per_connection, .. } = self;
+        let lists =
+            [targets.len(), workloads.len(), schedules.len(), concurrencies.len(), requests_per_connection.len()];
+        let all = lists.into_iter().try_fold(self.trials, usize::checked_mul);
+        if all.is_none_or(|all| all > MOST_TRIALS) {
+            return Err(format!("--trials {}: a run has at most {MOST_TRIALS} trials over all its cells", self.trials));
+        }
+        if self.threads > MOST_THREADS {
+            return Err(format!("--threads {}: there are at most {MOST_THREADS}; one a CPU is enough", self.threads));
+        }
+        Ok(())
+    }
+
     /// The largest number of connections that are open at the same time.
     pub fn connections(&self) -> usize {
-        self.concurrencies.iter().copied().max().unwrap_or(0) + self.background.total()
+        self.concurrencies.iter().copied().max().unwrap_or(0).saturating_add(self.background.total())
     }
 
     /// What busy clients and slow readers request; `None` where there are none.
@@ -258,6 +285,18 @@ mod seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_that_no_machine_could_run_is_refused() {
+        let plan = Plan { targets: vec!["a".into(), "b".into()], ..Plan::default() };
+        assert_eq!(Plan { trials: MOST_TRIALS / 2, threads: MOST_THREADS, ..plan.clone() }.check(), Ok(()));
+        for trials in [MOST_TRIALS / 2 + 1, usize::MAX, usize::MAX / 2 + 1] {
+            assert!(Plan { trials, ..plan.clone() }.check().unwrap_err().contains("at most 1000000 trials"));
+        }
+        assert!(Plan { threads: usize::MAX, ..plan.clone() }.check().unwrap_err().contains("one a CPU"));
+        let background = BackgroundLoad { idle: usize::MAX, busy: usize::MAX, ..BackgroundLoad::default() };
+        assert_eq!(Plan { background, ..plan }.connections(), usize::MAX);
+    }
 
     #[test]
     fn a_connection_mode_survives_parsing_and_json() {

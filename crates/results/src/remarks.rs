@@ -1,9 +1,11 @@
-//! Remarks about a cell: how well the schedule was kept, and what became of the background connections.
+//! Remarks about a cell: how well the schedule was kept, where its answers point to, what became of the background
+//! connections, and what disturbed it.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
 use crate::schema::Cell;
 use crate::statistics::Figure;
 use crate::units::{count, micros};
+use std::collections::BTreeMap;
 
 /// Remarks about a cell, a line each.
 pub fn remarks(cell: &Cell) -> Vec<String> {
@@ -47,5 +49,69 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         );
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
+    remarks.extend(redirects(cell));
+    for remark in cell.trials.iter().flat_map(|trial| &trial.remarks) {
+        if !remarks.contains(remark) {
+            remarks.push(remark.clone());
+        }
+    }
     remarks
+}
+
+/// Says that the answers are redirects, if half of them or more are: then something else is measured than what was meant.
+/// A 303 is the usual answer to a POST, and a 304 to a condition; both are complete in themselves. RFC 9110, 15.4
+fn redirects(cell: &Cell) -> Option<String> {
+    let mut statuses = BTreeMap::<u16, u64>::new();
+    for (&status, &count) in cell.trials.iter().flat_map(|trial| &trial.redirections) {
+        if ![303, 304].contains(&status) {
+            *statuses.entry(status).or_default() += count;
+        }
+    }
+    let (redirected, answered) = (statuses.values().sum::<u64>(), cell.outcomes.answered());
+    if redirected == 0 || redirected * 2 < answered {
+        return None;
+    }
+    let share = match redirected >= answered {
+        true => "all answers".into(),
+        false => format!("{:.0} % of the answers", redirected as f64 / answered as f64 * 100.0),
+    };
+    let statuses: Vec<String> = statuses.keys().map(u16::to_string).collect();
+    Some(format!("{share} redirect ({}): measure what their Location field names", statuses.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcomes::OutcomeClass;
+    use crate::schema::Trial;
+    use crate::schema::tests::{empty_trial, results};
+
+    #[test]
+    fn a_cell_whose_answers_redirect_says_so() {
+        let remark = |statuses: &[(u16, u64)]| {
+            let mut cell = results(&["a"]).cells.remove(0);
+            let trial = || Trial { redirections: statuses.iter().copied().collect(), ..empty_trial() };
+            cell.trials = vec![trial(), trial()];
+            cell.outcomes[OutcomeClass::Ok] = 200;
+            remarks(&cell).pop()
+        };
+        let expected = |words: &str| Some(format!("{words}: measure what their Location field names"));
+        assert_eq!(remark(&[(301, 100)]), expected("all answers redirect (301)"));
+        assert_eq!(remark(&[(301, 50), (308, 20)]), expected("70 % of the answers redirect (301, 308)"));
+        assert_eq!(remark(&[(302, 49)]), None);
+        assert_eq!(remark(&[(303, 100)]), None);
+        assert_eq!(remark(&[(304, 100)]), None);
+        assert_eq!(remark(&[]), None);
+    }
+
+    #[test]
+    fn what_is_the_same_in_all_trials_is_said_once() {
+        let mut cell = results(&["a"]).cells.remove(0);
+        let trial = |remarks: &[&str]| Trial {
+            remarks: remarks.iter().map(|&remark| remark.to_owned()).collect(),
+            ..empty_trial()
+        };
+        cell.trials = vec![trial(&["one"]), trial(&[]), trial(&["one", "other"])];
+        assert_eq!(remarks(&cell), ["one", "other"]);
+    }
 }

@@ -171,6 +171,20 @@ pub struct Trial {
     /// covers all programs on this machine.
     #[serde(default)]
     pub dropped_packets: u64,
+    /// Answers with a status of 3xx, by status. They are among the requests that ended as `ok`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redirections: BTreeMap<u16, u64>,
+    /// Seconds of the window for which the kernel kept the generator from the CPUs, because a CPU quota of its control
+    /// group, or of one above, was used up; in version 1 of control groups they are summed over the CPUs. Null if it is
+    /// not known.
+    #[serde(default)]
+    pub throttled_seconds: Option<f64>,
+    /// When and why the target did not answer, if it was gone for a while and came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+    /// What else happened on the machine that may have disturbed the trial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Connections that got no answer within the window; null in results of an older generator.
     #[serde(default)]
     pub unserved: Option<u64>,
@@ -263,6 +277,10 @@ pub(crate) mod tests {
             close_ignored: 0,
             local_failures: 0,
             dropped_packets: 0,
+            redirections: BTreeMap::new(),
+            throttled_seconds: None,
+            gone: None,
+            remarks: Vec::new(),
             unserved: Some(0),
             fairness: None,
             missing: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use crate::outcomes::OutcomeClass;
 use crate::schedule::Schedule;
 use crate::schema::{Cell, Trial, Verdict};
-use crate::units::micros;
+use crate::units::{micros, plural};
 use statrs::statistics::Statistics;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
@@ -22,6 +22,10 @@ const IN_FLIGHT_SHARES: [f64; 2] = [0.8, 1.25];
 const STEADY_DEVIATION: f64 = 0.1;
 /// The smallest share of the offered rate that has to be achieved.
 const OFFERED_SHARE: f64 = 0.99;
+
+/// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered it,
+/// whatever the target does.
+const BEYOND_GENERATOR: f64 = 2.0;
 
 /// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
 const NORMAL_LAG: f64 = 1_000.0;
@@ -48,6 +52,8 @@ struct Evidence {
     in_flight: Option<f64>,
     /// Achieved rate as a share of the offered rate, in an open loop.
     achieved: Option<f64>,
+    /// CPU that the busiest client thread used, as a share of the window.
+    busiest: Option<f64>,
 }
 
 impl Evidence {
@@ -67,6 +73,7 @@ impl Evidence {
                 .filter(|_| kept)
                 .map(|(mean, throughput)| mean / 1e6 * throughput),
             achieved: trial.figures.pace.achieved_share,
+            busiest: trial.figures.client.busiest_thread,
         }
     }
 
@@ -94,7 +101,14 @@ impl Evidence {
             }
         }
         let short = self.achieved.filter(|&achieved| achieved < OFFERED_SHARE)?;
-        Some((Verdict::Unstable, format!("only {:.1} % of the offered rate was achieved", short * 100.0)))
+        let why = format!("only {:.1} % of the offered rate was achieved", short * 100.0);
+        match self.busiest.map(|busiest| busiest / short).filter(|&needed| needed > BEYOND_GENERATOR) {
+            Some(needed) if needed.is_finite() => Some((
+                Verdict::ClientLimited,
+                format!("{why}, and a client thread would need {needed:.0} CPUs to send all of it"),
+            )),
+            _ => Some((Verdict::Unstable, why)),
+        }
     }
 }
 
@@ -119,7 +133,8 @@ fn deviation(cell: &Cell) -> Option<f64> {
 /// ceiling as the generator's. Only if the target had CPU to spare while the generator had none, the number is
 /// certainly not the target's ceiling. A target can use the CPUs that it may run on, but no more CPUs than it has
 /// threads: a single-threaded server is saturated by one CPU. If the target's CPU time is not known, it cannot be shown
-/// that the target was saturated, and the cell is client-limited, too.
+/// that the target was saturated, and the cell is client-limited, too. So it is if an open loop asks for a rate for which
+/// the generator itself has by far too few CPUs, and if a CPU quota throttled the generator.
 pub fn judge(cell: &mut Cell, server_cpus: usize) {
     if matches!(cell.verdict, Verdict::Unsupported | Verdict::Errors) {
         return;
@@ -131,6 +146,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     {
         verdict = Verdict::ClientLimited;
         reasons.push(busy);
+    }
+    // The threads were kept from their CPUs, so the latencies are the generator's as much as the target's.
+    let throttled: f64 = cell.trials.iter().filter_map(|trial| trial.throttled_seconds).sum();
+    if throttled > 0.0 {
+        verdict = Verdict::ClientLimited;
+        reasons.push(format!(
+            "the generator was throttled for {} in all: the CPU quota of its control group is too small",
+            micros(throttled * 1e6)
+        ));
     }
     let evidence: Vec<Evidence> = cell.trials.iter().map(|trial| Evidence::of(trial, cell)).collect();
     if let Some((found, why)) = evidence.iter().find_map(Evidence::verdict) {
@@ -159,12 +183,19 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         verdict = Verdict::Errors;
         reasons.push("no request was answered within the window".into());
     }
+    for gone in cell.trials.iter().filter_map(|trial| trial.gone.clone()) {
+        verdict = Verdict::Errors;
+        reasons.push(gone);
+    }
     let local: u64 = cell.trials.iter().map(|trial| trial.local_failures).sum();
     if local > 0 {
         if verdict == Verdict::Valid {
             verdict = Verdict::ClientLimited;
         }
-        reasons.push(format!("{local} connections could not be tried: this machine had no port or descriptor left"));
+        reasons.push(format!(
+            "{} could not be tried: this machine had no port or descriptor left",
+            plural(local as usize, "connection")
+        ));
     }
     let dropped: u64 = cell.trials.iter().map(|trial| trial.dropped_packets).sum();
     if dropped > 0 {
@@ -172,7 +203,8 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
             verdict = Verdict::ClientLimited;
         }
         reasons.push(format!(
-            "the kernel dropped {dropped} packets: its table of tracked connections (nf_conntrack_max) was full"
+            "the kernel dropped {}: its table of tracked connections (nf_conntrack_max) was full",
+            plural(dropped as usize, "packet")
         ));
     }
     let missing = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -181,7 +213,10 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
     if ignored > 0 {
-        reasons.push(format!("the target kept {ignored} connections open that it was asked to close"));
+        reasons.push(format!(
+            "the target kept {} open that it was asked to close",
+            plural(ignored as usize, "connection")
+        ));
     }
     if cell.trials.iter().any(|trial| trial.aborted) {
         reasons.push("interrupted: a trial was cut short".into());
@@ -250,6 +285,7 @@ mod tests {
             fairness: Some(0.95),
             in_flight: Some(63.0),
             achieved: Some(1.0),
+            busiest: Some(0.6),
         };
         let verdict_of = |evidence: Evidence| evidence.verdict().map(|(verdict, _)| verdict);
         assert_eq!(verdict_of(well), None);
@@ -258,6 +294,9 @@ mod tests {
         assert_eq!(verdict_of(Evidence { in_flight: Some(4.0), ..well }), Some(Verdict::Starved));
         assert_eq!(verdict_of(Evidence { in_flight: Some(99.0), ..well }), Some(Verdict::Unstable));
         assert_eq!(verdict_of(Evidence { achieved: Some(0.5), ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.1), ..well }), Some(Verdict::ClientLimited));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.1), busiest: None, ..well }), Some(Verdict::Unstable));
+        assert_eq!(verdict_of(Evidence { achieved: Some(0.0), busiest: Some(0.0), ..well }), Some(Verdict::Unstable));
         let few = Evidence { answers_per_connection: 2.0, unserved: Some(60), ..well };
         assert_eq!(verdict_of(few), None, "there are too few answers to judge");
     }
@@ -272,6 +311,27 @@ mod tests {
         }
         judge(&mut cell, 1);
         assert_eq!(cell.verdict, Verdict::Unstable);
+    }
+
+    #[test]
+    fn a_throttled_generator_and_a_target_that_was_gone_are_never_valid() {
+        for (throttled, gone, expected) in [
+            (Some(0.0), None, Verdict::Valid),
+            (Some(0.001), None, Verdict::ClientLimited),
+            (None, Some("it was gone"), Verdict::Errors),
+            (Some(0.9), Some("it was gone"), Verdict::Errors),
+        ] {
+            let mut cell = cell(0.5, Some(0.5), 0);
+            cell.trials[0].throttled_seconds = throttled;
+            cell.trials[0].gone = gone.map(str::to_owned);
+            cell.trials.push(cell.trials[0].clone());
+            cell.trials[1].throttled_seconds = Some(0.0);
+            judge(&mut cell, 1);
+            assert_eq!(cell.verdict, expected, "{:?}", cell.reasons);
+            let says = |words: &str| cell.reasons.iter().any(|reason| reason.contains(words));
+            assert_eq!(says("throttled"), throttled > Some(0.0), "{:?}", cell.reasons);
+            assert_eq!(says("it was gone"), gone.is_some(), "{:?}", cell.reasons);
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ const OPENED_PER_TICK: usize = 128;
 const BACK_OFF: Nanos = 100_000_000;
 /// The most that a slow reader reads at a time, in bytes.
 const SLOW_READ: usize = 1024;
+/// Reads from one connection before the others have their turn: an answer may be endless.
+const READS_PER_TURN: usize = 16;
 /// Receive buffer of a slow reader in bytes; the kernel doubles it.
 const SMALL_BUFFER: usize = 4096;
 
@@ -138,6 +140,7 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
         connections,
         open_queue,
         reset_queue: VecDeque::new(),
+        unread: Vec::new(),
         dialer: Dialer::new(load.target, load.concurrency),
         epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
         request: format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", load.authority).into_bytes(),
@@ -149,11 +152,16 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
     let (mut next, mut tick) = (control.clock.now(), 0);
     while !control.is_released() && !control.stopped() {
         let now = control.clock.now();
-        let timeout = next.saturating_sub(now).div_ceil(1_000_000) as u16;
+        let timeout = if driver.unread.is_empty() { next.saturating_sub(now).div_ceil(1_000_000) as u16 } else { 0 };
         match driver.epoll.wait(&mut events, EpollTimeout::from(timeout)) {
             Ok(count) => events[..count].iter().for_each(|event| driver.handle_event(*event, now)),
             Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
+        }
+        for (index, generation) in std::mem::take(&mut driver.unread) {
+            if driver.connections[index as usize].generation == generation {
+                driver.receive(index, usize::MAX, now);
+            }
         }
         let now = control.clock.now();
         if now >= next {
@@ -172,6 +180,8 @@ struct BackgroundDriver<'a> {
     open_queue: VecDeque<(Nanos, u32)>,
     /// Resetters, which open their next connection at the next tick.
     reset_queue: VecDeque<u32>,
+    /// Connections that may have more to read, although they had their turn: connection and generation.
+    unread: Vec<(u32, u32)>,
     dialer: Dialer,
     epoll: Epoll,
     request: Vec<u8>,
@@ -298,7 +308,7 @@ impl BackgroundDriver<'_> {
     fn receive(&mut self, index: u32, bytes: usize, now: Nanos) {
         let mut buffer = [0; 16 * 1024];
         let room = bytes.min(buffer.len());
-        loop {
+        for _ in 0..READS_PER_TURN {
             let Some(socket) = &self.connections[index as usize].socket else { return };
             match recv(socket.as_raw_fd(), &mut buffer[..room], MsgFlags::empty()) {
                 Ok(0) => return self.close(index, now),
@@ -312,6 +322,7 @@ impl BackgroundDriver<'_> {
                 Err(_) => return self.close(index, now),
             }
         }
+        self.unread.push((index, self.connections[index as usize].generation));
     }
 
     /// The server has closed the connection, or it could not be opened.

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 pub enum NextAction {
     /// Nothing: no request is due, or no connection is free.
     Nothing,
-    /// Give up a request that has waited too long for a connection.
-    Shed,
+    /// Give up this number of requests, which have waited too long for a connection.
+    Shed(u64),
     /// Send a request.
     Send {
         /// The connection that has been free the longest.
@@ -65,8 +65,7 @@ impl OpenLoop {
         let Some(pacer) = self.pacer.as_mut().filter(|pacer| pacer.due() <= now) else { return NextAction::Nothing };
         let intended = pacer.due();
         if now - intended > timeout {
-            pacer.advance();
-            return NextAction::Shed;
+            return NextAction::Shed(pacer.give_up(now - timeout));
         }
         while let Some((index, generation, since)) = self.free.pop_front() {
             if is_free(index, generation) {
@@ -131,8 +130,7 @@ mod tests {
     fn a_request_that_waits_too_long_for_a_connection_is_given_up() {
         let mut open_loop = open_loop(&[0]);
         let now = TIMEOUT + millis(2);
-        assert_eq!(open_loop.next(now, TIMEOUT, |_, _| true), NextAction::Shed);
-        assert_eq!(open_loop.next(now, TIMEOUT, |_, _| true), NextAction::Shed);
+        assert_eq!(open_loop.next(now, TIMEOUT, |_, _| true), NextAction::Shed(2));
         let next = open_loop.next(now, TIMEOUT, |_, _| true);
         assert_eq!(next, NextAction::Send { index: 0, intended: millis(2), lag: TIMEOUT });
     }

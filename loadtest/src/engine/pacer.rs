@@ -35,10 +35,19 @@ impl Pacer {
         self.due
     }
 
-    /// Called when the next request was sent or given up.
+    /// Called when the next request was sent.
     pub fn advance(&mut self) {
         self.next += self.threads;
         self.due = self.at(self.next);
+    }
+
+    /// Gives up the requests that are due before `time`, and returns their number. There may be more of them than could
+    /// be counted one by one before further ones are due.
+    pub fn give_up(&mut self, time: Nanos) -> u64 {
+        let count = self.waiting(time);
+        self.next += count * self.threads;
+        self.due = self.at(self.next);
+        count
     }
 
     /// The number of requests that are due before `now` and wait.
@@ -89,5 +98,8 @@ mod tests {
         }
         pacer.advance();
         assert_eq!((pacer.due(), pacer.waiting(100_000_000)), (3_000_000, 49));
+        assert_eq!((pacer.give_up(3_000_000), pacer.due()), (0, 3_000_000));
+        assert_eq!((pacer.give_up(100_000_000), pacer.due()), (49, 101_000_000));
+        assert_eq!((pacer.give_up(100_000_000), pacer.due()), (0, 101_000_000));
     }
 }

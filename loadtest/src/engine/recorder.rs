@@ -39,6 +39,8 @@ pub struct Recorder {
     pub close_ignored: u64,
     /// Connection attempts that failed because of this machine, not the target (no port, no descriptor).
     pub local_failures: u64,
+    /// Answers with a status of 3xx: how many of each, from 300 on.
+    pub redirections: [u64; 100],
 }
 
 impl Default for Recorder {
@@ -54,6 +56,7 @@ impl Default for Recorder {
             bytes: 0,
             close_ignored: 0,
             local_failures: 0,
+            redirections: [0; 100],
         }
     }
 }
@@ -73,12 +76,14 @@ impl Recorder {
             bytes,
             close_ignored,
             local_failures,
+            redirections,
         } = self;
         *started = in_flight;
         *outcomes = OutcomeCounts::default();
         [latency, service_time, schedule_lag, connect].into_iter().for_each(Histogram::reset);
         *live_latency = CoarseHistogram::default();
         (*bytes, *close_ignored, *local_failures) = (0, 0, 0);
+        redirections.fill(0);
     }
 
     /// A request ended with a complete answer after `nanos`.
@@ -88,6 +93,9 @@ impl Recorder {
             self.outcomes[OutcomeClass::Ok] += 1;
             self.latency.saturating_record(nanos);
             self.live_latency.record(nanos);
+            if status >= 300 {
+                self.redirections[usize::from(status - 300)] += 1;
+            }
         } else {
             self.outcomes[OutcomeClass::Status] += 1;
         }
@@ -100,10 +108,10 @@ impl Recorder {
         }
     }
 
-    /// A request was due, but no connection became free for it in time.
-    pub fn shed(&mut self) {
-        self.started += 1;
-        self.outcomes[OutcomeClass::Shed] += 1;
+    /// This number of requests was due, but no connection became free for them in time.
+    pub fn shed(&mut self, count: u64) {
+        self.started += count;
+        self.outcomes[OutcomeClass::Shed] += count;
     }
 
     /// Adds what another thread recorded.
@@ -120,6 +128,7 @@ impl Recorder {
             bytes,
             close_ignored,
             local_failures,
+            redirections,
         } = other;
         self.started += started;
         self.outcomes.add(outcomes);
@@ -134,6 +143,7 @@ impl Recorder {
         self.bytes += bytes;
         self.close_ignored += close_ignored;
         self.local_failures += local_failures;
+        self.redirections.iter_mut().zip(redirections).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// Checks at the end of a window that each request has exactly one outcome.

@@ -205,10 +205,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Sends the requests that are due, as long as connections are free.
-    fn send_due(&mut self) {
+    /// Sends the requests that are due, as long as connections are free, but not after `until`: at a rate that this
+    /// thread cannot reach, there is always a further one.
+    fn send_due(&mut self, until: Nanos) {
         while self.open_loop.is_on() {
             self.now = self.clock.now();
+            if self.now >= until || self.control.stopped() {
+                return;
+            }
             let slots = &self.slots;
             let is_free = |index, generation| {
                 let slot: &Slot = &slots[index as usize];
@@ -216,7 +220,7 @@ impl<'a> Worker<'a> {
             };
             match self.open_loop.next(self.now, self.script.timeout(), is_free) {
                 NextAction::Nothing => return,
-                NextAction::Shed => self.recorder.shed(),
+                NextAction::Shed(count) => self.recorder.shed(count),
                 NextAction::Send { index, intended, lag } => {
                     self.recorder.schedule_lag.saturating_record(lag);
                     let client = &mut self.slots[index as usize].client;
@@ -281,10 +285,10 @@ impl<'a> Worker<'a> {
                 self.handle_event(index, event.events());
             }
             if self.open_loop.due().is_some_and(|due| due <= self.now) {
-                self.send_due();
+                self.send_due(until);
             }
         }
-        self.send_due();
+        self.send_due(until);
         if !self.unread.is_empty() {
             for (index, generation, flags) in std::mem::take(&mut self.unread) {
                 if self.slots[index as usize].generation == generation {

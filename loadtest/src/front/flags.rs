@@ -138,7 +138,7 @@ impl RunFlags {
                 return Err(format!("{flag} must be longer than nothing"));
             }
         }
-        let plan = Plan {
+        let mut plan = Plan {
             targets,
             workloads: self.workload.clone(),
             schedules: self.schedules(),
@@ -163,7 +163,9 @@ impl RunFlags {
             slow_reader_workload: self.slow_reader_workload.clone().unwrap_or("/".into()),
             content: BTreeMap::new(),
         };
-        Ok(Plan { content: self.content(&plan)?, ..plan })
+        plan.check()?;
+        plan.content = self.content(&plan)?;
+        Ok(plan)
     }
 
     /// What the requests of each workload carry: the header fields, and the body if the method has one.

@@ -3,6 +3,7 @@
 
 use super::terminal::say;
 use crate::events::{Event, Observer};
+use crate::neighbours;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use results::units::{duration, plural};
 use results::{Cell, Figure, Verdict};
@@ -56,6 +57,11 @@ impl Observer for Progress {
                     self.say(&format!("[{}/{total}] {cell}", done + 1));
                 }
             }
+            Event::Disturbed { by } => {
+                let others = neighbours::named(by);
+                self.say(&format!("warning: on this machine, {others} runs already: each disturbs the other"));
+            }
+            Event::WaitsForTarget { target } => self.say(&format!("waiting: {target} does not answer any more")),
             Event::WaitsForRoom => {
                 const WHY: &str = "waiting: the kernel's table of tracked connections is full (nf_conntrack_max)";
                 match self.line.is_hidden() {
