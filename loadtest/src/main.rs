@@ -13,7 +13,6 @@ use loadtest::stop_on_signals;
 use results::noise::{self, aa_name};
 use results::{Plan, statistics};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     targets.check_all(&plan)?;
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
-    let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
+    let run = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
     // This comes after the files are written because it may have to wait for a slow Prometheus.
     if let Some(report) = remote.map(RemoteWrite::finish)
         && !(cli.run.quiet && report.is_complete())
@@ -59,12 +58,12 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         say(&format!("loadtest: {report}"));
     }
     if let Some(dashboard) = cli.dashboard.filter(|_| !cli.run.quiet) {
-        let _ = writeln!(anstream::stdout(), "\nRun {}: {dashboard}", results.run_id);
+        let _ = front::print(|out| writeln!(out, "\nRun {}: {dashboard}", run.results.run_id));
     }
     if aa {
-        let _ = noise::print(&results, &mut anstream::stdout().lock());
+        front::print(|out| noise::print(&run.results, out)).map_err(Failure::usage)?;
     }
-    Ok(front::conclude(&cli.run, &results))
+    front::conclude(&cli.run, run)
 }
 
 /// Targets that run already: this program neither starts nor stops them.

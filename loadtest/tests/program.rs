@@ -6,6 +6,7 @@ use common::{LIFETIME, program};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -253,6 +254,102 @@ fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8(output.stdout).unwrap().contains("interrupted"));
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// An empty folder that only this test uses.
+fn empty_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("loadtest-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_run_that_does_not_start_leaves_every_file_and_folder_as_it_was() {
+    let folder = empty_folder("not-started");
+    std::fs::write(folder.join("old.json"), "old").unwrap();
+    let outputs = ["--json", "old.json", "--csv", "new.csv", "--out", "out", "--results", "a/b"];
+    let run = |target: &str, more: &[&str]| {
+        let mut run = program();
+        run.current_dir(&folder).args(["--target", target]).args(outputs).args(more).stderr(Stdio::piped());
+        run.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let is_as_before = || {
+        assert_eq!(names(&folder), ["old.json"]);
+        assert_eq!(std::fs::read_to_string(folder.join("old.json")).unwrap(), "old");
+    };
+    let code = |child: Child| child.wait_with_output().unwrap().status.code();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("a=http://{}", listener.local_addr().unwrap());
+    assert_eq!(code(run(&target, &["-c", "0"])), Some(2));
+    is_as_before();
+    // An interrupt that comes while the target has not answered the check yet.
+    let child = run(&target, &["-d", "1h"]);
+    let (mut stream, _) = listener.accept().unwrap();
+    interrupt(&child);
+    stream.write_all(ok("hi").as_bytes()).unwrap();
+    assert_eq!(code(child), Some(130));
+    is_as_before();
+    drop((stream, listener));
+    assert_eq!(code(run(&target, &[])), Some(3));
+    is_as_before();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_output_depends_on_another() {
+    let folder = empty_folder("full");
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let run = |outputs: &[&str], stdout: Stdio| {
+        let mut run = program();
+        run.current_dir(&folder).args(["--target", &target, "-d", "50ms", "-c", "1"]).args(outputs);
+        run.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+    };
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let outputs = ["--json", "/dev/full", "--csv", "a.csv", "--out", "out", "--results", "results"];
+    let failed = run(&outputs, Stdio::piped());
+    let messages = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(2), "{messages}");
+    assert!(messages.contains("--json /dev/full: No space left on device"), "{messages}");
+    assert!(String::from_utf8(failed.stdout).unwrap().contains("verdict"));
+    assert_eq!(names(&folder), ["a.csv", "out", "results"]);
+    assert_eq!((names(&folder.join("out")).len(), names(&folder.join("results")).len()), (1, 1));
+
+    let not_shown = run(&["--json", "a.json"], full().into());
+    assert_eq!(not_shown.status.code(), Some(2), "{not_shown:?}");
+    results::Results::load(&folder.join("a.json")).unwrap();
+
+    // A pipe that nobody reads any more.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = run(&["--json", "b.json"], writer.into());
+    assert_eq!(unread.status.code(), Some(0), "{unread:?}");
+    results::Results::load(&folder.join("b.json")).unwrap();
+
+    let again = |arguments: &[&str], stdout: Stdio| {
+        let mut again = program();
+        again.current_dir(&folder).args(arguments).stdout(stdout).stderr(Stdio::piped());
+        again.spawn().unwrap().wait_with_output().unwrap()
+    };
+    for command in [&["show", "a.json"][..], &["merge", "a.json", "b.json"], &["compare", "a.json", "b.json"]] {
+        one_line(&again(command, full().into()), 2, "standard output: No space left on device");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = again(command, writer.into());
+        assert!(unread.status.success() && unread.stderr.is_empty(), "{unread:?}");
+    }
+    one_line(&again(&["merge", "a.json", "b.json", "-o", "/dev/full"], Stdio::null()), 2, "--output /dev/full");
+    let printed = again(&["merge", "a.json", "b.json", "-o", "/dev/stdout"], Stdio::piped());
+    serde_json::from_slice::<results::Results>(&printed.stdout).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::exit::Failure;
 use super::outputs;
-use super::terminal::print_table;
+use super::terminal::print;
 use clap::{Parser, Subcommand};
-use results::{Results, compare, merge};
+use results::{Results, compare, merge, table};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -49,23 +49,22 @@ enum Command {
 /// # Errors
 /// One line that says what is wrong with a file.
 pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
-    match Files::parse_from(arguments).command {
+    let print_table = |results: &Results| print(|out| table::print(results, out));
+    let done = match Files::parse_from(arguments).command {
         Command::Show { file } => print_table(&load(&file)?),
         Command::Merge { first, second, output } => {
             let merged = merge::merge(load(&first)?, load(&second)?).map_err(Failure::usage)?;
             match output {
-                Some(path) => {
-                    outputs::write_file("--output", &path, |file| merged.write(file)).map_err(Failure::usage)?
-                }
+                Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
                 None => print_table(&merged),
             }
         }
         Command::Compare { first, second } => {
-            // It is not a failure when the reader of standard output has gone away (`| head`).
-            let _ = compare::print(&load(&first)?, &load(&second)?, &mut anstream::stdout().lock());
+            let (first, second) = (load(&first)?, load(&second)?);
+            print(|out| compare::print(&first, &second, out))
         }
-    }
-    Ok(())
+    };
+    done.map_err(Failure::usage)
 }
 
 fn load(file: &Path) -> Result<Results, Failure> {
