@@ -17,6 +17,7 @@ pub mod limits;
 mod machine;
 mod measure;
 mod order;
+mod privileges;
 pub mod probe;
 mod prometheus_text;
 pub mod remote_write;

@@ -16,6 +16,7 @@ pub fn here() -> Machine {
     let memory = line("/proc/meminfo", "MemTotal");
     Machine {
         host: word("/proc/sys/kernel/hostname"),
+        boot_id: word("/proc/sys/kernel/random/boot_id"),
         kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
         cpu: line("/proc/cpuinfo", "model name"),
         cpus: online_cpus(),

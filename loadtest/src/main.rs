@@ -1,7 +1,6 @@
 //! The program `loadtest`: reads the command line, checks the targets, runs the plan and writes the results.
 
 mod cli;
-mod privileges;
 
 use cli::Cli;
 use loadtest::cost::CostSource;
@@ -39,11 +38,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
             endpoints.into_iter().flat_map(|(name, at)| [(name.clone(), at.clone()), (aa_name(&name), at)]).collect();
         plan.targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
     }
-    if let (Some(folder), Some(like)) = (&cli.run.results, &cli.owner) {
-        privileges::drop_privileges_to_owner(folder, like).map_err(|error| {
-            Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display()))
-        })?;
-    }
+    front::become_owner(cli.run.results.as_deref(), cli.owner.as_deref())?;
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = stop_on_signals();
     let mut targets = RunningTargets(endpoints);

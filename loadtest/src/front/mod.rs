@@ -16,11 +16,23 @@ pub use terminal::{print, say};
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
-use crate::limits;
+use crate::{limits, privileges};
 use progress::Progress;
 use results::conditions::Condition;
 use results::{Plan, Results, table};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+
+/// If the program runs as root, it takes the identity of the owner of the folder of `--results`, or of the owner of the
+/// file `like` if root owns the folder: see [`privileges::drop_privileges_to_owner`]. Nothing happens without both.
+///
+/// # Errors
+/// One of the two paths does not exist, or a capability is missing.
+pub fn become_owner(results: Option<&Path>, like: Option<&Path>) -> Result<(), Failure> {
+    let Some((folder, like)) = results.zip(like) else { return Ok(()) };
+    privileges::drop_privileges_to_owner(folder, like)
+        .map_err(|error| Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display())))
+}
 
 /// Checks, before the load, that this machine has room for the plan's connections and that the files can be written.
 ///
