@@ -50,8 +50,8 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
         say(&fleet.cpu_division());
     }
     fleet.check(&plan, stop).map_err(unreachable)?;
-    let results = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
-    Ok(front::conclude(&args.run, &results))
+    let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
+    front::conclude(&args.run, run)
 }
 
 /// Only starts the models, so that other clients can use them, and waits for Ctrl-C.

@@ -1,6 +1,7 @@
 //! The command line of `loadtest`: its flags, and the messages for wrong usage.
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::parser::ValueSource;
+use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::Endpoint;
@@ -80,14 +81,36 @@ impl Cli {
     /// Parses these arguments, of which the first is the program's name. A flag that is absent takes its value from the
     /// environment. Wrong usage ends the process.
     pub fn from_args(arguments: Vec<OsString>) -> Cli {
-        let command = Cli::command().mut_args(|arg| match arg.get_long() {
-            Some(long) => {
+        let plain = Cli::command();
+        let on_the_line = plain.clone().ignore_errors(true).try_get_matches_from(&arguments).unwrap_or_default();
+        let is_on_the_line =
+            |other: &Arg| on_the_line.value_source(other.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let excludes = |one: &Arg, other: &Arg| plain.get_arg_conflicts_with(one).contains(&other);
+        let loses = |arg: &Arg| {
+            let mut others = plain.get_arguments().filter(|other| excludes(arg, other) || excludes(other, arg));
+            others.any(is_on_the_line)
+        };
+        let command = plain.clone().mut_args(|arg| match arg.get_long() {
+            // A flag wins also over the variable of a flag that it excludes.
+            Some(long) if !plain.get_arguments().any(|plain| plain.get_id() == arg.get_id() && loses(plain)) => {
                 let variable = variable(long);
                 arg.env(&*variable.leak()).hide_env(true)
             }
-            None => arg,
+            _ => arg,
         });
-        Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|error| error.exit())
+        let matches = command.get_matches_from(arguments);
+        let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let source = |flag| matches.value_source(flag);
+        match (source("metrics"), source("target_pid")) {
+            (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => {
+                leave(&mut cli.target_pid, &cli.metrics)
+            }
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => {
+                leave(&mut cli.metrics, &cli.target_pid)
+            }
+            _ => {}
+        }
+        cli
     }
 
     /// Returns the plan, and the endpoint of each target.
@@ -138,6 +161,12 @@ impl Cli {
         let targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
         Ok((self.run.plan(targets)?, endpoints))
     }
+}
+
+/// Leaves those whose name none of the others has.
+fn leave(named: &mut Vec<String>, others: &[String]) {
+    let name = |text: &str| text.split('=').next().map(str::to_owned);
+    named.retain(|text| others.iter().all(|other| name(other) != name(text)));
 }
 
 fn variable(flag: &str) -> String {

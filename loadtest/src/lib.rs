@@ -18,6 +18,7 @@ mod machine;
 mod measure;
 mod neighbours;
 mod order;
+mod privileges;
 pub mod probe;
 mod prometheus_text;
 pub mod remote_write;

@@ -1,7 +1,6 @@
 //! The program `loadtest`: reads the command line, checks the targets, runs the plan and writes the results.
 
 mod cli;
-mod privileges;
 
 use cli::Cli;
 use humantime::format_duration;
@@ -49,11 +48,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
             endpoints.into_iter().flat_map(|(name, at)| [(name.clone(), at.clone()), (aa_name(&name), at)]).collect();
         plan.targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
     }
-    if let (Some(folder), Some(like)) = (&cli.run.results, &cli.owner) {
-        privileges::drop_privileges_to_owner(folder, like).map_err(|error| {
-            Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display()))
-        })?;
-    }
+    front::become_owner(cli.run.results.as_deref(), cli.owner.as_deref())?;
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = end_on_signals();
     let mut targets = RunningTargets { endpoints, stop };
@@ -61,9 +56,9 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
     stop_on_signals();
-    let results = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
+    let run = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
     end_on_signals();
-    if stop.load(Relaxed) && !results.interrupted {
+    if stop.load(Relaxed) && !run.results.interrupted {
         return Ok(Exit::Interrupted); // the signal came while the results were written
     }
     // This comes after the files are written because it may have to wait for a slow Prometheus.
@@ -73,12 +68,12 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         say(&format!("loadtest: {report}"));
     }
     if let Some(dashboard) = cli.dashboard.filter(|_| !cli.run.quiet) {
-        say(&format!("Run {}: {dashboard}", results.run_id));
+        say(&format!("Run {}: {dashboard}", run.results.run_id));
     }
     if aa {
-        let _ = noise::print(&results, &mut anstream::stdout().lock());
+        front::print(|out| noise::print(&run.results, out)).map_err(Failure::usage)?;
     }
-    Ok(front::conclude(&cli.run, &results))
+    front::conclude(&cli.run, run)
 }
 
 /// Targets that run already: this program neither starts nor stops them.

@@ -41,6 +41,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
     let answers = || threads.iter().flat_map(|thread| thread.served.iter().copied());
     let open_loops = |histogram| if offered.is_some() { encode(histogram) } else { String::new() };
     Trial {
+        run_id: None,
         aborted: threads.iter().any(|thread| thread.interrupted),
         seconds: nine_digits(seconds),
         outcomes,

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -346,8 +347,8 @@ fn header_fields_and_bodies_arrive_as_the_command_line_has_them() {
     // More than the kernel's buffers take at once.
     std::fs::write(&body, vec![b'x'; 8_000_000]).unwrap();
     let child = program()
-        .args(["--target", &format!("a=http://{address}"), "-d", "1h", "-c", "1", "--quiet", "--workload", "POST /p"])
-        .args(["--requests-per-connection", "2", "-H", "A: b, c", "-H", "Host: other"])
+        .args(["--target", &format!("a=http://{address}"), "-d", "1h", "--warmup", "0s", "-c", "1", "--quiet"])
+        .args(["--workload", "POST /p", "--requests-per-connection", "2", "-H", "A: b, c", "-H", "Host: other"])
         .args(["--busy", "1", "--busy-workload", "PUT /busy", "--slow-readers", "1", "--slow-reader-workload", "/slow"])
         .args(["--body-file".as_ref(), body.as_os_str(), "--json".as_ref(), json.as_os_str()])
         .spawn()
@@ -418,6 +419,200 @@ fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert!(String::from_utf8(output.stdout).unwrap().contains("interrupted"));
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// An empty folder that only this test uses.
+fn empty_folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("loadtest-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_run_that_does_not_start_leaves_every_file_and_folder_as_it_was() {
+    let folder = empty_folder("not-started");
+    std::fs::write(folder.join("old.json"), "old").unwrap();
+    let outputs = ["--json", "old.json", "--csv", "new.csv", "--out", "out", "--results", "a/b"];
+    let run = |target: &str, more: &[&str]| {
+        let mut run = program();
+        run.current_dir(&folder).args(["--target", target]).args(outputs).args(more).stderr(Stdio::piped());
+        run.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let is_as_before = || {
+        assert_eq!(names(&folder), ["old.json"]);
+        assert_eq!(std::fs::read_to_string(folder.join("old.json")).unwrap(), "old");
+    };
+    let code = |child: Child| child.wait_with_output().unwrap().status.code();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("a=http://{}", listener.local_addr().unwrap());
+    assert_eq!(code(run(&target, &["-c", "0"])), Some(2));
+    is_as_before();
+    // An interrupt that comes while the target has not answered the check yet.
+    let child = run(&target, &["-d", "1h"]);
+    let (mut stream, _) = listener.accept().unwrap();
+    interrupt(&child);
+    stream.write_all(ok("hi").as_bytes()).unwrap();
+    assert_eq!(code(child), Some(130));
+    is_as_before();
+    drop((stream, listener));
+    assert_eq!(code(run(&target, &[])), Some(3));
+    is_as_before();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_output_depends_on_another() {
+    let folder = empty_folder("full");
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let run = |outputs: &[&str], stdout: Stdio| {
+        let mut run = program();
+        run.current_dir(&folder).args(["--target", &target, "-d", "50ms", "-c", "1"]).args(outputs);
+        run.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+    };
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let outputs = ["--json", "/dev/full", "--csv", "a.csv", "--out", "out", "--results", "results"];
+    let failed = run(&outputs, Stdio::piped());
+    let messages = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(2), "{messages}");
+    assert!(messages.contains("--json /dev/full: No space left on device"), "{messages}");
+    assert!(String::from_utf8(failed.stdout).unwrap().contains("verdict"));
+    assert_eq!(names(&folder), ["a.csv", "out", "results"]);
+    assert_eq!((names(&folder.join("out")).len(), names(&folder.join("results")).len()), (1, 1));
+
+    let not_shown = run(&["--json", "a.json"], full().into());
+    assert_eq!(not_shown.status.code(), Some(2), "{not_shown:?}");
+    results::Results::load(&folder.join("a.json")).unwrap();
+
+    // A pipe that nobody reads any more.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = run(&["--json", "b.json"], writer.into());
+    assert_eq!(unread.status.code(), Some(0), "{unread:?}");
+    results::Results::load(&folder.join("b.json")).unwrap();
+
+    let again = |arguments: &[&str], stdout: Stdio| {
+        let mut again = program();
+        again.current_dir(&folder).args(arguments).stdout(stdout).stderr(Stdio::piped());
+        again.spawn().unwrap().wait_with_output().unwrap()
+    };
+    for command in [&["show", "a.json"][..], &["merge", "a.json", "b.json"], &["compare", "a.json", "b.json"]] {
+        one_line(&again(command, full().into()), 2, "standard output: No space left on device");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = again(command, writer.into());
+        assert!(unread.status.success() && unread.stderr.is_empty(), "{unread:?}");
+    }
+    one_line(&again(&["merge", "a.json", "b.json", "-o", "/dev/full"], Stdio::null()), 2, "--output /dev/full");
+    let printed = again(&["merge", "a.json", "b.json", "-o", "/dev/stdout"], Stdio::piped());
+    serde_json::from_slice::<results::Results>(&printed.stdout).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A run of one second's trial that is not of the machine of the tests, as a file.
+fn write_run(path: &Path, run_id: &str, change: impl FnOnce(&mut results::Results)) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/results/tests/golden/closed.json");
+    let mut run = results::Results::load(&golden).unwrap();
+    run.run_id = run_id.into();
+    change(&mut run);
+    run.write(&mut std::fs::File::create(path).unwrap()).unwrap();
+}
+
+#[test]
+fn runs_of_different_experiments_are_compared_only_if_asked() {
+    let folder = empty_folder("compare");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (first, second, other) = (path("1"), path("2"), path("3"));
+    write_run(first.as_ref(), "r", |_| {});
+    write_run(second.as_ref(), "s", |_| {});
+    write_run(other.as_ref(), "t", |run| {
+        run.machine.host = Some("other".into());
+        run.settings.threads = 2;
+    });
+    let same = loadtest(&["compare", &first, &second]);
+    assert!(same.status.success() && same.stderr.is_empty(), "{same:?}");
+    let refused = loadtest(&["compare", &first, &other]);
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{why}");
+    let lines: Vec<&str> = why.lines().collect();
+    assert!(lines.len() == 3 && lines[0].contains("--anyway"), "{why}");
+    assert_eq!(lines[1..], ["  host: golden and other", "  threads: 1 and 2"]);
+    let anyway = loadtest(&["compare", &first, &other, "--anyway"]);
+    assert_eq!(anyway.status.code(), Some(0), "{anyway:?}");
+    let printed = String::from_utf8(anyway.stdout).unwrap();
+    let above =
+        "different experiments, so a change may have another cause:\n  host: golden and other\n  threads: 1 and 2\n\n";
+    assert_eq!(printed.strip_prefix(above), Some(String::from_utf8(same.stdout).unwrap().as_str()));
+    let twice = loadtest(&["compare", &first, &first]);
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("both have the trials of run r"), "{twice:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_merge_by_root_writes_as_the_owner_of_the_results() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root can become another user");
+    }
+    let folder = empty_folder("owner");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let results = path("results");
+    std::fs::create_dir(&results).unwrap();
+    write_run(path("results/1").as_ref(), "r", |_| {});
+    write_run(path("results/2").as_ref(), "s", |_| {});
+    std::fs::write(path("like"), "").unwrap();
+    chown(path("like"), Some(12345), Some(54321)).unwrap();
+    // The paths are relative, as in the container, where root owns the folder that Docker has made.
+    let merge = |output: &str| {
+        let mut merge = program();
+        merge.current_dir(&folder).args(["merge", "results/1", "results/2", "-o", output]);
+        merge.env("LOADTEST_RESULTS", "./results").env("LOADTEST_OWNER", "like").output().unwrap()
+    };
+    let merged = merge("results/m.json");
+    assert_eq!(merged.status.code(), Some(0), "{merged:?}");
+    let owner = |name: &str| std::fs::metadata(path(name)).map(|found| (found.uid(), found.gid())).unwrap();
+    assert_eq!((owner("results"), owner("results/m.json")), ((12345, 54321), (12345, 54321)));
+    assert_eq!(merge("results/m.json").status.code(), Some(0), "it can be replaced");
+    one_line(&merge("m.json"), 2, "name a place that you may write to");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_flag_wins_over_the_variables_of_those_that_it_excludes() {
+    let (address, requests) = recording_server();
+    let target = format!("a=http://{address}");
+    let folder = empty_folder("wins");
+    std::fs::write(folder.join("body"), "x").unwrap();
+    let run = |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut run = program();
+        run.current_dir(&folder).args(["--target", &target, "-d", "50ms", "-c", "1", "--workload", "PUT /a"]);
+        run.args(flags).envs(variables.iter().copied()).output().unwrap()
+    };
+    let sent = |body: &str| requests.lock().unwrap().iter().any(|request| request.contains(body));
+    let file = run(&["--body-file", "body"], &[("LOADTEST_BODY", "xx")]);
+    assert_eq!(file.status.code(), Some(0), "{file:?}");
+    assert!(sent("|Content-Length: 1|") && !sent("|Content-Length: 2|"));
+    let text = run(&["--body", "xxx"], &[("LOADTEST_BODY_FILE", "missing")]);
+    assert_eq!(text.status.code(), Some(0), "{text:?}");
+    assert!(sent("|Content-Length: 3|"));
+    let rate = run(&["--rate", "100"], &[("LOADTEST_KNEE", "true")]);
+    assert_eq!(rate.status.code(), Some(0), "{rate:?}");
+    let pid = format!("a={}", std::process::id());
+    let cost = run(&["--target-pid", &pid], &[("LOADTEST_METRICS", "a=http://127.0.0.1:1/metrics")]);
+    assert_eq!(cost.status.code(), Some(0), "{cost:?}");
+    for pair in [["--body", "x", "--body-file", "body"], ["--rate", "1", "--ramp=1-2", "--knee"]] {
+        assert_eq!(run(&pair, &[]).status.code(), Some(2), "{pair:?}");
+    }
+    assert_eq!(run(&[], &[("LOADTEST_BODY", "x"), ("LOADTEST_BODY_FILE", "body")]).status.code(), Some(2));
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

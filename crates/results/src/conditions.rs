@@ -63,8 +63,12 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Condition, String> {
         let wrong = |what: &str| format!("'{text}': {what}; write it as in p99<50ms, errors<0.1% or throughput>1000");
-        let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no < or > in it"))?;
+        let no_sign = || wrong("there is no < or > in it (a shell takes one that is not in quotes)");
+        let at = text.find(['<', '>']).ok_or_else(no_sign)?;
         let (name, bound) = (text[..at].trim(), text[at + 1..].trim());
+        if bound.is_empty() || bound.starts_with(['=', '<', '>']) {
+            return Err(wrong("a bound comes after one < or >"));
+        }
         let unknown = || {
             let names: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
             wrong(&format!("there is no figure '{name}'; there is {}", names.join(", ")))
@@ -73,10 +77,11 @@ impl FromStr for Condition {
         let number = |text: &str| text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
         let bound = match figure.kind {
             Kind::Time => parse_duration(bound).map_err(|why| wrong(&why))?.as_secs_f64() * 1e6,
-            Kind::PerSecond => number(bound).ok_or_else(|| wrong("the bound is no number"))?,
+            Kind::PerSecond => number(bound).ok_or_else(|| wrong(&format!("'{bound}' is no number")))?,
             Kind::Share => {
                 let percent = bound.strip_suffix('%').and_then(number);
-                percent.ok_or_else(|| wrong("a share of errors ends with %"))? / 100.0
+                let percent = percent.filter(|percent| *percent <= 100.0);
+                percent.ok_or_else(|| wrong("a share of errors is a number up to 100 with a %"))? / 100.0
             }
         };
         Ok(Condition { text: text.into(), figure, below: text[at..].starts_with('<'), bound })
@@ -141,9 +146,25 @@ mod tests {
 
     #[test]
     fn a_wrong_condition_is_refused_with_an_example() {
-        for bad in ["p99", "p99<50", "p98<5ms", "errors<1", "throughput>many", "<5ms", "cpu>-1us"] {
+        for (bad, words) in [
+            ("", "in quotes"),
+            ("p99", "in quotes"),
+            ("p99<", "a bound comes after"),
+            ("p99<=50ms", "a bound comes after"),
+            ("errors<<1%", "a bound comes after"),
+            ("p99<50", "'50' is no time"),
+            ("p98<5ms", "there is no figure 'p98'"),
+            ("<5ms", "there is no figure ''"),
+            ("P99<5ms", "there is mean, p50"),
+            ("errors<1", "with a %"),
+            ("errors<101%", "up to 100"),
+            ("throughput>many", "'many' is no number"),
+            ("throughput>1e999", "'1e999' is no number"),
+            ("throughput>1>2", "'1>2' is no number"),
+            ("cpu>-1us", "'-1us' is no time"),
+        ] {
             let why = bad.parse::<Condition>().unwrap_err();
-            assert!(why.contains("write it as in p99<50ms"), "{why}");
+            assert!(why.contains(words) && why.contains("write it as in p99<50ms"), "{why}");
         }
     }
 }

@@ -12,7 +12,7 @@ const COLUMNS: [Column; 12] = [
     ("run_id", |results, _| results.run_id.clone()),
     ("target", |_, cell| cell.key.target.clone()),
     ("workload", |_, cell| cell.key.workload.clone()),
-    ("schedule", |_, cell| cell.key.schedule.to_string()),
+    ("schedule", |_, cell| cell.key.schedule.into()),
     ("concurrency", |_, cell| cell.key.concurrency.to_string()),
     ("requests_per_connection", |_, cell| {
         cell.key.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())

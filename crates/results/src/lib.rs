@@ -20,6 +20,7 @@ pub mod compare;
 pub mod conditions;
 pub mod content;
 pub mod csv;
+pub mod differences;
 pub mod figures;
 pub mod machine;
 pub mod merge;

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 /// The machine that the load generator ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// Host name.
+    /// Host name; in a container, the container's.
     pub host: Option<String>,
+    /// What the kernel drew at random when it was booted; the same in all containers of a host. random(4)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Kernel name and release.
     pub kernel: Option<String>,
     /// Model of the first CPU.

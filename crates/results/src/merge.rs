@@ -1,50 +1,29 @@
 //! Merges two runs into one.
 
-use crate::plan::Plan;
+use crate::differences::{common_runs, differences};
 use crate::ranks::rank;
-use crate::schema::{Results, Verdict};
+use crate::remarks::remarks;
+use crate::schema::{Cell, Results, Verdict};
 use crate::verdict;
 
 /// Merges two runs. A cell that both have gets the trials of both, each with its own histograms; the other cells are
 /// kept as they are.
 ///
 /// # Errors
-/// Why the runs cannot be merged: another schema, machine, window or limit.
+/// Why the runs cannot be merged: they have trials in common, or are different experiments.
 pub fn merge(first: Results, second: Results) -> Result<Results, String> {
-    if first.schema != second.schema {
-        return Err(format!("the schemas differ: {} and {}", first.schema, second.schema));
-    }
-    if first.machine != second.machine {
-        return Err("the runs are of different machines, whose trials are not the same experiment".into());
-    }
-    let same = |settings: &Plan| Plan {
-        targets: Vec::new(),
-        workloads: Vec::new(),
-        schedules: Vec::new(),
-        concurrencies: Vec::new(),
-        requests_per_connection: Vec::new(),
-        trials: 0,
-        seed: 0,
-        content: Default::default(),
-        busy_workload: String::new(),
-        slow_reader_workload: String::new(),
-        ..settings.clone()
-    };
-    if same(&first.settings) != same(&second.settings)
-        || first.settings.background_workloads() != second.settings.background_workloads()
-    {
-        return Err("the runs differ in duration, warm-up, threads, CPUs or timeouts".into());
-    }
+    let common = common_runs(&first, &second);
     if first.run_id == second.run_id {
         return Err("these are the same run twice".into());
     }
-    for workload in first.settings.requested().filter(|&workload| second.settings.requested().any(|it| it == workload))
-    {
-        if first.settings.content_of(workload) != second.settings.content_of(workload) {
-            return Err(format!("the requests of {workload} differ in header fields or body"));
-        }
+    if !common.is_empty() {
+        return Err(format!("both have the trials of run {}", common.join(" and ")));
     }
-    let mut merged = first;
+    let differences = differences(&first, &second);
+    if !differences.is_empty() {
+        return Err(format!("these runs are different experiments: {}", differences.join("; ")));
+    }
+    let (mut merged, second) = (of_its_run(first), of_its_run(second));
     merged.run_id = format!("{}+{}", merged.run_id, second.run_id);
     merged.interrupted |= second.interrupted;
     let (mine, theirs) = (&mut merged.settings, second.settings);
@@ -55,29 +34,55 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     join(&mut mine.concurrencies, theirs.concurrencies);
     join(&mut mine.requests_per_connection, theirs.requests_per_connection);
     mine.content.extend(theirs.content);
+    let cpus = merged.machine.cpus;
     for cell in second.cells {
-        let Some(at) = merged.cells.iter().position(|mine| mine.key == cell.key) else {
-            merged.cells.push(cell);
-            continue;
-        };
-        let mine = &mut merged.cells[at];
-        mine.trials.extend(cell.trials);
-        let stays =
-            [Verdict::Errors, Verdict::Unsupported].into_iter().find(|&v| mine.verdict == v || cell.verdict == v);
-        let mut reasons = std::mem::take(&mut mine.reasons);
-        join(&mut reasons, cell.reasons);
-        mine.verdict = stays.unwrap_or(Verdict::Valid);
-        mine.server_cpus = mine.server_cpus.or(cell.server_cpus);
-        if !mine.trials.is_empty() {
-            mine.summarise();
-        }
-        match stays {
-            Some(_) => mine.reasons = reasons,
-            None => verdict::judge(mine, mine.server_cpus.unwrap_or(merged.machine.cpus)),
+        match merged.cells.iter_mut().find(|mine| mine.key == cell.key) {
+            Some(mine) => merge_cell(mine, cell, cpus),
+            None => merged.cells.push(cell),
         }
     }
     rank(&mut merged.cells);
     Ok(merged)
+}
+
+/// The run, each of whose trials says in which run it was measured.
+fn of_its_run(mut run: Results) -> Results {
+    for trial in run.cells.iter_mut().flat_map(|cell| &mut cell.trials) {
+        trial.run_id.get_or_insert_with(|| run.run_id.clone());
+    }
+    run
+}
+
+/// Adds the trials of the other cell, and judges them all. `cpus` are those of a target that does not say it.
+fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
+    mine.server_cpus = mine.server_cpus.or(theirs.server_cpus);
+    let cpus = mine.server_cpus.unwrap_or(cpus);
+    let (verdict, mut reasons) = told_by_the_run(mine, cpus);
+    let (their_verdict, their_reasons) = told_by_the_run(&theirs, cpus);
+    join(&mut reasons, their_reasons);
+    mine.trials.extend(theirs.trials);
+    (mine.verdict, mine.reasons) = (Verdict::Valid, Vec::new());
+    if !mine.trials.is_empty() {
+        mine.summarise();
+        verdict::judge(mine, cpus);
+        mine.reasons.extend(remarks(mine));
+    }
+    mine.verdict = verdict.or(their_verdict).unwrap_or(mine.verdict);
+    mine.reasons.splice(0..0, reasons);
+}
+
+/// The verdict and the reasons of a cell that do not follow from its trials: the target could not be measured.
+fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
+    if !matches!(cell.verdict, Verdict::Errors | Verdict::Unsupported) {
+        return (None, Vec::new());
+    }
+    let mut judged = Cell { verdict: Verdict::Valid, reasons: Vec::new(), ..cell.clone() };
+    if !judged.trials.is_empty() {
+        verdict::judge(&mut judged, cpus);
+        judged.reasons.extend(remarks(cell));
+    }
+    let told = cell.reasons.iter().filter(|reason| !judged.reasons.contains(reason)).cloned().collect();
+    ((judged.verdict != cell.verdict).then_some(cell.verdict), told)
 }
 
 fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
@@ -92,8 +97,9 @@ fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
 mod tests {
     use super::*;
     use crate::content::Content;
-    use crate::schema::by_load;
+    use crate::outcomes::OutcomeClass;
     use crate::schema::tests::run;
+    use crate::schema::{Trial, by_load};
 
     #[test]
     fn targets_of_both_runs_stand_under_the_same_load() {
@@ -120,15 +126,63 @@ mod tests {
         let (first, second) = (run("r", &[("a", 100.0)], 2), run("s", &[("a", 100.0), ("b", 50.0)], 3));
         let merged = merge(first.clone(), second.clone()).unwrap();
         assert_eq!((merged.cells.len(), merged.cells[0].trials.len()), (2, 5));
-        assert_eq!(merged.cells[0].trials[..2], first.cells[0].trials);
-        assert_eq!(merged.cells[0].trials[2..], second.cells[0].trials);
+        let of = |run: &Results| {
+            let trials = run.cells[0].trials.iter().cloned();
+            trials.map(|trial| Trial { run_id: Some(run.run_id.clone()), ..trial }).collect::<Vec<_>>()
+        };
+        assert_eq!(merged.cells[0].trials, [of(&first), of(&second)].concat());
         assert_eq!(
             (merged.cells[0].outcomes.total(), merged.cells[0].figures.throughput.unwrap().low),
             (5_000, Some(100.0))
         );
         assert!(merge(first.clone(), first.clone()).unwrap_err().contains("twice"));
+        assert_eq!(merge(merged, second.clone()).unwrap_err(), "both have the trials of run s");
         let mut other = second;
         other.settings.duration *= 2;
         assert!(merge(first, other).unwrap_err().contains("duration"));
+    }
+
+    #[test]
+    fn merged_targets_are_ranked_by_the_trials_of_the_same_run() {
+        // The machine is slower in the second run, and b is a little faster than a in each run.
+        let first = run("r", &[("a", 100.0)], 3);
+        let second = run("s", &[("a", 90.0), ("b", 92.0)], 5);
+        let merged = merge(first.clone(), second.clone()).unwrap();
+        let ranks = |run: &Results| run.cells.iter().map(|cell| cell.ranks.throughput).collect::<Vec<_>>();
+        assert_eq!(ranks(&merged), [Some(2), Some(1)]);
+        let third = run("t", &[("b", 100.0)], 4);
+        assert_eq!(ranks(&merge(merged, third).unwrap()), [Some(2), Some(1)]);
+        assert_eq!(ranks(&merge(first, run("u", &[("b", 100.0)], 9)).unwrap()), [None, None], "there are no pairs");
+    }
+
+    #[test]
+    fn reasons_that_follow_from_the_trials_are_those_of_all_trials_and_the_others_stay() {
+        let cpus = 2;
+        let failed = |id: &str, why: Option<&str>| {
+            let mut run = run(id, &[("a", 100.0)], 1);
+            let cell = &mut run.cells[0];
+            cell.trials[0].outcomes[OutcomeClass::Reset] = 1;
+            cell.trials[0].background.busy.asked = 1;
+            cell.trials[0].background.busy_answers = 7;
+            cell.summarise();
+            match why {
+                Some(why) => (cell.verdict, cell.reasons) = (Verdict::Errors, vec![why.into()]),
+                None => verdict::judge(cell, cpus),
+            }
+            cell.reasons.extend(remarks(cell));
+            run
+        };
+        let merged = |first: Results, second: Results| merge(first, second).unwrap().cells.remove(0);
+        let judged = "2 of 2002 requests ended as reset".to_owned();
+        let remark = "background: 14 requests of busy clients answered, 0 failed".to_owned();
+        let cell = merged(failed("r", None), failed("s", None));
+        assert_eq!((cell.verdict, cell.reasons), (Verdict::Errors, vec![judged.clone(), remark.clone()]));
+        let gone = "unreachable: it is gone".to_owned();
+        let cell = merged(failed("r", None), failed("s", Some(&gone)));
+        assert_eq!((cell.verdict, cell.reasons), (Verdict::Errors, vec![gone.clone(), judged, remark]));
+        let mut never = run("s", &[("a", 100.0)], 0);
+        (never.cells[0].verdict, never.cells[0].reasons) = (Verdict::Errors, vec![gone.clone()]);
+        let cell = merged(run("r", &[("a", 100.0)], 1), never);
+        assert_eq!((cell.verdict, cell.reasons), (Verdict::Errors, vec![gone]));
     }
 }

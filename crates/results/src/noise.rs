@@ -1,6 +1,6 @@
 //! The noise of a machine, from an A/A run: each target twice.
 
-use crate::ranks::{COMPARED, values};
+use crate::ranks::{COMPARED, paired};
 use crate::schema::Results;
 use crate::statistics;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
             .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.same_load(&cell.key));
         let Some(copy) = copy else { continue };
         for (name, _, value) in COMPARED {
-            let Some(ratio) = statistics::paired(&values(cell, value), &values(copy, value)) else { continue };
+            let Some(ratio) = paired(cell, copy, value) else { continue };
             let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
             write!(out, "{}: {name}: differences below {half_width:.1} % are noise", cell.key)?;
             if ratio.p < statistics::ALPHA {

@@ -1,7 +1,8 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
 use crate::schema::{Cell, Ranks, Trial, Verdict, by_load};
-use crate::statistics;
+use crate::statistics::{self, Ratio};
+use std::collections::BTreeMap;
 
 /// The figures that are compared: name, whether a higher value is better, and the value of a trial.
 pub(crate) type Compared = (&'static str, bool, fn(&Trial) -> Option<f64>);
@@ -16,13 +17,38 @@ pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> 
     cell.whole_trials().map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
+/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in the
+/// same run. A merged cell has trials of several runs, and another cell may lack those of some.
+pub(crate) fn paired(first: &Cell, second: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Ratio> {
+    let (first, second) = (numbered(first, value)?, numbered(second, value)?);
+    let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
+    let (first, second): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    statistics::paired(&first, &second)
+}
+
+/// A run, and the number of a trial in it.
+type Place<'c> = (Option<&'c str>, usize);
+
+/// The figure's value in each trial that was not cut short, with the run of the trial and its number in that run;
+/// `None` if one of these trials lacks it.
+fn numbered(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Vec<(Place<'_>, f64)>> {
+    let mut in_run: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let numbered = cell.trials.iter().map(|trial| {
+        let number = in_run.entry(trial.run_id.as_deref()).or_default();
+        *number += 1;
+        (trial, (trial.run_id.as_deref(), *number))
+    });
+    numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, value(trial)?))).collect()
+}
+
 /// Ranks the valid cells under the same load by throughput, 99th percentile of the latency, and CPU time a request.
 pub fn rank(cells: &mut [Cell]) {
     cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost
     for group in by_load(cells) {
         let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
         let by = |(_, higher_is_better, value): Compared| {
-            statistics::ranks(&valid.iter().map(|&at| values(&cells[at], value)).collect::<Vec<_>>(), higher_is_better)
+            let compare = |first: usize, second: usize| paired(&cells[valid[first]], &cells[valid[second]], value);
+            statistics::ranks(valid.len(), compare, higher_is_better)
         };
         let [throughput, p99, cpu] = COMPARED.map(by);
         for (place, &at) in valid.iter().enumerate() {

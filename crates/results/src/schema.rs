@@ -8,11 +8,20 @@ use crate::plan::{Key, Plan};
 use crate::statistics::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "io-models-lab/results/1";
+
+/// The largest file that is read, in bytes; a trial takes some kilobytes.
+const LARGEST: u64 = 256 << 20;
+
+/// What is read first, since the rest may have another form under another schema.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<serde_json::Value>,
+}
 
 /// The results of a whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,6 +159,9 @@ pub(crate) fn by_load(cells: &[Cell]) -> Vec<Vec<usize>> {
 /// One trial of a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
+    /// The run that it was measured in; only in merged results, where it is not the run of all trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
     /// Whether an interrupt cut the window short.
     pub aborted: bool,
     /// Length of the window in seconds.
@@ -211,16 +223,34 @@ impl Results {
     /// Reads a results.json file.
     ///
     /// # Errors
-    /// One line: the file does not exist, is not JSON, or has another schema.
+    /// One line: the file does not exist, is not JSON, has another schema, or has more than 256 MiB.
     pub fn load(path: &Path) -> Result<Results, String> {
         let say = |why: String| format!("{}: {why}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|error| say(error.to_string()))?;
-        let json = |error| say(format!("it is no results.json: {error}"));
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
-        match value["schema"].as_str() {
-            Some(SCHEMA) => serde_json::from_value(value).map_err(json),
+        let io = |error: io::Error| match error.kind() {
+            io::ErrorKind::IsADirectory => say("it is a folder; name the results.json in it".into()),
+            _ => say(error.to_string()),
+        };
+        let json = |error: serde_json::Error| match error.is_eof() {
+            true => say(format!("it is no whole results.json: {error}")),
+            false => say(format!("it is no results.json: {error}")),
+        };
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path).map_err(io)?;
+        file.take(LARGEST + 1).read_to_end(&mut text).map_err(io)?;
+        match text.len() as u64 {
+            0 => return Err(say("it is no results.json: it is empty".into())),
+            length if length > LARGEST => {
+                let why = format!("it is no results.json, or a huge one: it has more than {} MiB", LARGEST >> 20);
+                return Err(say(why));
+            }
+            _ => {}
+        }
+        let head: Head = serde_json::from_slice(&text).map_err(json)?;
+        match head.schema.as_ref().map(|schema| schema.as_str()) {
+            Some(Some(SCHEMA)) => serde_json::from_slice(&text).map_err(json),
             other => {
-                Err(say(format!("its schema is {}, and this program reads {SCHEMA}", other.unwrap_or("not said"))))
+                let schema = other.flatten().unwrap_or("not said");
+                Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))
             }
         }
     }
@@ -255,6 +285,7 @@ pub(crate) mod tests {
             interrupted: false,
             machine: Machine {
                 host: None,
+                boot_id: None,
                 kernel: None,
                 cpu: None,
                 cpus: 2,
@@ -269,6 +300,7 @@ pub(crate) mod tests {
     /// A trial of one second without any request.
     pub(crate) fn empty_trial() -> Trial {
         Trial {
+            run_id: None,
             aborted: false,
             seconds: 1.0,
             outcomes: OutcomeCounts::default(),
@@ -306,6 +338,28 @@ pub(crate) mod tests {
             cell.summarise();
         }
         made
+    }
+
+    #[test]
+    fn what_is_no_results_file_is_refused_in_one_line() {
+        let path = std::env::temp_dir().join(format!("results-wrong-{}.json", std::process::id()));
+        let refused = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            let why = Results::load(&path).unwrap_err();
+            assert_eq!(why.lines().count(), 1, "{why}");
+            why
+        };
+        let mut whole = Vec::new();
+        run("r", &[("a", 100.0)], 1).write(&mut whole).unwrap();
+        assert!(refused(b"").contains("it is empty"));
+        assert!(refused(&whole[..whole.len() / 2]).contains("no whole results.json"));
+        assert!(refused(b"\xff\xfe").contains("it is no results.json"));
+        assert!(refused(b"17").contains("it is no results.json"));
+        assert!(refused(b"[1]").contains("its schema is not said"));
+        std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap(); // a file of holes, without blocks
+        assert!(Results::load(&path).unwrap_err().contains("more than 256 MiB"));
+        std::fs::remove_file(path).unwrap();
+        assert!(Results::load(&std::env::temp_dir()).unwrap_err().contains("it is a folder"));
     }
 
     #[test]

@@ -144,25 +144,33 @@ pub(crate) fn holm(p: &[f64]) -> Vec<bool> {
     significant
 }
 
-/// The rank of each target by its trials: one more than the number of targets that are significantly better. All `None`
-/// unless every target has [`MIN_TRIALS`] trials.
-pub(crate) fn ranks(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
+/// The rank of each of some targets, of which `compare` gives the ratio of the second to the first: one more than the
+/// number of targets that are significantly better. All `None` unless each two of them can be compared, and a single
+/// one with itself.
+pub(crate) fn ranks(
+    targets: usize,
+    compare: impl Fn(usize, usize) -> Option<Ratio>,
+    higher_is_better: bool,
+) -> Vec<Option<usize>> {
+    if targets == 1 {
+        return vec![compare(0, 0).map(|_| 1)];
+    }
     let mut pairs = Vec::new();
-    for second in 0..targets.len() {
+    for second in 0..targets {
         for first in 0..second {
-            match paired(&targets[first], &targets[second]) {
+            match compare(first, second) {
                 Some(ratio) => pairs.push((first, second, ratio)),
-                None => return vec![None; targets.len()],
+                None => return vec![None; targets],
             }
         }
     }
-    let mut ranks = vec![Some(1); targets.len()];
+    let mut ranks = vec![Some(1); targets];
     let significant = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
     for ((first, second, ratio), _) in pairs.iter().zip(significant).filter(|(_, significant)| *significant) {
         let worse = if (ratio.ratio > 1.0) == higher_is_better { *first } else { *second };
         ranks[worse] = ranks[worse].map(|rank| rank + 1);
     }
-    if let [only] = targets { vec![(only.len() >= MIN_TRIALS).then_some(1)] } else { ranks }
+    ranks
 }
 
 /// Jain's fairness index of `n` shares: 1 if all shares are equal, 1/n if one has everything. R. Jain, D. Chiu, W.
@@ -197,6 +205,11 @@ mod tests {
         assert_eq!(interval(20), Some(5));
     }
 
+    /// The ranks of targets whose n-th trials form pairs.
+    fn ranks_of(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
+        ranks(targets.len(), |first, second| paired(&targets[first], &targets[second]), higher_is_better)
+    }
+
     /// Simulated trials of targets with these speeds. Each trial has 3 % of noise, one trial in 20 is disturbed, and
     /// the machine slows down by a tenth over the run.
     fn run(speeds: &[f64], trials: usize, random: &mut Rng) -> Vec<Vec<f64>> {
@@ -212,7 +225,7 @@ mod tests {
     }
 
     fn all_first(speeds: &[f64], random: &mut Rng) -> usize {
-        (0..100).filter(|_| ranks(&run(speeds, 5, random), true).iter().all(|rank| *rank == Some(1))).count()
+        (0..100).filter(|_| ranks_of(&run(speeds, 5, random), true).iter().all(|rank| *rank == Some(1))).count()
     }
 
     #[test]
@@ -225,17 +238,17 @@ mod tests {
     fn different_targets_get_different_ranks_despite_drift() {
         let mut random = Rng::with_seed(3);
         let distinguished = (0..100).filter(|_| {
-            let ranks = ranks(&run(&[1e5, 2e5, 1e5], 10, &mut random), true);
+            let ranks = ranks_of(&run(&[1e5, 2e5, 1e5], 10, &mut random), true);
             ranks == [Some(2), Some(1), Some(2)]
         });
         assert!(distinguished.count() >= 95);
-        let less = ranks(&run(&[1e5, 2e5], 10, &mut random), false);
+        let less = ranks_of(&run(&[1e5, 2e5], 10, &mut random), false);
         assert_eq!(less, [Some(1), Some(2)]);
     }
 
     #[test]
     fn fewer_than_five_trials_give_no_rank_and_no_ratio() {
-        assert_eq!(ranks(&run(&[1.0, 9.0], 4, &mut Rng::with_seed(4)), true), [None, None]);
+        assert_eq!(ranks_of(&run(&[1.0, 9.0], 4, &mut Rng::with_seed(4)), true), [None, None]);
         assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
         assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
     }

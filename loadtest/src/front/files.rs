@@ -2,9 +2,10 @@
 
 use super::exit::Failure;
 use super::outputs;
-use super::terminal::print_table;
+use super::terminal::print;
 use clap::{Parser, Subcommand};
-use results::{Results, compare, merge};
+use results::differences::{common_runs, differences};
+use results::{Results, compare, merge, table};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,12 @@ pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
 struct Files {
     #[command(subcommand)]
     command: Command,
+    /// As for a run: with --owner, whose identity the program takes if it runs as root
+    #[arg(long, value_name = "DIR", global = true, hide = true, env = "LOADTEST_RESULTS")]
+    results: Option<PathBuf>,
+    /// As for a run
+    #[arg(long, value_name = "FILE", global = true, hide = true, env = "LOADTEST_OWNER")]
+    owner: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,31 +48,47 @@ enum Command {
         first: PathBuf,
         /// results.json of the second run
         second: PathBuf,
+        /// Compare also runs of different experiments: of another machine, window, background load...
+        #[arg(long)]
+        anyway: bool,
     },
 }
 
 /// Runs the command that the arguments name.
 ///
 /// # Errors
-/// One line that says what is wrong with a file.
+/// What is wrong with a file, or why the runs are not compared.
 pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
-    match Files::parse_from(arguments).command {
+    let print_table = |results: &Results| print(|out| table::print(results, out));
+    let files = Files::parse_from(arguments);
+    super::become_owner(files.results.as_deref(), files.owner.as_deref())?;
+    let done = match files.command {
         Command::Show { file } => print_table(&load(&file)?),
         Command::Merge { first, second, output } => {
             let merged = merge::merge(load(&first)?, load(&second)?).map_err(Failure::usage)?;
             match output {
-                Some(path) => {
-                    outputs::write_file("--output", &path, |file| merged.write(file)).map_err(Failure::usage)?
-                }
+                Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
                 None => print_table(&merged),
             }
         }
-        Command::Compare { first, second } => {
-            // It is not a failure when the reader of standard output has gone away (`| head`).
-            let _ = compare::print(&load(&first)?, &load(&second)?, &mut anstream::stdout().lock());
+        Command::Compare { first, second, anyway } => compare_files(&load(&first)?, &load(&second)?, anyway),
+    };
+    done.map_err(Failure::usage)
+}
+
+/// Prints what changed, below what makes the runs different experiments; without `anyway`, there must be none of that.
+fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), String> {
+    let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
+    let doubts: Vec<String> = common.chain(differences(first, second)).map(|line| format!("  {line}\n")).collect();
+    let doubts = match doubts.concat() {
+        none if none.is_empty() => none,
+        lines if anyway => format!("different experiments, so a change may have another cause:\n{lines}\n"),
+        lines => {
+            let what = "these runs are different experiments, so a change may have another cause";
+            return Err(format!("{what}; --anyway compares them\n{}", lines.trim_end()));
         }
-    }
-    Ok(())
+    };
+    print(|out| out.write_all(doubts.as_bytes()).and_then(|()| compare::print(first, second, out)))
 }
 
 fn load(file: &Path) -> Result<Results, Failure> {

@@ -6,20 +6,33 @@ pub mod files;
 mod flags;
 mod outputs;
 mod progress;
+mod save;
 mod terminal;
 
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use outputs::Outputs;
-pub use terminal::say;
+pub use terminal::{print, say};
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
-use crate::limits;
+use crate::{limits, privileges};
 use progress::Progress;
 use results::conditions::Condition;
-use results::{Plan, Results};
+use results::{Plan, Results, table};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+
+/// If the program runs as root, it takes the identity of the owner of the folder of `--results`, or of the owner of the
+/// file `like` if root owns the folder: see [`privileges::drop_privileges_to_owner`]. Nothing happens without both.
+///
+/// # Errors
+/// One of the two paths does not exist, or a capability is missing.
+pub fn become_owner(results: Option<&Path>, like: Option<&Path>) -> Result<(), Failure> {
+    let Some((folder, like)) = results.zip(like) else { return Ok(()) };
+    privileges::drop_privileges_to_owner(folder, like)
+        .map_err(|error| Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display())))
+}
 
 /// Checks, before the load, that this machine has room for the plan's connections and that the files can be written.
 ///
@@ -27,13 +40,22 @@ use std::sync::atomic::AtomicBool;
 /// Wrong usage: one line that says what to change.
 pub fn prepare(flags: &RunFlags, plan: &Plan) -> Result<Outputs, Failure> {
     limits::make_room(plan.connections()).map_err(Failure::usage)?;
-    Outputs::open(flags).map_err(Failure::usage)
+    Outputs::check(flags).map_err(Failure::usage)
 }
 
-/// Makes the run: shows its progress, prints the table and writes the files.
+/// A run that is over: its results, and what could not be written.
+#[derive(Debug)]
+pub struct Finished {
+    /// The results, whether or not they could be written.
+    pub results: Results,
+    failures: Vec<String>,
+}
+
+/// Makes the run: shows its progress, prints the table and writes the files. None of these depends on another one;
+/// [`conclude`] tells which failed.
 ///
 /// # Errors
-/// The load could not be run, or a file could not be written.
+/// The load could not be run.
 pub fn run(
     flags: &RunFlags,
     outputs: &Outputs,
@@ -41,32 +63,44 @@ pub fn run(
     fleet: &mut dyn Fleet,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
-) -> Result<Results, Failure> {
+) -> Result<Finished, Failure> {
     let mut observers = (Progress::new(flags.quiet), observer);
     let results = crate::run(plan, fleet, &mut observers, stop)
         .map_err(|error| Failure(Exit::Failed, format!("the load could not be run: {error}")))?;
     observers.0.clear();
+    let mut failures = Vec::new();
     if !flags.quiet {
-        terminal::print_table(&results);
+        failures.extend(print(|out| table::print(&results, out)).err());
     }
-    let files = outputs.write(&results).map_err(Failure::usage)?;
+    if results.interrupted && results.cells.is_empty() {
+        return Ok(Finished { results, failures }); // no file, and an older one stays
+    }
+    let (files, not_written) = outputs.write(&results);
+    failures.extend(not_written);
     if !flags.quiet {
         files.iter().for_each(|file| say(&format!("results: {}", file.display())));
     }
-    Ok(results)
+    Ok(Finished { results, failures })
 }
 
 /// How the program ends after the run. Prints to standard error which conditions of `--fail-on` were not met.
 ///
 /// A run fails if a cell does not meet a condition, or a target could not be measured. It also fails if a request
 /// failed, unless a condition on errors allows some failures.
-pub fn conclude(flags: &RunFlags, results: &Results) -> Exit {
-    let crossed: Vec<String> = flags.fail_on.iter().flat_map(|condition| condition.crossed(results)).collect();
+///
+/// # Errors
+/// The table or a file could not be written: a line for each.
+pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
+    let Finished { results, failures } = run;
+    let crossed: Vec<String> = flags.fail_on.iter().flat_map(|condition| condition.crossed(&results)).collect();
     crossed.iter().for_each(|line| say(line));
+    if !failures.is_empty() {
+        return Err(Failure::usage(failures.join("\n")));
+    }
     let tolerant = flags.fail_on.iter().any(Condition::is_about_errors);
-    match results.interrupted {
+    Ok(match results.interrupted {
         true => Exit::Interrupted,
         false if !crossed.is_empty() || (results.has_failures() && !tolerant) => Exit::Failed,
         false => Exit::Done,
-    }
+    })
 }

@@ -1,108 +1,160 @@
 //! The files of a run's results.
 
 use super::flags::RunFlags;
-use nix::unistd::{AccessFlags, eaccess};
+use super::save::{self, Contents};
 use results::{Results, csv};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+/// A file of results: the flag that names it, its path, and what is written into it.
+#[derive(Clone, Debug)]
+struct Output {
+    flag: &'static str,
+    path: PathBuf,
+    format: fn(&Results, &mut dyn io::Write) -> io::Result<()>,
+}
+
+impl Output {
+    fn json(flag: &'static str, path: PathBuf) -> Output {
+        Output { flag, path, format: Results::write }
+    }
+}
 
 /// Where the results of a run go.
 #[derive(Debug)]
 pub struct Outputs {
     /// The folder in which each run has a folder of its own.
     results: Option<PathBuf>,
-    /// The files, each with the flag that names it.
-    json: Vec<(&'static str, PathBuf)>,
-    csv: Option<PathBuf>,
+    /// The folder of `--out`.
+    out: Option<PathBuf>,
+    files: Vec<Output>,
 }
 
 impl Outputs {
-    /// Opens the files before the load, so that a long run is not lost to a path that cannot be written.
+    /// Checks before the load that each file can be written, so that a long run is not lost to a path that cannot be,
+    /// and that no two flags name the same one. It leaves no file and no folder.
     ///
     /// # Errors
     /// One line that says how to correct the flags.
-    pub fn open(flags: &RunFlags) -> Result<Outputs, String> {
-        if let Some(folder) = &flags.results {
-            make_writable(folder).map_err(|error| cannot_write("--results", folder, &error))?;
+    pub fn check(flags: &RunFlags) -> Result<Outputs, String> {
+        let mut files = Vec::new();
+        files.extend(flags.out.iter().map(|folder| Output::json("--out", folder.join("results.json"))));
+        files.extend(flags.json.iter().map(|file| Output::json("--json", file.clone())));
+        files.extend(flags.csv.iter().map(|file| Output { flag: "--csv", path: file.clone(), format: csv::write }));
+        let outputs = Outputs { results: flags.results.clone(), out: flags.out.clone(), files };
+        let mut made = MadeFolders::default();
+        for (flag, folder) in outputs.folders() {
+            let usable = made.make(folder).and_then(|()| save::check_folder(folder));
+            usable.map_err(|error| cannot_write(flag, folder, &error))?;
         }
-        let mut json = Vec::new();
-        if let Some(folder) = &flags.out {
-            fs::create_dir_all(folder).map_err(|error| cannot_write("--out", folder, &error))?;
-            json.push(("--out", folder.join("results.json")));
+        let mut known: Vec<(&str, PathBuf)> = Vec::new();
+        for Output { flag, path, .. } in &outputs.files {
+            let regular = save::check(path).map_err(|error| cannot_write(flag, path, &error))?;
+            let Some(regular) = regular else { continue };
+            if let Some((other, _)) = known.iter().find(|(_, known)| *known == regular) {
+                return Err(format!("{other} and {flag} name the same file, {}: give two", regular.display()));
+            }
+            known.push((flag, regular));
         }
-        json.extend(flags.json.iter().map(|file| ("--json", file.clone())));
-        let csv = flags.csv.iter().map(|file| ("--csv", file.clone()));
-        for (flag, file) in json.iter().cloned().chain(csv) {
-            OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&file)
-                .map_err(|error| cannot_write(flag, &file, &error))?;
-        }
-        Ok(Outputs { results: flags.results.clone(), json, csv: flags.csv.clone() })
+        Ok(outputs)
     }
 
-    /// Writes the results to all files, and returns the paths of these.
-    ///
-    /// # Errors
-    /// One line: which file could not be written.
-    pub fn write(&self, results: &Results) -> Result<Vec<PathBuf>, String> {
-        let mut files = self.json.clone();
+    fn folders(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let results = self.results.iter().map(|folder| ("--results", folder));
+        results.chain(self.out.iter().map(|folder| ("--out", folder)))
+    }
+
+    /// Writes the results to all files. Returns the paths of those that were written, and a line for each that could
+    /// not be.
+    pub fn write(&self, results: &Results) -> (Vec<PathBuf>, Vec<String>) {
+        let mut files = self.files.clone();
         if let Some(folder) = &self.results {
-            let folder = folder.join(&results.run_id);
-            fs::create_dir_all(&folder).map_err(|error| cannot_write("--results", &folder, &error))?;
-            files.push(("--results", folder.join("results.json")));
+            files.push(Output::json("--results", folder.join(&results.run_id).join("results.json")));
         }
-        for (flag, path) in &files {
-            write_file(flag, path, |file| results.write(file))?;
+        let (mut written, mut failures) = (Vec::new(), Vec::new());
+        for Output { flag, path, format } in files {
+            let folder = if matches!(flag, "--out" | "--results") { path.parent() } else { None };
+            let made = folder.map_or(Ok(()), fs::create_dir_all).map_err(|error| cannot_write(flag, &path, &error));
+            match made.and_then(|()| write_file(flag, &path, &|file| format(results, file))) {
+                Ok(()) => written.push(path),
+                Err(why) => failures.push(why),
+            }
         }
-        if let Some(path) = &self.csv {
-            write_file("--csv", path, |file| csv::write(results, file))?;
-        }
-        Ok(files.into_iter().map(|(_, path)| path).chain(self.csv.clone()).collect())
+        (written, failures)
     }
 }
 
-/// Writes the file that a flag names with `write`.
+/// Writes the file that a flag names.
 ///
 /// # Errors
-/// One line: the file could not be written.
-pub fn write_file(flag: &str, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
-    let written = File::create(path).map(BufWriter::new).and_then(|mut file| {
-        write(&mut file)?;
-        file.flush()
-    });
-    written.map_err(|error| cannot_write(flag, path, &error))
+/// One line: the file could not be written. A regular file is as it was then.
+pub fn write_file(flag: &str, path: &Path, contents: Contents<'_>) -> Result<(), String> {
+    save::save(path, contents).map_err(|error| cannot_write(flag, path, &error))
 }
 
 fn cannot_write(flag: &str, path: &Path, error: &io::Error) -> String {
-    format!("{flag} {}: {error}; name a place that you may write to", path.display())
+    let what = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, or name another place",
+        _ => "name a place that you may write to",
+    };
+    format!("{flag} {}: {error}; {what}", path.display())
 }
 
-/// Makes the folder and checks that it is writable, so that a long run is not lost.
-///
-/// It asks the kernel instead of writing a file, because several load tests may share the folder. eaccess(3)
-///
-/// # Errors
-/// The kernel's error: the folder cannot be made, or is not writable.
-fn make_writable(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    Ok(eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK)?)
+/// Folders that were made for a check, and are removed after it.
+#[derive(Default)]
+struct MadeFolders(Vec<PathBuf>);
+
+impl MadeFolders {
+    fn make(&mut self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        let missing = missing.into_iter().filter(|folder| !folder.as_os_str().is_empty());
+        self.0.extend(missing.map(Path::to_owned).collect::<Vec<_>>().into_iter().rev());
+        fs::create_dir_all(folder)
+    }
+}
+
+impl Drop for MadeFolders {
+    /// Leaves a folder into which another program has put something meanwhile.
+    fn drop(&mut self) {
+        self.0.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{Args, Command, FromArgMatches};
+    use std::os::unix::fs::symlink;
+
+    fn check(arguments: &[&str]) -> Result<Outputs, String> {
+        let command = RunFlags::augment_args(Command::new("test").no_binary_name(true));
+        let matches = command.try_get_matches_from(arguments).unwrap();
+        Outputs::check(&RunFlags::from_arg_matches(&matches).unwrap())
+    }
 
     #[test]
-    fn a_folder_is_made_and_the_check_leaves_no_file_in_it() {
+    fn the_check_leaves_nothing_and_finds_files_that_are_named_twice() {
         let folder = std::env::temp_dir().join(format!("loadtest-outputs-{}", std::process::id()));
-        make_writable(&folder.join("a/b")).unwrap();
-        assert_eq!(fs::read_dir(folder.join("a/b")).unwrap().count(), 0);
-        fs::write(folder.join("file"), "").unwrap();
-        assert!(make_writable(&folder.join("file")).is_err());
-        assert!(make_writable(Path::new("/proc/nowhere")).is_err());
+        fs::create_dir_all(folder.join("empty")).unwrap();
+        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        symlink("same", at("link")).unwrap();
+        check(&["--results", &at("a/b"), "--out", &at("a/c"), "--json", &at("new")]).unwrap();
+        assert!(!folder.join("a").exists() && !folder.join("new").exists());
+        for (json, csv) in [("same", "same"), ("same", "empty/../same"), ("same", "link"), ("./same", "same")] {
+            let why = check(&["--json", &at(json), "--csv", &at(csv)]).unwrap_err();
+            assert!(why.contains("--json and --csv name the same file"), "{why}");
+        }
+        let why = check(&["--json", &at("out/results.json"), "--out", &at("out/x/..")]).unwrap_err();
+        assert!(why.contains("--out and --json name the same file"), "{why}");
+        check(&["--json", "/dev/null", "--csv", "/dev/null"]).unwrap();
+        for wrong in [["--out", &at("link/x")], ["--json", &at("missing/x")], ["--results", "/proc/nowhere"]] {
+            fs::write(at("same"), "").unwrap();
+            assert!(check(&wrong).unwrap_err().contains("name a place that you may write to"), "{wrong:?}");
+        }
+        let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["empty", "link", "same"]);
         fs::remove_dir_all(folder).unwrap();
     }
 }

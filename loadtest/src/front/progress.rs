@@ -1,43 +1,59 @@
-//! Shows progress on standard error: one line that is overwritten on a terminal, else a line for each trial and each
-//! cell.
+//! Shows progress on standard error: on a terminal one line that is overwritten and a line for each finished cell;
+//! elsewhere, as in a log file, a line every few seconds.
 
-use super::terminal::say;
+use super::terminal::{LINE, say};
 use crate::events::{Event, Observer};
 use crate::neighbours;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use results::units::{duration, plural};
 use results::{Cell, Figure, Verdict};
+use std::time::{Duration, Instant};
+
+/// The time between two lines of progress where lines stay.
+const PACE: Duration = Duration::from_secs(5);
 
 /// Shows the progress of a run on standard error.
 pub struct Progress {
     quiet: bool,
-    /// The line that is overwritten. Hidden where standard error is no terminal, or a dumb one.
-    line: ProgressBar,
+    /// The number of the running trial, and of all trials.
     trial: (usize, usize),
+    /// Whether each finished cell has a line.
+    tells_cells: bool,
+    /// When the last line of progress was written, where lines stay.
+    told: Option<Instant>,
 }
 
 impl Progress {
     /// With `quiet`, nothing is shown.
     pub fn new(quiet: bool) -> Progress {
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let target = if quiet || is_dumb { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let line = ProgressBar::with_draw_target(None, target);
-        // The line is cut to the width of the terminal.
-        line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is valid"));
-        Progress { quiet, line, trial: (0, 0) }
+        Progress { quiet, trial: (0, 0), tells_cells: true, told: None }
     }
 
     /// Erases the progress line.
     pub fn clear(&self) {
-        self.line.finish_and_clear();
+        LINE.finish_and_clear();
     }
 
-    /// Shows a line that stays.
-    fn say(&self, line: &str) {
-        match self.line.is_hidden() {
-            true => say(line),
-            false => self.line.println(line),
+    /// Shows how far the run is.
+    fn show(&mut self, line: &str) {
+        match LINE.is_hidden() {
+            true if self.is_due(Instant::now()) => say(line),
+            true => {}
+            false => LINE.set_message(line.to_owned()),
         }
+    }
+
+    /// Whether it is time for a line of progress where lines stay. If so, the next one is due after [`PACE`].
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= PACE);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
+
+    /// Whether each finished cell has a line: on a terminal, or if cells end as slowly as lines of progress come.
+    fn tells_cells(is_terminal: bool, trials: usize, estimate: Duration) -> bool {
+        is_terminal || estimate >= PACE * trials as u32
     }
 }
 
@@ -48,36 +64,32 @@ impl Observer for Progress {
         }
         match event {
             Event::RunStarted { cells, trials, estimate, .. } => {
-                let (cells, trials) = (plural(cells, "cell"), plural(trials, "trial"));
-                self.say(&format!("{cells}, {trials}, about {}", duration(estimate)));
+                self.tells_cells = Progress::tells_cells(!LINE.is_hidden(), trials, estimate);
+                say(&format!("{}, {}, about {}", plural(cells, "cell"), plural(trials, "trial"), duration(estimate)));
             }
             Event::TrialStarted { cell, done, total, .. } => {
                 self.trial = (done + 1, total);
-                if self.line.is_hidden() {
-                    self.say(&format!("[{}/{total}] {cell}", done + 1));
+                if LINE.is_hidden() {
+                    self.show(&format!("[{}/{total}] {cell}", done + 1));
                 }
             }
             Event::Disturbed { by } => {
                 let others = neighbours::named(by);
-                self.say(&format!("warning: on this machine, {others} runs already: each disturbs the other"));
+                say(&format!("warning: on this machine, {others} runs already: each disturbs the other"));
             }
-            Event::WaitsForTarget { target } => self.say(&format!("waiting: {target} does not answer any more")),
+            Event::WaitsForTarget { target } => say(&format!("waiting: {target} does not answer any more")),
             Event::WaitsForRoom => {
-                const WHY: &str = "waiting: the kernel's table of tracked connections is full (nf_conntrack_max)";
-                match self.line.is_hidden() {
-                    true => self.say(WHY),
-                    false => self.line.set_message(WHY),
-                }
+                self.show("waiting: the kernel's table of tracked connections is full (nf_conntrack_max)");
             }
             Event::Progress { cell, answered, errors, remaining, .. } => {
                 let (number, total) = self.trial;
                 let errors = if errors > 0 { format!(", {errors} errors") } else { String::new() };
                 let left = duration(remaining);
                 // On a narrow terminal the end is cut off.
-                self.line.set_message(format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}"));
+                self.show(&format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}"));
             }
-            Event::CellFinished { cell } => self.say(&finished(cell)),
-            Event::TrialFinished { .. } | Event::RunFinished { .. } => {}
+            Event::CellFinished { cell } if self.tells_cells => say(&finished(cell)),
+            Event::CellFinished { .. } | Event::TrialFinished { .. } | Event::RunFinished { .. } => {}
         }
     }
 }
@@ -94,4 +106,20 @@ fn finished(cell: &Cell) -> String {
     let key = &cell.key;
     let what = format!("{} {} -c {}, {}", key.target, key.workload, key.concurrency, key.requests_per_connection);
     what + &parts.into_iter().flatten().collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_lines_stay_they_come_at_a_pace_and_only_slow_cells_have_their_own() {
+        let mut progress = Progress::new(false);
+        let start = Instant::now();
+        // 252 trials of a tenth of the pace.
+        let lines = (0..252).filter(|&n| progress.is_due(start + PACE / 10 * n)).count();
+        assert_eq!(lines, 26);
+        assert!(!Progress::tells_cells(false, 252, PACE / 10 * 252));
+        assert!(Progress::tells_cells(true, 252, PACE / 10 * 252) && Progress::tells_cells(false, 3, PACE * 3));
+    }
 }

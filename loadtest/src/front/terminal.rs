@@ -1,18 +1,37 @@
-//! What is printed: lines on standard error, and at the end of a run the table. It is no failure when nobody reads it.
+//! What is printed: lines and the progress line on standard error, and tables on standard output.
 
-use results::{Results, table};
-use std::io::Write;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, Write};
+use std::sync::LazyLock;
 
-/// Prints a line to standard error, in one write(2). Otherwise the line's end could come after what another stream, or
-/// another process, writes meanwhile: `docker run` brings both streams to the same terminal.
+/// The progress line, which is overwritten again and again. It is hidden where standard error is no terminal, or a dumb
+/// one.
+pub static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let target = if is_dumb { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let line = ProgressBar::with_draw_target(None, target);
+    // The line is cut to the width of the terminal.
+    line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is valid"));
+    line
+});
+
+/// Prints a line to standard error, above the progress line if there is one. It is no failure when nobody reads it.
+///
+/// It is one write(2). Otherwise the line's end could come after what another stream, or another process, writes meanwhile:
+/// `docker run` brings both streams to the same terminal.
 pub fn say(line: &str) {
-    let _ = anstream::stderr().write_all(format!("{line}\n").as_bytes());
+    LINE.suspend(|| drop(anstream::stderr().write_all(format!("{line}\n").as_bytes())));
 }
 
-/// Prints the table of a run to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`,
-/// `TERM=dumb`).
-pub fn print_table(results: &Results) {
+/// Prints to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`, `TERM=dumb`). It is
+/// no failure when the reader has gone away (`| head`).
+///
+/// # Errors
+/// One line: standard output cannot be written, for another reason.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), String> {
     let mut out = anstream::stdout().lock();
-    // It is not a failure when the reader of standard output has gone away (`| head`).
-    let _ = table::print(results, &mut out).and_then(|()| out.flush());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        _ => Ok(()),
+    }
 }

@@ -5,12 +5,14 @@ use super::wire::{Batch, body};
 use crate::scrape;
 use crate::target::Url;
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use std::io;
 use std::time::Duration;
 
 /// The most samples in one request.
 const MAX_SAMPLES: usize = 2_000;
+/// The longest pause that a server may ask for. A sum of a time and a longer one might not exist.
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 /// The fields of a request. Remote write 1.0, Protocol
 const FIELDS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
@@ -94,17 +96,30 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
     let (status, text) = (answer.status().as_u16(), String::from_utf8_lossy(answer.body()));
     let text: String = text.lines().next().unwrap_or_default().chars().take(200).collect();
     let error = if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") };
+    let is_page = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     Ok(match status {
+        // Prometheus answers without a body.
+        _ if is_page && status < 500 => {
+            AttemptResult::Refused(format!("status {status} with a web page; is the URL that of a Prometheus?"))
+        }
         200..300 => AttemptResult::Accepted,
+        300..400 if let Some(to) = answer.headers().get(LOCATION) => {
+            let to = String::from_utf8_lossy(to.as_bytes()).chars().take(200).collect::<String>();
+            AttemptResult::Refused(format!("status {status}, which leads to {to}: give that URL"))
+        }
         // "Must not retry on 4xx, but for 429": remote write 1.0, Retries & Backoff
         429 | 500.. => AttemptResult::Retry(error, retry_after(answer.headers())),
         _ => AttemptResult::Refused(error),
     })
 }
 
-/// The pause that the answer's Retry-After field asks for. A date is ignored; the sender's own back-off applies then.
+/// The pause that the answer's Retry-After field asks for, but no longer than [`LONGEST_PAUSE`]. A date is ignored; the
+/// sender's own back-off applies then.
 fn retry_after(fields: &HeaderMap) -> Option<Duration> {
-    fields.get(RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+    let seconds = fields.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that is too large for the type asks for a long pause, too.
+    is_number.then(|| seconds.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]

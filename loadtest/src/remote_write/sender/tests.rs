@@ -114,6 +114,22 @@ fn refused_samples_are_not_sent_again() {
 }
 
 #[test]
+fn a_web_page_or_a_redirect_is_no_prometheus() {
+    for (answer, words) in [
+        (&["HTTP/1.0 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<!DOCTYPE html>"], "200 with a web page"),
+        (&["HTTP/1.0 404 No\r\nContent-Type: text/html\r\n\r\n<html>"], "404 with a web page"),
+        (&["HTTP/1.0 302 Found\r\nLocation: /login\r\n\r\n"], "302, which leads to /login: give that URL"),
+        (&["HTTP/1.0 304 Odd\r\n\r\n"], "status 304"),
+    ] {
+        let (url, asked) = server(answer);
+        let counts = send(&url, LONG);
+        assert_eq!((counts.sent, counts.lost, counts.refused), (0, 0, 6));
+        assert!(counts.problem.as_ref().unwrap().contains(words), "{counts:?}");
+        assert_eq!(asked.try_iter().count(), 1);
+    }
+}
+
+#[test]
 fn the_sender_waits_as_long_as_retry_after_asks() {
     let (url, asked) = server(&[
         "HTTP/1.0 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
@@ -125,9 +141,15 @@ fn the_sender_waits_as_long_as_retry_after_asks() {
     assert_eq!(asked.try_iter().count(), 2);
 
     // But the sender does not wait for longer than the queue has time.
-    let (url, asked) = server(&["HTTP/1.0 503 No\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"]);
-    assert_eq!(send(&url, LONG).lost, 6);
-    assert_eq!(asked.try_iter().count(), 1);
+    for answer in [
+        &["HTTP/1.0 503 No\r\nretry-after: 3600\r\nContent-Length: 0\r\n\r\n"],
+        &["HTTP/1.0 429 No\r\nretry-after: 18446744073709551615\r\nContent-Length: 0\r\n\r\n"],
+        &["HTTP/1.0 429 No\r\nretry-after: 99999999999999999999999\r\nContent-Length: 0\r\n\r\n"],
+    ] {
+        let (url, asked) = server(answer);
+        assert_eq!(send(&url, LONG).lost, 6);
+        assert_eq!(asked.try_iter().count(), 1);
+    }
 }
 
 #[test]

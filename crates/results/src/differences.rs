@@ -1,0 +1,172 @@
+//! In what two runs differ apart from what they measured: whether they are the same experiment.
+
+use crate::background::BackgroundLoad;
+use crate::machine::Machine;
+use crate::plan::Plan;
+use crate::schema::{Cell, Results};
+use crate::units::duration;
+use std::fmt::Debug;
+
+/// What makes the runs different experiments, a line each: schema, machine, window, limits, threads, CPUs, background
+/// load, or what requests carry. Empty if they are the same experiment.
+pub fn differences(first: &Results, second: &Results) -> Vec<String> {
+    let mut found = Vec::new();
+    if first.schema != second.schema {
+        found.push(format!("schema: {} and {}", first.schema, second.schema));
+    }
+    found.extend(machines(&first.machine, &second.machine));
+    found.extend(plans(&first.settings, &second.settings));
+    for mine in &first.cells {
+        let theirs = second.cells.iter().find(|theirs| theirs.key == mine.key);
+        if let Some((mine_cpus, cpus)) = theirs.and_then(|theirs| mine.server_cpus.zip(theirs.server_cpus))
+            && mine_cpus != cpus
+        {
+            let Cell { key, .. } = mine;
+            let line = format!("number of CPUs that {} may use: {mine_cpus} and {cpus}", key.target);
+            if !found.contains(&line) {
+                found.push(line);
+            }
+        }
+    }
+    found
+}
+
+/// The runs that have trials in both: a merged run has those of all its runs.
+pub fn common_runs(first: &Results, second: &Results) -> Vec<String> {
+    let theirs: Vec<&str> = second.run_id.split('+').collect();
+    first.run_id.split('+').filter(|run| theirs.contains(run)).map(str::to_owned).collect()
+}
+
+/// The host name tells machines apart only if they were not the same boot of the same kernel: in a container it is the
+/// container's, a new one in each run.
+fn machines(first: &Machine, second: &Machine) -> Vec<String> {
+    let mut found = Vec::new();
+    let is_same_boot = first.boot_id.is_some() && first.boot_id == second.boot_id;
+    if !is_same_boot {
+        found.extend(unlike("host", &first.host, &second.host, text));
+    }
+    found.extend(unlike("kernel", &first.kernel, &second.kernel, text));
+    found.extend(unlike("CPU", &first.cpu, &second.cpu, text));
+    found.extend(unlike("number of CPUs", &first.cpus, &second.cpus, shown));
+    found.extend(unlike("bytes of memory", &first.memory_bytes, &second.memory_bytes, |bytes| {
+        bytes.map_or("unknown".into(), |bytes| bytes.to_string())
+    }));
+    let allowed = "CPUs that the load generator may use";
+    found.extend(unlike(allowed, &first.cpus_allowed, &second.cpus_allowed, shown));
+    found
+}
+
+fn plans(first: &Plan, second: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    found.extend(unlike("duration", &first.duration, &second.duration, |&time| duration(time)));
+    found.extend(unlike("warm-up", &first.warmup, &second.warmup, |&time| duration(time)));
+    found.extend(unlike("threads", &first.threads, &second.threads, shown));
+    found.extend(unlike("CPUs of the threads", &first.cpus, &second.cpus, shown));
+    found.extend(unlike("timeout", &first.timeout, &second.timeout, |&time| duration(time)));
+    found.extend(unlike("connect timeout", &first.connect_timeout, &second.connect_timeout, |&time| duration(time)));
+    type Kind = (&'static str, fn(&BackgroundLoad) -> usize);
+    let kinds: [Kind; 5] = [
+        ("idle background connections", |background| background.idle),
+        ("slow senders", |background| background.slow_senders),
+        ("slow readers", |background| background.slow_readers),
+        ("resetters", |background| background.resetters),
+        ("busy clients", |background| background.busy),
+    ];
+    for (kind, count) in kinds {
+        found.extend(unlike(kind, &count(&first.background), &count(&second.background), shown));
+    }
+    let clients = ["workload of busy clients", "workload of slow readers"];
+    for ((what, mine), theirs) in
+        clients.into_iter().zip(first.background_workloads()).zip(second.background_workloads())
+    {
+        if let (Some(mine), Some(theirs)) = (mine, theirs) {
+            found.extend(unlike(what, mine, theirs, |workload| workload.clone()));
+        }
+    }
+    for workload in first.requested().filter(|&workload| second.requested().any(|it| it == workload)) {
+        let line = format!("the requests of {workload} differ in header fields or body");
+        if first.content_of(workload) != second.content_of(workload) && !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found
+}
+
+fn unlike<T: PartialEq>(what: &str, first: &T, second: &T, show: fn(&T) -> String) -> Option<String> {
+    (first != second).then(|| format!("{what}: {} and {}", show(first), show(second)))
+}
+
+fn text(text: &Option<String>) -> String {
+    text.clone().unwrap_or_else(|| "unknown".into())
+}
+
+fn shown(value: &impl Debug) -> String {
+    format!("{value:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Content;
+    use crate::schema::tests::run;
+    use std::time::Duration;
+
+    #[test]
+    fn each_difference_has_its_line() {
+        let first = run("r", &[("a", 100.0)], 1);
+        assert!(differences(&first, &run("s", &[("a", 50.0), ("b", 1.0)], 7)).is_empty());
+        let line = |change: fn(&mut Results)| {
+            let mut first = first.clone();
+            first.cells[0].server_cpus = Some(1);
+            let mut second = Results { run_id: "s".into(), ..first.clone() };
+            change(&mut second);
+            let lines = differences(&first, &second);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            lines.concat()
+        };
+        assert_eq!(line(|it| it.schema = "x".into()), "schema: io-models-lab/results/1 and x");
+        assert_eq!(line(|it| it.machine.host = Some("h".into())), "host: unknown and h");
+        assert_eq!(line(|it| it.machine.kernel = Some("Linux 9".into())), "kernel: unknown and Linux 9");
+        assert_eq!(line(|it| it.machine.cpu = Some("c".into())), "CPU: unknown and c");
+        assert_eq!(line(|it| it.machine.cpus = 9), "number of CPUs: 2 and 9");
+        assert_eq!(line(|it| it.machine.memory_bytes = Some(9)), "bytes of memory: unknown and 9");
+        assert_eq!(
+            line(|it| it.machine.cpus_allowed = vec![1]),
+            "CPUs that the load generator may use: [0, 1] and [1]"
+        );
+        assert_eq!(line(|it| it.settings.duration *= 2), "duration: 5.0s and 10.0s");
+        assert_eq!(line(|it| it.settings.warmup = Duration::ZERO), "warm-up: 500ms and 0ms");
+        assert_eq!(line(|it| it.settings.threads = 3), "threads: 1 and 3");
+        assert_eq!(line(|it| it.settings.cpus = vec![1]), "CPUs of the threads: [] and [1]");
+        assert_eq!(line(|it| it.settings.timeout *= 2), "timeout: 10.0s and 20.0s");
+        assert_eq!(line(|it| it.settings.connect_timeout *= 2), "connect timeout: 5.0s and 10.0s");
+        assert_eq!(line(|it| it.settings.background.idle = 5), "idle background connections: 0 and 5");
+        assert_eq!(line(|it| it.settings.background.busy = 5), "busy clients: 0 and 5");
+        let carries = |it: &mut Results| {
+            it.settings.content.insert("/".into(), Content { headers: vec!["A: b".into()], ..Content::default() });
+        };
+        assert_eq!(line(carries), "the requests of / differ in header fields or body");
+        assert_eq!(line(|it| it.cells[0].server_cpus = Some(2)), "number of CPUs that a may use: 1 and 2");
+    }
+
+    #[test]
+    fn containers_of_one_host_are_one_machine_and_a_boot_that_is_not_known_says_nothing() {
+        let on = |host: &str, boot: Option<&str>| {
+            let mut run = run("r", &[("a", 100.0)], 1);
+            (run.machine.host, run.machine.boot_id) = (Some(host.into()), boot.map(str::to_owned));
+            run
+        };
+        assert!(differences(&on("1f2e", Some("x")), &on("9a8b", Some("x"))).is_empty());
+        assert!(differences(&on("h", Some("x")), &on("h", Some("y"))).is_empty(), "it was started again");
+        assert!(differences(&on("h", None), &on("h", Some("y"))).is_empty(), "the first file is older");
+        assert_eq!(differences(&on("1f2e", Some("x")), &on("9a8b", Some("y"))), ["host: 1f2e and 9a8b"]);
+        assert_eq!(differences(&on("1f2e", None), &on("9a8b", None)), ["host: 1f2e and 9a8b"]);
+    }
+
+    #[test]
+    fn a_merged_run_has_trials_in_common_with_each_of_its_runs() {
+        let of = |id: &str| run(id, &[("a", 100.0)], 1);
+        assert_eq!(common_runs(&of("r+s"), &of("s+t")), ["s"]);
+        assert!(common_runs(&of("r+s"), &of("t")).is_empty());
+    }
+}
