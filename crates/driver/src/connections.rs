@@ -130,8 +130,10 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
         let Some(connection) = self.connections.get_mut(id) else { return Ok(()) };
         connection.readiness.readable |= readiness.readable;
         connection.readiness.writable |= readiness.writable;
-        connection.readiness.hung_up |= readiness.hung_up;
-        connection.readiness.broken |= readiness.broken;
+        if readiness.hung_up {
+            connection.readiness.hung_up = true;
+            connection.readiness.broken |= readiness.broken;
+        }
         let next = connection.advance(id, &mut self.files, self.calls, &mut self.read_buffer, &mut self.now);
         let interest = match next {
             Next::Ready(interest) => Some(interest),
@@ -377,7 +379,7 @@ mod tests {
         assert!(connections.sleeps.pop(Instant::now() + Duration::from_secs(3601)).is_some());
         assert!(connections.sleeps.timeout(Instant::now()).is_none(), "it has a second timer");
         assert_eq!(permits.available(), 0);
-        connections.advance(id, Readiness { broken: true, ..readable }, &mut poller).unwrap();
+        connections.advance(id, Readiness { hung_up: true, broken: true, ..readable }, &mut poller).unwrap();
         assert_eq!(permits.available(), 1);
     }
 }

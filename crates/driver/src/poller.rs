@@ -78,7 +78,7 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer has closed its side, or the connection is broken: read on until a read says so.
     pub hung_up: bool,
-    /// The connection is broken: no reply can reach its peer.
+    /// The connection is broken: no reply can reach its peer. It is then `hung_up`, too.
     pub broken: bool,
 }
 

@@ -120,7 +120,7 @@ fn position(fd: BorrowedFd<'_>) -> (usize, u64) {
 
 /// select() reports a hang-up and a break as readable, and the read then says so. (Its third set is for urgent data alone.)
 fn readiness(readable: bool, writable: bool, broken: bool) -> Readiness {
-    Readiness { readable, writable, hung_up: false, broken }
+    Readiness { readable, writable, hung_up: broken, broken }
 }
 
 /// select(2) on sets of any size. Leaves the bits of what is ready, and returns how many.
