@@ -54,12 +54,13 @@ enum LabCommand {
     Serve {
         #[command(flatten)]
         models: ModelFlags,
-        /// Port of the first model; the others follow
-        #[arg(long, value_name = "PORT", default_value = "8081")]
-        port: u16,
-        /// Port of the first model's metrics; the others follow
-        #[arg(long, value_name = "PORT", default_value = "9081")]
-        admin_port: u16,
+        /// Port of the first model; the others follow, without 3000 and 9090, which are Grafana's and Prometheus's; 0
+        /// takes free ones [default: 8081, and ports in use are passed over]
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+        /// Port of the first model's metrics; the others follow in the same way [default: 9081]
+        #[arg(long, value_name = "PORT")]
+        admin_port: Option<u16>,
     },
 }
 
@@ -82,8 +83,8 @@ pub struct RunArgs {
 pub struct ServeArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
-    pub port: u16,
-    pub admin_port: u16,
+    pub port: Option<u16>,
+    pub admin_port: Option<u16>,
 }
 
 /// Parses the arguments of this process. If they are wrong, prints what to do and exits.

@@ -134,6 +134,16 @@ impl From<nix::errno::Errno> for Failure {
     }
 }
 
+/// How the lines begin, after the name, that report no fault: the service stops, or the model is not permitted here.
+const STOPPING: &str = "stopping, with";
+const NOT_SUPPORTED: &str = "not supported on this machine";
+
+/// Whether a line of a service reports no fault: that it stops, or that this machine does not permit the model, which
+/// /info says, too.
+pub fn is_routine(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, line)| line.starts_with(STOPPING) || line.starts_with(NOT_SUPPORTED))
+}
+
 /// Writes one line to stderr. (`eprintln!` would panic if stderr is a pipe whose reading end is closed.)
 fn log(name: &str, line: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(format!("{name}: {line}\n").as_bytes());

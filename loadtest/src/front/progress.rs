@@ -1,11 +1,11 @@
 //! Shows progress on standard error: one line that is overwritten on a terminal, else a line for each trial and each
 //! cell.
 
+use super::terminal::{keep_below, say};
 use crate::events::{Event, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use results::units::{duration, plural};
 use results::{Cell, Figure, Verdict};
-use std::io::{Write, stderr};
 
 /// Shows the progress of a run on standard error.
 pub struct Progress {
@@ -23,20 +23,13 @@ impl Progress {
         let line = ProgressBar::with_draw_target(None, target);
         // The line is cut to the width of the terminal.
         line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is valid"));
+        keep_below(&line);
         Progress { quiet, line, trial: (0, 0) }
     }
 
     /// Erases the progress line.
     pub fn clear(&self) {
         self.line.finish_and_clear();
-    }
-
-    /// Shows a line that stays.
-    fn say(&self, line: &str) {
-        match self.line.is_hidden() {
-            true => drop(writeln!(stderr(), "{line}")),
-            false => self.line.println(line),
-        }
     }
 }
 
@@ -48,18 +41,18 @@ impl Observer for Progress {
         match event {
             Event::RunStarted { cells, trials, estimate, .. } => {
                 let (cells, trials) = (plural(cells, "cell"), plural(trials, "trial"));
-                self.say(&format!("{cells}, {trials}, about {}", duration(estimate)));
+                say(&format!("{cells}, {trials}, about {}", duration(estimate)));
             }
             Event::TrialStarted { cell, done, total, .. } => {
                 self.trial = (done + 1, total);
                 if self.line.is_hidden() {
-                    self.say(&format!("[{}/{total}] {cell}", done + 1));
+                    say(&format!("[{}/{total}] {cell}", done + 1));
                 }
             }
             Event::WaitsForRoom => {
                 const WHY: &str = "waiting: the kernel's table of tracked connections is full (nf_conntrack_max)";
                 match self.line.is_hidden() {
-                    true => self.say(WHY),
+                    true => say(WHY),
                     false => self.line.set_message(WHY),
                 }
             }
@@ -70,7 +63,7 @@ impl Observer for Progress {
                 // On a narrow terminal the end is cut off.
                 self.line.set_message(format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}"));
             }
-            Event::CellFinished { cell } => self.say(&finished(cell)),
+            Event::CellFinished { cell } => say(&finished(cell)),
             Event::TrialFinished { .. } | Event::RunFinished { .. } => {}
         }
     }
