@@ -3,7 +3,7 @@
 use clap::{CommandFactory, FromArgMatches, Parser};
 use loadtest::cost::CostSource;
 use loadtest::fleet::Endpoint;
-use loadtest::front::RunFlags;
+use loadtest::front::{RunFlags, with_hint};
 use loadtest::remote_write;
 use loadtest::target::Url;
 use results::Plan;
@@ -77,7 +77,9 @@ impl Cli {
             }
             None => arg,
         });
-        Cli::from_arg_matches(&command.get_matches_from(arguments)).unwrap_or_else(|error| error.exit())
+        let matches = command.try_get_matches_from(arguments);
+        let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        cli.unwrap_or_else(|error| with_hint(error, hint).exit())
     }
 
     /// Returns the plan, and the endpoint of each target.
@@ -127,6 +129,17 @@ impl Cli {
         }
         let targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
         Ok((self.run.plan(targets)?, endpoints))
+    }
+}
+
+/// What to write instead of a word that the lab or a service would understand.
+fn hint(word: &str) -> Option<String> {
+    let is_of_the_lab = ["--files", "--port", "--admin-port", "--listen", "--admin", "serve"].contains(&word);
+    match word {
+        "--models" | "--model" => Some("name the servers with --target; 'lab --models' starts the models itself".into()),
+        _ if is_of_the_lab => Some("the servers run already, and --target names them; the lab starts the models".into()),
+        _ if word.starts_with('-') && word != "--url" => None,
+        _ => Some("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into()),
     }
 }
 

@@ -4,12 +4,14 @@
 mod exit;
 pub mod files;
 mod flags;
+mod hint;
 mod outputs;
 mod progress;
 mod terminal;
 
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
+pub use hint::with_hint;
 pub use outputs::Outputs;
 pub use terminal::say;
 
