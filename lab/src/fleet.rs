@@ -94,12 +94,8 @@ impl Fleet for LocalFleet {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
         let model = *self.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let placement = Placement {
-            ports: (0, 0),
-            files: self.files.as_deref(),
-            cpus: self.server_cpus(),
-            shows_routine: false,
-        };
+        let placement =
+            Placement { ports: (0, 0), files: self.files.as_deref(), cpus: self.server_cpus(), shows_routine: false };
         let service = Service::start(&model, &placement);
         let service = self.running.insert(service.map_err(NotReady::Unreachable)?);
         let url = |address, path: &str| -> Result<Url, NotReady> {

@@ -124,10 +124,15 @@ mod tests {
         let flood = BufReader::new(Flood(io::repeat(0).take(LINES)));
         let mut shown = Vec::new();
         let begun = Instant::now();
-        pass_on("epoll", flood, |_| true, |line| {
-            shown.push(line.to_owned());
-            true
-        });
+        pass_on(
+            "epoll",
+            flood,
+            |_| true,
+            |line| {
+                shown.push(line.to_owned());
+                true
+            },
+        );
         let seconds = begun.elapsed().as_secs() + 1;
         assert!(shown.len() as u64 <= (seconds + 1) * u64::from(MAX_LINES_PER_SECOND) + 1, "{}", shown.len());
         let count = |line: &String| match line.strip_prefix("epoll: and ") {
@@ -159,10 +164,15 @@ mod tests {
     fn lines_that_cannot_be_shown_are_counted() {
         let mut shown = Vec::new();
         let mut free = [false, false, false, true].into_iter();
-        pass_on("epoll", &b"a\nb\n"[..], |_| true, |line| {
-            shown.push(line.to_owned());
-            free.next().unwrap_or(false)
-        });
+        pass_on(
+            "epoll",
+            &b"a\nb\n"[..],
+            |_| true,
+            |line| {
+                shown.push(line.to_owned());
+                free.next().unwrap_or(false)
+            },
+        );
         assert_eq!(shown.last().map(String::as_str), Some("epoll: and 2 lines more"));
     }
 }

@@ -184,8 +184,8 @@ fn first_services(lab: &Child) -> Vec<u32> {
 
 #[test]
 fn a_signal_while_the_models_are_checked_stops_everything() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let temporary = folder(&format!("checks-{signal}"));
+    for sent in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let temporary = folder(&format!("checks-{sent}"));
         fs::create_dir(&temporary).expect("a folder");
         let args = ["-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null", "--results"];
         let mut run = lab(&args);
@@ -198,13 +198,13 @@ fn a_signal_while_the_models_are_checked_stops_everything() {
         };
         let run = run.arg(temporary.join("results")).env("TMPDIR", &temporary).spawn().expect("the lab runs");
         let services = first_services(&run);
-        kill(Pid::from_raw(run.id() as i32), signal).expect("the lab is still there");
+        kill(Pid::from_raw(run.id() as i32), sent).expect("the lab is still there");
         let ended = run.wait_with_output().expect("it ends");
-        assert_eq!(ended.status.code(), Some(130), "{signal}: {}", text(&ended.stderr));
+        assert_eq!(ended.status.code(), Some(130), "{sent}: {}", text(&ended.stderr));
         assert!(services.into_iter().all(ends));
         let is_store = |name: &str| name.starts_with("io-models-store");
         let left = fs::read_dir(&temporary).expect("a folder").flatten();
-        assert!(left.into_iter().all(|entry| !is_store(&entry.file_name().to_string_lossy())), "{signal}");
+        assert!(left.into_iter().all(|entry| !is_store(&entry.file_name().to_string_lossy())), "{sent}");
     }
 }
 

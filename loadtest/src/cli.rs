@@ -136,8 +136,12 @@ impl Cli {
 fn hint(word: &str) -> Option<String> {
     let is_of_the_lab = ["--files", "--port", "--admin-port", "--listen", "--admin", "serve"].contains(&word);
     match word {
-        "--models" | "--model" => Some("name the servers with --target; 'lab --models' starts the models itself".into()),
-        _ if is_of_the_lab => Some("the servers run already, and --target names them; the lab starts the models".into()),
+        "--models" | "--model" => {
+            Some("name the servers with --target; 'lab --models' starts the models itself".into())
+        }
+        _ if is_of_the_lab => {
+            Some("the servers run already, and --target names them; the lab starts the models".into())
+        }
         _ if word.starts_with('-') && word != "--url" => None,
         _ => Some("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into()),
     }

@@ -48,12 +48,14 @@ impl MachineLimits {
     /// Returns the `requested` number of connections if the limits allow it, and without a request what they allow, up
     /// to the default. `resource` is what each connection takes.
     pub fn capacity(&self, resource: Resource, requested: Option<usize>) -> Result<Capacity, Failure> {
-        let reserved = 64 + 16 * self.threads; // listener, rings, wake-ups, logs, the store's files
+        // Listener, rings, wake-ups, logs, the store's files.
+        let reserved = self.threads.saturating_mul(16).saturating_add(64);
         let files = self.open_files.saturating_sub(reserved);
         // While a file is sent, its connection takes a second descriptor.
         let by_files = (files, files - files / 16, "RLIMIT_NOFILE (ulimit -n)");
         let by_processes = self.processes.map_or((u64::MAX, u64::MAX, "default"), |limit| {
-            let allowed = limit.limit.saturating_sub(self.running + self.threads + 16);
+            let others = self.running.saturating_add(self.threads).saturating_add(16);
+            let allowed = limit.limit.saturating_sub(others);
             (allowed, allowed, limit.what)
         });
         let (allowed, unrequested, what) = match resource {
@@ -61,6 +63,14 @@ impl MachineLimits {
             Resource::Process => by_processes,
             Resource::Thread => by_files.min(by_processes),
         };
+        // The event loops need processes, too, whatever a connection takes.
+        if let Some((_, _, what)) = [by_files, by_processes].into_iter().find(|&(allowed, ..)| allowed == 0)
+            && self.threads > 1
+        {
+            let threads = self.threads;
+            let why = format!("{threads} event loops leave no room for a connection under {what}");
+            return Err(Failure::CannotStart(format!("{why}: raise that limit, or ask for fewer with --threads")));
+        }
         let default = match resource {
             Resource::Descriptor => DEFAULT_FOR_DESCRIPTORS,
             Resource::Process | Resource::Thread => DEFAULT_FOR_PROCESSES,
@@ -114,6 +124,22 @@ mod tests {
         assert_eq!(large.capacity(Resource::Descriptor, None).unwrap().connections, 20_000);
         assert_eq!(large.capacity(Resource::Process, None).unwrap().connections, 4_096);
         assert_eq!(large.capacity(Resource::Process, Some(30_000)).unwrap().connections, 30_000);
+    }
+
+    #[test]
+    fn more_event_loops_than_the_limits_allow_are_refused() {
+        for threads in [60, u64::MAX] {
+            for resource in [Resource::Descriptor, Resource::Process, Resource::Thread] {
+                for requested in [None, Some(1)] {
+                    let refused = MachineLimits { threads, ..SMALL }.capacity(resource, requested);
+                    let Err(Failure::CannotStart(line)) = refused else { panic!("{threads} event loops") };
+                    assert!(line.contains("RLIMIT_NOFILE") && line.contains("--threads"), "{line}");
+                }
+            }
+        }
+        let many_files = MachineLimits { open_files: 1 << 20, threads: 200, ..SMALL };
+        let Err(Failure::CannotStart(line)) = many_files.capacity(Resource::Descriptor, None) else { panic!() };
+        assert!(line.contains("cgroup pids.max") && line.contains("--threads"), "{line}");
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub fn main(model: Model) -> ExitCode {
 /// Like [`main`], with other arguments. The first one is the name of the program, as in `argv`.
 pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = Flags::parse(model, args).and_then(|flags| match flags.mode {
-        Some(Mode::Healthcheck) => healthcheck::run(flags.admin),
+        Some(Mode::Healthcheck) => healthcheck::run(&flags.admin),
         None => start::start(model, flags)?.run().map_err(Failure::SystemCall),
     });
     match ended {
