@@ -51,7 +51,7 @@ pub(crate) fn addresses(text: &str) -> Result<Addresses, String> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if host.is_empty() {
         let all = format!("0.0.0.0:{port} for every address of this machine");
-        return Err(format!("the address is missing; write 127.0.0.1:{port} for this machine alone, {all}"));
+        return Err(format!("the address is missing; write 127.0.0.1:{port} for this machine alone, or {all}"));
     }
     if bare.is_none() && host.contains(':') {
         return Err("an IPv6 address needs brackets, as in [::1]:8080".to_owned());
