@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use loadtest::front::RunFlags;
+use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
 /// What the models serve.
@@ -54,12 +54,13 @@ enum LabCommand {
     Serve {
         #[command(flatten)]
         models: ModelFlags,
-        /// Port of the first model; the others follow
-        #[arg(long, value_name = "PORT", default_value = "8081")]
-        port: u16,
-        /// Port of the first model's metrics; the others follow
-        #[arg(long, value_name = "PORT", default_value = "9081")]
-        admin_port: u16,
+        /// Port of the first model; the others follow, without 3000 and 9090, which are Grafana's and Prometheus's; 0
+        /// takes free ones [default: 8081, and ports in use are passed over]
+        #[arg(long, value_name = "PORT")]
+        port: Option<u16>,
+        /// Port of the first model's metrics; the others follow in the same way [default: 9081]
+        #[arg(long, value_name = "PORT")]
+        admin_port: Option<u16>,
     },
 }
 
@@ -82,8 +83,8 @@ pub struct RunArgs {
 pub struct ServeArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
-    pub port: u16,
-    pub admin_port: u16,
+    pub port: Option<u16>,
+    pub admin_port: Option<u16>,
 }
 
 /// Parses the arguments of this process. If they are wrong, prints what to do and exits.
@@ -108,7 +109,8 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
         .mut_arg("models", |arg| {
             arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
         });
-    let matches: ArgMatches = command.try_get_matches_from(args)?;
+    let matches = command.try_get_matches_from(args);
+    let matches: ArgMatches = matches.map_err(|error| with_hint(error, |word| hint(&names, word)))?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(match cli.command {
         None => {
@@ -119,6 +121,23 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
             Command::Serve(ServeArgs { models: chosen(known, &models)?, files: models.files, port, admin_port })
         }
     })
+}
+
+/// What to write instead of a word that the load test or a service would understand.
+fn hint(models: &[&str], word: &str) -> Option<String> {
+    let of_servers = ["--target", "--targets", "--url", "--metrics", "--target-pid", "--remote-write", "--dashboard"];
+    match word {
+        _ if models.contains(&word) => Some(format!("choose models with --models {word}")),
+        "aa" | "show" | "merge" | "compare" => Some(format!("'loadtest {word}' does that")),
+        "run" => Some("without a command, the lab makes a run".into()),
+        "--port" | "--admin-port" | "--listen" | "--admin" => {
+            Some("'lab serve --port' chooses ports; in a run the kernel chooses them".into())
+        }
+        _ if of_servers.contains(&word) || word.contains("://") => {
+            Some("the lab starts its models itself, and --models chooses them; 'loadtest' loads other servers".into())
+        }
+        _ => None,
+    }
 }
 
 /// The models named by the flags, each of them once; all models if the flags name none.

@@ -12,7 +12,7 @@ use results::Plan;
 use supervisor::Model;
 
 use crate::cli::WORKLOADS;
-use crate::service::Service;
+use crate::service::{Placement, Service};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -94,7 +94,9 @@ impl Fleet for LocalFleet {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
         let model = *self.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let service = Service::start(&model, (0, 0), self.files.as_deref(), self.server_cpus());
+        let placement =
+            Placement { ports: (0, 0), files: self.files.as_deref(), cpus: self.server_cpus(), shows_routine: false };
+        let service = Service::start(&model, &placement);
         let service = self.running.insert(service.map_err(NotReady::Unreachable)?);
         let url = |address, path: &str| -> Result<Url, NotReady> {
             format!("http://{address}{path}").parse().map_err(NotReady::Unreachable)

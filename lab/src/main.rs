@@ -3,30 +3,35 @@
 mod cli;
 mod fleet;
 mod nod;
+mod relay;
+mod serve;
 mod service;
 
+use std::ffi::CString;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use lab::MODELS;
 use loadtest::front::{self, Exit, Failure, say};
 use loadtest::stop_on_signals;
 
-use cli::{Command, RunArgs, ServeArgs};
+use cli::{Command, RunArgs};
 use fleet::LocalFleet;
-use service::Service;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
     if let Some((model, args)) = service::requested(MODELS, std::env::args_os()) {
+        // Otherwise ps(1) would call it as the file is called that was executed: `exe`, from /proc/self/exe.
+        if let Ok(name) = CString::new(model.name) {
+            let _ = nix::sys::prctl::set_name(&name);
+        }
         return supervisor::main_from(model, args);
     }
     front::exit_code(
         "lab",
         match cli::parse(MODELS) {
             Command::Run(args) => run(*args),
-            Command::Serve(args) => serve(args),
+            Command::Serve(args) => serve::serve(&args),
         },
     )
 }
@@ -49,41 +54,10 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     if !args.run.quiet {
         say(&fleet.cpu_division());
     }
-    fleet.check(&plan, stop).map_err(unreachable)?;
+    match fleet.check(&plan, stop) {
+        Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
+        checked => checked.map_err(unreachable)?,
+    }
     let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
     front::conclude(&args.run, run)
-}
-
-/// Only starts the models, so that other clients can use them, and waits for Ctrl-C.
-fn serve(args: ServeArgs) -> Result<Exit, Failure> {
-    let stop = stop_on_signals();
-    let ports = |n| Some((nth_port(args.port, n)?, nth_port(args.admin_port, n)?));
-    let ports: Option<Vec<_>> = (0..args.models.len() as u16).map(ports).collect();
-    let ports = ports.ok_or_else(|| Failure::usage("--port or --admin-port is too high for so many models"))?;
-    let mut services = Vec::new();
-    for (model, ports) in args.models.iter().zip(ports) {
-        // The error of a service names the flags of the service, which are called otherwise here.
-        let with_own_flags = |why: String| why.replace("--admin", "--admin-port").replace("--listen", "--port");
-        let service = Service::start(model, ports, args.files.as_deref(), &[])
-            .map_err(|why| Failure::usage(with_own_flags(why)))?;
-        println!("{:24} http://{}   metrics http://{}/metrics", model.name, service.listen, service.admin);
-        services.push(service);
-    }
-    println!("Ctrl-C stops them.");
-    while !stop.load(Relaxed) {
-        std::thread::sleep(Duration::from_millis(50));
-        for service in &mut services {
-            if let Some(why) = service.exit_message() {
-                services.iter().for_each(Service::terminate);
-                return Err(Failure(Exit::Failed, why));
-            }
-        }
-    }
-    services.iter().for_each(Service::terminate); // all at once; `drop` then waits for each
-    Ok(Exit::Done)
-}
-
-/// The port of the n-th model. If the first port is 0, the kernel chooses each of them.
-fn nth_port(first: u16, n: u16) -> Option<u16> {
-    if first == 0 { Some(0) } else { first.checked_add(n) }
 }

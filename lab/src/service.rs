@@ -1,20 +1,41 @@
 //! Runs the service of a model as a child process, which executes this program again.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use loadtest::front::say;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
-use supervisor::Model;
+use supervisor::{Model, is_routine};
+
+use crate::relay::Relay;
 
 /// The first argument of a process that must run as a service.
 const RUN_SERVICE: &str = "be";
+/// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
+/// and the time that it then waits for killed processes.
+const STOP_TIME: Duration = Duration::from_secs(20);
+/// How long to wait for the last lines of a service that has ended by itself.
+const LAST_LINES_TIME: Duration = Duration::from_secs(1);
+
+/// How a service runs.
+pub struct Placement<'a> {
+    /// The ports of the service and of its admin endpoint on the loopback interface; 0 takes a free one.
+    pub ports: (u16, u16),
+    /// The directory that it serves; the default one if there is none.
+    pub files: Option<&'a Path>,
+    /// The CPUs that it may use; an empty list means all.
+    pub cpus: &'a [usize],
+    /// Whether its routine lines are shown, too: that it stops, and that this machine does not permit its model.
+    pub shows_routine: bool,
+}
 
 /// The model and the arguments of the service, if this process must run as one.
 pub fn requested(
@@ -33,7 +54,7 @@ pub fn requested(
 /// A running service. When it is dropped, it is stopped and waited for.
 pub struct Service {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    relay: Relay,
     name: &'static str,
     /// The address of the service.
     pub listen: SocketAddr,
@@ -42,28 +63,31 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts `model` on these ports of the loopback interface (0: any free port), on these CPUs (an empty list: all).
+    /// Starts `model`. What the service says from then on is passed on to standard error.
     ///
     /// # Errors
     /// The line in which the service says why it cannot start.
-    pub fn start(model: &Model, ports: (u16, u16), files: Option<&Path>, cpus: &[usize]) -> Result<Service, String> {
-        Service::try_start(model, ports, files, cpus).map_err(|error| {
+    pub fn start(model: &Model, placement: &Placement<'_>) -> Result<Service, String> {
+        Service::try_start(model, placement).map_err(|error| {
             let line = error.to_string();
             if line.starts_with(model.name) { line } else { format!("{}: {line}", model.name) }
         })
     }
 
-    fn try_start(model: &Model, ports: (u16, u16), files: Option<&Path>, cpus: &[usize]) -> io::Result<Service> {
-        let mut command = Command::new(std::env::current_exe()?);
+    fn try_start(model: &Model, placement: &Placement<'_>) -> io::Result<Service> {
+        // This file is the running program, even if another one has its path by now, or none.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(std::env::args_os().next().unwrap_or_else(|| "lab".into()));
         command.args([RUN_SERVICE, model.name]);
         command.args(["--cpus", ""]); // the affinity is set below, whatever the environment variable CPUS says
-        command.args(["--listen", &format!("127.0.0.1:{}", ports.0), "--admin", &format!("127.0.0.1:{}", ports.1)]);
-        if let Some(files) = files {
+        let (listen, admin) = placement.ports;
+        command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
+        if let Some(files) = placement.files {
             command.arg("--files").arg(files);
         }
         // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        let set = cpu_set(cpus)?;
+        let set = cpu_set(placement.cpus)?;
         let lab = nix::unistd::getpid();
         // SAFETY: between fork and exec there are only four system calls, and no memory is allocated.
         unsafe {
@@ -79,9 +103,15 @@ impl Service {
             });
         }
         let mut child = command.spawn()?;
-        let mut stderr = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        match addresses(&mut stderr) {
-            Ok((listen, admin)) => Ok(Service { child, stderr, name: model.name, listen, admin }),
+        let started = (|| {
+            let mut lines = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
+            let (listen, admin) = addresses(&mut lines)?;
+            let shows_routine = placement.shows_routine;
+            let relay = Relay::start(model.name, lines, move |line| shows_routine || !is_routine(line))?;
+            Ok((listen, admin, relay))
+        })();
+        match started {
+            Ok((listen, admin, relay)) => Ok(Service { child, relay, name: model.name, listen, admin }),
             Err(why) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -93,20 +123,21 @@ impl Service {
     /// A line that says how the service has ended, if it has ended by itself.
     pub fn exit_message(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
+        self.relay.wait_for_end(LAST_LINES_TIME); // what it has said comes before this line
         Some(self.describe_exit(status))
     }
 
     /// Sends SIGTERM to the service, and does not wait.
     pub fn terminate(&self) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        let _ = kill(self.pid(), Signal::SIGTERM);
     }
 
-    fn describe_exit(&mut self, status: ExitStatus) -> String {
-        let mut output = String::new();
-        let _ = self.stderr.read_to_string(&mut output);
-        format!("{} has ended ({status}){}{}", self.name, if output.is_empty() { "" } else { ": " }, output.trim_end())
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    fn describe_exit(&self, status: ExitStatus) -> String {
+        format!("{} has ended ({status})", self.name)
     }
 }
 
@@ -114,27 +145,41 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.terminate();
         // The wait is short: the supervisor of the service cuts connections off after its `--grace`.
+        if !self.relay.wait_for_end(STOP_TIME) {
+            say(&format!("lab: {} did not stop within {} s, and is killed", self.name, STOP_TIME.as_secs()));
+            // Nobody has waited for the process yet, so no other process group can have its number.
+            let _ = killpg(self.pid(), Signal::SIGKILL);
+        }
         if let Ok(status) = self.child.wait()
             && !status.success()
         {
-            eprintln!("lab: {}", self.describe_exit(status));
+            say(&format!("lab: {}", self.describe_exit(status)));
         }
     }
 }
 
-/// Reads the line in which a service says on which addresses it listens.
-fn addresses(stderr: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> {
-    let mut line = String::new();
-    stderr.read_line(&mut line)?;
-    let found: Vec<SocketAddr> =
-        line.split("http://").skip(1).filter_map(|part| part.split([',', '\n']).next()?.trim().parse().ok()).collect();
-    match found[..] {
-        [listen, admin] => Ok((listen, admin)),
-        _ => Err(io::Error::other(if line.is_empty() {
-            "it ended without a message".into()
-        } else {
-            line.trim_end().to_owned()
-        })),
+/// Reads the line in which a service says on which addresses it listens, and passes on what it says before.
+///
+/// # Errors
+/// What the service has said, if it has ended without that line.
+fn addresses(lines: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> {
+    let mut before = String::new();
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line)? == 0 {
+            let why = if before.is_empty() { "it ended without a message" } else { before.trim_end() };
+            return Err(io::Error::other(why));
+        }
+        let found: Vec<SocketAddr> = line
+            .split("http://")
+            .skip(1)
+            .filter_map(|part| part.split([',', '\n']).next()?.trim().parse().ok())
+            .collect();
+        if let [listen, admin] = found[..] {
+            before.lines().for_each(say);
+            return Ok((listen, admin));
+        }
+        before += &line;
     }
 }
 

@@ -5,7 +5,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::Endpoint;
-use loadtest::front::RunFlags;
+use loadtest::front::{RunFlags, with_hint};
 use loadtest::remote_write;
 use loadtest::target::Url;
 use results::Plan;
@@ -98,7 +98,7 @@ impl Cli {
             }
             _ => arg,
         });
-        let matches = command.get_matches_from(arguments);
+        let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| with_hint(error, hint).exit());
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let source = |flag| matches.value_source(flag);
         match (source("metrics"), source("target_pid")) {
@@ -167,6 +167,21 @@ impl Cli {
 fn leave(named: &mut Vec<String>, others: &[String]) {
     let name = |text: &str| text.split('=').next().map(str::to_owned);
     named.retain(|text| others.iter().all(|other| name(other) != name(text)));
+}
+
+/// What to write instead of a word that the lab or a service would understand.
+fn hint(word: &str) -> Option<String> {
+    let is_of_the_lab = ["--files", "--port", "--admin-port", "--listen", "--admin", "serve"].contains(&word);
+    match word {
+        "--models" | "--model" => {
+            Some("name the servers with --target; 'lab --models' starts the models itself".into())
+        }
+        _ if is_of_the_lab => {
+            Some("the servers run already, and --target names them; the lab starts the models".into())
+        }
+        _ if word.starts_with('-') && word != "--url" => None,
+        _ => Some("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into()),
+    }
 }
 
 fn variable(flag: &str) -> String {

@@ -86,7 +86,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
                     cell.trials.push(*trial);
-                    if let Some(why) = no_answer_at_end {
+                    if let Some(why) = no_answer_at_end.filter(|_| !stop.load(Relaxed)) {
                         cell.verdict = Verdict::Errors;
                         cell.reasons.push(format!("it did not answer any more at the end: {why}"));
                     }
@@ -95,6 +95,8 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                     cell.verdict = Verdict::Unsupported;
                     cell.reasons.push(why);
                 }
+                // The signal may have interrupted a system call of the check.
+                Ended::NotReady(NotReady::Unreachable(_)) if stop.load(Relaxed) => {}
                 Ended::NotReady(NotReady::Unreachable(why)) => {
                     lost.insert(target);
                     cell.verdict = Verdict::Errors;

@@ -1,4 +1,4 @@
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
@@ -35,6 +35,6 @@ pub fn on_each_thread(threads: usize, body: impl Fn() -> io::Result<()> + Sync) 
 }
 
 fn exit(what: &str, error: &io::Error) -> ! {
-    eprintln!("{what}: {error}");
+    let _ = writeln!(io::stderr(), "{what}: {error}"); // it is no reason to panic that nobody reads it
     std::process::exit(1)
 }

@@ -83,7 +83,8 @@ impl MachineLimits {
     /// Returns the `requested` number of connections if the limits allow it, and without a request what they allow, up
     /// to the default. `resource` is what each connection takes.
     pub fn capacity(&self, resource: Resource, requested: Option<usize>) -> Result<Capacity, Failure> {
-        let reserved = 64 + 16 * self.threads; // listener, rings, wake-ups, logs, the store's files
+        // Listener, rings, wake-ups, logs, the store's files.
+        let reserved = self.threads.saturating_mul(16).saturating_add(64);
         let files = self.open_files.saturating_sub(reserved);
         // While a file is sent, its connection takes a second descriptor.
         let by_files = (files, files - files / 16, "RLIMIT_NOFILE (ulimit -n)");
@@ -98,6 +99,14 @@ impl MachineLimits {
             Resource::Process => by_processes,
             Resource::Thread => by_files.min(by_threads),
         };
+        // The event loops need processes, too, whatever a connection takes.
+        if let Some((_, _, what)) = [by_files, by_processes].into_iter().find(|&(allowed, ..)| allowed == 0)
+            && self.threads > 1
+        {
+            let threads = self.threads;
+            let why = format!("{threads} event loops leave no room for a connection under {what}");
+            return Err(Failure::CannotStart(format!("{why}: raise that limit, or ask for fewer with --threads")));
+        }
         let default = match resource {
             Resource::Descriptor => DEFAULT_FOR_DESCRIPTORS,
             Resource::Process | Resource::Thread => DEFAULT_FOR_PROCESSES,
@@ -170,6 +179,22 @@ mod tests {
         let large = MachineLimits { processes: None, ..SMALL };
         let Err(Failure::CannotStart(line)) = large.check_threads("workers", 32_001) else { panic!() };
         assert!(line.contains("vm.max_map_count"), "{line}");
+    }
+
+    #[test]
+    fn more_event_loops_than_the_limits_allow_are_refused() {
+        for threads in [60, u64::MAX] {
+            for resource in [Resource::Descriptor, Resource::Process, Resource::Thread] {
+                for requested in [None, Some(1)] {
+                    let refused = MachineLimits { threads, ..SMALL }.capacity(resource, requested);
+                    let Err(Failure::CannotStart(line)) = refused else { panic!("{threads} event loops") };
+                    assert!(line.contains("RLIMIT_NOFILE") && line.contains("--threads"), "{line}");
+                }
+            }
+        }
+        let many_files = MachineLimits { open_files: 1 << 20, threads: 200, ..SMALL };
+        let Err(Failure::CannotStart(line)) = many_files.capacity(Resource::Descriptor, None) else { panic!() };
+        assert!(line.contains("cgroup pids.max") && line.contains("--threads"), "{line}");
     }
 
     #[test]

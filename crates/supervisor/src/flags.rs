@@ -1,7 +1,6 @@
 //! The command line of a service: the flags that every service has, and those of its model.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use cpu_list::CpuList;
 use http1::Limits;
 
-use crate::units::{address, bytes, duration, timeout};
+use crate::units::{Addresses, addresses, bytes, duration, timeout};
 use crate::{Failure, Flag, Model, log};
 
 /// The parsed command line. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
@@ -22,13 +21,13 @@ pub(crate) struct Flags {
     /// Only asks the admin endpoint of a running service whether it is healthy: exit code 0 or 1
     pub mode: Option<Mode>,
 
-    /// Where to serve; port 0 takes a free one
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
-    pub listen: SocketAddr,
+    /// Where to serve; port 0 takes a free one. Of a name that has several addresses, the first one that is free
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = addresses)]
+    pub listen: Addresses,
 
-    /// Where to serve /metrics, /healthz and /info; port 0 takes a free one
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = address)]
-    pub admin: SocketAddr,
+    /// Where to serve /metrics, /healthz and /info; as --listen
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = addresses)]
+    pub admin: Addresses,
 
     /// The directory that /files/ serves [default: one with the files 1k, 64k, 1m and 10m, which is created]
     #[arg(long, env, value_name = "DIR")]
@@ -55,7 +54,7 @@ pub(crate) struct Flags {
     pub max_connections: Option<usize>,
 
     /// Connections that may wait to be accepted; the kernel allows at most net.core.somaxconn
-    #[arg(long, env, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, env, value_name = "N", default_value = "4096", value_parser = backlog)]
     pub backlog: i32,
 
     /// Time for the head of a request, from its first byte on
@@ -118,6 +117,12 @@ impl Flags {
         let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
         let parsed = command.try_get_matches_from(args).and_then(|matches| {
             let mut flags = Flags::from_arg_matches(&matches)?;
+            let is_given = matches.value_source("max_request_line") != Some(ValueSource::DefaultValue);
+            if is_given && flags.max_request_line > flags.max_head {
+                let why =
+                    "--max-request-line is more than --max-head, of which it is a part: raise that, or lower this";
+                return Err(clap::Error::raw(ErrorKind::ValueValidation, why));
+            }
             let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
             flags.of_model = model.flags.iter().filter_map(value).collect();
             let is_given = |name: &&str| matches.value_source(name) != Some(ValueSource::DefaultValue);
@@ -158,6 +163,11 @@ impl Flags {
 /// Parses a number from 1 on.
 fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "it must be a number from 1 on".to_owned())
+}
+
+/// Parses a number of connections: the type that listen(2) takes.
+fn backlog(text: &str) -> Result<i32, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| format!("it must be a number from 1 to {}", i32::MAX))
 }
 
 /// Joins the lines of an error message by clap, and leaves out the usage below them.
@@ -203,6 +213,12 @@ mod tests {
     }
 
     #[test]
+    fn a_short_head_does_not_need_a_shorter_request_line() {
+        assert_eq!(parse(&["--max-head", "1k"]).unwrap().max_head, 1024);
+        assert!(parse(&["--max-head", "1k", "--max-request-line", "2k"]).is_err());
+    }
+
+    #[test]
     fn an_error_is_one_line_that_names_the_flag() {
         for args in [
             ["--threads", "0"],
@@ -214,6 +230,9 @@ mod tests {
             ["--idle-timeout", "0s"],
             ["--workers", "0"],
             ["--cpus", "0-"],
+            ["--max-request-line", "33k"],
+            ["--backlog", "2147483648"],
+            ["--threads", "99999999999999999999"],
         ] {
             let Err(Failure::CannotStart(line)) = parse(&args) else { panic!("{args:?} was accepted") };
             assert!(line.contains(args[0]) && !line.contains('\n'), "{line}");

@@ -117,7 +117,7 @@ pub fn main(model: Model) -> ExitCode {
 /// Like [`main`], with other arguments. The first one is the name of the program, as in `argv`.
 pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = Flags::parse(model, args).and_then(|flags| match flags.mode {
-        Some(Mode::Healthcheck) => healthcheck::run(flags.admin),
+        Some(Mode::Healthcheck) => healthcheck::run(&flags.admin),
         None => start::start(model, flags)?.run().map_err(Failure::SystemCall),
     });
     match ended {
@@ -155,6 +155,16 @@ impl From<nix::errno::Errno> for Failure {
     fn from(errno: nix::errno::Errno) -> Failure {
         Failure::SystemCall(errno.into())
     }
+}
+
+/// How the lines begin, after the name, that report no fault: the service stops, or the model is not permitted here.
+const STOPPING: &str = "stopping, with";
+const NOT_SUPPORTED: &str = "not supported on this machine";
+
+/// Whether a line of a service reports no fault: that it stops, or that this machine does not permit the model, which
+/// /info says, too.
+pub fn is_routine(line: &str) -> bool {
+    line.split_once(": ").is_some_and(|(_, line)| line.starts_with(STOPPING) || line.starts_with(NOT_SUPPORTED))
 }
 
 /// Writes one line to stderr. (`eprintln!` would panic if stderr is a pipe whose reading end is closed.)

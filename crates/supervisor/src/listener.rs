@@ -7,25 +7,46 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::Failure;
+use crate::units::Addresses;
+use crate::{Failure, log};
 
-/// Binds a listening socket to the address that `flag` gave: SO_REUSEADDR, close-on-exec, blocking. An error says which
-/// flag to change.
-pub(crate) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        Failure::CannotStart(match error.kind() {
-            ErrorKind::AddrInUse => {
-                format!("{address} is in use: stop what listens there, or choose another port with {flag}")
+/// Binds a listening socket to the first address of `flag` that can be bound: SO_REUSEADDR, close-on-exec, blocking.
+/// Says which, if that is not the first one. An error says which flag to change.
+pub(crate) fn bind(name: &str, addresses: &Addresses, flag: &str) -> Result<TcpListener, Failure> {
+    let mut failures = Vec::new();
+    for &address in &addresses.found {
+        match TcpListener::bind(address) {
+            Ok(listener) => {
+                if !failures.is_empty() {
+                    let failures = failures.join(", ");
+                    log(name, format_args!("{flag} {}: {failures}, so {address} is taken", addresses.text));
+                }
+                return Ok(listener);
             }
-            ErrorKind::PermissionDenied => {
-                format!("no permission to listen on {address}: choose a port from 1024 on with {flag}")
+            Err(error) if addresses.found.len() == 1 => {
+                let what_to_do = match error.kind() {
+                    ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+                    ErrorKind::PermissionDenied => "choose a port from 1024 on",
+                    ErrorKind::AddrNotAvailable => "choose one",
+                    _ => "choose another address",
+                };
+                return Err(Failure::CannotStart(format!("{}: {what_to_do} with {flag}", failure(address, &error))));
             }
-            ErrorKind::AddrNotAvailable => {
-                format!("{address} is no address of this machine: choose one with {flag}")
-            }
-            _ => format!("cannot listen on {address}: {error}; choose another address with {flag}"),
-        })
-    })
+            Err(error) => failures.push(failure(address, &error)),
+        }
+    }
+    let failures = failures.join(", ");
+    Err(Failure::CannotStart(format!("{flag} {}: {failures}; choose another address or port", addresses.text)))
+}
+
+/// Says why an address cannot be bound.
+fn failure(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => format!("{address} is in use"),
+        ErrorKind::PermissionDenied => format!("no permission to listen on {address}"),
+        ErrorKind::AddrNotAvailable => format!("{address} is no address of this machine"),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
 }
 
 /// Sets the options that accepted sockets inherit, and the length of the backlog: listen(2).
@@ -103,7 +124,7 @@ mod tests {
     /// Fills the backlog, calls `drop_attempts`, and checks that a new connection fails while those in the backlog
     /// work.
     fn check_backlog_works(address: &str, drop_attempts: fn(&TcpListener) -> io::Result<()>) {
-        let listener = bind(address.parse().unwrap(), "--listen").unwrap();
+        let listener = TcpListener::bind(address).unwrap();
         prepare(&listener, 64).unwrap();
         let address = listener.local_addr().unwrap();
         let mut clients: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -137,9 +158,25 @@ mod tests {
 
     #[test]
     fn the_error_for_a_port_in_use_names_the_port_and_the_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--listen").unwrap();
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = first.local_addr().unwrap();
-        let Err(Failure::CannotStart(line)) = bind(address, "--admin") else { panic!("bound twice") };
+        let taken = Addresses { text: address.to_string(), found: vec![address] };
+        let Err(Failure::CannotStart(line)) = bind("epoll", &taken, "--admin") else { panic!("bound twice") };
         assert!(line.contains(&address.to_string()) && line.contains("--admin"), "{line}");
+    }
+
+    #[test]
+    fn the_addresses_of_a_name_are_tried_in_their_order() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let in_use = taken.local_addr().unwrap();
+        let foreign = "192.0.2.1:0".parse().unwrap(); // an address for documentation: RFC 5737
+        let own = ([127, 0, 0, 1], 0).into();
+        let addresses = |found| Addresses { text: "name:0".into(), found };
+        let listener = bind("epoll", &addresses(vec![foreign, in_use, own]), "--listen").unwrap();
+        assert_eq!(listener.local_addr().unwrap().ip(), own.ip());
+        let none = addresses(vec![foreign, in_use]);
+        let Err(Failure::CannotStart(line)) = bind("epoll", &none, "--listen") else { panic!("bound") };
+        let all = format!("192.0.2.1:0 is no address of this machine, {in_use} is in use");
+        assert_eq!(line, format!("--listen name:0: {all}; choose another address or port"));
     }
 }

@@ -35,9 +35,9 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
     let own = bounds::own_flags(&model, &flags, &capacity, &machine)?;
     let files = files(flags.files.as_deref())?;
 
-    let socket = listener::bind(flags.listen, "--listen")?;
+    let socket = listener::bind(model.name, &flags.listen, "--listen")?;
     listener::prepare(&socket, flags.backlog)?;
-    let admin = listener::bind(flags.admin, "--admin")?;
+    let admin = listener::bind(model.name, &flags.admin, "--admin")?;
 
     let board = Scoreboard::map()?;
     let signals = signals()?; // before the store, so that Ctrl-C cannot end the process without removing it

@@ -35,19 +35,37 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     Ok(bytes as usize)
 }
 
-/// Parses `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+/// An address of `--listen` or `--admin` as the user wrote it, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub text: String,
+    /// A name may have several, in the order of getaddrinfo(3); there is at least one.
+    pub found: Vec<SocketAddr>,
+}
+
+/// Parses `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `localhost:8080`.
+pub(crate) fn addresses(text: &str) -> Result<Addresses, String> {
     let expected = "expected ADDRESS:PORT, as in 127.0.0.1:8080";
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
     let (host, port) = text.rsplit_once(':').ok_or(expected)?;
-    let port: u16 = port.parse().map_err(|_| expected)?;
-    if host.is_empty() || host.contains(':') {
-        return Err(expected.to_owned());
+    let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port, a number from 0 to 65535; {expected}"))?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if host.is_empty() {
+        let all = format!("0.0.0.0:{port} for every address of this machine");
+        return Err(format!("the address is missing; write 127.0.0.1:{port} for this machine alone, or {all}"));
     }
-    let mut found = (host, port).to_socket_addrs().map_err(|error| format!("cannot resolve `{host}`: {error}"))?;
-    found.next().ok_or_else(|| format!("`{host}` has no address"))
+    if bare.is_none() && host.contains(':') {
+        return Err("an IPv6 address needs brackets, as in [::1]:8080".to_owned());
+    }
+    let what_to_do = "write an IP address, or a name that this machine knows";
+    let host = bare.unwrap_or(host);
+    let resolved = (host, port).to_socket_addrs();
+    let mut found: Vec<SocketAddr> =
+        resolved.map_err(|error| format!("cannot resolve `{host}`: {error}; {what_to_do}"))?.collect();
+    found.dedup();
+    match found.is_empty() {
+        true => Err(format!("`{host}` has no address; {what_to_do}")),
+        false => Ok(Addresses { text: text.to_owned(), found }),
+    }
 }
 
 /// Splits a text into a number, which is not negative, and the unit after it.
@@ -112,11 +130,26 @@ mod tests {
 
     #[test]
     fn addresses_name_a_port() {
-        assert_eq!(address("127.0.0.1:0"), Ok(([127, 0, 0, 1], 0).into()));
-        assert!(address("[::1]:80").is_ok());
-        assert_eq!(address("localhost:81").map(|address| address.port()), Ok(81));
-        for bad in ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "::1:80:"] {
-            assert!(address(bad).is_err(), "{bad}");
+        let found = |text| addresses(text).map(|addresses| addresses.found);
+        assert_eq!(found("127.0.0.1:0"), Ok(vec![([127, 0, 0, 1], 0).into()]));
+        assert_eq!(found("[::1]:80"), Ok(vec!["[::1]:80".parse().unwrap()]));
+        assert!(found("localhost:81").is_ok_and(|found| found.iter().all(|address| address.port() == 81)));
+        let zone = found("[fe80::1%1]:80");
+        assert_eq!(zone, Ok(vec!["[fe80::1%1]:80".parse().unwrap()]), "the interface with the index 1");
+        for (bad, why) in [
+            ("", "expected ADDRESS:PORT"),
+            ("8080", "expected ADDRESS:PORT"),
+            ("127.0.0.1", "expected ADDRESS:PORT"),
+            (":8080", "127.0.0.1:8080 for this machine alone"),
+            ("127.0.0.1:x", "`x` is no port"),
+            ("127.0.0.1:70000", "`70000` is no port"),
+            ("127.0.0.1:-1", "`-1` is no port"),
+            ("::1:80", "needs brackets"),
+            ("[::1]", "is no port"),
+            ("[fe80::1%nowhere]:80", "cannot resolve `fe80::1%nowhere`"),
+            ("no such name:80", "cannot resolve `no such name`"),
+        ] {
+            assert!(addresses(bad).is_err_and(|line| line.contains(why)), "{bad}: {:?}", addresses(bad));
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::process::{self, SHORTAGE, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
 use crate::status::{Phase, SharedStatus};
 use crate::store::StoreFile;
-use crate::{listener, log};
+use crate::{NOT_SUPPORTED, STOPPING, listener, log};
 
 /// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
 const CLEANUP_TIME: Duration = Duration::from_secs(5);
@@ -183,7 +183,7 @@ impl Supervisor {
                     AfterCleanup::End(code) => self.state = State::Ended(code),
                     AfterCleanup::MarkUnsupported => {
                         let why = status.service.board.note();
-                        log(self.name, format_args!("not supported on this machine: {why}"));
+                        log(self.name, format_args!("{NOT_SUPPORTED}: {why}"));
                         status.phase = Phase::Unsupported(why);
                         self.listener = None; // so that clients are refused and do not wait in vain
                         self.state = State::NoModel;
@@ -297,7 +297,7 @@ impl Supervisor {
                 }
                 self.status.get().phase = Phase::Stopping(Some(model));
                 let open = self.status.get().open_connections();
-                log(self.name, format_args!("stopping, with {open} open and {} to finish", format_duration(grace)));
+                log(self.name, format_args!("{STOPPING} {open} open and {} to finish", format_duration(grace)));
                 let _ = kill(model, Signal::SIGTERM); // if it fails, the model has ended, and SIGCHLD will come
             }
             State::CleaningUp { .. } | State::RestartPending { .. } => {

@@ -4,6 +4,7 @@
 mod exit;
 pub mod files;
 mod flags;
+mod hint;
 mod outputs;
 mod progress;
 mod save;
@@ -11,6 +12,7 @@ mod terminal;
 
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
+pub use hint::with_hint;
 pub use outputs::Outputs;
 pub use terminal::{print, say};
 

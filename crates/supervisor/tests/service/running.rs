@@ -27,7 +27,8 @@ pub struct RunningService {
 
 /// A command that runs this program as a service of the model, on free ports.
 pub fn command(model: &str, flags: &[&str]) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    // This file is the running program, even if cargo has put another one in its place.
+    let mut command = Command::new("/proc/self/exe");
     command.arg(model).env_clear().env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0");
     // A service that is killed leaves its temporary store there.
     command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
