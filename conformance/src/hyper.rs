@@ -50,7 +50,6 @@ const DIFFERENCES: &[(&str, &str, Instead)] = &[
     ("a misspelt coding is not implemented", CODINGS, Closes(400)),
     ("a space behind a size is refused", "hyper skips white space there", Takes(&[200])),
     ("a NUL in an extension is refused", "hyper looks for nothing but line ends there", Takes(&[200])),
-    ("a chunk size above 64 bits is too large", "to hyper it is not a number", Closes(400)),
     ("a size above the limit is too large", LATE, WaitsThenRefuses(400)),
     ("chunks whose sum is above the limit are too large", LATE, WaitsThenRefuses(400)),
     ("a chunk line above 256 bytes is refused", OWN_LIMITS, Takes(&[200])),
