@@ -49,7 +49,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     if !args.run.quiet {
         say(&fleet.cpu_division());
     }
-    fleet.check(&plan, stop).map_err(unreachable)?;
+    fleet.check(&plan, stop)?;
     let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
     front::conclude(&args.run, run)
 }
