@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
+use loadtest::front::{Exit, Failure};
 use loadtest::target::Url;
 use loadtest::{cpus, probe, scrape};
 use results::Plan;
@@ -58,15 +59,16 @@ impl LocalFleet {
     /// Sends one request of each workload to each model, and checks the responses.
     ///
     /// # Errors
-    /// A line that says which model does not start or answers wrongly.
-    pub fn check(&mut self, plan: &Plan, stop: &AtomicBool) -> Result<(), String> {
+    /// A line that says which model does not start or answers wrongly, or which workload no model has.
+    pub fn check(&mut self, plan: &Plan, stop: &AtomicBool) -> Result<(), Failure> {
         for model in self.models.clone() {
             if stop.load(Relaxed) {
                 return Ok(());
             }
             match self.ready(model.name) {
                 Ok(endpoint) => {
-                    let wrong = |path: &str, what: String| format!("{}: {path} {what}", model.name);
+                    let wrong =
+                        |path: &str, what: String| Failure(Exit::Unreachable, format!("{}: {path} {what}", model.name));
                     let (status, body) =
                         scrape::get(&endpoint.url, TIMEOUT).map_err(|error| wrong("/", error.to_string()))?;
                     if status != 200 || body != b"Hello World\n" {
@@ -75,13 +77,17 @@ impl LocalFleet {
                     for workload in &plan.workloads {
                         let status = probe::check(&endpoint.url, workload, plan.content_of(workload), TIMEOUT)
                             .map_err(|error| wrong(workload, error.to_string()))?;
+                        if status == 404 {
+                            let why = format!("no model has the workload {workload}; the models serve {WORKLOADS}");
+                            return Err(Failure::usage(why));
+                        }
                         if !(200..400).contains(&status) {
                             return Err(wrong(workload, format!("answered {status}; the models serve {WORKLOADS}")));
                         }
                     }
                 }
                 Err(NotReady::Unsupported(_)) => {} // the cells of this model will report it
-                Err(NotReady::Unreachable(why)) => return Err(why),
+                Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, why)),
             }
             self.finished(model.name);
         }

@@ -56,7 +56,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     match fleet.check(&plan, stop) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
-        checked => checked.map_err(unreachable)?,
+        checked => checked?,
     }
     let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
     front::conclude(&args.run, run)

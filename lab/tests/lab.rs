@@ -143,6 +143,14 @@ fn each_run_has_a_folder_in_results_unless_out_names_another() {
 }
 
 #[test]
+fn a_workload_that_no_model_has_exits_with_2() {
+    let run = output(&["--models", "epoll", "--workload", "/file/64k", "--out", "/dev/shm/lab-workload"]);
+    let why = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{why}");
+    assert!(why.contains("no model has the workload /file/64k; the models serve /, /files/64k"), "{why}");
+}
+
+#[test]
 fn ctrl_c_stops_everything_and_what_was_measured_is_reported() {
     let (out, temporary) = (folder("ctrl-c"), folder("ctrl-c-tmp"));
     fs::create_dir(&temporary).expect("a folder");

@@ -15,7 +15,7 @@ use std::path::Path;
 pub const SCHEMA: &str = "io-models-lab/results/1";
 
 /// The largest file that is read, in bytes; a trial takes some kilobytes.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 512 << 20;
 
 /// What is read first, since the rest may have another form under another schema.
 #[derive(Deserialize)]
@@ -223,7 +223,7 @@ impl Results {
     /// Reads a results.json file.
     ///
     /// # Errors
-    /// One line: the file does not exist, is not JSON, has another schema, or has more than 256 MiB.
+    /// One line: the file does not exist, is not JSON, has another schema, or has more than 512 MiB.
     pub fn load(path: &Path) -> Result<Results, String> {
         let say = |why: String| format!("{}: {why}", path.display());
         let io = |error: io::Error| match error.kind() {
@@ -357,7 +357,7 @@ pub(crate) mod tests {
         assert!(refused(b"17").contains("it is no results.json"));
         assert!(refused(b"[1]").contains("its schema is not said"));
         std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap(); // a file of holes, without blocks
-        assert!(Results::load(&path).unwrap_err().contains("more than 256 MiB"));
+        assert!(Results::load(&path).unwrap_err().contains("more than 512 MiB"));
         std::fs::remove_file(path).unwrap();
         assert!(Results::load(&std::env::temp_dir()).unwrap_err().contains("it is a folder"));
     }

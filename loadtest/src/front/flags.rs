@@ -8,9 +8,14 @@ use results::schedule::{Schedule, parse_ramp, parse_rate};
 use results::units::parse_duration;
 use results::{BackgroundLoad, PerConnection, Plan};
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The largest body of a request, in bytes: results.json has the body of each workload, and it has to be small enough to
+/// be read again.
+const LARGEST_BODY: u64 = 64 << 20;
 
 /// What to measure, for how long, and where the results go.
 #[derive(Debug, Args)]
@@ -25,7 +30,7 @@ pub struct RunFlags {
     /// Body of the requests whose method is not GET or HEAD
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     body: Option<String>,
-    /// File with this body
+    /// File with this body, of at most 64 MiB
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// Number of concurrent connections; a list makes a sweep
@@ -170,14 +175,11 @@ impl RunFlags {
 
     /// What the requests of each workload carry: the header fields, and the body if the method has one.
     fn content(&self, plan: &Plan) -> Result<BTreeMap<String, Content>, String> {
-        let body =
-            match (&self.body, &self.body_file) {
-                (Some(text), _) => Body(text.clone().into_bytes()),
-                (None, Some(path)) => Body(fs::read(path).map_err(|error| {
-                    format!("--body-file {}: {error}; name a file that you may read", path.display())
-                })?),
-                (None, None) => Body::default(),
-            };
+        let body = match (&self.body, &self.body_file) {
+            (Some(text), _) => Body(text.clone().into_bytes()),
+            (None, Some(path)) => Body(read_body(path)?),
+            (None, None) => Body::default(),
+        };
         let has_body = |workload: &str| carries_body(method_and_path(workload).0);
         if !body.0.is_empty() && !plan.requested().any(|workload| has_body(workload)) {
             return Err("a body: GET and HEAD have none; name the method, as in --workload 'POST /path'".into());
@@ -200,6 +202,20 @@ impl RunFlags {
             none if none.is_empty() => vec![Schedule::Closed],
             open => open,
         }
+    }
+}
+
+/// Reads the file of `--body-file`; one without an end (/dev/zero) has too many bytes, too.
+fn read_body(path: &Path) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST_BODY + 1).read_to_end(&mut body));
+    match read {
+        Err(error) => Err(format!("--body-file {}: {error}; name a file that you may read", path.display())),
+        Ok(length) if length as u64 > LARGEST_BODY => {
+            let most = LARGEST_BODY >> 20;
+            Err(format!("--body-file {}: a body has at most {most} MiB; name a smaller file", path.display()))
+        }
+        Ok(_) => Ok(body),
     }
 }
 
@@ -272,6 +288,8 @@ mod tests {
         for (arguments, words) in [
             (&["--body", "x"][..], "--workload 'POST /path'"),
             (&["--body-file", "/nowhere", "--workload", "POST /"], "name a file that you may read"),
+            (&["--body-file", "/dev/zero", "--workload", "POST /"], "at most 64 MiB"),
+            (&["--body-file", "/", "--workload", "POST /"], "name a file that you may read"),
             (&["-H", "no colon"], "there is no colon in it"),
             (&["-H", "Two words: x"], "the name has a character"),
             (&["-H", "A: x\r\nB: y"], "a control character"),
