@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use loadtest::front::say;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
@@ -79,7 +78,8 @@ impl Service {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(std::env::args_os().next().unwrap_or_else(|| "lab".into()));
         command.args([RUN_SERVICE, model.name]);
-        command.args(["--cpus", ""]); // the affinity is set below, whatever the environment variable CPUS says
+        let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
+        command.args(["--cpus", &cpus.join(",")]);
         let (listen, admin) = placement.ports;
         command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
         if let Some(files) = placement.files {
@@ -87,9 +87,8 @@ impl Service {
         }
         // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        let set = cpu_set(placement.cpus)?;
         let lab = nix::unistd::getpid();
-        // SAFETY: between fork and exec there are only four system calls, and no memory is allocated.
+        // SAFETY: between fork and exec there are only three system calls, and no memory is allocated.
         unsafe {
             command.pre_exec(move || {
                 // Until exec(2), the handler of the lab is still installed, and would ignore the signal that is
@@ -99,7 +98,7 @@ impl Service {
                 if nix::unistd::getppid() != lab {
                     return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
                 }
-                set.map_or(Ok(()), |set| Ok(sched_setaffinity(Pid::from_raw(0), &set)?))
+                Ok(())
             });
         }
         let mut child = command.spawn()?;
@@ -181,13 +180,4 @@ fn addresses(lines: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> {
         }
         before += &line;
     }
-}
-
-fn cpu_set(cpus: &[usize]) -> io::Result<Option<CpuSet>> {
-    if cpus.is_empty() {
-        return Ok(None);
-    }
-    let mut set = CpuSet::new();
-    cpus.iter().try_for_each(|&cpu| set.set(cpu))?;
-    Ok(Some(set))
 }

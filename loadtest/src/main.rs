@@ -37,11 +37,12 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         arguments.remove(1);
     }
     let cli = Cli::from_args(arguments);
-    let (mut plan, mut endpoints) = cli.plan().map_err(Failure::usage)?;
+    // This comes before the plan, whose number of threads follows from the CPUs.
     let restricted = cli.cpus.restrict().map_err(|error| Failure::usage(format!("--cpus {}: {error}", cli.cpus)))?;
     if let Some(line) = restricted {
         say(&format!("loadtest: --cpus: {line}"));
     }
+    let (mut plan, mut endpoints) = cli.plan().map_err(Failure::usage)?;
     if aa {
         plan.trials = plan.trials.max(statistics::MIN_TRIALS);
         endpoints =
