@@ -15,6 +15,7 @@ const BY_ALL: &[(&[&str], &str)] = &[
     (&["--max-head", "63"], "--max-head"),
     (&["--max-head", "1025m"], "--max-head"),
     (&["--max-request-line", "0"], "--max-request-line"),
+    (&["--max-head", "1k", "--max-request-line", "2k"], "--max-request-line is more than --max-head"),
     (&["--max-body", "0"], "--max-body"),
     (&["--head-timeout", "0s"], "--head-timeout"),
     (&["--body-timeout", "0s"], "--body-timeout"),
@@ -27,7 +28,11 @@ const BY_ALL: &[(&[&str], &str)] = &[
 const BY_ONE: &[(&str, &[&str], &str)] = &[
     ("epoll", &["--threads", "1025"], "--threads 1025: it must be at most 1024: each loop has a thread"),
     ("framework", &["--max-head", "8191"], "--max-head 8191: it must be at least 8192: hyper's buffer"),
-    ("framework", &["--max-request-line", "65535"], "--max-request-line 65535: it must be at most 65534: hyper takes"),
+    (
+        "framework",
+        &["--max-head", "64k", "--max-request-line", "65535"],
+        "--max-request-line 65535: it must be at most 65534: hyper takes",
+    ),
     ("posix-aio", &["--threads", "32"], "--threads 32: it must be at most 31: each loop has a real-time signal"),
     ("process-pool", &["--start", "0"], "--start"),
     (
@@ -46,7 +51,8 @@ const BY_ONE: &[(&str, &[&str], &str)] = &[
 
 /// Values at a bound, and combinations in which a default yields.
 const KEPT: &[(&str, &[&str])] = &[
-    ("framework", &["--max-head", "8k", "--max-request-line", "65534"]),
+    ("framework", &["--max-head", "8k"]),
+    ("framework", &["--max-head", "64k", "--max-request-line", "65534"]),
     ("posix-aio", &["--threads", "31"]),
     ("process-pool", &["--max-connections", "1"]),
     ("process-pool", &["--max-spare", "1"]),
