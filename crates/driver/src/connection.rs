@@ -71,8 +71,8 @@ impl<H: Handler> Connection<H> {
         buffer: &mut [u8],
         now: &mut Instant,
     ) -> Next {
-        if self.readiness.readable && !self.readiness.hung_up {
-            self.conn.unread();
+        if self.readiness.readable {
+            self.conn.unread(); // also where the peer has closed its side: bytes may have come before the end of its stream
         }
         for _ in 0..MAX_STEPS {
             let done = match self.conn.want() {

@@ -300,8 +300,8 @@ fn watch<H, P: Poller>(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::fd::BorrowedFd;
 
     use http1::{Answer, Request, Served};
@@ -356,30 +356,69 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_sleep_has_one_timer_however_many_events_come_and_ends_when_the_connection_is_broken() {
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    const READABLE: Readiness = Readiness { readable: true, writable: false, hung_up: false, broken: false };
+
+    /// Calls `body` with the connections of a loop and the one peer that it has accepted, and with the loop's permit.
+    fn with_a_peer(body: impl FnOnce(&mut Connections<'_, Sleeps>, Id, TcpStream, &Permits)) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let calls = Calls(Box::leak(Box::new(Scoreboard::map().unwrap())).claim());
         let permits = Permits::new(1);
         let acceptor = Acceptor::new(&listener, calls, &permits).unwrap();
         let limits = Box::leak(Box::default());
         let mut connections = Connections::new(acceptor, calls, |_, now| Conn::new(Sleeps, limits, now)).unwrap();
-        let mut poller = Watched::default();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-        connections.accept(&mut poller).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        connections.accept(&mut Watched::default()).unwrap();
         let id = connections.connections.keys().next().unwrap();
-        let readable = Readiness { readable: true, ..Readiness::default() };
+        body(&mut connections, id, peer, &permits);
+    }
+
+    /// Sends a request, and returns when the kernel has it for the server.
+    fn send(mut peer: &TcpStream, socket: &TcpStream) {
+        peer.write_all(REQUEST).unwrap();
+        wait_until(|| socket.peek(&mut [0; REQUEST.len()]).is_ok_and(|n| n == REQUEST.len()));
+    }
+
+    fn wait_until(mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while poller.0 != Some(Interest::Break) && Instant::now() < deadline {
-            connections.advance(id, readable, &mut poller).unwrap(); // until the request has arrived
+        while !done() {
+            assert!(Instant::now() < deadline, "it takes too long");
         }
-        assert_eq!(poller.0, Some(Interest::Break));
-        (0..9).for_each(|_| connections.advance(id, readable, &mut poller).unwrap());
-        assert!(connections.sleeps.pop(Instant::now() + Duration::from_secs(3601)).is_some());
-        assert!(connections.sleeps.timeout(Instant::now()).is_none(), "it has a second timer");
-        assert_eq!(permits.available(), 0);
-        connections.advance(id, Readiness { hung_up: true, broken: true, ..readable }, &mut poller).unwrap();
-        assert_eq!(permits.available(), 1);
+    }
+
+    #[test]
+    fn a_sleep_has_one_timer_however_many_events_come_and_ends_when_the_connection_is_broken() {
+        with_a_peer(|connections, id, peer, permits| {
+            let mut poller = Watched::default();
+            send(&peer, &connections.connections[id].socket);
+            (0..9).for_each(|_| connections.advance(id, READABLE, &mut poller).unwrap());
+            assert_eq!(poller.0, Some(Interest::Break));
+            assert!(connections.sleeps.pop(Instant::now() + Duration::from_secs(3601)).is_some());
+            assert!(connections.sleeps.timeout(Instant::now()).is_none(), "it has a second timer");
+            assert_eq!(permits.available(), 0);
+            connections.advance(id, Readiness { hung_up: true, broken: true, ..READABLE }, &mut poller).unwrap();
+            assert_eq!(permits.available(), 1);
+        });
+    }
+
+    #[test]
+    fn a_last_reply_is_not_reset_away_where_more_bytes_and_the_end_of_the_stream_came_before_it() {
+        with_a_peer(|connections, id, mut peer, permits| {
+            let mut poller = Watched::default();
+            send(&peer, &connections.connections[id].socket);
+            connections.advance(id, READABLE, &mut poller).unwrap();
+            send(&peer, &connections.connections[id].socket);
+            peer.shutdown(Shutdown::Write).unwrap();
+            connections.advance(id, Readiness { hung_up: true, ..READABLE }, &mut poller).unwrap();
+            connections.connections[id].conn.woke(Instant::now() + Duration::from_secs(3601));
+            wait_until(|| {
+                connections.resume(id, &mut poller).unwrap();
+                permits.available() == 1
+            });
+            let mut reply = String::new();
+            peer.read_to_string(&mut reply).unwrap();
+            assert!(reply.ends_with("late"), "{reply}");
+        });
     }
 }
