@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use lab::MODELS;
 use loadtest::front::{self, Exit, Failure, say};
-use loadtest::stop_on_signals;
+use loadtest::{end_on_signals, stop_on_signals};
 
 use cli::{Command, RunArgs};
 use fleet::LocalFleet;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         }
         return supervisor::main_from(model, args);
     }
+    end_on_signals();
     front::exit_code(
         "lab",
         match cli::parse(MODELS) {

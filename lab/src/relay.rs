@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use loadtest::front::say;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use results::units::plural;
 
 /// The most lines of a service that are shown within a second. The others are counted.
 const MAX_LINES_PER_SECOND: u32 = 100;
@@ -50,7 +51,7 @@ impl Relay {
 
 /// Shows the lines until their end, but not too many. `show` says whether it has shown its line.
 fn pass_on(name: &str, mut lines: impl BufRead, is_shown: impl Fn(&str) -> bool, mut show: impl FnMut(&str) -> bool) {
-    let (mut second, mut shown, mut left_out) = (Instant::now(), 0, 0_u64);
+    let (mut second, mut shown, mut left_out) = (Instant::now(), 0, 0);
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -59,7 +60,7 @@ fn pass_on(name: &str, mut lines: impl BufRead, is_shown: impl Fn(&str) -> bool,
         if second.elapsed() >= Duration::from_secs(1) {
             (second, shown) = (Instant::now(), 0);
         }
-        if left_out > 0 && (is_end || shown == 0) && show(&format!("{name}: and {left_out} lines more")) {
+        if left_out > 0 && (is_end || shown == 0) && show(&format!("{name}: and {} more", plural(left_out, "line"))) {
             (shown, left_out) = (shown + 1, 0);
         }
         if is_end {
@@ -136,7 +137,7 @@ mod tests {
         let seconds = begun.elapsed().as_secs() + 1;
         assert!(shown.len() as u64 <= (seconds + 1) * u64::from(MAX_LINES_PER_SECOND) + 1, "{}", shown.len());
         let count = |line: &String| match line.strip_prefix("epoll: and ") {
-            Some(rest) => rest.strip_suffix(" lines more").and_then(|n| n.parse::<u64>().ok()).expect("a number"),
+            Some(rest) => rest.split(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a number"),
             None => 1,
         };
         assert_eq!(shown.iter().map(count).sum::<u64>(), LINES);

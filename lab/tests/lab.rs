@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -218,6 +219,27 @@ fn a_signal_while_the_models_are_checked_stops_everything() {
     }
 }
 
+#[test]
+fn a_signal_before_anything_has_begun_ends_the_lab_as_later_ones_do() {
+    let temporary = folder("begins");
+    fs::create_dir(&temporary).expect("a folder");
+    let pipe = temporary.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let mut run = lab(&["--workload", "POST /nod", "--body-file"]).arg(&pipe).spawn().expect("the lab runs");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let writer = loop {
+        // This fails as long as the pipe has no reader. fifo(7)
+        match fs::OpenOptions::new().write(true).custom_flags(nix::libc::O_NONBLOCK).open(&pipe) {
+            Ok(writer) => break writer,
+            Err(why) => assert!(Instant::now() < deadline, "the lab does not read its flags: {why}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    interrupt(&run); // the lab waits for the end of the body
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    drop(writer);
+}
+
 /// Starts `lab serve` with epoll on free ports.
 fn serve() -> Command {
     lab(&["serve", "--models", "epoll", "--port", "0", "--admin-port", "0"])
@@ -282,12 +304,17 @@ fn serve_does_not_need_anybody_to_read_its_output() {
 
 #[test]
 fn a_run_writes_its_files_when_nobody_reads_its_output() {
-    let out = folder("unread");
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
-    let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "100ms", "--timeout", "5m"]);
-    run.args(["--requests-per-connection", "1", "--out"]).arg(&out).stdout(full()).stderr(full());
-    assert!(run.status().expect("the lab runs").success());
-    assert!(fs::metadata(out.join("results.json")).expect("results.json").len() > 0);
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    // A reader that has gone away wants no table; one that could not be written is missing.
+    for (stdout, code) in [(Stdio::from(closed), 0), (full().into(), 2)] {
+        let out = folder("unread");
+        let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "100ms", "--timeout", "5m"]);
+        run.args(["--requests-per-connection", "1", "--out"]).arg(&out).stdout(stdout).stderr(full());
+        assert_eq!(run.status().expect("the lab runs").code(), Some(code));
+        assert!(fs::metadata(out.join("results.json")).expect("results.json").len() > 0);
+    }
 }
 
 #[test]

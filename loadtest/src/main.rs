@@ -37,7 +37,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         arguments.remove(1);
     }
     let cli = Cli::from_args(arguments);
-    // This comes before the plan, whose number of threads follows from the CPUs.
+    // This comes before the plan, which has no more threads than there are CPUs to use, if no flag says otherwise.
     let restricted = cli.cpus.restrict().map_err(|error| Failure::usage(format!("--cpus {}: {error}", cli.cpus)))?;
     if let Some(line) = restricted {
         say(&format!("loadtest: --cpus: {line}"));
@@ -60,6 +60,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let run = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
     end_on_signals();
     if stop.load(Relaxed) && !run.results.interrupted {
+        front::conclude(&cli.run, run)?;
         return Ok(Exit::Interrupted); // the signal came while the results were written
     }
     // This comes after the files are written because it may have to wait for a slow Prometheus.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -421,6 +421,27 @@ fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("interrupted"));
 }
 
+#[test]
+fn a_signal_while_files_are_written_hides_no_failure() {
+    let folder = empty_folder("signal-at-end");
+    let pipe = folder.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let mut command = program();
+    command.args(["--target", &target, "-d", "100ms", "-c", "1", "--csv", "/dev/full", "--json"]).arg(&pipe);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut table = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(table.any(|line| line.contains("verdict")));
+    interrupt(&child); // the run is over, and the program waits for a reader of the pipe, now or soon
+    let read = mortal(Command::new("cat")).arg(&pipe).output().unwrap();
+    let results: results::Results = serde_json::from_slice(&read.stdout).unwrap();
+    assert!(!results.interrupted);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && errors.contains("--csv /dev/full"), "{errors}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// The names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
@@ -549,7 +570,7 @@ fn runs_of_different_experiments_are_compared_only_if_asked() {
     assert_eq!(anyway.status.code(), Some(0), "{anyway:?}");
     let printed = String::from_utf8(anyway.stdout).unwrap();
     let above =
-        "different experiments, so a change may have another cause:\n  host: golden and other\n  threads: 1 and 2\n\n";
+        "no fair comparison, so a change may have another cause:\n  host: golden and other\n  threads: 1 and 2\n\n";
     assert_eq!(printed.strip_prefix(above), Some(String::from_utf8(same.stdout).unwrap().as_str()));
     let twice = loadtest(&["compare", &first, &first]);
     assert!(String::from_utf8_lossy(&twice.stderr).contains("both have the trials of run r"), "{twice:?}");

@@ -52,7 +52,9 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
         }
         table(&load.iter().map(|&at| &results.cells[at]).collect::<Vec<_>>(), out)?;
     }
-    if results.interrupted {
+    if results.interrupted && results.cells.is_empty() {
+        writeln!(out, "interrupted: nothing was measured")?;
+    } else if results.interrupted {
         writeln!(out, "\ninterrupted: only what was measured until then is shown")?;
     }
     Ok(())

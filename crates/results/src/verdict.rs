@@ -156,7 +156,9 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
             micros(throttled * 1e6)
         ));
     }
-    let evidence: Vec<Evidence> = cell.trials.iter().map(|trial| Evidence::of(trial, cell)).collect();
+    // A throttled generator serves its own connections unevenly, so such a trial says nothing of the target.
+    let undisturbed = cell.trials.iter().filter(|trial| trial.throttled_seconds.unwrap_or(0.0) == 0.0);
+    let evidence: Vec<Evidence> = undisturbed.map(|trial| Evidence::of(trial, cell)).collect();
     if let Some((found, why)) = evidence.iter().find_map(Evidence::verdict) {
         if verdict == Verdict::Valid || found == Verdict::Starved {
             verdict = found;
@@ -235,8 +237,9 @@ fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
     };
     let threads = trial.figures.server.threads.unwrap_or(f64::MAX).max(1.0);
     let could = threads.min(server_cpus as f64);
+    let cpus = if could == 1.0 { "CPU" } else { "CPUs" };
     (used < BUSY_SHARE * could).then(|| {
-        format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} CPUs")
+        format!("a client thread was busy {percent:.0} % of the time; the target used {used:.2} of {could} {cpus}")
     })
 }
 
@@ -331,6 +334,21 @@ mod tests {
             let says = |words: &str| cell.reasons.iter().any(|reason| reason.contains(words));
             assert_eq!(says("throttled"), throttled > Some(0.0), "{:?}", cell.reasons);
             assert_eq!(says("it was gone"), gone.is_some(), "{:?}", cell.reasons);
+        }
+    }
+
+    #[test]
+    fn a_throttled_generator_shows_no_starved_connections() {
+        for (throttled, expected) in
+            [([0.0, 0.0], Verdict::Starved), ([0.1, 0.1], Verdict::ClientLimited), ([0.0, 0.1], Verdict::Starved)]
+        {
+            let mut cell = cell(0.5, Some(0.5), 0);
+            cell.trials[0].outcomes[OutcomeClass::Ok] = 100;
+            cell.trials[0].fairness = Some(0.5);
+            cell.trials.push(cell.trials[0].clone());
+            cell.trials.iter_mut().zip(throttled).for_each(|(trial, time)| trial.throttled_seconds = Some(time));
+            judge(&mut cell, 1);
+            assert_eq!(cell.verdict, expected, "{throttled:?}: {:?}", cell.reasons);
         }
     }
 

@@ -48,7 +48,8 @@ enum Command {
         first: PathBuf,
         /// results.json of the second run
         second: PathBuf,
-        /// Compare also runs of different experiments: of another machine, window, background load...
+        /// Compare also runs of different experiments (another machine, window, background load...), or with trials in
+        /// common
         #[arg(long)]
         anyway: bool,
     },
@@ -76,16 +77,16 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     done.map_err(Failure::usage)
 }
 
-/// Prints what changed, below what makes the runs different experiments; without `anyway`, there must be none of that.
+/// Prints what changed, below what makes the comparison unfair; without `anyway`, there must be none of that.
 fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), String> {
     let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
     let doubts: Vec<String> = common.chain(differences(first, second)).map(|line| format!("  {line}\n")).collect();
     let doubts = match doubts.concat() {
         none if none.is_empty() => none,
-        lines if anyway => format!("different experiments, so a change may have another cause:\n{lines}\n"),
+        lines if anyway => format!("no fair comparison, so a change may have another cause:\n{lines}\n"),
         lines => {
-            let what = "these runs are different experiments, so a change may have another cause";
-            return Err(format!("{what}; --anyway compares them\n{}", lines.trim_end()));
+            let what = "this is no fair comparison, so a change may have another cause";
+            return Err(format!("{what}; --anyway makes it\n{}", lines.trim_end()));
         }
     };
     print(|out| out.write_all(doubts.as_bytes()).and_then(|()| compare::print(first, second, out)))

@@ -145,10 +145,10 @@ impl RunFlags {
         }
         let mut plan = Plan {
             targets,
-            workloads: self.workload.clone(),
-            schedules: self.schedules(),
-            concurrencies: self.concurrency.clone(),
-            requests_per_connection: self.requests_per_connection.clone(),
+            workloads: each_once(self.workload.clone()),
+            schedules: each_once(self.schedules()),
+            concurrencies: each_once(self.concurrency.clone()),
+            requests_per_connection: each_once(self.requests_per_connection.clone()),
             duration: self.duration,
             warmup: self.warmup.unwrap_or((self.duration / 10).min(Duration::from_secs(1))),
             trials: self.trials,
@@ -203,6 +203,17 @@ impl RunFlags {
             open => open,
         }
     }
+}
+
+/// The values of a list, each once: two of the same would make two cells that nothing tells apart.
+fn each_once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
+    let mut values = Vec::new();
+    for value in list {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
 }
 
 /// Reads the file of `--body-file`; one without an end (/dev/zero) has too many bytes, too.
@@ -281,6 +292,14 @@ mod tests {
         let loaded = ["-H", "A: b", "--busy", "1", "--busy-workload", "/busy", "--slow-readers", "1"];
         let content = plan(&[&loaded[..], &["--slow-reader-workload", "/slow"]].concat()).unwrap().content;
         assert_eq!(content.keys().collect::<Vec<_>>(), ["/", "/busy", "/slow"]);
+    }
+
+    #[test]
+    fn a_value_that_is_given_twice_counts_once() {
+        let arguments = ["--workload", "/,/,/b", "-c", "1,2", "-c", "1", "--requests-per-connection", "1,unlimited,1"];
+        let plan = plan(&[&arguments[..], &["-R", "100,0.1k,50"]].concat()).unwrap();
+        assert_eq!((plan.workloads, plan.concurrencies), (vec!["/".to_owned(), "/b".to_owned()], vec![1, 2]));
+        assert_eq!((plan.requests_per_connection.len(), plan.schedules.len()), (2, 2));
     }
 
     #[test]

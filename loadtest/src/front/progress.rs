@@ -74,8 +74,8 @@ impl Observer for Progress {
                 }
             }
             Event::Disturbed { by } => {
-                let others = neighbours::named(by);
-                say(&format!("warning: on this machine, {others} runs already: each disturbs the other"));
+                let (others, run) = (neighbours::named(by), if by.len() == 1 { "runs" } else { "run" });
+                say(&format!("warning: on this machine, {others} {run} already: each disturbs the other"));
             }
             Event::WaitsForTarget { target } => say(&format!("waiting: {target} does not answer any more")),
             Event::WaitsForRoom => {

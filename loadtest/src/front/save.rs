@@ -134,14 +134,15 @@ fn write_all(file: File, contents: Contents<'_>) -> io::Result<File> {
 
 fn replace(path: &Path, old: Option<&Metadata>, contents: Contents<'_>) -> io::Result<()> {
     let mut temporary = Temporary::beside(path)?;
-    let file = write_all(temporary.file.try_clone()?, contents)?;
+    // This comes before the contents, which those who may not read the old file shall not read either.
     if let Some(old) = old {
-        let new = file.metadata()?;
+        let new = temporary.file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            fchown(&file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())))?;
+            fchown(&temporary.file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())))?;
         }
-        file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        temporary.file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
     }
+    let file = write_all(temporary.file.try_clone()?, contents)?;
     file.sync_all()?; // or else a power failure could leave the new name with no contents
     fs::rename(&temporary.path, path)?;
     temporary.is_renamed = true;

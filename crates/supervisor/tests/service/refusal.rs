@@ -76,7 +76,7 @@ fn errors_for_bad_values_name_the_flag() {
     for (flags, expected) in [
         (["--grace", "10"], "10s"),
         (["--threads", "none"], "number"),
-        (["--threads", "18446744073709551615"], "fewer"),
+        (["--threads", "18446744073709551615"], "at most 1024"),
         (["--backlog", "junk"], "number from 1"),
         (["--listen", "8080"], "ADDRESS:PORT"),
         (["--admin", ":9080"], "127.0.0.1:9080"),

@@ -62,6 +62,20 @@ fn a_replaced_file_keeps_its_mode_and_a_new_one_has_that_of_any_new_file() {
 }
 
 #[test]
+fn a_private_file_is_private_also_while_it_is_written() {
+    let folder = Folder::new("private");
+    let path = folder.0.join("private");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let modes = |out: &mut dyn Write| {
+        let mode = |name| metadata(folder.0.join(name)).unwrap().mode() & 0o7777;
+        folder.names().into_iter().try_for_each(|name| writeln!(out, "{:o}", mode(name)))
+    };
+    save(&path, &modes).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "600\n600\n", "the temporary file and the old one");
+}
+
+#[test]
 fn the_owner_of_a_replaced_file_stays() {
     if !nix::unistd::geteuid().is_root() {
         return println!("skipped: only root can make a file of another owner");
