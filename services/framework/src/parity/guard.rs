@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use app::App;
+use app::{App, Framing};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH};
@@ -52,18 +52,25 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let since = Instant::now();
         self.progress.enter(Phase::Busy, since);
-        if !request.body().is_end_stream() {
-            self.progress.has_content();
+        if request.body().is_end_stream() {
+            self.progress.has_no_content();
+        } else {
+            self.progress.has_content(framing(&request), &self.app.settings().limits);
         }
         let Guard { app, mut router, progress } = self.share();
         Box::pin(async move {
             let closes = request.version() == Version::HTTP_10 && !persists(request.headers());
             let mut route = Route::Other;
-            let mut response = match strict::check(&request, app.settings()) {
+            let mut response = match strict::check(&request, app.settings())
+                .and_then(|()| progress.refused_content().map_or(Ok(()), Err))
+            {
                 Err(status) => refuse(status, &progress),
                 Ok(()) => match app.route(request.method().as_str(), request.uri().path()) {
                     Err(reply) => Reply(reply).into_response(),
-                    Ok(known) => match read_whole(request, app, known, &mut route).await {
+                    Ok(known) => match read_whole(request, app, known, &mut route)
+                        .await
+                        .map_err(|status| progress.refused_content().unwrap_or(status))
+                    {
                         Ok(request) => router.call(request).await.unwrap_or_else(|never| match never {}),
                         Err(status) => refuse(status, &progress),
                     },
@@ -84,6 +91,14 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
 impl Guard {
     fn share(&self) -> Guard {
         Guard { app: self.app, router: self.router.clone(), progress: Arc::clone(&self.progress) }
+    }
+}
+
+/// How the content of a request is delimited.
+fn framing(request: &Request<Incoming>) -> Framing {
+    match request.body().size_hint().exact() {
+        Some(length) => Framing::Length(usize::try_from(length).unwrap_or(usize::MAX)),
+        None => Framing::Chunked,
     }
 }
 
@@ -114,8 +129,6 @@ async fn read_whole(
     let (head, mut body) = request.into_parts();
     let content = if body.is_end_stream() {
         Body::empty()
-    } else if body.size_hint().lower() > limits.body as u64 {
-        return Err(413);
     } else {
         Body::from(timeout(limits.body_time, read(&mut body, limits.body)).await.unwrap_or(Err(408))?)
     };

@@ -2,8 +2,8 @@
 
 use app::Limits;
 
-/// Looks at the request lines that pass a socket, as far as it knows where they begin: at a connection's begin, and behind a
-/// request without content whose head ended a read. It never takes content, or a line within a head, for a request line.
+/// Looks at the request lines that pass a socket, as far as it is known where they begin: at a connection's begin, and behind a
+/// request that ended a read. It never takes content, or a line within a head, for a request line.
 #[derive(Default)]
 pub struct Lines {
     /// The beginning of a line whose end is not here yet.
