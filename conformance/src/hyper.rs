@@ -17,15 +17,12 @@ enum Instead {
 }
 use Instead::{Closes, Takes};
 
-const BARE_LF: &str = "hyper accepts a bare LF as the end of a line, as RFC 9112, 2.2 allows";
 const CODINGS: &str = "hyper refuses with 400 any transfer coding that does not end in chunked";
 const ROUTES: &str = "axum matches a path as it was sent, and a parameter may not be empty";
 const LENGTH: &str = "hyper lets chunked override a length and then closes, as RFC 9112, 6.3 allows";
 
 /// The transcripts that hyper does not pass, the reason, and what hyper does instead.
 const DIFFERENCES: &[(&str, &str, Instead)] = &[
-    ("a field that ends in a bare LF is refused", BARE_LF, Takes(&[200])),
-    ("a bare LF that ends the head is refused", BARE_LF, Takes(&[200])),
     ("an unknown major version is answered with 505", "hyper has no 505", Closes(400)),
     ("the preface of HTTP/2 is refused", "hyper has no 505", Closes(400)),
     ("a request line that says HTTP/0.9 is answered with 505", "hyper has no 505", Closes(400)),

@@ -76,6 +76,12 @@ pub fn table() -> Vec<Transcript> {
             .number()
             .hello()
             .refused(400),
+        on("a bare LF is refused behind a request with content", "RFC 9112, 2.2")
+            .send(post("Content-Length: 3\r\n", "a\nb") + &get("/") + &request("GET", "/", "A: b\n"))
+            .reply(200)
+            .number()
+            .hello()
+            .refused(400),
         on("a size above the limit is too large", "limit: body 1 MiB").send(post_chunked("100001\r\n")).refused(413),
         on("a chunk size above 64 bits is too large", "RFC 9112, 7.1")
             .send(post_chunked("fffffffffffffffffffff\r\nhello"))

@@ -45,8 +45,10 @@ pub struct Progress {
     refused: AtomicBool,
     /// The status of a request line that hyper does not get to see; 0 if there is none.
     refused_line: AtomicU16,
-    /// The status of content that hyper does not get to see, or not all of it; 0 if there is none.
-    refused_content: AtomicU16,
+    /// The status of a request that hyper takes, or of content that it does not get to see; 0 if there is none.
+    refused_request: AtomicU16,
+    /// [`Wire::has_bare_lf`]: the usual request takes no lock.
+    has_bare_lf: AtomicBool,
     /// For so many requests without content has hyper called the service since the last read between requests.
     heads: AtomicUsize,
     /// The bytes that pass the socket. (The lock is never contended.)
@@ -66,7 +68,8 @@ impl Progress {
             stopping: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             refused_line: AtomicU16::new(0),
-            refused_content: AtomicU16::new(0),
+            refused_request: AtomicU16::new(0),
+            has_bare_lf: AtomicBool::new(false),
             heads: AtomicUsize::new(0),
             wire: Mutex::new(Wire::new()),
             ttl_cleared: AtomicBool::new(false),
@@ -111,20 +114,25 @@ impl Progress {
         Some(self.refused_line.load(Relaxed)).filter(|&status| status != 0)
     }
 
-    /// The status for content that the other models refuse.
-    pub fn refused_content(&self) -> Option<u16> {
-        Some(self.refused_content.load(Relaxed)).filter(|&status| status != 0)
+    /// The status for a bare LF, or for content that the other models refuse.
+    pub fn refused_request(&self) -> Option<u16> {
+        Some(self.refused_request.load(Relaxed)).filter(|&status| status != 0)
     }
 
     /// hyper has called the service for a request without content.
     pub fn has_no_content(&self) {
+        if self.has_bare_lf.load(Relaxed)
+            && let Err(Refusal(status)) = self.wire().look_for_bare_lf(self.take_heads())
+        {
+            self.refused_request.store(status, Relaxed);
+        }
         self.heads.store(self.heads.load(Relaxed) + 1, Relaxed);
     }
 
     /// hyper has called the service for a request with content in this framing.
     pub fn has_content(&self, framing: Framing, limits: &Limits) {
         if let Err(Refusal(status)) = self.wire().content_begins(self.take_heads(), framing, limits) {
-            self.refused_content.store(status, Relaxed);
+            self.refused_request.store(status, Relaxed);
         }
     }
 
@@ -141,11 +149,13 @@ impl Progress {
     /// Looks at bytes that have just come. The error makes hyper end, or its reader of content.
     fn look(&self, bytes: &[u8], limits: &Limits) -> io::Result<()> {
         let mut wire = self.wire();
-        let refused = if wire.is_in_content() { &self.refused_content } else { &self.refused_line };
+        let refused = if wire.is_in_content() { &self.refused_request } else { &self.refused_line };
         if !self.is(Phase::Busy) && !wire.is_in_content() {
             wire.forget(self.take_heads());
         }
-        wire.received(bytes, limits).map_err(|Refusal(status)| {
+        let received = wire.received(bytes, limits);
+        self.has_bare_lf.store(wire.has_bare_lf(), Relaxed);
+        received.map_err(|Refusal(status)| {
             refused.store(status, Relaxed);
             io::ErrorKind::InvalidData.into()
         })

@@ -16,12 +16,14 @@ pub struct Wire {
     lines: Lines,
     /// Where the next request line begins is known: the last read ended with a head, or with the end of content.
     at_boundary: bool,
+    /// A bare LF is in `kept`, in a head or in what has come behind it.
+    has_bare_lf: bool,
 }
 
 impl Wire {
     /// The wire of a connection that was just accepted.
     pub fn new() -> Wire {
-        Wire { kept: Vec::new(), content: None, lines: Lines::default(), at_boundary: true }
+        Wire { kept: Vec::new(), content: None, lines: Lines::default(), at_boundary: true, has_bare_lf: false }
     }
 
     /// Does content come now?
@@ -29,12 +31,17 @@ impl Wire {
         self.content.is_some()
     }
 
+    /// Is a bare LF in the heads, or in what has come behind them? Then somebody has to look into them.
+    pub fn has_bare_lf(&self) -> bool {
+        self.has_bare_lf
+    }
+
     /// These bytes have come.
     pub fn received(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
         if self.is_in_content() {
             return self.decode(bytes, limits);
         }
-        self.kept.extend_from_slice(bytes);
+        self.keep(bytes);
         if self.at_boundary {
             if let Some(status) = self.lines.look(bytes, limits) {
                 return Err(Refusal(status));
@@ -50,9 +57,16 @@ impl Wire {
     pub fn forget(&mut self, heads: usize) {
         if self.kept.ends_with(END_OF_HEAD) {
             self.kept.clear(); // the usual case
+            self.has_bare_lf = false;
         } else {
             self.forget_heads(heads);
         }
+    }
+
+    /// hyper has called the service for a request behind `heads` others, all without content, and a bare LF has come.
+    pub fn look_for_bare_lf(&mut self, heads: usize) -> Result<(), Refusal> {
+        self.forget_heads(heads);
+        self.check_head().map(|_| ())
     }
 
     /// hyper has called the service for a request with content, behind `heads` without. Some of the content may have come with
@@ -60,10 +74,22 @@ impl Wire {
     pub fn content_begins(&mut self, heads: usize, framing: Framing, limits: &Limits) -> Result<(), Refusal> {
         self.at_boundary = false;
         self.forget_heads(heads);
+        let end = self.check_head()?;
         let kept = std::mem::take(&mut self.kept);
-        let end = end_of_head(&kept).filter(|&end| !has_bare_lf(&kept[..end])).ok_or(Refusal(400))?;
+        self.has_bare_lf = false;
         self.content = Some(Decoder::new(framing, limits)?);
         self.decode(&kept[end..], limits)
+    }
+
+    /// Where the first head ends. A bare LF ends neither a line nor a head: hyper may have taken it for the end.
+    fn check_head(&self) -> Result<usize, Refusal> {
+        end_of_head(&self.kept).filter(|&end| !has_bare_lf(&self.kept[..end])).ok_or(Refusal(400))
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let new = self.kept.len().saturating_sub(1);
+        self.kept.extend_from_slice(bytes);
+        self.has_bare_lf |= has_bare_lf(&self.kept[new..]);
     }
 
     fn decode(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
@@ -72,7 +98,7 @@ impl Wire {
         decoder.content.clear(); // hyper decodes it, too
         if decoder.is_done() {
             self.content = None;
-            self.kept.extend_from_slice(&bytes[used..]);
+            self.keep(&bytes[used..]);
             self.at_boundary = self.kept.is_empty();
             self.lines.next();
         }
@@ -93,8 +119,9 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     Some(begin + end + END_OF_HEAD.len())
 }
 
-fn has_bare_lf(head: &[u8]) -> bool {
-    head.windows(2).any(|w| w[1] == b'\n' && w[0] != b'\r')
+/// Without a branch for each byte, so the compiler makes it a few vector instructions.
+fn has_bare_lf(bytes: &[u8]) -> bool {
+    bytes.windows(2).fold(false, |is, pair| is | ((pair[1] == b'\n') & (pair[0] != b'\r')))
 }
 
 #[cfg(test)]
@@ -130,6 +157,18 @@ mod tests {
                     "{content:?}, {first} bytes first"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_bare_lf_is_found_in_the_head_that_has_it() {
+        let heads = "GET /a HTTP/1.1\r\nA: b\r\n\r\nGET /b HTTP/1.1\r\nA: b\n\r\n";
+        for size in 1..=heads.len() {
+            let (mut wire, limits) = (Wire::new(), Limits::default());
+            assert_eq!(heads.as_bytes().chunks(size).find_map(|piece| wire.received(piece, &limits).err()), None);
+            assert!(wire.has_bare_lf());
+            assert_eq!(wire.look_for_bare_lf(0), Ok(()));
+            assert_eq!(wire.look_for_bare_lf(1), Err(Refusal(400)));
         }
     }
 
