@@ -29,6 +29,9 @@ pub fn table() -> Vec<Transcript> {
         ("a size line that ends in a bare LF is refused", "RFC 9112, 7.1", "5\nhello\r\n0\r\n\r\n"),
         ("a size line with a bare CR is refused", "RFC 9112, 7.1", "5;\r\r\nhello\r\n0\r\n\r\n"),
         ("a NUL in an extension is refused", "RFC 9112, 7.1.1", "5;\0\r\nhello\r\n0\r\n\r\n"),
+        ("a NUL within an extension is refused", "RFC 9112, 7.1.1", "5;a=\0b\r\nhello\r\n0\r\n\r\n"),
+        ("a DEL in an extension is refused", "RFC 9112, 7.1.1", "5;a=\x7f\r\nhello\r\n0\r\n\r\n"),
+        ("a control character in the last chunk's extension is refused", "RFC 9112, 7.1.1", "0;a=\x01\r\n\r\n"),
         ("a chunk that ends in a bare LF is refused", "RFC 9112, 7.1", "5\r\nhello\n0\r\n\r\n"),
         ("a chunk that is longer than its size is refused", "RFC 9112, 7.1", "4\r\nhello\r\n0\r\n\r\n"),
         ("a chunk that is shorter than its size is refused", "RFC 9112, 7.1", "6\r\nhello\r\n0\r\n\r\n"),
@@ -64,6 +67,21 @@ pub fn table() -> Vec<Transcript> {
             .send(request("GET", "/", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n" + &get("/nowhere"))
             .hello()
             .reply(404),
+        on("a NUL in an extension is refused behind a request with content", "RFC 9112, 7.1.1")
+            .send(post("Content-Length: 3\r\n", "a\nb") + &post_chunked("1\r\na\r\n0\r\n\r\n"))
+            .send(get("/") + &post_chunked("5;\0\r\nhello\r\n0\r\n\r\n"))
+            .reply(200)
+            .number()
+            .reply(200)
+            .number()
+            .hello()
+            .refused(400),
+        on("a bare LF is refused behind a request with content", "RFC 9112, 2.2")
+            .send(post("Content-Length: 3\r\n", "a\nb") + &get("/") + &request("GET", "/", "A: b\n"))
+            .reply(200)
+            .number()
+            .hello()
+            .refused(400),
         on("a size above the limit is too large", "limit: body 1 MiB").send(post_chunked("100001\r\n")).refused(413),
         on("a chunk size above 64 bits is too large", "RFC 9112, 7.1")
             .send(post_chunked("fffffffffffffffffffff\r\nhello"))

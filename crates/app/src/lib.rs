@@ -21,7 +21,7 @@ use scoreboard::{Counters, Scoreboard};
 pub use date::imf_fixdate;
 pub use default_files::{default_files_dir, make_files};
 pub use handlers::Fields;
-pub use http1::{Body, Limits, Reply, is_host, reason, refused_line};
+pub use http1::{Body, Decoder, Framing, Limits, Refusal, Reply, is_host, reason, refused_line};
 pub use store::prepare_store;
 
 use files::Files;

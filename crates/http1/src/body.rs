@@ -8,8 +8,10 @@ const TOO_LARGE: Refusal = Refusal(413);
 #[derive(Debug)]
 pub struct Decoder {
     expected: Expected,
-    /// The decoded content so far.
+    /// The decoded content so far. Who needs it no longer may clear it.
     pub content: Vec<u8>,
+    /// The sum of the chunks' sizes so far.
+    size: usize,
     /// The current chunk line, or the trailers so far.
     line: Vec<u8>,
 }
@@ -31,7 +33,10 @@ enum Expected {
 }
 
 impl Decoder {
-    /// A decoder for content in this framing. A Content-Length above the limit is refused before a byte is read.
+    /// A decoder for content in this framing.
+    ///
+    /// # Errors
+    /// A Content-Length above the limit is refused before a byte is read.
     pub fn new(framing: Framing, limits: &Limits) -> Result<Decoder, Refusal> {
         let expected = match framing {
             Framing::Length(len) if len > limits.body => return Err(TOO_LARGE),
@@ -39,7 +44,7 @@ impl Decoder {
             Framing::Length(len) => Expected::Length(len),
             Framing::Chunked => Expected::ChunkLine,
         };
-        Ok(Decoder { expected, content: Vec::new(), line: Vec::new() })
+        Ok(Decoder { expected, content: Vec::new(), size: 0, line: Vec::new() })
     }
 
     /// Is the content complete?
@@ -48,6 +53,9 @@ impl Decoder {
     }
 
     /// Decodes what belongs to this content from the front of `bytes`. Returns how many bytes that was.
+    ///
+    /// # Errors
+    /// The refusal of framing that is bad or above a limit; the decoder is of no use any more.
     pub fn push(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let mut rest = bytes;
         while !rest.is_empty() && !self.is_done() {
@@ -81,9 +89,10 @@ impl Decoder {
         };
         let size = chunk_size(&self.line)?;
         self.line.clear();
-        if size > limits.body - self.content.len() {
+        if size > limits.body - self.size {
             return Err(TOO_LARGE);
         }
+        self.size += size;
         self.expected = if size == 0 { Expected::Trailers } else { Expected::ChunkData(size) };
         Ok(taken)
     }

@@ -15,9 +15,10 @@ mod reply;
 mod request;
 mod want;
 
+pub use body::Decoder;
 pub use conn::Conn;
 pub use handler::{Handler, Served};
-pub use head::refused_line;
+pub use head::{Framing, Refusal, refused_line};
 pub use host::is_host;
 pub use limits::Limits;
 pub use reply::{Answer, Body, Job, Reply, reason};

@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
 use super::guard::Guard;
-use super::line::Lines;
 use super::progress::{Phase, Progress, Watched};
 use crate::accept::OpenConnection;
 
@@ -44,12 +43,7 @@ pub async fn serve_connection(
     let progress = Arc::new(Progress::new());
     // hyper's default of 100 fields in a head is every model's limit. To set it here would cost each request an allocation.
     let mut connection = http1::Builder::new().half_close(true).max_buf_size(settings.limits.head).serve_connection(
-        TokioIo::new(Watched {
-            socket,
-            progress: Arc::clone(&progress),
-            lines: Lines::default(),
-            limits: &settings.limits,
-        }),
+        TokioIo::new(Watched { socket, progress: Arc::clone(&progress), limits: &settings.limits }),
         Guard::new(app, router, Arc::clone(&progress)),
     );
     let mut sigterm = pin!(stopping.begins());

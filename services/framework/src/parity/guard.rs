@@ -2,13 +2,12 @@
 
 use std::cell::OnceCell;
 use std::convert::Infallible;
-use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use app::App;
+use app::{App, Framing};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH};
@@ -29,8 +28,8 @@ thread_local! {
     static COUNTERS: OnceCell<&'static Counters> = const { OnceCell::new() };
 }
 
-/// For one connection: refuses requests that hyper lets through and the other models do not, reads the content within its
-/// limits, counts replies, and notes the connection's progress.
+/// For one connection: refuses requests that hyper lets through and the other models do not, reads the content in
+/// time, counts replies, and notes the connection's progress.
 pub struct Guard {
     app: App,
     router: Router,
@@ -52,18 +51,24 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let since = Instant::now();
         self.progress.enter(Phase::Busy, since);
-        if !request.body().is_end_stream() {
-            self.progress.has_content();
+        if request.body().is_end_stream() {
+            self.progress.has_no_content();
+        } else {
+            self.progress.has_content(framing(&request), &self.app.settings().limits);
         }
         let Guard { app, mut router, progress } = self.share();
         Box::pin(async move {
             let closes = request.version() == Version::HTTP_10 && !persists(request.headers());
             let mut route = Route::Other;
-            let mut response = match strict::check(&request, app.settings()) {
+            let checked = strict::check(&request, app.settings());
+            let mut response = match checked.and_then(|()| progress.refused_request().map_or(Ok(()), Err)) {
                 Err(status) => refuse(status, &progress),
                 Ok(()) => match app.route(request.method().as_str(), request.uri().path()) {
                     Err(reply) => Reply(reply).into_response(),
-                    Ok(known) => match read_whole(request, app, known, &mut route).await {
+                    Ok(known) => match read_whole(request, app, known, &mut route)
+                        .await
+                        .map_err(|status| progress.refused_request().unwrap_or(status))
+                    {
                         Ok(request) => router.call(request).await.unwrap_or_else(|never| match never {}),
                         Err(status) => refuse(status, &progress),
                     },
@@ -84,6 +89,14 @@ impl hyper::service::Service<Request<Incoming>> for Guard {
 impl Guard {
     fn share(&self) -> Guard {
         Guard { app: self.app, router: self.router.clone(), progress: Arc::clone(&self.progress) }
+    }
+}
+
+/// How the content of a request is delimited.
+fn framing(request: &Request<Incoming>) -> Framing {
+    match request.body().size_hint().exact() {
+        Some(length) => Framing::Length(usize::try_from(length).unwrap_or(usize::MAX)),
+        None => Framing::Chunked,
     }
 }
 
@@ -114,31 +127,21 @@ async fn read_whole(
     let (head, mut body) = request.into_parts();
     let content = if body.is_end_stream() {
         Body::empty()
-    } else if body.size_hint().lower() > limits.body as u64 {
-        return Err(413);
     } else {
-        Body::from(timeout(limits.body_time, read(&mut body, limits.body)).await.unwrap_or(Err(408))?)
+        Body::from(timeout(limits.body_time, read(&mut body)).await.unwrap_or(Err(408))?)
     };
     *route = known;
     Ok(Request::from_parts(head, content))
 }
 
-async fn read(body: &mut Incoming, most: usize) -> Result<Vec<u8>, u16> {
+/// The content, which `wire.rs` keeps within its limit.
+async fn read(body: &mut Incoming) -> Result<Vec<u8>, u16> {
     let mut content = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|error| status(&error))?.into_data() else { continue }; // trailers are ignored
-        if content.len() + data.len() > most {
-            return Err(413);
-        }
+        let Ok(data) = frame.map_err(|_| 400u16)?.into_data() else { continue }; // trailers are ignored
         content.extend_from_slice(&data);
     }
     Ok(content)
-}
-
-/// The status for content that hyper cannot decode. A chunk's size beyond 64 bits is above any limit; only hyper's text tells it.
-fn status(error: &hyper::Error) -> u16 {
-    let is_too_large = error.source().is_some_and(|source| source.to_string() == "invalid chunk size: overflow");
-    if is_too_large { 413 } else { 400 }
 }
 
 /// The content of a reply. When hyper has all of it, the reply is counted.

@@ -2,8 +2,8 @@
 
 use app::Limits;
 
-/// Looks at the request lines that pass a socket, as far as it knows where they begin: at a connection's begin, and behind a
-/// request without content whose head ended a read. It never takes content, or a line within a head, for a request line.
+/// Looks at the request lines that pass a socket, as far as it is known where they begin: at a connection's begin, and behind a
+/// request that ended a read. It never takes content, or a line within a head, for a request line.
 #[derive(Default)]
 pub struct Lines {
     /// The beginning of a line whose end is not here yet.
@@ -20,18 +20,22 @@ impl Lines {
             let end = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
             let (piece, behind) = rest.split_at(end);
             rest = behind;
-            self.begun.extend_from_slice(piece);
-            if self.begun == b"\r\n" {
+            let line = if self.begun.is_empty() && piece.ends_with(b"\n") {
+                piece // most lines come whole
+            } else {
+                self.begun.extend_from_slice(piece);
+                &self.begun
+            };
+            if line == b"\r\n" {
                 self.begun.clear(); // an empty line before a request line is skipped: RFC 9112, 2.2
                 continue;
             }
             // Most lines are this short and end like this; hyper checks their other characters.
-            let is_usual =
-                self.begun.ends_with(b" HTTP/1.1\r\n") && self.begun.len() < 1024 && !self.begun.contains(&b'#');
-            if !is_usual && let Some(status @ (400 | 414)) = app::refused_line(&self.begun, limits) {
+            let is_usual = line.ends_with(b" HTTP/1.1\r\n") && line.len() < 1024 && !line.contains(&b'#');
+            if !is_usual && let Some(status @ (400 | 414)) = app::refused_line(line, limits) {
                 return Some(status); // (hyper refuses another version before its last digit is here)
             }
-            if self.begun.ends_with(b"\n") {
+            if line.ends_with(b"\n") {
                 self.in_head = true;
                 self.begun.clear();
             }

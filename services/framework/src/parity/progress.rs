@@ -2,16 +2,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use app::{Limits, Settings};
+use app::{Framing, Limits, Refusal, Settings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::line::Lines;
+use super::wire::Wire;
 
 /// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
@@ -45,8 +45,14 @@ pub struct Progress {
     refused: AtomicBool,
     /// The status of a request line that hyper does not get to see; 0 if there is none.
     refused_line: AtomicU16,
-    /// Where the next request line begins is known: all bytes so far were heads, and the last read ended with one.
-    at_boundary: AtomicBool,
+    /// The status of a request that hyper takes, or of content that it does not get to see; 0 if there is none.
+    refused_request: AtomicU16,
+    /// [`Wire::has_bare_lf`]: the usual request takes no lock.
+    has_bare_lf: AtomicBool,
+    /// For so many requests without content has hyper called the service since the last read between requests.
+    heads: AtomicUsize,
+    /// The bytes that pass the socket. (The lock is never contended.)
+    wire: Mutex<Wire>,
     /// The TTL filter of a stopping listener is cleared.
     ttl_cleared: AtomicBool,
 }
@@ -62,7 +68,10 @@ impl Progress {
             stopping: AtomicU64::new(0),
             refused: AtomicBool::new(false),
             refused_line: AtomicU16::new(0),
-            at_boundary: AtomicBool::new(true),
+            refused_request: AtomicU16::new(0),
+            has_bare_lf: AtomicBool::new(false),
+            heads: AtomicUsize::new(0),
+            wire: Mutex::new(Wire::new()),
             ttl_cleared: AtomicBool::new(false),
         }
     }
@@ -105,9 +114,51 @@ impl Progress {
         Some(self.refused_line.load(Relaxed)).filter(|&status| status != 0)
     }
 
-    /// A request has content, so the bytes that pass the socket no longer tell where the next one begins.
-    pub fn has_content(&self) {
-        self.at_boundary.store(false, Relaxed);
+    /// The status for a bare LF, or for content that the other models refuse.
+    pub fn refused_request(&self) -> Option<u16> {
+        Some(self.refused_request.load(Relaxed)).filter(|&status| status != 0)
+    }
+
+    /// hyper has called the service for a request without content.
+    pub fn has_no_content(&self) {
+        if self.has_bare_lf.load(Relaxed)
+            && let Err(Refusal(status)) = self.wire().look_for_bare_lf(self.take_heads())
+        {
+            self.refused_request.store(status, Relaxed);
+        }
+        self.heads.store(self.heads.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// hyper has called the service for a request with content in this framing.
+    pub fn has_content(&self, framing: Framing, limits: &Limits) {
+        if let Err(Refusal(status)) = self.wire().content_begins(self.take_heads(), framing, limits) {
+            self.refused_request.store(status, Relaxed);
+        }
+    }
+
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_heads(&self) -> usize {
+        let heads = self.heads.load(Relaxed);
+        self.heads.store(0, Relaxed);
+        heads
+    }
+
+    /// Looks at bytes that have just come. The error makes hyper end, or its reader of content.
+    fn look(&self, bytes: &[u8], limits: &Limits) -> io::Result<()> {
+        let mut wire = self.wire();
+        let refused = if wire.is_in_content() { &self.refused_request } else { &self.refused_line };
+        if !self.is(Phase::Busy) && !wire.is_in_content() {
+            wire.forget(self.take_heads());
+        }
+        let received = wire.received(bytes, limits);
+        self.has_bare_lf.store(wire.has_bare_lf(), Relaxed);
+        received.map_err(|Refusal(status)| {
+            refused.store(status, Relaxed);
+            io::ErrorKind::InvalidData.into()
+        })
     }
 
     /// Does the peer take no bytes?
@@ -168,31 +219,8 @@ pub struct Watched {
     pub socket: TcpStream,
     /// Its connection's progress.
     pub progress: Arc<Progress>,
-    /// The request lines among its bytes.
-    pub lines: Lines,
-    /// The limits on them.
+    /// The limits on its bytes.
     pub limits: &'static Limits,
-}
-
-impl Watched {
-    /// Looks at bytes that have just come. The error makes hyper end.
-    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Watched { progress, lines, limits, .. } = self;
-        if progress.is(Phase::Busy) {
-            progress.has_content(); // or a pipelined request, which hyper reads later
-        }
-        if !progress.at_boundary.load(Relaxed) {
-            return Ok(());
-        }
-        if let Some(status) = lines.look(bytes, limits) {
-            progress.refused_line.store(status, Relaxed);
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        if bytes.ends_with(b"\r\n\r\n") {
-            lines.next();
-        }
-        Ok(())
-    }
 }
 
 impl AsyncRead for Watched {
@@ -204,7 +232,7 @@ impl AsyncRead for Watched {
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         let bytes = &buffer.filled()[before..];
         if !bytes.is_empty() {
-            self.look(bytes)?;
+            self.progress.look(bytes, self.limits)?;
             self.progress.received(bytes);
         }
         read
