@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a target that does not answer yet is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// What a line ends with that says why the load test does not begin.
+const IS_IT_RUNNING: &str = "; is it running?";
 
 fn main() -> ExitCode {
     end_on_signals();
@@ -105,7 +107,9 @@ impl RunningTargets {
                 if silent.len() == plan.targets.len() {
                     return Err(Failure(Exit::Unreachable, silent.swap_remove(0).1));
                 }
-                silent.iter().for_each(|(_, why)| say(&format!("loadtest: {why}; the others are measured")));
+                for (_, why) in &silent {
+                    say(&format!("loadtest: {}; the others are measured", why.trim_end_matches(IS_IT_RUNNING)));
+                }
                 break;
             }
             to_check = silent.into_iter().map(|(name, _)| name).collect();
@@ -141,7 +145,7 @@ impl RunningTargets {
         let mut answers = Vec::new();
         for workload in &plan.workloads {
             let status = check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
-                format!("{name} does not answer {workload} at {}: {error}; is it running?", endpoint.url)
+                format!("{name} does not answer {workload} at {}: {error}{IS_IT_RUNNING}", endpoint.url)
             })?;
             answers.push((name.to_owned(), workload.clone(), status));
         }

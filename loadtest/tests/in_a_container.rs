@@ -63,6 +63,7 @@ fn a_target_that_never_answers_is_named_and_the_others_are_measured() {
     let (table, lines) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{lines}");
     assert!(lines.contains("silent does not answer / at ") && lines.contains("; the others are measured\n"), "{lines}");
+    assert!(!lines.contains("?;"), "{lines}");
     let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{table}"));
     assert!(row("silent").ends_with("errors") && !row("here").ends_with("errors"), "{table}");
 
