@@ -107,7 +107,7 @@ fn a_run_goes_on_when_the_program_is_replaced() {
     let program = here.join("lab");
     fs::copy(env!("CARGO_BIN_EXE_lab"), &program).expect("a copy");
     let mut command = Command::new(&program);
-    command.args(["--models", "epoll", "-c", "1", "--workload", "/", "-d", "200ms", "--trials", "4", "--json", "json"]);
+    command.args(["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--trials", "4", "--json", "json"]);
     command.args(["--requests-per-connection", "1", "--timeout", "5m", "--connect-timeout", "5m"]);
     command.current_dir(&here).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     limit_lifetime(&mut command, LIFETIME);
@@ -129,7 +129,7 @@ fn each_run_has_a_folder_in_results_unless_out_names_another() {
     let here = folder("results-folder");
     fs::create_dir(&here).expect("a folder");
     let run = |more: &[&str]| {
-        let args = ["--models", "epoll", "-c", "1", "--workload", "/", "-d", "200ms", "--requests-per-connection", "1"];
+        let args = ["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--requests-per-connection", "1"];
         let run = lab(&args).args(more).current_dir(&here).output().expect("the lab runs");
         assert!(run.status.success(), "{}", text(&run.stderr));
         text(&run.stderr)
@@ -310,7 +310,7 @@ fn a_run_writes_its_files_when_nobody_reads_its_output() {
     // A reader that has gone away wants no table; one that could not be written is missing.
     for (stdout, code) in [(Stdio::from(closed), 0), (full().into(), 2)] {
         let out = folder("unread");
-        let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "100ms", "--timeout", "5m"]);
+        let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--timeout", "5m"]);
         run.args(["--requests-per-connection", "1", "--out"]).arg(&out).stdout(stdout).stderr(full());
         assert_eq!(run.status().expect("the lab runs").code(), Some(code));
         assert!(fs::metadata(out.join("results.json")).expect("results.json").len() > 0);

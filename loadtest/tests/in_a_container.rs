@@ -45,7 +45,7 @@ fn refusing() -> (OwnedFd, String) {
 fn a_target_that_does_not_answer_yet_is_waited_for() {
     let (socket, address) = refusing();
     let mut command = program();
-    command.args(["--target", &format!("late=http://{address}"), "--wait", "5m", "-d", "100ms", "-c", "1"]);
+    command.args(["--target", &format!("late=http://{address}"), "--wait", "5m", "-d", "700ms", "-c", "1"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert_eq!(lines.next().unwrap(), "loadtest: waiting up to 5m for late");
@@ -59,7 +59,7 @@ fn a_target_that_does_not_answer_yet_is_waited_for() {
 fn a_target_that_never_answers_is_named_and_the_others_are_measured() {
     let (_socket, silent) = refusing();
     let targets = format!("here=http://{},silent=http://{silent}", server());
-    let output = loadtest(&["--target", &targets, "--wait", "1ms", "-d", "100ms", "-c", "1"]);
+    let output = loadtest(&["--target", &targets, "--wait", "1ms", "-d", "700ms", "-c", "1"]);
     let (table, lines) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{lines}");
     assert!(lines.contains("silent does not answer / at ") && lines.contains("; the others are measured\n"), "{lines}");
@@ -78,7 +78,7 @@ fn every_line_is_written_at_once() {
     let target = format!("a=http://{}", server());
     let folder = std::env::temp_dir().join(format!("loadtest-lines-{}", std::process::id()));
     let mut command = program();
-    command.args(["--target", &target, "-d", "100ms", "-c", "1", "--dashboard", "http://localhost:3000"]);
+    command.args(["--target", &target, "-d", "700ms", "-c", "1", "--dashboard", "http://localhost:3000"]);
     command.arg("--results").arg(&folder).stdout(theirs.try_clone().unwrap()).stderr(theirs);
     let mut child = command.spawn().unwrap();
     drop(command); // it has the other end of the socket
@@ -97,7 +97,7 @@ fn every_line_is_written_at_once() {
 #[test]
 fn the_load_runs_on_the_cpus_that_are_there() {
     let target = format!("a=http://{}", server());
-    let output = loadtest(&["--target", &target, "-d", "100ms", "-c", "1", "--cpus", "1023"]);
+    let output = loadtest(&["--target", &target, "-d", "700ms", "-c", "1", "--cpus", "1023"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("--cpus: there is no CPU 1023 here to use: CPU "));
 }

@@ -182,7 +182,7 @@ fn a_signal_ends_the_wait_for_a_silent_prometheus() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let write = format!("http://{}", silent.local_addr().unwrap());
     let mut command = program();
-    command.args(["--target", &target, "-d", "100ms", "-c", "1", "--remote-write", &write]).stdout(Stdio::piped());
+    command.args(["--target", &target, "-d", "700ms", "-c", "1", "--remote-write", &write]).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // The table is printed at the end of the run.
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -252,7 +252,7 @@ fn two_load_tests_at_once_know_of_each_other() {
         thread::sleep(Duration::from_millis(10));
     }
     let mut second = program();
-    second.args([&target, "-d", "100ms", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    second.args([&target, "-d", "700ms", "-c", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let second = second.spawn().unwrap();
     let second_pid = second.id().to_string();
     let output = second.wait_with_output().unwrap();
@@ -376,7 +376,7 @@ fn header_fields_and_bodies_arrive_as_the_command_line_has_them() {
 #[test]
 fn failed_requests_exit_with_1() {
     let address = server(|_| "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into());
-    let output = loadtest(&["--target", &format!("a=http://{address}"), "-d", "100ms", "-c", "1"]);
+    let output = loadtest(&["--target", &format!("a=http://{address}"), "-d", "700ms", "-c", "1"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
@@ -400,7 +400,7 @@ fn an_unsupported_target_is_not_a_failure() {
     });
     let target = format!("a=http://{address}");
     let metrics = format!("a=http://{address}/metrics");
-    let output = loadtest(&["--target", &target, "--metrics", &metrics, "-d", "100ms"]);
+    let output = loadtest(&["--target", &target, "--metrics", &metrics, "-d", "700ms"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("unsupported") && table.contains("io_uring is not permitted here"), "{table}");
@@ -428,7 +428,7 @@ fn a_signal_while_files_are_written_hides_no_failure() {
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let target = format!("a=http://{}", server(|_| ok("hi")));
     let mut command = program();
-    command.args(["--target", &target, "-d", "100ms", "-c", "1", "--csv", "/dev/full", "--json"]).arg(&pipe);
+    command.args(["--target", &target, "-d", "700ms", "-c", "1", "--csv", "/dev/full", "--json"]).arg(&pipe);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut table = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert!(table.any(|line| line.contains("verdict")));
@@ -496,7 +496,7 @@ fn no_output_depends_on_another() {
     let target = format!("a=http://{}", server(|_| ok("hi")));
     let run = |outputs: &[&str], stdout: Stdio| {
         let mut run = program();
-        run.current_dir(&folder).args(["--target", &target, "-d", "50ms", "-c", "1"]).args(outputs);
+        run.current_dir(&folder).args(["--target", &target, "-d", "700ms", "-c", "1"]).args(outputs);
         run.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
     };
     let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -614,7 +614,7 @@ fn a_flag_wins_over_the_variables_of_those_that_it_excludes() {
     std::fs::write(folder.join("body"), "x").unwrap();
     let run = |flags: &[&str], variables: &[(&str, &str)]| {
         let mut run = program();
-        run.current_dir(&folder).args(["--target", &target, "-d", "50ms", "-c", "1", "--workload", "PUT /a"]);
+        run.current_dir(&folder).args(["--target", &target, "-d", "700ms", "-c", "1", "--workload", "PUT /a"]);
         run.args(flags).envs(variables.iter().copied()).output().unwrap()
     };
     let sent = |body: &str| requests.lock().unwrap().iter().any(|request| request.contains(body));
@@ -667,7 +667,7 @@ fn conditions_decide_the_exit_code_and_result_files_can_be_read_again() {
 #[test]
 fn an_aa_run_has_five_trials() {
     let target = format!("--target=a=http://{}", server(|_| ok("hi")));
-    let output = loadtest(&["aa", &target, "-d", "50ms", "-c", "1"]);
+    let output = loadtest(&["aa", &target, "-d", "700ms", "-c", "1"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("a again") && text.contains("% are noise"), "{text}");
