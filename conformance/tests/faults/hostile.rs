@@ -97,7 +97,7 @@ pub fn heads_and_bodies_without_end(model: &'static str) {
     for (begin, again, status) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n", "X-Again: and again\r\n", 431),
         ("GET / HTTP/1.1\r\nHost: a\r\nX: ", "and again ", 431),
-        ("GET /", "again/", hyper(414, 431)),
+        ("GET /", "again/", 414),
         ("POST /counter HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nagain\r\n", 413),
         ("POST /counter HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;", "again", 400),
         (
