@@ -52,6 +52,7 @@ macro_rules! faults_of_models {
                 ten_thousand_connections_leave_nothing_behind: leak::nothing_is_left_behind,
                 above_the_limit_connections_wait_for_a_permit: limit::connections_wait_for_a_permit,
                 a_reset_frees_the_place_of_a_sleeping_request: reset::frees_the_place_of_a_sleeping_request,
+                a_sleeping_request_takes_no_second_descriptor: reset::takes_no_second_descriptor,
                 the_end_of_a_stream_ends_no_sleep: reset::not_by_the_end_of_the_stream,
                 the_limit_is_never_exceeded: limit::is_never_exceeded,
                 without_descriptors_it_pauses_and_recovers: shortage::of_descriptors,

@@ -1,4 +1,4 @@
-//! Peers that go while their request sleeps.
+//! Peers whose request sleeps, and those that go meanwhile.
 
 use std::fs;
 use std::net::Shutdown;
@@ -8,6 +8,7 @@ use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::client::{Client, get, request};
+use crate::proc::open_files;
 use crate::service::{Service, start, wait_for};
 
 /// One connection may be open. Its peer resets it, and the next one is served long before the sleep of a minute is over.
@@ -22,6 +23,24 @@ pub fn frees_the_place_of_a_sleeping_request(model: &'static str) {
         reset(sleeper);
         assert_eq!(get(service.listen, "/").expect("an answer").status, 200);
     }
+    service.is_well(pid);
+    service.stopped();
+}
+
+/// To watch for a reset costs no descriptor: the limit on connections counts one for each.
+pub fn takes_no_second_descriptor(model: &'static str) {
+    let Some(service) = start(model, &["--threads", "1"]) else { return };
+    let pid = service.model_pid().expect("a model");
+    let mut clients = [(); 2].map(|()| Client::connect(service.listen).expect("a connection"));
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").expect("an answer").status, 200));
+    let before = open_files(pid);
+    let [mut sleeper, mut other] = clients;
+    sleeper.send(&request("/sleep/60000")).expect("it is open");
+    wait_for("the request to be read", || unread_bytes(&service, &sleeper) == Some(0));
+    assert_eq!(other.get("/").expect("an answer").status, 200); // the one loop has begun the sleep before
+    assert!(open_files(pid) <= before, "{} descriptors are open, and {before} were", open_files(pid));
+    reset(sleeper);
+    drop(other);
     service.is_well(pid);
     service.stopped();
 }

@@ -2,37 +2,20 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use app::App;
 use axum::Router;
-use driver::tasks::{Stopping, accept_failed, permit, watch};
+use driver::tasks::{Stopping, accept_failed, permit};
 use scoreboard::Open;
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::parity;
+use crate::socket::Socket;
 
 /// While it lives, a connection is counted as open and has its permit.
 pub type OpenConnection = (Open, OwnedSemaphorePermit);
-
-tokio::task_local! {
-    /// The socket of the connection whose task this is.
-    static SOCKET: RawFd;
-}
-
-/// Until the connection of this task is broken, since its peer has reset it. hyper does not tell a handler, and it owns the
-/// socket, so this watches a copy of the descriptor: four system calls.
-///
-/// # Errors
-/// The machine has no descriptor left.
-pub async fn broken() -> io::Result<()> {
-    // SAFETY: a handler runs inside its connection's task, which owns the socket and polls the handler before it closes that.
-    let socket = unsafe { BorrowedFd::borrow_raw(SOCKET.get()) }.try_clone_to_owned()?;
-    watch(socket, Interest::READABLE)?.ready(Interest::ERROR).await.map(drop)
-}
 
 /// Accepts until SIGTERM has come and the backlog is empty; then waits until every connection is closed.
 ///
@@ -62,9 +45,8 @@ pub async fn accept(listener: TcpListener, app: App, router: Router) -> io::Resu
         match accepted {
             Ok(socket) => {
                 let open = (app.counters().open(), permit);
-                let fd = socket.as_raw_fd();
-                let served = parity::serve_connection(socket, app, router.clone(), Arc::clone(&stopping), open);
-                tokio::spawn(SOCKET.scope(fd, served));
+                let serve = |socket| parity::serve_connection(socket, app, router.clone(), Arc::clone(&stopping), open);
+                tokio::spawn(Socket::new(socket).scope(serve));
             }
             Err(error) => {
                 if accept_failed(error, app.counters()).await? && stopping.has_begun() {

@@ -7,10 +7,10 @@
 mod accept;
 mod parity;
 mod reply;
+mod socket;
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use app::App;
 use axum::Router;
@@ -70,18 +70,11 @@ async fn file(State(app): State<App>, Path(name): Path<String>, method: Method, 
     Reply(app.file(&name, method.as_str(), &|name| lookup(&fields, name)))
 }
 
-/// A peer that resets its connection ends a sleep of that length; to watch for it would cost more than shorter ones.
-const WORTH_WATCHING: Duration = Duration::from_secs(1);
-
 async fn sleep(State(app): State<App>, Path(ms): Path<String>) -> Result<Reply, Reply> {
     let (time, reply) = app.sleep(&ms).map_err(Reply)?;
-    if time < WORTH_WATCHING {
-        tokio::time::sleep(time).await;
-    } else {
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            Ok(()) = accept::broken() => {} // the reply then fails, and the connection ends
-        }
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = socket::broken() => {} // the reply then fails, and the connection ends
     }
     Ok(Reply(reply))
 }

@@ -12,12 +12,12 @@ use driver::tasks::Stopping;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
 use super::guard::Guard;
 use super::progress::{Phase, Progress, Watched};
 use crate::accept::OpenConnection;
+use crate::socket::Socket;
 
 /// The preface of HTTP/2 (RFC 9113, 3.4), the one thing that hyper neither understands nor answers.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,13 +31,7 @@ enum Ended {
 }
 
 /// Serves one connection; `open` is dropped when it is closed.
-pub async fn serve_connection(
-    socket: TcpStream,
-    app: App,
-    router: Router,
-    stopping: Arc<Stopping>,
-    open: OpenConnection,
-) {
+pub async fn serve_connection(socket: Socket, app: App, router: Router, stopping: Arc<Stopping>, open: OpenConnection) {
     let _open = open; // dropped last
     let settings = app.settings();
     let progress = Arc::new(Progress::new());
@@ -119,7 +113,7 @@ fn refusal(status: u16) -> Vec<u8> {
 }
 
 /// Shuts down the write side, and reads and drops what still comes.
-async fn drain(socket: &mut TcpStream) {
+async fn drain(socket: &mut Socket) {
     let _ = socket.shutdown().await;
     let mut dropped = [0; 4 << 10];
     while socket.read(&mut dropped).await.is_ok_and(|n| n > 0) {}

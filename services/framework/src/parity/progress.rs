@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use app::{Framing, Limits, Refusal, Settings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::wire::Wire;
+use crate::socket::Socket;
 
 /// A time that is read from the clock when it is needed.
 const UNKNOWN: u64 = u64::MAX;
@@ -216,7 +216,7 @@ impl Progress {
 /// A socket that notes the progress of its connection.
 pub struct Watched {
     /// The socket.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// Its connection's progress.
     pub progress: Arc<Progress>,
     /// The limits on its bytes.
@@ -226,7 +226,7 @@ pub struct Watched {
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.progress.is_stopping() && !self.progress.ttl_cleared.swap(true, Relaxed) {
-            driver::clear_min_ttl(&self.socket);
+            driver::clear_min_ttl(self.socket.stream());
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
