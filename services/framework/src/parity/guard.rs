@@ -145,11 +145,14 @@ async fn read(body: &mut Incoming) -> Result<Vec<u8>, u16> {
     Ok(content)
 }
 
-/// The status for content that hyper cannot decode. hyper refuses a chunk's size beyond 64 bits before its line has ended, and
-/// only hyper's text tells it.
+/// The status for content that hyper cannot decode. Two limits hyper sees before a line or the trailers end, so before
+/// `wire.rs`, and only hyper's text tells them: a chunk's size beyond 64 bits, and a hundred trailers.
 fn status(error: &hyper::Error) -> u16 {
-    let is_too_large = error.source().is_some_and(|source| source.to_string() == "invalid chunk size: overflow");
-    if is_too_large { 413 } else { 400 }
+    match error.source().map(ToString::to_string).as_deref() {
+        Some("invalid chunk size: overflow") => 413,
+        Some("chunk trailers count overflow") => 431,
+        _ => 400,
+    }
 }
 
 /// The content of a reply. When hyper has all of it, the reply is counted.
