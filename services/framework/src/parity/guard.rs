@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::convert::Infallible;
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -138,10 +139,20 @@ async fn read_whole(
 async fn read(body: &mut Incoming) -> Result<Vec<u8>, u16> {
     let mut content = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|_| 400u16)?.into_data() else { continue }; // trailers are ignored
+        let Ok(data) = frame.map_err(|error| status(&error))?.into_data() else { continue }; // trailers are ignored
         content.extend_from_slice(&data);
     }
     Ok(content)
+}
+
+/// The status for content that hyper cannot decode. Two limits hyper sees before a line or the trailers end, so before
+/// `wire.rs`, and only hyper's text tells them: a chunk's size beyond 64 bits, and a hundred trailers.
+fn status(error: &hyper::Error) -> u16 {
+    match error.source().map(ToString::to_string).as_deref() {
+        Some("invalid chunk size: overflow") => 413,
+        Some("chunk trailers count overflow") => 431,
+        _ => 400,
+    }
 }
 
 /// The content of a reply. When hyper has all of it, the reply is counted.

@@ -30,9 +30,9 @@ impl Lines {
                 self.begun.clear(); // an empty line before a request line is skipped: RFC 9112, 2.2
                 continue;
             }
-            // Most lines are this short and end like this; hyper checks their other characters.
-            let is_usual = line.ends_with(b" HTTP/1.1\r\n") && line.len() < 1024 && !line.contains(&b'#');
-            if !is_usual && let Some(status @ (400 | 414)) = app::refused_line(line, limits) {
+            if !is_usual(line)
+                && let Some(status @ (400 | 414)) = app::refused_line(line, limits)
+            {
                 return Some(status); // (hyper refuses another version before its last digit is here)
             }
             if line.ends_with(b"\n") {
@@ -47,6 +47,11 @@ impl Lines {
     pub fn next(&mut self) {
         self.in_head = false;
     }
+}
+
+/// Most lines are this short and end like this; hyper checks their other characters.
+pub fn is_usual(line: &[u8]) -> bool {
+    line.ends_with(b" HTTP/1.1\r\n") && line.len() < 1024 && !line.contains(&b'#')
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use app::{Framing, Limits, Refusal, Settings};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::wire::Wire;
+use super::wire::{Wire, is_usual_head};
 use crate::socket::Socket;
 
 /// A time that is read from the clock when it is needed.
@@ -47,7 +47,9 @@ pub struct Progress {
     refused_line: AtomicU16,
     /// The status of a request that hyper takes, or of content that it does not get to see; 0 if there is none.
     refused_request: AtomicU16,
-    /// [`Wire::has_bare_lf`]: the usual request takes no lock.
+    /// [`Wire::is_fresh`], so that a usual request without content takes no lock.
+    is_fresh: AtomicBool,
+    /// [`Wire::has_bare_lf`].
     has_bare_lf: AtomicBool,
     /// For so many requests without content has hyper called the service since the last read between requests.
     heads: AtomicUsize,
@@ -69,6 +71,7 @@ impl Progress {
             refused: AtomicBool::new(false),
             refused_line: AtomicU16::new(0),
             refused_request: AtomicU16::new(0),
+            is_fresh: AtomicBool::new(true),
             has_bare_lf: AtomicBool::new(false),
             heads: AtomicUsize::new(0),
             wire: Mutex::new(Wire::new()),
@@ -121,6 +124,9 @@ impl Progress {
 
     /// hyper has called the service for a request without content.
     pub fn has_no_content(&self) {
+        if self.is_fresh.load(Relaxed) {
+            return; // its head was not kept
+        }
         if self.has_bare_lf.load(Relaxed)
             && let Err(Refusal(status)) = self.wire().look_for_bare_lf(self.take_heads())
         {
@@ -131,9 +137,11 @@ impl Progress {
 
     /// hyper has called the service for a request with content in this framing.
     pub fn has_content(&self, framing: Framing, limits: &Limits) {
-        if let Err(Refusal(status)) = self.wire().content_begins(self.take_heads(), framing, limits) {
+        let mut wire = self.wire();
+        if let Err(Refusal(status)) = wire.content_begins(self.take_heads(), framing, limits) {
             self.refused_request.store(status, Relaxed);
         }
+        self.is_fresh.store(wire.is_fresh(), Relaxed);
     }
 
     fn wire(&self) -> MutexGuard<'_, Wire> {
@@ -148,12 +156,16 @@ impl Progress {
 
     /// Looks at bytes that have just come. The error makes hyper end, or its reader of content.
     fn look(&self, bytes: &[u8], limits: &Limits) -> io::Result<()> {
+        if self.is_fresh.load(Relaxed) && !self.is(Phase::Busy) && is_usual_head(bytes) {
+            return Ok(());
+        }
         let mut wire = self.wire();
         let refused = if wire.is_in_content() { &self.refused_request } else { &self.refused_line };
         if !self.is(Phase::Busy) && !wire.is_in_content() {
             wire.forget(self.take_heads());
         }
         let received = wire.received(bytes, limits);
+        self.is_fresh.store(wire.is_fresh(), Relaxed);
         self.has_bare_lf.store(wire.has_bare_lf(), Relaxed);
         received.map_err(|Refusal(status)| {
             refused.store(status, Relaxed);

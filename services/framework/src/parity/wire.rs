@@ -2,7 +2,7 @@
 
 use app::{Decoder, Framing, Limits, Refusal};
 
-use super::line::Lines;
+use super::line::{Lines, is_usual};
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
@@ -31,12 +31,17 @@ impl Wire {
         self.content.is_some()
     }
 
+    /// Does the next byte begin a request, with nothing before it that matters?
+    pub fn is_fresh(&self) -> bool {
+        self.at_boundary && self.kept.is_empty() && !self.is_in_content()
+    }
+
     /// Is a bare LF in the heads, or in what has come behind them? Then somebody has to look into them.
     pub fn has_bare_lf(&self) -> bool {
         self.has_bare_lf
     }
 
-    /// These bytes have come.
+    /// These bytes have come. A [usual head](is_usual_head) that comes while the wire is fresh need not be told.
     pub fn received(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Refusal> {
         if self.is_in_content() {
             return self.decode(bytes, limits);
@@ -74,7 +79,7 @@ impl Wire {
     pub fn content_begins(&mut self, heads: usize, framing: Framing, limits: &Limits) -> Result<(), Refusal> {
         self.at_boundary = false;
         self.forget_heads(heads);
-        let end = self.check_head()?;
+        let end = if self.kept.is_empty() { 0 } else { self.check_head()? }; // or it was a usual head
         let kept = std::mem::take(&mut self.kept);
         self.has_bare_lf = false;
         self.content = Some(Decoder::new(framing, limits)?);
@@ -119,9 +124,22 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     Some(begin + end + END_OF_HEAD.len())
 }
 
-/// Without a branch for each byte, so the compiler makes it a few vector instructions.
+/// Is that one whole head and nothing else, with a usual request line, and without a bare LF?
+pub fn is_usual_head(bytes: &[u8]) -> bool {
+    let Some(line) = bytes.iter().position(|&b| b == b'\n') else { return false };
+    let Some(lines) = bytes.strip_suffix(b"\r\n") else { return false };
+    // Between its lines there is neither a bare LF nor an empty line.
+    let is_bad = |a, b| ((a != b'\r') & (b == b'\n')) | ((a == b'\n') & (b == b'\r'));
+    lines.ends_with(b"\r\n") && is_usual(&bytes[..=line]) && !has_pair(lines, is_bad)
+}
+
 fn has_bare_lf(bytes: &[u8]) -> bool {
-    bytes.windows(2).fold(false, |is, pair| is | ((pair[1] == b'\n') & (pair[0] != b'\r')))
+    has_pair(bytes, |a, b| (a != b'\r') & (b == b'\n'))
+}
+
+/// Without a branch for each byte, so the compiler makes it a few vector instructions.
+fn has_pair(bytes: &[u8], is: impl Fn(u8, u8) -> bool) -> bool {
+    bytes.iter().zip(bytes.get(1..).unwrap_or_default()).fold(0, |found, (&a, &b)| found | u8::from(is(a, b))) != 0
 }
 
 #[cfg(test)]
@@ -157,6 +175,27 @@ mod tests {
                     "{content:?}, {first} bytes first"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_usual_head_is_whole_and_alone() {
+        for (bytes, usual) in [
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nA: b\r\nC: d\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nA: b\n\r\n", false),
+            ("GET / HTTP/1.1\r\nA: b\r\n", false),
+            ("\r\nGET / HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\n\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", false),
+            ("POST / HTTP/1.1\r\n\r\n0\r\n\r\n", false),
+            ("GET /#a HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.0\r\n\r\n", false),
+            ("\r\n\r\n", false),
+            ("\r\n", false),
+        ] {
+            assert_eq!(is_usual_head(bytes.as_bytes()), usual, "{bytes:?}");
         }
     }
 
