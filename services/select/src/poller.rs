@@ -97,14 +97,14 @@ impl Poller for Select {
                 let bit = either & either.wrapping_neg();
                 let fd_number = word * 64 + either.trailing_zeros() as usize;
                 either &= !bit;
-                let is_broken = self.breaks[word] & bit != 0;
-                if is_broken && !self.calls.is_broken(fd_number as RawFd) {
+                let for_break = self.breaks[word] & bit != 0;
+                if for_break && !self.calls.is_broken(fd_number as RawFd) {
                     // Bytes, or the end of the stream: select() would report them again and again.
                     self.reads[word] &= !bit;
                     continue;
                 }
                 let (readable, writable) = (reads & bit != 0, writes & bit != 0);
-                ready.push(Event { key: self.keys[fd_number], readiness: readiness(readable, writable, is_broken) });
+                ready.push(Event { key: self.keys[fd_number], readiness: readiness(readable, writable, for_break) });
             }
             bits_left = bits_left.saturating_sub((reads.count_ones() + writes.count_ones()) as usize);
         }
