@@ -1,6 +1,7 @@
 //! The bytes that pass a socket, before hyper reads them: it does not look at all that the other models look at.
 
 use app::{Decoder, Framing, Limits, Refusal};
+use memchr::memchr_iter;
 
 use super::line::{Lines, is_usual};
 
@@ -126,20 +127,18 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 
 /// Is that one whole head and nothing else, with a usual request line, and without a bare LF?
 pub fn is_usual_head(bytes: &[u8]) -> bool {
-    let Some(line) = bytes.iter().position(|&b| b == b'\n') else { return false };
     let Some(lines) = bytes.strip_suffix(b"\r\n") else { return false };
-    // Between its lines there is neither a bare LF nor an empty line.
-    let is_bad = |a, b| ((a != b'\r') & (b == b'\n')) | ((a == b'\n') & (b == b'\r'));
-    lines.ends_with(b"\r\n") && is_usual(&bytes[..=line]) && !has_pair(lines, is_bad)
+    let mut ends = memchr_iter(b'\n', lines);
+    let Some(first) = ends.next() else { return false };
+    // Each line ends with CR LF, and none is empty: that would be the end of the head.
+    is_usual(&lines[..=first])
+        && lines.ends_with(b"\r\n")
+        && lines.get(first + 1) != Some(&b'\r')
+        && ends.all(|at| lines[at - 1] == b'\r' && lines.get(at + 1) != Some(&b'\r'))
 }
 
 fn has_bare_lf(bytes: &[u8]) -> bool {
-    has_pair(bytes, |a, b| (a != b'\r') & (b == b'\n'))
-}
-
-/// Without a branch for each byte, so the compiler makes it a few vector instructions.
-fn has_pair(bytes: &[u8], is: impl Fn(u8, u8) -> bool) -> bool {
-    bytes.iter().zip(bytes.get(1..).unwrap_or_default()).fold(0, |found, (&a, &b)| found | u8::from(is(a, b))) != 0
+    memchr_iter(b'\n', bytes).any(|at| at > 0 && bytes[at - 1] != b'\r')
 }
 
 #[cfg(test)]
