@@ -1,12 +1,12 @@
 //! The CPUs of this machine: which ones there are, and which ones a thread runs on.
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use cpu_list::CpuList;
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// The CPUs that the calling thread may run on, ascending.
+/// The CPUs that the calling thread may run on, ascending; none if the kernel does not say it.
 pub fn allowed_cpus() -> Vec<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect()
+    CpuList::allowed().unwrap_or_default().cpus().to_vec()
 }
 
 /// Number of CPUs that are online on this machine.

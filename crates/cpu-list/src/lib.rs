@@ -42,6 +42,11 @@ impl fmt::Display for CpuList {
 }
 
 impl CpuList {
+    /// The CPUs, ascending.
+    pub fn cpus(&self) -> &[usize] {
+        &self.0
+    }
+
     /// The CPUs that the calling thread may use: sched_getaffinity(2).
     ///
     /// # Errors

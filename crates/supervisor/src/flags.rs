@@ -117,16 +117,15 @@ impl Flags {
         let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
         let parsed = command.try_get_matches_from(args).and_then(|matches| {
             let mut flags = Flags::from_arg_matches(&matches)?;
-            let is_given = matches.value_source("max_request_line") != Some(ValueSource::DefaultValue);
-            if is_given && flags.max_request_line > flags.max_head {
+            let is_given = |name: &str| matches.value_source(name) != Some(ValueSource::DefaultValue);
+            if is_given("max_request_line") && flags.max_request_line > flags.max_head {
                 let why =
                     "--max-request-line is more than --max-head, of which it is a part: raise that, or lower this";
                 return Err(clap::Error::raw(ErrorKind::ValueValidation, why));
             }
             let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
             flags.of_model = model.flags.iter().filter_map(value).collect();
-            let is_given = |name: &&str| matches.value_source(name) != Some(ValueSource::DefaultValue);
-            flags.given = model.flags.iter().map(|flag| flag.name).filter(is_given).collect();
+            flags.given = model.flags.iter().map(|flag| flag.name).filter(|name| is_given(name)).collect();
             Ok(flags)
         });
         parsed.map_err(|error| match error.kind() {
