@@ -51,7 +51,7 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Prints a line to standard output. It is no failure when nobody reads it.
+/// Prints a line to standard output. It is no failure when its reader has gone away.
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

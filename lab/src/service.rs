@@ -146,7 +146,7 @@ impl Drop for Service {
         // The wait is short: the supervisor of the service cuts connections off after its `--grace`.
         if !self.relay.wait_for_end(STOP_TIME) {
             say(&format!("lab: {} did not stop within {} s, and is killed", self.name, STOP_TIME.as_secs()));
-            // Nobody has waited for the process yet, so no other process group can have its number.
+            // The lab has not waited for the process yet, so no other process group can have its number.
             let _ = killpg(self.pid(), Signal::SIGKILL);
         }
         if let Ok(status) = self.child.wait()

@@ -16,8 +16,8 @@ const PREFIX: &str = "io-models-lab-loadtest-";
 
 /// Makes this load test known to others for as long as it lives.
 pub(crate) struct Presence {
-    /// `None` if this process has another run at the same time, or the kernel does not permit it: then nobody finds this
-    /// run, which does no harm.
+    /// `None` if this process has another run at the same time, or the kernel does not permit it: then no other load test
+    /// finds this run, which does no harm.
     listener: Option<UnixListener>,
 }
 

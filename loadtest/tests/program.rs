@@ -513,7 +513,7 @@ fn no_output_depends_on_another() {
     assert_eq!(not_shown.status.code(), Some(2), "{not_shown:?}");
     results::Results::load(&folder.join("a.json")).unwrap();
 
-    // A pipe that nobody reads any more.
+    // A pipe whose reader has gone away.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let unread = run(&["--json", "b.json"], writer.into());

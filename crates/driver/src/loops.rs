@@ -35,6 +35,6 @@ pub fn on_each_thread(threads: usize, body: impl Fn() -> io::Result<()> + Sync) 
 }
 
 fn exit(what: &str, error: &io::Error) -> ! {
-    let _ = writeln!(io::stderr(), "{what}: {error}"); // it is no reason to panic that nobody reads it
+    let _ = writeln!(io::stderr(), "{what}: {error}"); // a closed standard error is no reason to panic
     std::process::exit(1)
 }

@@ -8,7 +8,7 @@ const TOO_LARGE: Refusal = Refusal(413);
 #[derive(Debug)]
 pub struct Decoder {
     expected: Expected,
-    /// The decoded content so far. Who needs it no longer may clear it.
+    /// The decoded content so far. A caller that does not need it any more may clear it.
     pub content: Vec<u8>,
     /// The sum of the chunks' sizes so far.
     size: usize,

@@ -134,7 +134,7 @@ fn write_all(file: File, contents: Contents<'_>) -> io::Result<File> {
 
 fn replace(path: &Path, old: Option<&Metadata>, contents: Contents<'_>) -> io::Result<()> {
     let mut temporary = Temporary::beside(path)?;
-    // This comes before the contents, which those who may not read the old file shall not read either.
+    // This comes before the contents, which a user that may not read the old file shall not read either.
     if let Some(old) = old {
         let new = temporary.file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {

@@ -15,7 +15,7 @@ pub static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
     line
 });
 
-/// Prints a line to standard error, above the progress line if there is one. It is no failure when nobody reads it.
+/// Prints a line to standard error, above the progress line if there is one. It is no failure when its reader has gone away.
 ///
 /// It is one write(2). Otherwise the line's end could come after what another stream, or another process, writes meanwhile:
 /// `docker run` brings both streams to the same terminal.

@@ -37,7 +37,7 @@ impl Wire {
         self.at_boundary && self.kept.is_empty() && !self.is_in_content()
     }
 
-    /// Is a bare LF in the heads, or in what has come behind them? Then somebody has to look into them.
+    /// Is a bare LF in the heads, or in what has come behind them? Then `look_for_bare_lf` has to look into them.
     pub fn has_bare_lf(&self) -> bool {
         self.has_bare_lf
     }
