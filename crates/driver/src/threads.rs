@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libc::pid_t;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -23,7 +23,12 @@ pub struct ThreadAcceptor<'a> {
     backlog: Backlog<'a>,
     open: Arc<OpenConnections>,
     sigterm: SignalFd,
+    /// When the threads were interrupted last; `None` before SIGTERM.
+    interrupted: Option<Instant>,
 }
+
+/// While the server stops, its threads are interrupted this often: see [`interrupt_all_threads`].
+const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
 /// An accepted connection. When it is dropped, its socket is closed, and another connection may be accepted.
 pub struct Accepted {
@@ -53,7 +58,7 @@ impl<'a> ThreadAcceptor<'a> {
         handle_signals([Signal::SIGTERM, INTERRUPT])?;
         let closed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let open = OpenConnections { limit, count: AtomicUsize::new(0), is_awaited: AtomicBool::new(false), closed };
-        Ok(ThreadAcceptor { backlog: Backlog::new(listener, calls)?, open: Arc::new(open), sigterm })
+        Ok(ThreadAcceptor { backlog: Backlog::new(listener, calls)?, open: Arc::new(open), sigterm, interrupted: None })
     }
 
     /// Waits until a connection may be open and has arrived; `None` once SIGTERM has come and the backlog is empty.
@@ -87,6 +92,10 @@ impl BlockingAcceptor for ThreadAcceptor<'_> {
     }
 
     fn wait(&mut self, or_connection: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = match self.backlog.draining {
+            true => Some(timeout.map_or(INTERRUPT_EVERY, |timeout| timeout.min(INTERRUPT_EVERY))),
+            false => timeout,
+        };
         let others = [self.open.closed.as_fd(), self.sigterm.as_fd()];
         let [closed, signalled] = self.backlog.wait(others, or_connection, timeout)?;
         if closed {
@@ -94,7 +103,11 @@ impl BlockingAcceptor for ThreadAcceptor<'_> {
         }
         if signalled && self.sigterm.read_signal()?.is_some() {
             self.backlog.draining = true;
+            STOPPING.store(true, SeqCst);
+        }
+        if self.backlog.draining && self.interrupted.is_none_or(|at| at.elapsed() >= INTERRUPT_EVERY) {
             interrupt_all_threads()?;
+            self.interrupted = Some(Instant::now());
         }
         Ok(())
     }
@@ -139,9 +152,10 @@ impl OpenConnections {
     }
 }
 
-/// Makes all threads of this process stop, and interrupts the calls in which they block: tgkill(2).
+/// Interrupts the calls in which the threads of this process block: tgkill(2).
+///
+/// If a thread ends while the kernel lists it, the kernel leaves out the threads behind it. So one call may miss some.
 fn interrupt_all_threads() -> io::Result<()> {
-    STOPPING.store(true, SeqCst);
     let me = gettid().as_raw();
     for entry in std::fs::read_dir("/proc/self/task")?.flatten() {
         if let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse::<pid_t>().ok())
@@ -156,8 +170,6 @@ fn interrupt_all_threads() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use scoreboard::Scoreboard;
 
     use super::*;

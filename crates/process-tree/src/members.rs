@@ -190,10 +190,21 @@ fn examine(files: &mut Files, pid: i32, children: &mut Vec<i32>, deadline: Insta
 }
 
 impl Member {
+    /// Reads the `stat` and the thread ids of a process.
+    ///
+    /// If a thread ends while the kernel lists it, the kernel leaves out the threads behind it, which are the younger
+    /// ones. So a list that is shorter than the number in `stat` is read again.
     fn read(files: &mut Files, pid: i32) -> io::Result<Member> {
-        let stat = files.stat(pid)?;
-        let tids = if stat.threads > 1 { files.threads(pid)? } else { Vec::new() };
-        Ok(Member { pid, stat, tids })
+        let mut tries = 3;
+        loop {
+            let stat = files.stat(pid)?;
+            let tids = if stat.threads > 1 { files.threads(pid)? } else { Vec::new() };
+            tries -= 1;
+            // In a process whose threads end all the time, each list may be too short.
+            if stat.threads <= 1 || tids.len() as u64 >= stat.threads || tries == 0 {
+                return Ok(Member { pid, stat, tids });
+            }
+        }
     }
 
     /// The ids of its threads, of which there is at least one.
@@ -240,22 +251,58 @@ pub(crate) fn descends_from(files: &mut Files, mut pid: i32, root: i32) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
     #[test]
     fn a_child_is_found_by_the_children_files_and_by_the_scan() {
-        let me = nix::unistd::getpid();
-        // `cat` runs until its standard input is closed.
-        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        // The shell prints the pid of its child, which is `cat` and runs until its standard input is closed.
+        let mut shell = Command::new("sh")
+            .args(["-c", "sh -c 'echo $$; exec cat'; true"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let (root, child) = (Pid::from_raw(shell.id() as i32), line.trim().parse().unwrap());
         let mut files = Files::new();
         for search in [ChildSearch::ChildrenFiles, ChildSearch::ParentScan] {
-            let members = Members::find(search, &mut files, me, Instant::now()).unwrap();
-            assert_eq!(members.root().pid, me.as_raw());
-            assert!(members.examined().any(|member| member.pid == child.id() as i32), "{search:?}: {members:?}");
+            let members = Members::find(search, &mut files, root, Instant::now()).unwrap();
+            let found: Vec<i32> = members.examined().map(|member| member.pid).collect();
+            assert_eq!(found, [root.as_raw(), child], "{search:?}: {members:?}");
         }
-        assert!(descends_from(&mut files, child.id() as i32, me.as_raw()));
-        assert!(!descends_from(&mut files, nix::unistd::getppid().as_raw(), me.as_raw()));
-        drop(child.stdin.take());
-        child.wait().unwrap();
+        assert!(descends_from(&mut files, child, std::process::id() as i32));
+        assert!(!descends_from(&mut files, nix::unistd::getppid().as_raw(), root.as_raw()));
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+
+    #[test]
+    fn a_thread_is_found_while_older_ones_end() {
+        let (stop, missed) = (AtomicBool::new(false), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    std::thread::scope(|inner| {
+                        let older = inner.spawn(|| std::thread::sleep(Duration::from_micros(50)));
+                        let younger = inner.spawn(|| {
+                            let me = nix::unistd::gettid().as_raw();
+                            let mut files = Files::new();
+                            for _ in 0..10 {
+                                let member = Member::read(&mut files, std::process::id() as i32).unwrap();
+                                missed.fetch_add(!member.all_tids().contains(&me) as u32, Relaxed);
+                            }
+                        });
+                        older.join().unwrap();
+                        younger.join().unwrap();
+                    });
+                }
+            });
+            std::thread::sleep(Duration::from_millis(500));
+            stop.store(true, Relaxed);
+        });
+        assert_eq!(missed.into_inner(), 0);
     }
 }
