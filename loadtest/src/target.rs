@@ -2,6 +2,7 @@
 
 use http::Uri;
 use http::uri::{Authority, InvalidUri, PathAndQuery, Scheme};
+use results::lists::each_once;
 use std::fmt;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -39,12 +40,7 @@ impl Url {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
         let port = self.0.port_u16().unwrap_or(DEFAULT_PORT);
         // An IPv6 address keeps its brackets here: with the port, this is how an address is written.
-        let mut addresses = Vec::new();
-        for address in format!("{host}:{port}").to_socket_addrs()? {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+        let addresses = each_once(format!("{host}:{port}").to_socket_addrs()?);
         if addresses.is_empty() { Err(no_address()) } else { Ok(addresses) }
     }
 

@@ -1,6 +1,7 @@
 //! In what two runs differ apart from what they measured: whether they are the same experiment.
 
 use crate::background::BackgroundLoad;
+use crate::lists::add_new;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::schema::{Cell, Results};
@@ -23,9 +24,7 @@ pub fn differences(first: &Results, second: &Results) -> Vec<String> {
         {
             let Cell { key, .. } = mine;
             let line = format!("number of CPUs that {} may use: {mine_cpus} and {cpus}", key.target);
-            if !found.contains(&line) {
-                found.push(line);
-            }
+            add_new(&mut found, [line]);
         }
     }
     found
@@ -84,9 +83,8 @@ fn plans(first: &Plan, second: &Plan) -> Vec<String> {
         }
     }
     for workload in first.requested().filter(|&workload| second.requested().any(|it| it == workload)) {
-        let line = format!("the requests of {workload} differ in header fields or body");
-        if first.content_of(workload) != second.content_of(workload) && !found.contains(&line) {
-            found.push(line);
+        if first.content_of(workload) != second.content_of(workload) {
+            add_new(&mut found, [format!("the requests of {workload} differ in header fields or body")]);
         }
     }
     found

@@ -1,6 +1,7 @@
 //! Merges two runs into one.
 
 use crate::differences::{common_runs, differences};
+use crate::lists::add_new;
 use crate::ranks::rank;
 use crate::remarks::remarks;
 use crate::schema::{Cell, Results, Verdict};
@@ -28,11 +29,11 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     merged.interrupted |= second.interrupted;
     let (mine, theirs) = (&mut merged.settings, second.settings);
     mine.trials += theirs.trials;
-    join(&mut mine.targets, theirs.targets);
-    join(&mut mine.workloads, theirs.workloads);
-    join(&mut mine.schedules, theirs.schedules);
-    join(&mut mine.concurrencies, theirs.concurrencies);
-    join(&mut mine.requests_per_connection, theirs.requests_per_connection);
+    add_new(&mut mine.targets, theirs.targets);
+    add_new(&mut mine.workloads, theirs.workloads);
+    add_new(&mut mine.schedules, theirs.schedules);
+    add_new(&mut mine.concurrencies, theirs.concurrencies);
+    add_new(&mut mine.requests_per_connection, theirs.requests_per_connection);
     mine.content.extend(theirs.content);
     let cpus = merged.machine.cpus;
     for cell in second.cells {
@@ -59,7 +60,7 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     let cpus = mine.server_cpus.unwrap_or(cpus);
     let (verdict, mut reasons) = told_by_the_run(mine, cpus);
     let (their_verdict, their_reasons) = told_by_the_run(&theirs, cpus);
-    join(&mut reasons, their_reasons);
+    add_new(&mut reasons, their_reasons);
     mine.trials.extend(theirs.trials);
     (mine.verdict, mine.reasons) = (Verdict::Valid, Vec::new());
     if !mine.trials.is_empty() {
@@ -83,14 +84,6 @@ fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
     }
     let told = cell.reasons.iter().filter(|reason| !judged.reasons.contains(reason)).cloned().collect();
     ((judged.verdict != cell.verdict).then_some(cell.verdict), told)
-}
-
-fn join<T: PartialEq>(mine: &mut Vec<T>, theirs: Vec<T>) {
-    for value in theirs {
-        if !mine.contains(&value) {
-            mine.push(value);
-        }
-    }
 }
 
 #[cfg(test)]

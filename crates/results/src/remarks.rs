@@ -2,6 +2,7 @@
 //! connections, and what disturbed it.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
+use crate::lists::add_new;
 use crate::schema::Cell;
 use crate::statistics::Figure;
 use crate::units::{count, micros};
@@ -50,11 +51,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
     remarks.extend(redirects(cell));
-    for remark in cell.trials.iter().flat_map(|trial| &trial.remarks) {
-        if !remarks.contains(remark) {
-            remarks.push(remark.clone());
-        }
-    }
+    add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
 }
 

@@ -4,6 +4,7 @@ use crate::cpus::{allowed_cpus, online_cpus};
 use clap::Args;
 use results::conditions::Condition;
 use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
+use results::lists::each_once;
 use results::schedule::{Schedule, parse_ramp, parse_rate};
 use results::units::parse_duration;
 use results::{BackgroundLoad, PerConnection, Plan};
@@ -145,6 +146,7 @@ impl RunFlags {
         }
         let mut plan = Plan {
             targets,
+            // Two values that are the same would make two cells that nothing tells apart.
             workloads: each_once(self.workload.clone()),
             schedules: each_once(self.schedules()),
             concurrencies: each_once(self.concurrency.clone()),
@@ -203,17 +205,6 @@ impl RunFlags {
             open => open,
         }
     }
-}
-
-/// The values of a list, each once: two of the same would make two cells that nothing tells apart.
-fn each_once<T: PartialEq>(list: Vec<T>) -> Vec<T> {
-    let mut values = Vec::new();
-    for value in list {
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    values
 }
 
 /// Reads the file of `--body-file`; one without an end (/dev/zero) has too many bytes, too.
