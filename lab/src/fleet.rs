@@ -9,7 +9,7 @@ use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{Exit, Failure};
 use loadtest::target::Url;
 use loadtest::{cpus, probe, scrape};
-use results::Plan;
+use results::{Plan, Target};
 use supervisor::Model;
 
 use crate::cli::WORKLOADS;
@@ -110,7 +110,12 @@ impl Fleet for LocalFleet {
         let metrics = url(service.admin, "/metrics")?;
         supported(&metrics, TIMEOUT)?;
         let url = url(service.listen, "/")?;
-        Ok(Endpoint { url, cost: CostSource::Metrics(metrics), cpus: Some(self.server_cpus().len()) })
+        Ok(Endpoint {
+            url,
+            cost: CostSource::Metrics(metrics),
+            cpus: Some(self.server_cpus().len()),
+            says: Target::default(),
+        })
     }
 
     fn finished(&mut self, _target: &str) {

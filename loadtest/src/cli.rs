@@ -8,8 +8,8 @@ use loadtest::fleet::Endpoint;
 use loadtest::front::{RunFlags, with_hint};
 use loadtest::remote_write;
 use loadtest::target::Url;
-use results::Plan;
 use results::units::parse_duration;
+use results::{Plan, Target};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,7 +131,7 @@ impl Cli {
             if url.path() != "/" {
                 return Err(format!("--target {text}: say '{}' with --workload, not in the URL", url.path()));
             }
-            endpoints.push((name.to_owned(), Endpoint { url, cost, cpus: None }));
+            endpoints.push((name.to_owned(), Endpoint { url, cost, cpus: None, says: Target::default() }));
         }
         let names = endpoints.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let mut charge = |flag: &str, name: &str, cost: CostSource| {

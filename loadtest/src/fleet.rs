@@ -3,6 +3,7 @@
 use crate::cost::CostSource;
 use crate::target::Url;
 use crate::{prometheus_text, scrape};
+use results::Target;
 use std::time::Duration;
 
 /// The server that a trial loads, and the source of its cost.
@@ -15,6 +16,8 @@ pub struct Endpoint {
     /// CPUs that the target may run on; `None` means all CPUs of this machine. The verdict needs it to tell whether the
     /// target was saturated.
     pub cpus: Option<usize>,
+    /// What the target says of itself.
+    pub says: Target,
 }
 
 /// Why a target cannot be measured.

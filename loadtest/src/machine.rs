@@ -33,6 +33,7 @@ pub fn here() -> Machine {
         cpus: online_cpus(),
         cpus_allowed: allowed_cpus(),
         memory_bytes: memory("MemTotal"),
+        provenance: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-use results::figures::{ClientCost, Figures, Pace, Reason, ServerCost, Times};
+use results::figures::{ClientCost, Figures, MachineUse, Pace, Reason, ServerCost, Times};
 use results::units::nine_digits;
 use results::{OutcomeClass, OutcomeCounts, Trial, statistics};
 use std::time::Duration;
@@ -36,16 +36,24 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, &outcomes, threads)),
         server: server_cost(costs, concurrency as u64 + background.up()),
         client: client_cost(threads, &outcomes),
+        machine: MachineUse::all(Err("not measured".into())),
     };
     let (figures, missing) = figures.values_and_missing();
     let answers = || threads.iter().flat_map(|thread| thread.served.iter().copied());
     let open_loops = |histogram| if offered.is_some() { encode(histogram) } else { String::new() };
     Trial {
         run_id: None,
+        began_at: None,
+        block: None,
         aborted: threads.iter().any(|thread| thread.interrupted),
         seconds: nine_digits(seconds),
+        warmup_seconds: None,
+        trend: None,
         outcomes,
         figures,
+        sources: Default::default(),
+        contents_checked: None,
+        probes: Vec::new(),
         background: *background,
         close_ignored: recorder.close_ignored,
         local_failures: recorder.local_failures,
@@ -62,6 +70,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         connect_histogram: encode(&recorder.connect),
         service_time_histogram: open_loops(&recorder.service_time),
         schedule_lag_histogram: open_loops(&recorder.schedule_lag),
+        slices: Vec::new(),
     }
 }
 
@@ -117,10 +126,13 @@ fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
         cpus_used: grown(begin.cpu, end.cpu).map(|cpu| cpu / seconds.max(1e-9)),
         memory_bytes: known(end.memory),
         peak_memory_bytes: known(end.peak_memory),
-        memory_bytes_per_connection: memory_grown.and_then(|grown| match grown {
+        kernel_memory_bytes: Err("not measured".into()),
+        memory_bytes_per_connection: Err("not measured".into()),
+        user_memory_bytes_per_connection: memory_grown.and_then(|grown| match grown {
             _ if grown < 0.0 => Err("memory shrank under load".into()),
             _ => Ok(grown / connections as f64),
         }),
+        kernel_memory_bytes_per_connection: Err("not measured".into()),
         processes: known(end.processes),
         threads: known(end.threads),
         open_fds: known(end.open_fds),
@@ -129,6 +141,7 @@ fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
         minor_faults_per_request: per_request(begin.minor_faults, end.minor_faults),
         major_faults_per_request: per_request(begin.major_faults, end.major_faults),
         syscalls_per_request: per_request(begin.syscalls, end.syscalls),
+        supervisor_cpus_used: Err("not measured".into()),
     }
 }
 
@@ -233,12 +246,12 @@ pub(crate) mod tests {
         };
         let cost = server_cost(&costs, 4);
         assert_eq!((cost.cpu_us_per_request, cost.cpus_used), (Ok(1_000.0), Ok(0.5)));
-        assert_eq!((cost.memory_bytes, cost.memory_bytes_per_connection), (Ok(3e6), Ok(5e5)));
+        assert_eq!((cost.memory_bytes, cost.user_memory_bytes_per_connection), (Ok(3e6), Ok(5e5)));
         assert_eq!(cost.threads, Err("not known".into()));
         (costs.answered, costs.idle) = (0, Snapshot { memory: Some(9e6), ..Snapshot::default() });
         let cost = server_cost(&costs, 4);
         assert_eq!(cost.cpu_us_per_request, Err("no request was answered".into()));
-        assert_eq!(cost.memory_bytes_per_connection, Err("memory shrank under load".into()));
+        assert_eq!(cost.user_memory_bytes_per_connection, Err("memory shrank under load".into()));
     }
 
     #[test]

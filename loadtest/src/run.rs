@@ -31,6 +31,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         interrupted: false,
         machine: machine::here(),
         settings: plan.clone(),
+        targets: Default::default(),
         cells: keys.iter().cloned().map(Cell::new).collect(),
     };
     observer.on(Event::RunStarted {
@@ -148,6 +149,7 @@ fn resolve_schedule(key: &Key, cells: &[Cell]) -> Option<Schedule> {
         Schedule::Common(share) => {
             closed.filter_map(ceiling).min_by(f64::total_cmp).map(|rate| Schedule::Rate(rate * share))
         }
+        Schedule::Knee(_) => None, // to come
         schedule => Some(schedule),
     }
 }

@@ -15,11 +15,17 @@
 //! Counters (CPU, switches, faults) never go backwards. Where the kernel does not report everything, the figure is too
 //! low and never too high; each field says by how much. Where the kernel reports nothing, the figure is `None`, not 0.
 //!
+//! [`Account`] is the CPU time of a service together with what it has served meanwhile. [`BusyTimes`] and [`KernelMemory`]
+//! are of the whole machine.
+//!
 //! [`own_cgroup`] reads the figures of the control group of the calling process, which in a container is the group of
 //! the whole container. [`raise_open_file_limit`] and [`max_processes`] are about the limits that a server meets.
 
+mod account;
+mod busy_times;
 mod cgroup;
 mod files;
+mod kernel_memory;
 mod limits;
 mod members;
 mod probe;
@@ -28,7 +34,10 @@ mod spread;
 mod switches;
 mod tree;
 
+pub use account::Account;
+pub use busy_times::BusyTimes;
 pub use cgroup::{Cgroup, Pressure, Stall, Throttled, own_cgroup};
+pub use kernel_memory::KernelMemory;
 pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
 pub use sample::Sample;
 pub use tree::Tree;

@@ -152,6 +152,7 @@ figures! {
         .. pace: Pace = "How well the schedule was kept; open loop only",
         .. server: ServerCost = "The target's cost in the window, over its whole process tree",
         .. client: ClientCost = "The load generator's own cost in the window",
+        .. machine: MachineUse = "What else happened on this machine in the window; a CPU's time is the length of the window",
     }
 
     /// A distribution of times. A percentile q needs 10/(1-q) samples, so that ten lie beyond it; the load generator
@@ -178,17 +179,21 @@ figures! {
         user_us_per_request: Microseconds = "CPU time in user mode a request",
         system_us_per_request: Microseconds = "CPU time in the kernel a request",
         cpus_used: Number = "CPUs in use on average: CPU time over the length of the window",
-        memory_bytes: Bytes = "Memory under load, at the end of the window",
-        peak_memory_bytes: Bytes = "The highest memory use so far",
-        memory_bytes_per_connection: Bytes = "Growth of memory under load, divided by the number of connections, background connections included; meaningful only for a target that was started for this trial",
-        processes: Number = "Processes at the end of the window",
-        threads: Number = "Threads at the end of the window",
-        open_fds: Number = "Open descriptors at the end of the window",
+        memory_bytes: Bytes = "User memory while the load is on: the median of several samples",
+        peak_memory_bytes: Bytes = "The highest user memory of the trial",
+        kernel_memory_bytes: Bytes = "Growth of the kernel's memory for the target while the load is on: stacks, page tables, sockets and other structures",
+        memory_bytes_per_connection: Bytes = "User and kernel memory a connection, the sum of the next two",
+        user_memory_bytes_per_connection: Bytes = "Growth of user memory while the load is on, divided by the number of connections, background connections included; meaningful only for a target that was started for this trial",
+        kernel_memory_bytes_per_connection: Bytes = "Growth of the kernel's memory for the target, divided by the same number",
+        processes: Number = "Processes while the load is on: the median of several samples",
+        threads: Number = "Threads while the load is on: the median of several samples",
+        open_fds: Number = "Open descriptors while the load is on: the median of several samples",
         voluntary_switches_per_request: Number = "Voluntary context switches a request: a thread had to wait",
         involuntary_switches_per_request: Number = "Involuntary context switches a request: a thread's time slice was over",
         minor_faults_per_request: Number = "Minor page faults a request, which need no input from a disk",
         major_faults_per_request: Number = "Major page faults a request, which need input from a disk",
         syscalls_per_request: Number = "System calls a request, as counted by the service's own code",
+        supervisor_cpus_used: Number = "CPUs that the service's supervisor used on average, which are not part of the target's cost",
     }
 
     /// The load generator's own cost in the window.
@@ -198,6 +203,16 @@ figures! {
         polling: Share = "The largest share of the window that a client thread spent on fruitless polling, because its next request was due too soon for a sleep",
         longest_cpu_wait: Share = "The largest share of the window for which a client thread was ready to run but had no CPU",
         established: Number = "Connections that were established at the end of the window",
+    }
+
+    /// What else happened on this machine in the window.
+    MachineUse {
+        foreign_on_server_cpus: Share = "Share of the time of the target's CPUs that neither the target nor the load generator used",
+        foreign_on_client_cpus: Share = "The same, of the load generator's CPUs",
+        steal: Share = "Share of the time of all these CPUs that the hypervisor gave to other machines",
+        cpu_pressure: Share = "Share of the window in which a thread that was ready to run, of any program, waited for a CPU (PSI, some)",
+        server_throttled: Share = "Share of the window for which a CPU quota kept the target from its CPUs",
+        client_throttled: Share = "Share of the window for which a CPU quota kept the load generator from its CPUs",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The machine that a run took place on.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The machine that the load generator ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,4 +21,8 @@ pub struct Machine {
     pub cpus_allowed: Vec<usize>,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
+    /// What else may decide a measurement, by name: the commit and the compiler of this program, governor, SMT,
+    /// mitigations, hypervisor, clock source and others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provenance: BTreeMap<String, String>,
 }

@@ -23,6 +23,8 @@ pub enum OutcomeClass {
     ReadTimeout,
     /// The answer was not HTTP, or more bytes came than it announced.
     Protocol,
+    /// A complete answer of the right status, whose length or content was not that of the answers before the load.
+    Content,
     /// The request was due by an open-loop schedule, but no connection became free within the request time-out. Always
     /// zero in a closed loop.
     Shed,
@@ -32,7 +34,7 @@ pub enum OutcomeClass {
 
 impl OutcomeClass {
     /// All classes, in the order in which they are reported.
-    pub const ALL: [OutcomeClass; 10] = [
+    pub const ALL: [OutcomeClass; 11] = [
         OutcomeClass::Ok,
         OutcomeClass::Status,
         OutcomeClass::ConnectRefused,
@@ -41,6 +43,7 @@ impl OutcomeClass {
         OutcomeClass::Closed,
         OutcomeClass::ReadTimeout,
         OutcomeClass::Protocol,
+        OutcomeClass::Content,
         OutcomeClass::Shed,
         OutcomeClass::AbortedAtEnd,
     ];
@@ -56,6 +59,7 @@ impl OutcomeClass {
             OutcomeClass::Closed => "closed",
             OutcomeClass::ReadTimeout => "read_timeout",
             OutcomeClass::Protocol => "protocol",
+            OutcomeClass::Content => "content",
             OutcomeClass::Shed => "shed",
             OutcomeClass::AbortedAtEnd => "aborted_at_end",
         }
@@ -84,9 +88,9 @@ impl OutcomeCounts {
         self.iter().filter(|(class, _)| class.is_error()).map(|(_, n)| n).sum()
     }
 
-    /// Requests that got a complete answer, whatever its status.
+    /// Requests that got a complete answer, whatever its status and content.
     pub fn answered(&self) -> u64 {
-        self[OutcomeClass::Ok] + self[OutcomeClass::Status]
+        self[OutcomeClass::Ok] + self[OutcomeClass::Status] + self[OutcomeClass::Content]
     }
 
     /// Each class with its count.
@@ -159,7 +163,7 @@ mod tests {
         }
         let json = serde_json::to_string(&counts).unwrap();
         assert_eq!(serde_json::from_str::<OutcomeCounts>(&json).unwrap(), counts);
-        assert_eq!((counts.total(), counts.errors(), counts.answered()), (55, 44, 3));
+        assert_eq!((counts.total(), counts.errors(), counts.answered()), (66, 54, 12));
         for bad in [r#"{"requests":1,"ok":0,"errors":{}}"#, r#"{"requests":1,"ok":0,"errors":{"lost":1}}"#] {
             assert!(serde_json::from_str::<OutcomeCounts>(bad).is_err(), "{bad}");
         }

@@ -3,7 +3,7 @@
 
 use crate::background::BackgroundLoad;
 use crate::content::{Content, NOTHING};
-use crate::schedule::Schedule;
+use crate::schedule::{Arrivals, Schedule};
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,6 +85,9 @@ pub struct Plan {
     pub workloads: Vec<String>,
     /// The schedules: when requests are sent.
     pub schedules: Vec<Schedule>,
+    /// How the requests of open loops are spaced.
+    #[serde(default)]
+    pub arrivals: Arrivals,
     /// Numbers of concurrent connections.
     pub concurrencies: Vec<usize>,
     /// Connection modes: how many requests a connection carries.
@@ -122,6 +125,9 @@ pub struct Plan {
     /// What the requests of a workload carry, for the workloads whose requests carry something.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub content: BTreeMap<String, Content>,
+    /// Flags with their values that targets are started with, by target (`lab --set`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// What busy clients requested before results.json said it.
@@ -141,6 +147,7 @@ impl Default for Plan {
             targets: Vec::new(),
             workloads: vec!["/".into()],
             schedules: vec![Schedule::Closed],
+            arrivals: Arrivals::Even,
             concurrencies: vec![64],
             requests_per_connection: vec![PerConnection::UNLIMITED],
             duration: Duration::from_secs(5),
@@ -155,6 +162,7 @@ impl Default for Plan {
             busy_workload: "/".into(),
             slow_reader_workload: "/".into(),
             content: BTreeMap::new(),
+            set: BTreeMap::new(),
         }
     }
 }

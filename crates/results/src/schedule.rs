@@ -44,6 +44,21 @@ pub enum Schedule {
     Share(f64),
     /// A constant rate: this share of the throughput that the slowest target of the run reached in the closed loop.
     Common(f64),
+    /// The highest constant rate at which the 99th percentile of the latency stays below this multiple of its value at a
+    /// low rate; each trial searches for it.
+    Knee(f64),
+}
+
+/// How the intended times of an open loop's requests are spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrivals {
+    /// Evenly.
+    #[default]
+    Even,
+    /// As independent users would send them: the times between them are exponentially distributed. The plan's seed decides
+    /// them.
+    Poisson,
 }
 
 impl Schedule {
@@ -60,7 +75,7 @@ impl Schedule {
 
     /// Whether the schedule needs the closed loop's throughput first.
     pub fn needs_ceiling(self) -> bool {
-        matches!(self, Schedule::Share(_) | Schedule::Common(_))
+        matches!(self, Schedule::Share(_) | Schedule::Common(_) | Schedule::Knee(_))
     }
 }
 
@@ -72,6 +87,7 @@ impl fmt::Display for Schedule {
             Schedule::Ramp { from, to } => write!(f, "{from} to {to} requests/s"),
             Schedule::Share(share) => write!(f, "{:.0} % of its own ceiling", share * 100.0),
             Schedule::Common(share) => write!(f, "{:.0} % of the lowest ceiling", share * 100.0),
+            Schedule::Knee(multiple) => write!(f, "knee: p99 up to {multiple} x that at a low rate"),
         }
     }
 }
@@ -84,6 +100,7 @@ impl From<Schedule> for String {
             Schedule::Ramp { from, to } => format!("ramp:{from}-{to}"),
             Schedule::Share(share) => format!("share:{share}"),
             Schedule::Common(share) => format!("common:{share}"),
+            Schedule::Knee(multiple) => format!("knee:{multiple}"),
         }
     }
 }
@@ -106,6 +123,7 @@ impl FromStr for Schedule {
             Some(("ramp", rates)) => parse_ramp(rates),
             Some(("share", share)) => parse_rate(share).map(Schedule::Share),
             Some(("common", share)) => parse_rate(share).map(Schedule::Common),
+            Some(("knee", multiple)) => parse_rate(multiple).map(Schedule::Knee),
             _ => Err(format!("'{text}' is no schedule; write closed, rate:1000 or ramp:100-1000")),
         }
     }

@@ -5,6 +5,7 @@ use crate::figures::{Figures, Reason};
 use crate::machine::Machine;
 use crate::outcomes::OutcomeCounts;
 use crate::plan::{Key, Plan};
+use crate::slices::Slice;
 use crate::statistics::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The name and version of the schema.
-pub const SCHEMA: &str = "io-models-lab/results/1";
+pub const SCHEMA: &str = "io-models-lab/results/2";
+/// Earlier versions, whose files are still read. Version 1 had verdicts on cells alone, and read memory after the load.
+const EARLIER: [&str; 1] = ["io-models-lab/results/1"];
 
 /// The largest file that is read, in bytes; a trial takes some kilobytes.
 const LARGEST: u64 = 512 << 20;
@@ -38,11 +41,24 @@ pub struct Results {
     pub machine: Machine,
     /// The plan of the run.
     pub settings: Plan,
+    /// What the targets said of themselves; those that say nothing are missing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, Target>,
     /// Its cells.
     pub cells: Vec<Cell>,
 }
 
-/// Whether the numbers of a cell may be compared.
+/// What a target said of itself before its first trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Target {
+    /// The flags that it was given, on its command line or by its environment, with their values.
+    pub given: BTreeMap<String, String>,
+    /// What else it states: the facts of its model, and the sources of its figures.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// Whether a number may be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -58,6 +74,30 @@ pub enum Verdict {
     Unstable,
     /// Some connections got no answer, or far fewer than others.
     Starved,
+    /// Other programs, or other machines of the same host, used the CPUs at the same time.
+    Disturbed,
+}
+
+/// Why a figure of a cell may not be compared, although it has a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flaw {
+    /// The verdict on the figure; never `valid`.
+    pub verdict: Verdict,
+    /// The reason, as in the cell's `reasons`.
+    pub why: String,
+    /// On which side of the value the true one lies, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+}
+
+/// What a value with a flaw still shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// The true value is at least this: a throughput that the load generator limited.
+    Lower,
+    /// The true value is at most this: a latency that contains a delay of the load generator.
+    Upper,
 }
 
 impl Verdict {
@@ -70,6 +110,7 @@ impl Verdict {
             Verdict::Unsupported => "unsupported",
             Verdict::Unstable => "unstable",
             Verdict::Starved => "starved",
+            Verdict::Disturbed => "disturbed",
         }
     }
 }
@@ -100,7 +141,7 @@ pub struct Cell {
     /// What identifies the cell.
     #[serde(flatten)]
     pub key: Key,
-    /// Whether the numbers may be compared.
+    /// Whether its numbers may be compared; if not all may, the gravest verdict on one of them.
     pub verdict: Verdict,
     /// The reasons for the verdict, and remarks.
     pub reasons: Vec<String>,
@@ -118,6 +159,9 @@ pub struct Cell {
     pub figures: Figures<Option<Figure>>,
     /// Why figures are missing: the key is a figure, as `server.user_us_per_request`, or a whole group, as `server`.
     pub missing: BTreeMap<String, Reason>,
+    /// Why figures may not be compared although they have a value: the key is a figure or a whole group, as in `missing`.
+    #[serde(default)]
+    pub flaws: BTreeMap<String, Flaw>,
     /// The trials that were begun.
     pub trials: Vec<Trial>,
 }
@@ -134,6 +178,7 @@ impl Cell {
             outcomes: OutcomeCounts::default(),
             figures: Figures::default(),
             missing: BTreeMap::new(),
+            flaws: BTreeMap::new(),
             trials: Vec::new(),
         }
     }
@@ -162,16 +207,39 @@ pub struct Trial {
     /// The run that it was measured in; only in merged results, where it is not the run of all trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
+    /// When its load began: RFC 3339 with milliseconds, in UTC.
+    #[serde(default)]
+    pub began_at: Option<String>,
+    /// The number of its block, from 0: the trials of all targets under one load that were made one after another.
+    #[serde(default)]
+    pub block: Option<u64>,
     /// Whether an interrupt cut the window short.
     pub aborted: bool,
     /// Length of the window in seconds.
     pub seconds: f64,
+    /// Length of the warm-up in seconds: it goes on until each connection has been answered and the rate has settled.
+    #[serde(default)]
+    pub warmup_seconds: Option<f64>,
+    /// How much the rate of answers changed from the first to the last quarter of the window, as a share, where that was
+    /// more than chance; null where the schedule changes the rate, or where it did not change.
+    #[serde(default)]
+    pub trend: Option<f64>,
     /// The outcomes of its requests.
     #[serde(flatten)]
     pub outcomes: OutcomeCounts,
     /// Its figures. A missing one is null, and `missing` says why.
     #[serde(flatten)]
     pub figures: Figures<Option<f64>>,
+    /// Where figures come from, by the figure's name, where there is more than one way to have them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
+    /// Answers whose content was compared with that of the answers before the load; null if these differed among
+    /// themselves, or in results of an older generator. The length is compared in every answer.
+    #[serde(default)]
+    pub contents_checked: Option<u64>,
+    /// What a knee search tried, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
     /// The background connections.
     #[serde(rename = "beside", default)]
     pub background: BackgroundResults,
@@ -217,6 +285,20 @@ pub struct Trial {
     /// Schedule lag, in the same form; empty in a closed loop.
     #[serde(default)]
     pub schedule_lag_histogram: String,
+    /// The window in slices. They are not in results.json but in `slices.ndjson` beside it.
+    #[serde(skip)]
+    pub slices: Vec<Slice>,
+}
+
+/// A rate that a knee search tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Requests a second.
+    pub rate: f64,
+    /// 99th percentile of the latency in microseconds; null with too few samples.
+    pub p99_us: Option<f64>,
+    /// Whether the target kept up: the rate was achieved, and the latency stayed below its bound.
+    pub kept_up: bool,
 }
 
 impl Results {
@@ -247,7 +329,9 @@ impl Results {
         }
         let head: Head = serde_json::from_slice(&text).map_err(json)?;
         match head.schema.as_ref().map(|schema| schema.as_str()) {
-            Some(Some(SCHEMA)) => serde_json::from_slice(&text).map_err(json),
+            Some(Some(schema)) if schema == SCHEMA || EARLIER.contains(&schema) => {
+                serde_json::from_slice(&text).map_err(json)
+            }
             other => {
                 let schema = other.flatten().unwrap_or("not said");
                 Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))
@@ -291,9 +375,11 @@ pub(crate) mod tests {
                 cpus: 2,
                 cpus_allowed: vec![0, 1],
                 memory_bytes: None,
+                provenance: BTreeMap::new(),
             },
             cells: settings.cells().into_iter().map(Cell::new).collect(),
             settings,
+            targets: BTreeMap::new(),
         }
     }
 
@@ -301,10 +387,17 @@ pub(crate) mod tests {
     pub(crate) fn empty_trial() -> Trial {
         Trial {
             run_id: None,
+            began_at: None,
+            block: None,
             aborted: false,
             seconds: 1.0,
+            warmup_seconds: None,
+            trend: None,
             outcomes: OutcomeCounts::default(),
             figures: Figures::default(),
+            sources: BTreeMap::new(),
+            contents_checked: None,
+            probes: Vec::new(),
             background: BackgroundResults::default(),
             close_ignored: 0,
             local_failures: 0,
@@ -321,6 +414,7 @@ pub(crate) mod tests {
             connect_histogram: String::new(),
             service_time_histogram: String::new(),
             schedule_lag_histogram: String::new(),
+            slices: Vec::new(),
         }
     }
 

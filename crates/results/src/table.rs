@@ -92,7 +92,9 @@ fn table(cells: &[&Cell], out: &mut dyn Write) -> io::Result<()> {
 fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Valid => AnsiColor::Green.on_default(),
-        Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited => AnsiColor::Yellow.on_default(),
+        Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
+            AnsiColor::Yellow.on_default()
+        }
         Verdict::Errors => AnsiColor::Red.on_default(),
         Verdict::Unsupported => Style::new().dimmed(),
     }

@@ -20,7 +20,7 @@ impl IntendedTimes {
         let (from, to) = match schedule {
             Schedule::Rate(rate) => (rate, rate),
             Schedule::Ramp { from, to } => (from, to),
-            Schedule::Closed | Schedule::Share(_) | Schedule::Common(_) => return None,
+            Schedule::Closed | Schedule::Share(_) | Schedule::Common(_) | Schedule::Knee(_) => return None,
         };
         Some(IntendedTimes { from, to, warmup: warmup.as_secs_f64(), ramp: duration.as_secs_f64() })
     }

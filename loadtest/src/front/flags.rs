@@ -5,7 +5,7 @@ use clap::Args;
 use results::conditions::Condition;
 use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
 use results::lists::each_once;
-use results::schedule::{Schedule, parse_ramp, parse_rate};
+use results::schedule::{Arrivals, Schedule, parse_ramp, parse_rate};
 use results::units::parse_duration;
 use results::{BackgroundLoad, PerConnection, Plan};
 use std::collections::BTreeMap;
@@ -149,6 +149,7 @@ impl RunFlags {
             // Two values that are the same would make two cells that nothing tells apart.
             workloads: each_once(self.workload.clone()),
             schedules: each_once(self.schedules()),
+            arrivals: Arrivals::Even,
             concurrencies: each_once(self.concurrency.clone()),
             requests_per_connection: each_once(self.requests_per_connection.clone()),
             duration: self.duration,
@@ -169,6 +170,7 @@ impl RunFlags {
             busy_workload: self.busy_workload.clone().unwrap_or("/".into()),
             slow_reader_workload: self.slow_reader_workload.clone().unwrap_or("/".into()),
             content: BTreeMap::new(),
+            set: BTreeMap::new(),
         };
         plan.check()?;
         plan.content = self.content(&plan)?;

@@ -205,6 +205,7 @@ fn verdict_number(verdict: Verdict) -> f64 {
         Verdict::Unsupported => 3.0,
         Verdict::Unstable => 4.0,
         Verdict::Starved => 5.0,
+        Verdict::Disturbed => 6.0,
     }
 }
 

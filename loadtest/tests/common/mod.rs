@@ -68,7 +68,7 @@ pub struct SingleTarget(pub SocketAddr);
 impl Fleet for SingleTarget {
     fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
         let url = format!("http://{}", self.0).parse().unwrap();
-        Ok(Endpoint { url, cost: CostSource::None, cpus: None })
+        Ok(Endpoint { url, cost: CostSource::None, cpus: None, says: Default::default() })
     }
 }
 

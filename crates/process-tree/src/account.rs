@@ -1,0 +1,33 @@
+//! What a service has served and what that has cost, both read at the same moment: [`Account`].
+
+use serde::{Deserialize, Serialize};
+
+/// CPU time and replies of a service, read back to back. The admin endpoint of a service has it as `/account`, in JSON.
+///
+/// All counters go on over restarts and never go backwards, so the difference of two accounts is what happened between
+/// them. Replies are counted before and after the CPU time is read: if the two counts differ by much, the figures do not
+/// belong to the same moment, and the account has to be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// When it was read: CLOCK_MONOTONIC in nanoseconds, the same clock for all processes of a machine. clock_gettime(2)
+    pub monotonic_ns: u64,
+    /// CPU time of the model's processes, live and dead, user and system, in nanoseconds.
+    pub cpu_ns: u64,
+    /// CPU time of the supervisor, in nanoseconds. It is not part of `cpu_ns`.
+    pub supervisor_cpu_ns: u64,
+    /// Replies sent, before the CPU time was read.
+    pub replies_before: u64,
+    /// Replies sent, after it was read.
+    pub replies_after: u64,
+    /// System calls that the service's own code has made.
+    pub syscalls: u64,
+    /// For how long a CPU quota kept the service's control group from the CPUs, in nanoseconds; null if that is not known.
+    pub throttled_ns: Option<u64>,
+    /// How the CPU time was read, for people.
+    pub cpu_source: String,
+    /// The CPUs that the model may use, by its affinity.
+    pub cpus: Vec<usize>,
+    /// What the kernel drew at random when it was booted: two programs that read the same one run on the same machine.
+    /// random(4)
+    pub boot_id: Option<String>,
+}

@@ -1,0 +1,45 @@
+//! Slices of a trial's window, and their file `slices.ndjson`: one JSON object a line, one line a slice.
+//!
+//! A window has [`SLICES`] slices of equal length. The counts and histograms of a trial's slices add up to those of the
+//! trial, exactly.
+
+use crate::outcomes::OutcomeCounts;
+use crate::plan::Key;
+use serde::{Deserialize, Serialize};
+
+/// The number of slices of a window.
+pub const SLICES: usize = 20;
+
+/// What happened in one slice of a window. An answer belongs to the slice in which it came. An open loop's answers that
+/// came after the window to requests that were due in it belong to the last slice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Its number, from 0.
+    pub slice: usize,
+    /// When it began, in seconds since the window's begin.
+    pub from_seconds: f64,
+    /// When it ended.
+    pub to_seconds: f64,
+    /// The outcomes of the requests that ended in it; those that had not ended with the window belong to the last slice.
+    #[serde(flatten)]
+    pub outcomes: OutcomeCounts,
+    /// Bytes received, heads included.
+    pub bytes: u64,
+    /// Latencies as an HDR histogram of nanoseconds: V2, deflated, base64.
+    pub latency_histogram: String,
+}
+
+/// A line of `slices.ndjson`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SliceLine {
+    /// The run.
+    pub run_id: String,
+    /// The cell.
+    #[serde(flatten)]
+    pub key: Key,
+    /// The number of the trial within the cell, from 0.
+    pub trial: usize,
+    /// The slice.
+    #[serde(flatten)]
+    pub slice: Slice,
+}
