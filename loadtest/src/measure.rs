@@ -17,7 +17,7 @@ type Value = Result<f64, Reason>;
 /// Makes a trial of what was measured. `concurrency` is the number of measured connections; `dropped_packets` is the
 /// number of packets that the kernel dropped meanwhile because its table of tracked connections was full.
 pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropped_packets: u64) -> Trial {
-    let Measurement { threads, offered, background } = measurement;
+    let Measurement { threads, offered, background, warmup, slices, trend } = measurement;
     let recorder = threads.iter().fold(Recorder::default(), |mut sum, thread| {
         sum.add(&thread.recorder);
         sum
@@ -47,8 +47,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         block: None,
         aborted: threads.iter().any(|thread| thread.interrupted),
         seconds: nine_digits(seconds),
-        warmup_seconds: None,
-        trend: None,
+        warmup_seconds: Some(nine_digits(warmup.as_secs_f64())),
+        trend: *trend,
         outcomes,
         figures,
         sources: Default::default(),
@@ -70,7 +70,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         connect_histogram: encode(&recorder.connect),
         service_time_histogram: open_loops(&recorder.service_time),
         schedule_lag_histogram: open_loops(&recorder.schedule_lag),
-        slices: Vec::new(),
+        slices: slices.clone(),
     }
 }
 
@@ -199,13 +199,20 @@ pub(crate) mod tests {
         }
         let threads =
             vec![thread(recorder), ThreadMeasurement { cpu: Duration::from_secs(1), ..thread(Recorder::default()) }];
-        Measurement { threads, offered, background: Default::default() }
+        Measurement {
+            threads,
+            offered,
+            background: Default::default(),
+            warmup: Duration::ZERO,
+            slices: Vec::new(),
+            trend: None,
+        }
     }
 
     /// A trial without any request.
     pub(crate) fn empty_trial() -> Trial {
         let threads = vec![thread(Recorder::default())];
-        trial(&Measurement { threads, offered: None, background: Default::default() }, &Costs::unknown("no cost"), 1, 0)
+        trial(&Measurement { threads, ..measurement(None) }, &Costs::unknown("no cost"), 1, 0)
     }
 
     #[test]

@@ -182,6 +182,8 @@ impl Attempt<'_> {
             target: *address,
             script: &measured,
             schedule,
+            arrivals: plan.arrivals,
+            seed: plan.seed,
             concurrency: key.concurrency,
             background: plan.background,
             authority,
@@ -275,7 +277,7 @@ impl TrialObserver for CostObserver<'_> {
         }
     }
 
-    fn window_ended(&mut self, answered: u64) {
+    fn window_ended(&mut self, answered: &dyn Fn() -> u64) {
         let Some(begin) = self.begin.take() else { return };
         let seconds = begin.at.elapsed().as_secs_f64();
         self.throttled = self.group.as_ref().and_then(|group| group.throttled().since(&begin.throttled));
@@ -284,7 +286,7 @@ impl TrialObserver for CostObserver<'_> {
             idle: self.idle.clone(),
             begin: begin.cost,
             end,
-            answered: answered - begin.answered,
+            answered: answered() - begin.answered,
             seconds,
             why_missing: self.sampler.missing(),
         });

@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(lines.len(), 1, "{lines:?}");
             lines.concat()
         };
-        assert_eq!(line(|it| it.schema = "x".into()), "schema: io-models-lab/results/1 and x");
+        assert_eq!(line(|it| it.schema = "x".into()), "schema: io-models-lab/results/2 and x");
         assert_eq!(line(|it| it.machine.host = Some("h".into())), "host: unknown and h");
         assert_eq!(line(|it| it.machine.kernel = Some("Linux 9".into())), "kernel: unknown and Linux 9");
         assert_eq!(line(|it| it.machine.cpu = Some("c".into())), "CPU: unknown and c");

@@ -1,7 +1,7 @@
 //! The contents of results.json: the one schema that the lab, the load test and the dashboards share.
 
 use crate::background::BackgroundResults;
-use crate::figures::{Figures, Reason};
+use crate::figures::{Figures, Name, Reason};
 use crate::machine::Machine;
 use crate::outcomes::OutcomeCounts;
 use crate::plan::{Key, Plan};
@@ -181,6 +181,11 @@ impl Cell {
             flaws: BTreeMap::new(),
             trials: Vec::new(),
         }
+    }
+
+    /// Why this figure may not be compared although it has a value; `None` if it may.
+    pub fn flaw(&self, name: &Name) -> Option<&Flaw> {
+        self.flaws.get(&name.path()).or_else(|| self.flaws.get(name.group))
     }
 
     /// The trials that no interrupt cut short.

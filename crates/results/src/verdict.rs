@@ -227,6 +227,11 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     cell.reasons = reasons;
 }
 
+/// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did.
+pub fn disturbance(_trial: &Trial) -> Option<String> {
+    None // to come
+}
+
 fn client_limit(trial: &Trial, server_cpus: usize) -> Option<String> {
     let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
     let percent = busy * 100.0;

@@ -1,7 +1,7 @@
 //! What a trial is asked to do.
 
 use super::script::Script;
-use results::{BackgroundLoad, Schedule};
+use results::{Arrivals, BackgroundLoad, Schedule};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ pub struct Load<'a> {
     pub script: &'a Script,
     /// When requests are sent: a closed loop, a rate or a ramp.
     pub schedule: Schedule,
+    /// How an open loop's requests are spaced.
+    pub arrivals: Arrivals,
+    /// Decides the times of Poisson arrivals.
+    pub seed: u64,
     /// Number of measured connections, over all threads.
     pub concurrency: usize,
     /// The background connections.

@@ -29,7 +29,7 @@ use crate::cpus;
 use clock::Nanos;
 use control::{Control, LiveCounters, Window};
 use intended_times::IntendedTimes;
-use results::{BackgroundResults, Schedule};
+use results::{BackgroundResults, Schedule, Slice};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, ScopedJoinHandle};
@@ -52,8 +52,8 @@ pub trait TrialObserver {
     /// Called about every 10 ms with the time since the load began, the complete answers since then, the errors in the
     /// present part of the trial, and a function that takes a snapshot of the window.
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot);
-    /// The window has ended, and all connections are still open.
-    fn window_ended(&mut self, answered: u64);
+    /// The window has ended, and the load goes on until this returns. `answered` as in [`window_begins`](Self::window_begins).
+    fn window_ended(&mut self, answered: &dyn Fn() -> u64);
 }
 
 /// What a trial measured.
@@ -65,6 +65,12 @@ pub struct Measurement {
     pub offered: Option<f64>,
     /// The counts of the background connections.
     pub background: BackgroundResults,
+    /// How long the warm-up was.
+    pub warmup: Duration,
+    /// The window in slices, summed over the threads.
+    pub slices: Vec<Slice>,
+    /// How much the rate of answers changed within the window, as a share, if that was more than chance.
+    pub trend: Option<f64>,
 }
 
 /// Runs one trial. `None` if it was stopped before its window began.
@@ -126,6 +132,9 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
         threads,
         offered: times.map(|times| times.mean()),
         background: background_counters.results(&load.background),
+        warmup: load.warmup,
+        slices: Vec::new(),
+        trend: None,
     }))
 }
 
@@ -183,7 +192,7 @@ fn coordinate(
         thread::sleep(Duration::from_nanos(next).min(REPORT_INTERVAL));
     }
     background_counters.remember_established();
-    observer.window_ended(control::answered(counters));
+    observer.window_ended(&|| control::answered(counters));
 }
 
 fn nanos(duration: Duration) -> Nanos {
