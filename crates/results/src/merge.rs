@@ -62,14 +62,12 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     let (their_verdict, their_reasons) = told_by_the_run(&theirs, cpus);
     add_new(&mut reasons, their_reasons);
     mine.trials.extend(theirs.trials);
-    (mine.verdict, mine.reasons) = (Verdict::Valid, Vec::new());
+    (mine.verdict, mine.reasons) = (verdict.or(their_verdict).unwrap_or(Verdict::Valid), reasons);
     if !mine.trials.is_empty() {
         mine.summarise();
         verdict::judge(mine, cpus);
         mine.reasons.extend(remarks(mine));
     }
-    mine.verdict = verdict.or(their_verdict).unwrap_or(mine.verdict);
-    mine.reasons.splice(0..0, reasons);
 }
 
 /// The verdict and the reasons of a cell that do not follow from its trials: the target could not be measured.

@@ -1,11 +1,11 @@
-//! Remarks about a cell: how well the schedule was kept, where its answers point to, what became of the background
-//! connections, and what disturbed it.
+//! Remarks about a cell, which leave its verdict as it is: how well the schedule was kept, where its answers point to, what
+//! became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
 use crate::lists::add_new;
 use crate::schema::Cell;
 use crate::statistics::Figure;
-use crate::units::{count, micros};
+use crate::units::{count, micros, plural};
 use std::collections::BTreeMap;
 
 /// Remarks about a cell, a line each.
@@ -51,6 +51,18 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
     remarks.extend(redirects(cell));
+    let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
+    if cell.key.requests_per_connection.0.is_none() && established < cell.key.concurrency as f64 {
+        remarks.push(format!("only {established} of {} connections were established at the end", cell.key.concurrency));
+    }
+    let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
+    if ignored > 0 {
+        let connections = plural(ignored as usize, "connection");
+        remarks.push(format!("the target kept {connections} open that it was asked to close"));
+    }
+    if cell.trials.iter().any(|trial| trial.aborted) {
+        remarks.push("interrupted: a trial was cut short".into());
+    }
     add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
 }

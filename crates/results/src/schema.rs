@@ -58,24 +58,25 @@ pub struct Target {
     pub facts: BTreeMap<String, String>,
 }
 
-/// Whether a number may be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Whether a number may be compared. A later one is graver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// They may be compared.
     Valid,
+    /// The trials differ too much, or the rate within a trial does.
+    Unstable,
     /// The load generator was the bottleneck: the throughput is the generator's limit, not the target's.
     ClientLimited,
-    /// Requests failed, or nothing could be measured.
-    Errors,
-    /// The target cannot work on this machine.
-    Unsupported,
-    /// The trials differ too much.
-    Unstable,
+    /// Other programs, or other machines of the same host, used the CPUs at the same time, or a CPU quota throttled the
+    /// target.
+    Disturbed,
     /// Some connections got no answer, or far fewer than others.
     Starved,
-    /// Other programs, or other machines of the same host, used the CPUs at the same time.
-    Disturbed,
+    /// The target cannot work on this machine.
+    Unsupported,
+    /// Requests failed, or nothing could be measured.
+    Errors,
 }
 
 /// Why a figure of a cell may not be compared, although it has a value.
@@ -186,6 +187,12 @@ impl Cell {
     /// Why this figure may not be compared although it has a value; `None` if it may.
     pub fn flaw(&self, name: &Name) -> Option<&Flaw> {
         self.flaws.get(&name.path()).or_else(|| self.flaws.get(name.group))
+    }
+
+    /// The trials that the cell's figures come from: an aborted one counts only if there is no other.
+    pub(crate) fn counted_trials(&self) -> Vec<&Trial> {
+        let whole: Vec<&Trial> = self.whole_trials().collect();
+        if whole.is_empty() { self.trials.iter().collect() } else { whole }
     }
 
     /// The trials that no interrupt cut short.

@@ -3,16 +3,13 @@
 use crate::figures::Figures;
 use crate::outcomes::OutcomeCounts;
 use crate::schedule::Schedule;
-use crate::schema::{Cell, Trial};
+use crate::schema::Cell;
 use std::collections::BTreeMap;
 
 impl Cell {
-    /// Computes the cell's outcomes and figures from its trials. An aborted trial counts only if there is no other.
+    /// Computes the cell's outcomes and figures from its trials.
     pub fn summarise(&mut self) {
-        let whole: Vec<&Trial> = match self.whole_trials().collect::<Vec<_>>() {
-            none if none.is_empty() => self.trials.iter().collect(),
-            whole => whole,
-        };
+        let whole = self.counted_trials();
         let figures = Figures::summarise(whole.iter().map(|trial| &trial.figures));
         let mut missing: BTreeMap<_, _> = whole.iter().flat_map(|trial| trial.missing.clone()).collect();
         if self.key.schedule == Schedule::Closed {
