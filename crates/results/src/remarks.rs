@@ -2,11 +2,13 @@
 //! became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
+use crate::figures::Name;
 use crate::lists::add_new;
+use crate::schedule::Schedule;
 use crate::schema::Cell;
 use crate::statistics::Figure;
 use crate::units::{count, micros, plural};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Remarks about a cell, a line each.
 pub fn remarks(cell: &Cell) -> Vec<String> {
@@ -50,6 +52,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         );
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
+    remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
     if cell.key.requests_per_connection.0.is_none() && established < cell.key.concurrency as f64 {
@@ -65,6 +68,19 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     }
     add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
+}
+
+/// Names the percentiles that come from the samples of all trials together, because a single trial has too few.
+fn pooled(cell: &Cell) -> Option<String> {
+    let names = |figures: Vec<Name>| figures.into_iter().map(|name| name.path()).collect::<BTreeSet<String>>();
+    let had = cell.figures.iter().filter(|(_, figure)| figure.is_some()).map(|(name, _)| name);
+    let trials = cell.counted_trials();
+    let lacked = trials.iter().flat_map(|trial| trial.figures.iter()).filter(|(_, value)| value.is_none());
+    let (had, lacked) = (names(had.collect()), names(lacked.map(|(name, _)| name).collect()));
+    let is_same = cell.key.schedule == Schedule::Closed; // the service times are the latencies
+    let both = had.intersection(&lacked).filter(|name| !(is_same && name.starts_with("service_time_us")));
+    let both: Vec<&str> = both.map(String::as_str).collect();
+    (!both.is_empty()).then(|| format!("from the samples of all trials together: {}", both.join(", ")))
 }
 
 /// Says that the answers are redirects, if half of them or more are: then something else is measured than what was meant.

@@ -23,17 +23,16 @@
 
 mod client;
 mod disturbed;
+mod late;
 mod scope;
 mod served;
 mod steady;
 
 pub use disturbed::disturbance;
 
-use crate::figures::Times;
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
 use crate::schema::{Cell, Trial, Verdict};
-use crate::statistics::Figure;
 use scope::Scope;
 use std::cmp::Reverse;
 
@@ -68,7 +67,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
-    let rules: [Rule<'_>; 10] = [
+    let rules: [Rule<'_>; 9] = [
         &|trial| served::unserved(trial, &cell.key),
         &|trial| served::uneven(trial, &cell.key),
         &|trial| served::in_flight(trial, &cell.key),
@@ -77,34 +76,39 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         &disturbed::by_quota,
         &|trial| client::busy(trial, server_cpus),
         &client::kept_from_cpu,
-        &client::late,
         &client::offered,
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(cell));
     objections.extend(steady::differ(&trials));
     objections.extend(steady::trend(&trials));
+    let late = late::late(cell, &trials);
+    objections.extend(late.iter().map(|late| late.objection.clone()));
     objections.sort_by_key(|objection| Reverse(objection.verdict));
     cell.flaws = scope::flaws(&objections);
     cell.verdict = objections.first().map_or(Verdict::Valid, |objection| objection.verdict);
+    // The percentiles of a starved cell would be those of the connections that were served.
     if let Some(starved) = objections.iter().find(|objection| objection.verdict == Verdict::Starved) {
-        take_percentiles(cell, &starved.why);
+        let why = format!("starved: {}", starved.why);
+        take("latency_us", &["p50", "p90", "p99", "p999"], cell, &why);
+        take("service_time_us", &["p50", "p90", "p99", "p999"], cell, &why);
+    }
+    if let Some(late) = late {
+        take("latency_us", late.percentiles, cell, &late.objection.why);
     }
     add_new(&mut cell.reasons, told);
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
 }
 
-/// Takes away the percentiles of a starved cell: they would be those of the connections that were served.
-fn take_percentiles(cell: &mut Cell, why: &str) {
-    let figures = &mut cell.figures;
-    for (group, times) in [("latency_us", &mut figures.latency_us), ("service_time_us", &mut figures.service_time_us)] {
-        let Times { p50, p90, p99, p999, .. }: &mut Times<Option<Figure>> = times;
-        for (field, figure) in [("p50", p50), ("p90", p90), ("p99", p99), ("p999", p999)] {
-            if figure.take().is_some() {
-                cell.missing.insert(format!("{group}.{field}"), format!("starved: {why}"));
-            }
+/// Takes away percentiles of a group of times.
+fn take(group: &'static str, fields: &[&str], cell: &mut Cell, why: &str) {
+    cell.figures = cell.figures.map(|name, figure| {
+        let is_taken = name.group == group && fields.contains(&name.field) && figure.is_some();
+        if is_taken {
+            cell.missing.insert(name.path(), why.to_owned());
         }
-    }
+        figure.filter(|_| !is_taken)
+    });
 }
 
 /// Failed requests by class, no answers at all, and a target that was gone.

@@ -3,7 +3,7 @@
 use super::disturbed::SHARE;
 use super::{Objection, Scope};
 use crate::schema::{Cell, Trial, Verdict};
-use crate::units::{micros, plural};
+use crate::units::plural;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
 const BUSY_SHARE: f64 = 0.9;
@@ -12,13 +12,7 @@ const OFFERED_SHARE: f64 = 0.99;
 /// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered it,
 /// whatever the target does.
 const BEYOND_GENERATOR: f64 = 2.0;
-/// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
-const NORMAL_LAG: f64 = 100.0;
-/// The largest share of a high percentile of latency (the 99th, or with few samples the 90th) that a longer lag may
-/// have.
-const LAG_SHARE: f64 = 0.25;
-
-fn limited(scope: Scope, why: String) -> Objection {
+pub(super) fn limited(scope: Scope, why: String) -> Objection {
     Objection::new(Verdict::ClientLimited, scope, why)
 }
 
@@ -63,17 +57,6 @@ pub(super) fn kept_from_cpu(trial: &Trial) -> Option<Objection> {
     let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > SHARE)?;
     let why = format!("a client thread was kept from its CPU {:.0} % of the time", share * 100.0);
     Some(limited(Scope::SpeedBounds, why))
-}
-
-/// In an open loop, requests were sent so late that the lateness is a large part of the high percentiles.
-pub(super) fn late(trial: &Trial) -> Option<Objection> {
-    let (lag, latency) = (&trial.figures.schedule_lag_us, &trial.figures.latency_us);
-    let (lag, latency) = lag.p99.zip(latency.p99).or(lag.p90.zip(latency.p90))?;
-    (lag > NORMAL_LAG && lag > LAG_SHARE * latency).then(|| {
-        let why =
-            format!("the worst of the requests were sent {} late or more although a connection was free", micros(lag));
-        limited(Scope::TimesBounds, why)
-    })
 }
 
 /// Less than 99 % of the offered rate was achieved: by the generator, if it would need by far too many CPUs for all of it,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::outcomes::OutcomeCounts;
 use crate::plan::PerConnection;
+use crate::schedule::Schedule;
 use crate::schema::Bound;
 use crate::schema::tests::{empty_trial, results};
 
@@ -235,12 +236,41 @@ fn a_late_generator_bounds_the_times_alone() {
     assert_eq!((cell.verdict, of(&cell, P99)), (Verdict::ClientLimited, (Verdict::ClientLimited, Some(Bound::Upper))));
     assert_eq!((of(&cell, THROUGHPUT).0, of(&cell, CPU).0), (Verdict::Valid, Verdict::Valid));
     assert_eq!(late(2_900.0).verdict, Verdict::Valid, "below a quarter of the p99");
+    assert_eq!(cell.figures.latency_us.p99, None, "nobody has measured it");
+    assert!(cell.figures.latency_us.p90.is_some() && cell.figures.service_time_us.p99.is_some());
+    assert_eq!(cell.missing["latency_us.p99"], cell.reasons[0]);
+    assert!(cell.reasons[0].starts_with("one request of a hundred was sent 3.10ms late or more"));
     let small = |lag: f64| {
         changed(|trial| {
             (trial.figures.schedule_lag_us.p99, trial.figures.latency_us.p99) = (Some(lag), Some(120.0));
         })
     };
     assert_eq!((small(99.0).verdict, small(101.0).verdict), (Verdict::Valid, Verdict::ClientLimited));
+}
+
+#[test]
+fn a_late_generator_is_seen_where_its_percentiles_were_taken_already_and_in_all_samples_together() {
+    let histogram = |samples: u64, us: u64| {
+        let mut histogram = hdrhistogram::Histogram::<u64>::new(3).unwrap();
+        histogram.record_n(us * 1_000, samples).unwrap();
+        crate::histogram::encode(&histogram)
+    };
+    let taken = changed(|trial| {
+        (trial.figures.latency_us.p99, trial.figures.schedule_lag_us.p99) = (None, Some(5_000.0));
+        trial.figures.schedule_lag_us.p90 = Some(10.0);
+        trial.latency_histogram = histogram(6_400, 12_000);
+    });
+    assert_eq!((taken.verdict, of(&taken, P99).1), (Verdict::ClientLimited, Some(Bound::Upper)));
+    let few = |lag: u64| {
+        let mut trial = sound();
+        trial.figures.latency_us.p99 = None;
+        (trial.latency_histogram, trial.schedule_lag_histogram) = (histogram(600, 12_000), histogram(600, lag));
+        let mut cell = Cell { trials: vec![trial.clone(), trial], ..results(&["a"]).cells.remove(0) };
+        cell.key.schedule = Schedule::Rate(600.0);
+        judged_as_it_is(cell)
+    };
+    assert!(few(10).figures.latency_us.p99.is_some());
+    assert_eq!((few(5_000).verdict, few(5_000).figures.latency_us.p99), (Verdict::ClientLimited, None));
 }
 
 #[test]
