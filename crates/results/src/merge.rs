@@ -137,7 +137,7 @@ mod tests {
     fn merged_targets_are_ranked_by_the_trials_of_the_same_run() {
         // The machine is slower in the second run, and b is a little faster than a in each run.
         let first = run("r", &[("a", 100.0)], 3);
-        let second = run("s", &[("a", 90.0), ("b", 92.0)], 5);
+        let second = run("s", &[("a", 90.0), ("b", 94.0)], 5);
         let merged = merge(first.clone(), second.clone()).unwrap();
         let ranks = |run: &Results| run.cells.iter().map(|cell| cell.ranks.throughput).collect::<Vec<_>>();
         assert_eq!(ranks(&merged), [Some(2), Some(1)]);

@@ -116,23 +116,25 @@ impl Verdict {
     }
 }
 
-/// The ranks of a valid cell among the cells under the same load: one more than the number of targets that are
-/// significantly better, so several targets may share a rank. Null with fewer than five trials.
+/// The ranks of a cell among the cells under the same load that have the figure without a flaw: one more than the number of
+/// targets that are better, significantly and by at least 3 %, so several targets may share a rank. Null with fewer than
+/// five trials or fewer than two such cells, and by throughput also where it does not show capacity: in an open loop, and
+/// where neither a target nor the load generator was busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ranks {
-    /// By throughput.
-    pub throughput: Option<usize>,
-    /// By the 99th percentile of the latency.
-    pub p99: Option<usize>,
     /// By CPU time per request.
     pub cpu: Option<usize>,
+    /// By the 99th percentile of the latency.
+    pub p99: Option<usize>,
+    /// By throughput.
+    pub throughput: Option<usize>,
 }
 
 impl Ranks {
     /// Each rank with the name of what it is by.
     pub fn iter(&self) -> [(&'static str, Option<usize>); 3] {
-        [("throughput", self.throughput), ("p99", self.p99), ("cpu", self.cpu)]
+        [("cpu", self.cpu), ("p99", self.p99), ("throughput", self.throughput)]
     }
 }
 

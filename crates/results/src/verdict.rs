@@ -28,6 +28,7 @@ mod scope;
 mod served;
 mod steady;
 
+pub(crate) use client::usable_cpus;
 pub use disturbed::disturbance;
 
 use crate::lists::add_new;
