@@ -29,21 +29,25 @@ impl Cell {
         if trials.len() > 1 {
             pool(&mut figures, &trials, is_closed);
         }
-        for (name, figure) in figures.iter() {
-            match figure {
-                Some(_) => drop(missing.remove(&name.path())),
-                None if missing.contains_key(name.group) => {}
-                None => {
-                    let unknown = || "the program that measured it did not have this figure".into();
-                    missing.entry(name.path()).or_insert_with(unknown);
-                }
-            }
-        }
-        let outcomes = self.trials.iter().fold(Default::default(), |mut sum: OutcomeCounts, trial| {
+        (self.figures, self.missing) = (figures, missing);
+        self.explain_missing();
+        self.outcomes = self.trials.iter().fold(Default::default(), |mut sum: OutcomeCounts, trial| {
             sum.add(&trial.outcomes);
             sum
         });
-        (self.figures, self.missing, self.outcomes) = (figures, missing, outcomes);
+    }
+
+    /// Each figure has either a value or a reason.
+    pub(crate) fn explain_missing(&mut self) {
+        let Cell { figures, missing, .. } = self;
+        for (name, figure) in figures.iter() {
+            if figure.is_some() {
+                missing.remove(&name.path());
+            } else if !missing.contains_key(name.group) {
+                let unknown = || "the program that measured it did not have this figure".into();
+                missing.entry(name.path()).or_insert_with(unknown);
+            }
+        }
     }
 
     /// Records why a cell without a trial has no figures.

@@ -33,9 +33,10 @@ pub use disturbed::disturbance;
 
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
-use crate::schema::{Cell, Trial, Verdict};
+use crate::schema::{Cell, Flaw, Trial, Verdict};
 use scope::Scope;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// What speaks against some figures of a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,11 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     add_new(&mut cell.reasons, told);
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
+}
+
+/// The flaws of a cell all of whose figures have the same one.
+pub(crate) fn flaw_of_all(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
+    scope::flaws(&[Objection::new(verdict, Scope::All, why)])
 }
 
 /// Takes away percentiles of a group of times.
