@@ -159,6 +159,13 @@ impl Flags {
     }
 }
 
+/// The names of a service's flags, without the dashes: those that every service has, and those of its model.
+pub fn flag_names(model: &Model) -> Vec<String> {
+    let command = Flags::command();
+    let of_all = command.get_arguments().filter_map(Arg::get_long);
+    of_all.chain(model.flags.iter().map(|flag| flag.name)).map(str::to_owned).collect()
+}
+
 /// Parses a number from 1 on.
 fn number(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "it must be a number from 1 on".to_owned())
