@@ -10,7 +10,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use loadtest::front::say;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
@@ -96,10 +95,7 @@ impl Service {
         // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let lab = nix::unistd::getpid();
-        let mut both_sides = CpuSet::new();
-        let all = placement.cpus.map(Division::all).unwrap_or_default();
-        all.cpus().iter().try_for_each(|&cpu| both_sides.set(cpu))?;
-        let is_divided = placement.cpus.is_some();
+        let cpus_of_both_sides = placement.cpus.map(Division::all);
         // SAFETY: between fork and exec there are only system calls, and no memory is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -107,8 +103,8 @@ impl Service {
                 // requested in the next line.
                 signal(Signal::SIGTERM, SigHandler::SigDfl)?;
                 set_pdeathsig(Signal::SIGTERM)?;
-                if is_divided {
-                    sched_setaffinity(Pid::from_raw(0), &both_sides)?; // the lab itself keeps to the load's CPUs
+                if let Some(cpus) = &cpus_of_both_sides {
+                    cpus.apply()?; // the lab itself keeps to the load's
                 }
                 if nix::unistd::getppid() != lab {
                     return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
