@@ -36,7 +36,7 @@ fn write(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
     match to_mend {
         0 => writeln!(out, "\nThere is nothing to mend."),
         _ => {
-            writeln!(out, "\nTo mend: {to_mend}, at the top. results.json has this description, as machine.provenance.")
+            writeln!(out, "\nTo mend: {to_mend}, at the top.")
         }
     }
 }
