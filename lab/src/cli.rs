@@ -8,6 +8,8 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
+use crate::set::{self, Setting};
+
 /// What the models serve.
 pub const WORKLOADS: &str =
     "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
@@ -17,6 +19,9 @@ Examples:
   lab                                      a short sweep over every model, in less than five minutes
   lab --models epoll,uring -c 64 --trials 5 --workload /
   lab -c 1000 --requests-per-connection 1 -d 5s
+  lab --set thread-pool.workers=16         the same with 16 workers in the thread pool
+  lab --aa --models epoll -c 64            how much noise this machine has
+  lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the models, for other clients
 
 Each model runs in its own processes on the loopback interface, and on other CPUs than the load
@@ -32,6 +37,9 @@ Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not start o
 struct Cli {
     #[command(flatten)]
     models: ModelFlags,
+    /// Measure each model twice: the difference is this machine's noise, restarts included. From five trials on
+    #[arg(long)]
+    aa: bool,
     #[command(flatten)]
     run: RunFlags,
     #[command(subcommand)]
@@ -46,6 +54,9 @@ struct ModelFlags {
     /// The directory that /files/ serves [default: a folder with 1k, 64k, 1m and 10m, created at start]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
+    /// A flag for one model, as in thread-pool.workers=16; a list, or repeated. 'lab be MODEL --help' lists its flags
+    #[arg(long, value_name = "MODEL.FLAG=VALUE", value_delimiter = ',')]
+    set: Vec<Setting>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +73,8 @@ enum LabCommand {
         #[arg(long, value_name = "PORT")]
         admin_port: Option<u16>,
     },
+    /// Describe this machine: what it does to the figures, and what to mend
+    Doctor,
 }
 
 /// What the lab must do.
@@ -70,12 +83,17 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Only start the models.
     Serve(ServeArgs),
+    /// Describe this machine.
+    Doctor,
 }
 
 /// The arguments of a run.
 pub struct RunArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
+    pub set: set::Flags,
+    /// Whether each model is measured twice.
+    pub is_aa: bool,
     pub run: RunFlags,
 }
 
@@ -83,6 +101,7 @@ pub struct RunArgs {
 pub struct ServeArgs {
     pub models: Vec<Model>,
     pub files: Option<PathBuf>,
+    pub set: set::Flags,
     pub port: Option<u16>,
     pub admin_port: Option<u16>,
 }
@@ -114,12 +133,14 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(match cli.command {
         None => {
-            let models = chosen(known, &cli.models)?;
-            Command::Run(Box::new(RunArgs { models, files: cli.models.files, run: cli.run }))
+            let (models, set) = chosen(known, &cli.models)?;
+            Command::Run(Box::new(RunArgs { models, files: cli.models.files, set, is_aa: cli.aa, run: cli.run }))
         }
         Some(LabCommand::Serve { models, port, admin_port }) => {
-            Command::Serve(ServeArgs { models: chosen(known, &models)?, files: models.files, port, admin_port })
+            let (chosen, set) = chosen(known, &models)?;
+            Command::Serve(ServeArgs { models: chosen, files: models.files, set, port, admin_port })
         }
+        Some(LabCommand::Doctor) => Command::Doctor,
     })
 }
 
@@ -128,7 +149,8 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
     let of_servers = ["--target", "--targets", "--url", "--metrics", "--target-pid", "--remote-write", "--dashboard"];
     match word {
         _ if models.contains(&word) => Some(format!("choose models with --models {word}")),
-        "aa" | "show" | "merge" | "compare" => Some(format!("'loadtest {word}' does that")),
+        "aa" => Some("'lab --aa' does that".into()),
+        "show" | "merge" | "compare" => Some(format!("'loadtest {word}' does that")),
         "run" => Some("without a command, the lab makes a run".into()),
         "--port" | "--admin-port" | "--listen" | "--admin" => {
             Some("'lab serve --port' chooses ports; in a run the kernel chooses them".into())
@@ -140,22 +162,23 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
     }
 }
 
-/// The models named by the flags, each of them once; all models if the flags name none.
-fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Vec<Model>, clap::Error> {
-    if flags.models.is_empty() {
-        return Ok(known.to_vec());
-    }
-    let mut models: Vec<Model> = Vec::new();
+/// The models named by the flags, each of them once, and what is set for them; all models if the flags name none.
+fn chosen(known: &[Model], flags: &ModelFlags) -> Result<(Vec<Model>, set::Flags), clap::Error> {
+    let wrong = |line: String| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{line}\n"));
+    let mut models: Vec<Model> = if flags.models.is_empty() { known.to_vec() } else { Vec::new() };
     for name in &flags.models {
         match known.iter().find(|model| model.name == name) {
             Some(model) if models.iter().all(|m| m.name != model.name) => models.push(*model),
             Some(_) => {}
             None => {
                 let names: Vec<_> = known.iter().map(|model| model.name).collect();
-                let line = format!("--models '{name}': there is no such model; there are {}\n", names.join(", "));
-                return Err(clap::Error::raw(clap::error::ErrorKind::InvalidValue, line));
+                return Err(wrong(format!(
+                    "--models '{name}': there is no such model; there are {}",
+                    names.join(", ")
+                )));
             }
         }
     }
-    Ok(models)
+    let set = set::flags(&flags.set, &models).map_err(wrong)?;
+    Ok((models, set))
 }

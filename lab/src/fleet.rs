@@ -8,12 +8,15 @@ use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
 use loadtest::front::{Exit, Failure};
 use loadtest::target::Url;
-use loadtest::{cpus, probe, scrape};
-use results::{Plan, Target};
+use loadtest::{probe, scrape};
+use results::Plan;
+use results::noise::aa_name;
 use supervisor::Model;
 
 use crate::cli::WORKLOADS;
+use crate::division::Division;
 use crate::service::{Placement, Service};
+use crate::set;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -21,39 +24,27 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct LocalFleet {
     models: Vec<Model>,
     files: Option<PathBuf>,
-    cpus: Vec<usize>,
+    set: set::Flags,
+    division: Division,
     running: Option<Service>,
 }
 
 impl LocalFleet {
-    /// Divides the CPUs. No service is started yet.
+    /// Divides the CPUs, and restricts the calling thread to those of the load: the threads that it starts from then on
+    /// inherit that. No service is started yet.
     ///
     /// # Errors
     /// A line that says that the CPUs could not be found.
-    pub fn new(models: Vec<Model>, files: Option<PathBuf>) -> Result<LocalFleet, String> {
-        match cpus::allowed_cpus() {
-            none if none.is_empty() => Err("sched_getaffinity(2) does not say which CPUs this process may use".into()),
-            cpus => Ok(LocalFleet { models, files, cpus, running: None }),
-        }
+    pub fn new(models: Vec<Model>, files: Option<PathBuf>, set: set::Flags) -> Result<LocalFleet, String> {
+        let unknown = "sched_getaffinity(2) does not say which CPUs this process may use";
+        let division = Division::of_this_machine().ok_or(unknown)?;
+        let _ = division.load.restrict(); // not permitted: it only costs precision
+        Ok(LocalFleet { models, files, set, division, running: None })
     }
 
-    /// The CPUs of the services: the lower half. With one CPU, the services and the load share it.
-    fn server_cpus(&self) -> &[usize] {
-        &self.cpus[..(self.cpus.len() / 2).max(1)]
-    }
-
-    /// The CPUs of the load: the upper half.
-    pub fn generator_cpus(&self) -> Vec<usize> {
-        let generator = &self.cpus[self.cpus.len() / 2..];
-        generator.to_vec()
-    }
-
-    /// Says in a sentence which CPUs the services and the load use.
-    pub fn cpu_division(&self) -> String {
-        match self.cpus[..] {
-            [_] => "One CPU: server and load share it, so compare only the servers' CPU per request.".into(),
-            _ => format!("Servers on CPU {:?}, load on CPU {:?}.", self.server_cpus(), self.generator_cpus()),
-        }
+    /// The CPUs of the services and of the load.
+    pub fn division(&self) -> &Division {
+        &self.division
     }
 
     /// Sends one request of each workload to each model, and checks the responses.
@@ -98,24 +89,25 @@ impl LocalFleet {
 impl Fleet for LocalFleet {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
-        let model = *self.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
+        let is_target = |model: &&Model| target == model.name || target == aa_name(model.name);
+        let model = *self.models.iter().find(is_target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let placement =
-            Placement { ports: (0, 0), files: self.files.as_deref(), cpus: self.server_cpus(), shows_routine: false };
+        let placement = Placement {
+            ports: (0, 0),
+            files: self.files.as_deref(),
+            cpus: Some(&self.division),
+            set: self.set.get(model.name),
+            shows_routine: false,
+        };
         let service = Service::start(&model, &placement);
         let service = self.running.insert(service.map_err(NotReady::Unreachable)?);
         let url = |address, path: &str| -> Result<Url, NotReady> {
             format!("http://{address}{path}").parse().map_err(NotReady::Unreachable)
         };
         let metrics = url(service.admin, "/metrics")?;
-        supported(&metrics, TIMEOUT)?;
+        let says = supported(&metrics, TIMEOUT)?.says;
         let url = url(service.listen, "/")?;
-        Ok(Endpoint {
-            url,
-            cost: CostSource::Metrics(metrics),
-            cpus: Some(self.server_cpus().len()),
-            says: Target::default(),
-        })
+        Ok(Endpoint { url, cost: CostSource::Metrics(metrics), cpus: Some(self.division.servers.cpus().len()), says })
     }
 
     fn finished(&mut self, _target: &str) {

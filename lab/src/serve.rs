@@ -31,8 +31,13 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
         let (listen, held) = ports.take(model.name).map_err(Failure::usage)?;
         let (admin, also_held) = admin_ports.take(model.name).map_err(Failure::usage)?;
         drop((held, also_held));
-        let placement =
-            Placement { ports: (listen, admin), files: args.files.as_deref(), cpus: &[], shows_routine: true };
+        let placement = Placement {
+            ports: (listen, admin),
+            files: args.files.as_deref(),
+            cpus: None,
+            set: args.set.get(model.name),
+            shows_routine: true,
+        };
         let service = Service::start(model, &placement).map_err(Failure::usage)?;
         print(&format!("{:24} http://{}   metrics http://{}/metrics", model.name, service.listen, service.admin));
         services.push(service);

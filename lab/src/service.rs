@@ -1,5 +1,6 @@
 //! Runs the service of a model as a child process, which executes this program again.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,7 +15,9 @@ use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
 use supervisor::{Model, is_routine};
 
+use crate::division::Division;
 use crate::relay::Relay;
+use crate::set;
 
 /// The first argument of a process that must run as a service.
 const RUN_SERVICE: &str = "be";
@@ -30,8 +33,10 @@ pub struct Placement<'a> {
     pub ports: (u16, u16),
     /// The directory that it serves; the default one if there is none.
     pub files: Option<&'a Path>,
-    /// The CPUs that it may use; an empty list means all.
-    pub cpus: &'a [usize],
+    /// The CPUs of its model and of its supervisor; `None` means that both may use all.
+    pub cpus: Option<&'a Division>,
+    /// More flags, with their values.
+    pub set: Option<&'a BTreeMap<String, String>>,
     /// Whether its routine lines are shown, too: that it stops, and that this machine does not permit its model.
     pub shows_routine: bool,
 }
@@ -78,23 +83,29 @@ impl Service {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(std::env::args_os().next().unwrap_or_else(|| "lab".into()));
         command.args([RUN_SERVICE, model.name]);
-        let cpus: Vec<String> = placement.cpus.iter().map(usize::to_string).collect();
-        command.args(["--cpus", &cpus.join(",")]);
+        if let Some(Division { servers, load, .. }) = placement.cpus {
+            command.args(["--cpus", &servers.to_string(), "--supervisor-cpus", &load.to_string()]);
+        }
         let (listen, admin) = placement.ports;
         command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
         if let Some(files) = placement.files {
             command.arg("--files").arg(files);
         }
+        command.args(placement.set.into_iter().flat_map(set::arguments));
         // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let lab = nix::unistd::getpid();
-        // SAFETY: between fork and exec there are only three system calls, and no memory is allocated.
+        let cpus_of_both_sides = placement.cpus.map(Division::all);
+        // SAFETY: between fork and exec there are only system calls, and no memory is allocated.
         unsafe {
             command.pre_exec(move || {
                 // Until exec(2), the handler of the lab is still installed, and would ignore the signal that is
                 // requested in the next line.
                 signal(Signal::SIGTERM, SigHandler::SigDfl)?;
                 set_pdeathsig(Signal::SIGTERM)?;
+                if let Some(cpus) = &cpus_of_both_sides {
+                    cpus.apply()?; // the lab itself keeps to the load's
+                }
                 if nix::unistd::getppid() != lab {
                     return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
                 }

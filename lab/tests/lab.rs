@@ -366,6 +366,7 @@ fn wrong_usage_is_one_line_that_says_what_to_do() {
         (&["http://127.0.0.1:80"], "--models chooses them"),
         (&["epoll"], "choose models with --models epoll"),
         (&["serve", "poll"], "choose models with --models poll"),
+        (&["aa"], "'lab --aa' does that"),
         (&["compare", "a", "b"], "'loadtest compare' does that"),
         (&["--port", "80"], "'lab serve --port' chooses ports"),
     ] {

@@ -4,6 +4,8 @@ use crate::cost::CostSource;
 use crate::target::Url;
 use crate::{prometheus_text, scrape};
 use results::Target;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The server that a trial loads, and the source of its cost.
@@ -41,12 +43,21 @@ pub trait Fleet {
     fn finished(&mut self, _target: &str) {}
 }
 
-/// Asks one of the lab's services, by the URL of its metrics, whether its I/O model works on its machine. Returns the
-/// number of CPUs that the service may run on, if its metrics have it.
+/// What one of the lab's services says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Supported {
+    /// The number of CPUs that the service may run on, if its metrics have it.
+    pub cpus: Option<usize>,
+    /// Its flags and its facts.
+    pub says: Target,
+}
+
+/// Asks one of the lab's services, by the URL of its metrics, whether its I/O model works on its machine, and how it is
+/// configured.
 ///
 /// # Errors
 /// `Unsupported` with the reason that the service gives, or `Unreachable`.
-pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotReady> {
+pub fn supported(metrics: &Url, timeout: Duration) -> Result<Supported, NotReady> {
     let unreachable = |error| NotReady::Unreachable(format!("its metrics at {metrics}: {error}"));
     let (_, text) = scrape::get(metrics, timeout).map_err(unreachable)?;
     let figure = |name| prometheus_text::total(&String::from_utf8_lossy(&text), name, "");
@@ -55,11 +66,64 @@ pub fn supported(metrics: &Url, timeout: Duration) -> Result<Option<usize>, NotR
             format!("{metrics} has no metrics of one of the lab's services; for another server, give --target-pid");
         NotReady::Unreachable(why)
     })?;
-    if supported != 0.0 {
-        return Ok(figure("server_cpus").map(|cpus| cpus as usize));
-    }
     let info = scrape::get(&metrics.with_path("/info"), timeout).map(|(_, body)| body);
-    let info: serde_json::Value = serde_json::from_slice(&info.unwrap_or_default()).unwrap_or_default();
+    let info: Value = serde_json::from_slice(&info.unwrap_or_default()).unwrap_or_default();
+    if supported != 0.0 {
+        let cpus = figure("server_cpus").map(|cpus| cpus as usize);
+        return Ok(Supported { cpus, says: says(&info) });
+    }
     let reason = info["unsupported"].as_str().unwrap_or("it says so, without a reason");
     Err(NotReady::Unsupported(reason.into()))
+}
+
+/// What a page /info says of the flags, the facts of the model, the limits, and the sources of the figures.
+fn says(info: &Value) -> Target {
+    let mut target = Target::default();
+    collect(&info["given"], &mut target.given);
+    for group in ["model", "limits"] {
+        collect(&info[group], &mut target.facts);
+    }
+    let single = ["version", "threads", "max_connections", "max_connections_set_by", "backlog"];
+    for name in single.into_iter().chain(["cpu_source", "memory_source", "peak_memory_source"]) {
+        target.facts.extend(text(&info[name]).map(|value| (name.to_owned(), value)));
+    }
+    target
+}
+
+/// Adds the members of an object.
+fn collect(object: &Value, to: &mut BTreeMap<String, String>) {
+    let members = object.as_object().into_iter().flatten();
+    to.extend(members.filter_map(|(name, value)| Some((name.clone(), text(value)?))));
+}
+
+/// A string or a number as text; `None` for null and for lists.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_says_its_flags_and_its_facts() {
+        let info = serde_json::json!({
+            "given": {"workers": "16"},
+            "model": {"workers": "16", "accept": "one thread"},
+            "limits": {"head_seconds": 10.0},
+            "threads": 2, "backlog": 4096, "version": "1.0", "model_pid": 7,
+            "cpu_source": null, "memory_source": "pss",
+        });
+        let says = says(&info);
+        let given: Vec<_> = says.given.into_iter().collect();
+        assert_eq!(given, [("workers".to_owned(), "16".to_owned())]);
+        let facts: Vec<String> = says.facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let expected = ["accept one thread", "backlog 4096", "head_seconds 10.0", "memory_source pss"];
+        assert_eq!(facts, [&expected[..], &["threads 2", "version 1.0", "workers 16"]].concat());
+        assert_eq!(super::says(&Value::Null), Target::default());
+    }
 }

@@ -1,6 +1,7 @@
 //! Describes this machine, and names a run by its time.
 
 use crate::cpus::{allowed_cpus, online_cpus};
+use crate::provenance;
 use results::Machine;
 use std::fs::read_to_string;
 use std::time::SystemTime;
@@ -33,7 +34,7 @@ pub fn here() -> Machine {
         cpus: online_cpus(),
         cpus_allowed: allowed_cpus(),
         memory_bytes: memory("MemTotal"),
-        provenance: Default::default(),
+        provenance: provenance::here(),
     }
 }
 

@@ -5,7 +5,7 @@ mod cli;
 use cli::Cli;
 use humantime::format_duration;
 use loadtest::cost::CostSource;
-use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
+use loadtest::fleet::{Endpoint, Fleet, NotReady, Supported, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
 use loadtest::remote_write::RemoteWrite;
@@ -157,15 +157,15 @@ impl Fleet for RunningTargets {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let found = self.endpoints.iter().find(|(name, _)| name == target);
         let (_, endpoint) = found.ok_or_else(|| NotReady::Unreachable("no such target".into()))?;
-        let cpus = match &endpoint.cost {
+        let Supported { cpus, says } = match &endpoint.cost {
             CostSource::Metrics(url) => {
                 let unreachable = |error: io::Error| NotReady::Unreachable(error.to_string());
                 let at = url.clone();
                 let asked = unless_stopped(self.stop, Duration::ZERO, move || supported(&at, METRICS_TIMEOUT));
                 asked.and_then(|asked| asked.ok_or(io::ErrorKind::Interrupted.into())).map_err(unreachable)??
             }
-            _ => None,
+            _ => Supported::default(),
         };
-        Ok(Endpoint { cpus: cpus.or(endpoint.cpus), ..endpoint.clone() })
+        Ok(Endpoint { cpus: cpus.or(endpoint.cpus), says, ..endpoint.clone() })
     }
 }

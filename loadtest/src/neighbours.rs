@@ -53,6 +53,14 @@ impl Presence {
     }
 }
 
+/// The process ids of the load tests that run now, without this process, ascending.
+pub fn running() -> Vec<u32> {
+    let mut pids = listed(&fs::read_to_string("/proc/net/unix").unwrap_or_default());
+    pids.retain(|&pid| pid != std::process::id());
+    pids.sort_unstable();
+    pids
+}
+
 /// Connects to the socket of another load test, without waiting for it.
 fn visit(pid: u32) -> nix::Result<()> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
@@ -67,7 +75,7 @@ fn listed(text: &str) -> Vec<u32> {
 }
 
 /// Names other load tests: "another load test (pid 12)", "other load tests (pid 12, 34)".
-pub(crate) fn named(pids: &[u32]) -> String {
+pub fn named(pids: &[u32]) -> String {
     let list: Vec<String> = pids.iter().map(u32::to_string).collect();
     let what = if pids.len() == 1 { "another load test" } else { "other load tests" };
     format!("{what} (pid {})", list.join(", "))

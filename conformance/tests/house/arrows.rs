@@ -24,8 +24,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // hyper speaks HTTP there, so ours would be a mistake.
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
     ("results", &[]),
-    ("loadtest", &["results", "cpu-list", "process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "results"]),
+    ("loadtest", &["results", "app", "cpu-list", "process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "results", "app", "cpu-list", "process-tree"]),
 ];
 
 #[test]

@@ -1,5 +1,7 @@
 //! The files that are served without `--files`: the same bytes, sizes and dates on every machine.
 
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::AccessFlags;
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -14,11 +16,27 @@ const MODIFIED: u64 = 1_704_067_200;
 
 /// Creates the directory of the default files, if it does not exist, and returns its path.
 ///
-/// Each user has one beneath the temporary directory, which no other user may enter. Fails if its path is not a
-/// directory, if another user owns it, or if other users may enter it.
+/// Each user has one, which no other user may enter. It is in memory if possible, so that every machine serves the files
+/// through the same file system: beneath `$TMPDIR` if that is set, else beneath `/tmp` or `/dev/shm` if one of them is a
+/// tmpfs, else beneath `/tmp`. Fails if its path is not a directory, if another user owns it, or if other users may
+/// enter it.
 pub fn default_files_dir() -> io::Result<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
-    private_dir(std::env::temp_dir().join(format!("io-models-{uid}")), uid)
+    let temporary = std::env::temp_dir();
+    let places = [temporary.clone(), "/dev/shm".into()];
+    let in_memory = || places.into_iter().find(|place| is_usable_tmpfs(place));
+    let place = if std::env::var_os("TMPDIR").is_some() { None } else { in_memory() };
+    private_dir(place.unwrap_or(temporary).join(format!("io-models-{uid}")), uid)
+}
+
+/// Whether the file system is in memory: tmpfs(5). One in which this process may not create files does not count.
+fn is_usable_tmpfs(dir: &Path) -> bool {
+    is_tmpfs(dir) && nix::unistd::access(dir, AccessFlags::W_OK).is_ok()
+}
+
+/// Whether the files of a directory are in memory: tmpfs(5).
+pub fn is_tmpfs(dir: &Path) -> bool {
+    statfs(dir).is_ok_and(|file_system| file_system.filesystem_type() == TMPFS_MAGIC)
 }
 
 fn private_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
@@ -122,6 +140,14 @@ mod tests {
         let large = std::fs::read(dir.path().join("64k")).unwrap();
         assert!(large.starts_with(&std::fs::read(dir.path().join("1k")).unwrap()));
         assert!(large.is_ascii());
+    }
+
+    #[test]
+    fn a_file_system_in_memory_is_known() {
+        assert!(!is_tmpfs(Path::new("/proc")) && !is_tmpfs(Path::new("/nowhere")));
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let is_shm = mounts.lines().any(|line| line.contains(" /dev/shm tmpfs "));
+        assert_eq!(is_tmpfs(Path::new("/dev/shm")), is_shm);
     }
 
     #[test]

@@ -27,9 +27,15 @@ impl FromStr for CpuList {
             let (first, last) = number(first).zip(number(last)).filter(|(a, b)| a <= b).ok_or_else(expected)?;
             cpus.extend(first..=last);
         }
+        Ok(cpus.into())
+    }
+}
+
+impl From<Vec<usize>> for CpuList {
+    fn from(mut cpus: Vec<usize>) -> CpuList {
         cpus.sort_unstable();
         cpus.dedup();
-        Ok(CpuList(cpus))
+        CpuList(cpus)
     }
 }
 

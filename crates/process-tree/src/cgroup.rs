@@ -123,6 +123,20 @@ impl Cgroup {
         )
     }
 
+    /// The CPUs that a quota allows to the group, or to one above it that is visible here: the lowest; `None` without a
+    /// quota. Documentation/admin-guide/cgroup-v2.rst (`cpu.max`), Documentation/scheduler/sched-bwc.rst
+    pub fn cpu_quota(&self) -> Option<f64> {
+        let limit = |path: &Path| {
+            if let Ok(text) = std::fs::read_to_string(path.join("cpu.max")) {
+                let (quota, period) = text.trim().split_once(' ')?;
+                return Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?);
+            }
+            let quota = read_number(&path.join("cpu.cfs_quota_us"))?; // -1 if there is none
+            Some(quota as f64 / read_number(&path.join("cpu.cfs_period_us"))? as f64)
+        };
+        self.quota.iter().flat_map(|quota| quota.path().ancestors()).filter_map(limit).min_by(f64::total_cmp)
+    }
+
     /// The memory charged to the group now, in bytes: that of its processes, the page cache that they filled, and the
     /// kernel memory that serves them.
     pub fn memory_current(&self) -> Option<u64> {
@@ -249,6 +263,25 @@ mod tests {
         assert_eq!(cgroup.throttled().since(&before), Some(Duration::from_micros(3)));
         assert_eq!(cgroup.throttled().since(&Throttled::default()), None);
         assert_eq!((cgroup.throttled().sum(), Throttled::default().sum()), (Some(Duration::from_micros(19)), None));
+        std::fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn the_lowest_cpu_quota_of_the_groups_above_applies() {
+        let top = std::env::temp_dir().join(format!("process-tree-quota-{}", std::process::id()));
+        let group = top.join("middle/group");
+        std::fs::create_dir_all(&group).unwrap();
+        let write = |path: &str, text: &str| std::fs::write(top.join(path), text).unwrap();
+        let cgroup = Cgroup { cpu: None, quota: Some(Directory::V2(group)), memory: None, pids: None, unified: None };
+        write("middle/group/cpu.max", "max 100000\n");
+        assert_eq!(cgroup.cpu_quota(), None);
+        write("middle/cpu.max", "150000 100000\n");
+        assert_eq!(cgroup.cpu_quota(), Some(1.5));
+        write("cpu.cfs_quota_us", "50000\n");
+        write("cpu.cfs_period_us", "100000\n");
+        assert_eq!(cgroup.cpu_quota(), Some(0.5));
+        write("cpu.cfs_quota_us", "-1\n");
+        assert_eq!(cgroup.cpu_quota(), Some(1.5));
         std::fs::remove_dir_all(top).unwrap();
     }
 

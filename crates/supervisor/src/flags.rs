@@ -164,6 +164,13 @@ impl Flags {
     }
 }
 
+/// The names of a service's flags, without the dashes: those that every service has, and those of its model.
+pub fn flag_names(model: &Model) -> Vec<String> {
+    let command = Flags::command();
+    let of_all = command.get_arguments().filter_map(Arg::get_long);
+    of_all.chain(model.flags.iter().map(|flag| flag.name)).map(str::to_owned).collect()
+}
+
 /// The name and the value of a flag, if it was given.
 fn given(flag: &Arg, matches: &ArgMatches) -> Option<(String, String)> {
     let id = flag.get_id().as_str();

@@ -36,6 +36,7 @@ use std::process::ExitCode;
 
 use app::App;
 
+pub use flags::flag_names;
 use flags::{Flags, Mode};
 
 /// An I/O model: its name, and the function that serves connections in this model.
