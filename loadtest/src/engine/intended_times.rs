@@ -41,11 +41,6 @@ impl IntendedTimes {
         }
         self.warmup + 2.0 * into / (self.from + root.sqrt())
     }
-
-    /// Mean rate within the window, in requests a second.
-    pub fn mean(&self) -> f64 {
-        f64::midpoint(self.from, self.to)
-    }
 }
 
 #[cfg(test)]

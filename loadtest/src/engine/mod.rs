@@ -15,19 +15,20 @@ mod recorder;
 mod response;
 mod run_queue;
 mod script;
+mod slicer;
 mod wait;
 mod worker;
 
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
-pub use recorder::Recorder;
+pub use recorder::{Recorder, encode};
 pub use response::{ParseProgress, Response};
 pub use script::Script;
 pub use worker::ThreadMeasurement;
 
 use crate::cpus;
 use clock::Nanos;
-use control::{Control, LiveCounters, Window};
+use control::{Control, LiveCounters};
 use intended_times::IntendedTimes;
 use results::{BackgroundResults, Schedule, Slice};
 use std::io;
@@ -115,7 +116,8 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
                     // The threads that did start wait for the load, which will not begin, so let them end.
-                    control.start(Window { load_begin: 0, begin: 0, end: 0 });
+                    control.start(0);
+                    control.set_window(0..0);
                     control.release();
                     return Err(error);
                 }
@@ -128,13 +130,15 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
         handles.into_iter().map(joined).collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()
     })?;
     let Some(threads) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
+    let window = threads.iter().map(|thread| thread.window.as_secs_f64()).sum::<f64>() / threads.len() as f64;
+    let due: u64 = threads.iter().map(|thread| thread.recorder.started).sum();
     Ok(Some(Measurement {
-        threads,
-        offered: times.map(|times| times.mean()),
+        offered: times.map(|_| due as f64 / window.max(1e-9)),
         background: background_counters.results(&load.background),
         warmup: load.warmup,
-        slices: Vec::new(),
+        slices: slicer::slices(&threads, load.duration.as_secs_f64(), window),
         trend: None,
+        threads,
     }))
 }
 
@@ -170,29 +174,39 @@ fn coordinate(
     let head_start = if load.schedule == Schedule::Closed { 0 } else { nanos(HEAD_START) };
     let load_begin = control.clock.now() + head_start;
     let begin = load_begin + nanos(load.warmup);
-    control.start(Window { load_begin, begin, end: begin + nanos(load.duration) });
-    let mut window_began = false;
-    while control.finished() < counters.len() {
-        if thread_ended() || (control.stopped() && !window_began) {
-            return;
-        }
+    control.set_window(begin..begin + nanos(load.duration));
+    control.start(load_begin);
+    let tick = |observer: &mut dyn TrialObserver| {
         let now = control.clock.now();
-        let answered = control::answered(counters);
-        if !window_began && now >= begin {
-            window_began = true;
-            observer.window_begins(&|| control::answered(counters));
-        }
         let live = || {
             let (outcomes, established, latencies) = control::live_totals(counters);
             let since = now.checked_sub(begin).map(Duration::from_nanos);
             LiveSnapshot { since, outcomes, established, latencies }
         };
-        observer.tick(Duration::from_nanos(now.saturating_sub(load_begin)), answered, control::errors(counters), &live);
+        let elapsed = Duration::from_nanos(now.saturating_sub(load_begin));
+        observer.tick(elapsed, control::answered(counters), control::errors(counters), &live);
+    };
+    let mut window_began = false;
+    while control.past_window() < counters.len() {
+        if thread_ended() || (control.stopped() && !window_began) {
+            return;
+        }
+        let now = control.clock.now();
+        if !window_began && now >= begin {
+            window_began = true;
+            observer.window_begins(&|| control::answered(counters));
+        }
+        tick(observer);
         let next = if now < begin { begin - now } else { nanos(REPORT_INTERVAL) };
         thread::sleep(Duration::from_nanos(next).min(REPORT_INTERVAL));
     }
     background_counters.remember_established();
     observer.window_ended(&|| control::answered(counters));
+    // The answers to an open loop's requests that were due in the window.
+    while control.finished() < counters.len() && !thread_ended() {
+        tick(observer);
+        thread::sleep(REPORT_INTERVAL);
+    }
 }
 
 fn nanos(duration: Duration) -> Nanos {

@@ -51,7 +51,7 @@ impl Pacer {
     }
 
     /// The number of requests that are due before `now` and wait.
-    pub fn waiting(&self, now: Nanos) -> u64 {
+    fn waiting(&self, now: Nanos) -> u64 {
         // A search by doubling, then by halving, since a million requests may be waiting.
         let overdue = |n: u64| self.at(self.next + n * self.threads) < now;
         let mut none = 1;
