@@ -7,10 +7,11 @@
 //! it, and those in flight when it ends count as `aborted_at_end`. The longest time for which one of these had waited is a
 //! lower bound of the largest latency, so a stall at the window's end is seen there.
 //!
-//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times, evenly spaced from the moment
-//! the load begins, whatever the server does. With T threads, thread t has the t-th, (t + T)-th, ... of them. Each
-//! request is sent at its intended time on the connection that has been free the longest. If no connection is free,
-//! requests wait for one, in order.
+//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times from the moment the load begins,
+//! whatever the server does. They are evenly spaced, and with T threads, thread t has the t-th, (t + T)-th, ... of them;
+//! or they are those of a Poisson process ([`Arrivals`]), of which each thread has a part of its own. Each request is sent
+//! at its intended time on the connection that has been free the longest. If no connection is free, requests wait for one,
+//! in order.
 //! - Latency counts from the intended time and includes waiting. Service time counts from the first byte actually sent.
 //! - Schedule lag is the delay that only the generator caused: from the intended time, or from when the connection
 //!   became free if that was later, until the request was sent.

@@ -103,7 +103,7 @@ impl OpenLoop {
 mod tests {
     use super::*;
     use crate::engine::intended_times::IntendedTimes;
-    use results::Schedule;
+    use results::{Arrivals, Schedule};
     use std::time::Duration;
 
     const TIMEOUT: Nanos = 1_000_000_000;
@@ -114,7 +114,7 @@ mod tests {
     fn open_loop(freed: &[Nanos]) -> OpenLoop {
         let times = IntendedTimes::new(Schedule::Rate(1000.0), Duration::ZERO, Duration::from_secs(1)).unwrap();
         let mut open_loop = OpenLoop::default();
-        open_loop.begin(Pacer::new(times, 0, 0, 1));
+        open_loop.begin(Pacer::new(times, Arrivals::Even, 0, 0, (0, 1)));
         (0..).zip(freed).for_each(|(index, &since)| open_loop.add_free(index, 0, since));
         open_loop
     }

@@ -25,6 +25,7 @@ use super::slicer::{Slicer, ThreadSlice};
 use super::wait::wait_precisely;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use results::Arrivals;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -79,6 +80,10 @@ pub struct LoadShare {
     pub before: usize,
     /// Intended times, in an open loop.
     pub times: Option<IntendedTimes>,
+    /// How an open loop's requests are spaced.
+    pub arrivals: Arrivals,
+    /// Decides the times of Poisson arrivals.
+    pub seed: u64,
 }
 
 struct Slot {

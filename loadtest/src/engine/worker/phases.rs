@@ -31,7 +31,8 @@ impl Worker<'_> {
             None => self.start_all(),
             Some(times) => {
                 minimise_timer_slack();
-                self.open_loop.begin(Pacer::new(times, load_begin, self.share.index, self.share.threads));
+                let thread = (self.share.index, self.share.threads);
+                self.open_loop.begin(Pacer::new(times, self.share.arrivals, self.share.seed, load_begin, thread));
             }
         }
         let Some(window) = self.warm_up(&mut events)? else { return Ok(None) };
