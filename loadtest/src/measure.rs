@@ -1,11 +1,8 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
 use crate::cost::Costs;
-use crate::engine::{Measurement, Recorder, ThreadMeasurement};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::engine::{Measurement, Recorder, ThreadMeasurement, encode};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use results::figures::{ClientCost, Figures, MachineUse, Pace, Reason, ServerCost, Times};
 use results::units::nine_digits;
 use results::{OutcomeClass, OutcomeCounts, Trial, statistics};
@@ -25,7 +22,10 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
     let window = threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32;
     let seconds = window.as_secs_f64().max(1e-9);
     let outcomes = recorder.outcomes;
-    let latency_us = times(&recorder.latency);
+    let mut latency_us = times(&recorder.latency);
+    if offered.is_none() {
+        latency_us.max = latency_us.max.map(|max| max.max(longest_wait(threads)));
+    }
     let figures = Figures {
         throughput: Ok(outcomes[OutcomeClass::Ok] as f64 / seconds),
         bytes_per_second: Ok(recorder.bytes as f64 / seconds),
@@ -98,6 +98,12 @@ fn times(histogram: &Histogram<u64>) -> Times<Value> {
     }
 }
 
+/// The longest time in microseconds for which a request in flight at the window's end had been waiting: the maximum of the
+/// latencies is at least this, although the closed loop does not wait for the answer. So a stall at the window's end is seen.
+fn longest_wait(threads: &[ThreadMeasurement]) -> f64 {
+    threads.iter().map(|thread| thread.longest_wait.as_secs_f64() * 1e6).fold(0.0, f64::max)
+}
+
 fn pace(offered: f64, seconds: f64, outcomes: &OutcomeCounts, threads: &[ThreadMeasurement]) -> Pace<Value> {
     Pace {
         offered_per_second: Ok(offered),
@@ -165,13 +171,6 @@ fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> Clien
     }
 }
 
-fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    // Serialising fails only for a histogram of more than 4 GiB.
-    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-    STANDARD.encode(bytes)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -187,6 +186,8 @@ pub(crate) mod tests {
             waited: None,
             established: 3,
             served: vec![1_000, 1_000, 0],
+            longest_wait: Duration::ZERO,
+            slices: Vec::new(),
             unsent: 5,
         }
     }
@@ -195,7 +196,7 @@ pub(crate) mod tests {
         let mut recorder = Recorder::default();
         for n in 0..2_000 {
             recorder.started += 1;
-            recorder.answered(200, 1_000 * n);
+            recorder.answered(200, 0, 1_000 * n);
         }
         let threads =
             vec![thread(recorder), ThreadMeasurement { cpu: Duration::from_secs(1), ..thread(Recorder::default()) }];

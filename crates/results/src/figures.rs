@@ -145,7 +145,7 @@ figures! {
     Figures {
         throughput: PerSecond = "Requests answered with success",
         bytes_per_second: PerSecond = "Bytes received, heads included",
-        .. latency_us: Times = "Latency of successful requests, to the last byte received: in a closed loop from the first byte sent, in an open loop from when the request was due",
+        .. latency_us: Times = "Latency of successful requests, to the last byte received: in a closed loop from the first byte sent, in an open loop from when the request was due. A closed loop's maximum is at least the time for which a request in flight at the end of the window had waited",
         .. service_time_us: Times = "Service time, from the first byte sent to the last byte received; in a closed loop the same as latency",
         .. connect_us: Times = "Time to establish a connection, over the connections established within the window; not part of a closed loop's latency",
         .. schedule_lag_us: Times = "Schedule lag: how late requests were sent although a connection was free; open loop only",
@@ -170,7 +170,7 @@ figures! {
     Pace {
         offered_per_second: PerSecond = "Requests that were due in the window",
         achieved_share: Share = "Complete answers, as a share of the offered rate",
-        unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they are among the requests with the outcome aborted_at_end",
+        unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they were sent or given up after it",
     }
 
     /// The target's cost in the window.

@@ -3,17 +3,23 @@
 //! *Closed loop*: each connection sends its next request when the answer to the last one is complete. This finds a
 //! server's ceiling, but it hides stalls. While the server stalls, no connection sends a request. A stall of a second
 //! therefore counts as one slow request for each connection, not as the thousands of requests that independent users
-//! would have sent in that second (Tene's "coordinated omission").
+//! would have sent in that second (Tene's "coordinated omission"). The requests in flight when the window begins belong to
+//! it, and those in flight when it ends count as `aborted_at_end`. The longest time for which one of these had waited is a
+//! lower bound of the largest latency, so a stall at the window's end is seen there.
 //!
-//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times, evenly spaced from the moment
-//! the load begins, whatever the server does. With T threads, thread t has the t-th, (t + T)-th, ... of them. Each
-//! request is sent at its intended time on the connection that has been free the longest. If no connection is free,
-//! requests wait for one, in order.
+//! *Open loop* ([`Schedule::Rate`], [`Schedule::Ramp`]): requests have intended times from the moment the load begins,
+//! whatever the server does. They are evenly spaced, and with T threads, thread t has the t-th, (t + T)-th, ... of them;
+//! or they are those of a Poisson process ([`Arrivals`]), of which each thread has a part of its own. Each request is sent
+//! at its intended time on the connection that has been free the longest. If no connection is free, requests wait for one,
+//! in order.
 //! - Latency counts from the intended time and includes waiting. Service time counts from the first byte actually sent.
 //! - Schedule lag is the delay that only the generator caused: from the intended time, or from when the connection
 //!   became free if that was later, until the request was sent.
-//! - A request that waits for a connection longer than the request time-out is given up, as `shed`. A request that
-//!   still waits when the window ends counts as `aborted_at_end`, and in `pace.unsent`.
+//! - A request belongs to the window in which it was due. The load goes on after the window until each of its requests
+//!   has ended, at the latest by its time-out. So `aborted_at_end` is zero unless the run is interrupted, and a stall at
+//!   the window's end is seen.
+//! - A request that waits for a connection longer than the request time-out is given up, as `shed`. `pace.unsent` counts
+//!   the requests that still waited for a connection when the window ended.
 //! - A connection that carries a limited number of requests is opened when the next request is due, so connecting is
 //!   part of the latency. Connections without a limit are opened ahead.
 //!

@@ -103,6 +103,11 @@ impl Client {
         self.in_flight
     }
 
+    /// When the request that waits for its answer was sent.
+    pub fn waits_since(&self) -> Option<Nanos> {
+        matches!(self.phase, ConnectionPhase::Sending | ConnectionPhase::Receiving).then_some(self.began)
+    }
+
     /// Complete answers since the window began.
     pub fn served(&self) -> u32 {
         self.served
@@ -186,7 +191,7 @@ impl Client {
         debug_assert!(self.is_free());
         self.in_flight = true;
         self.intended = intended;
-        recorder.started += 1;
+        recorder.start(intended);
         match self.phase {
             ConnectionPhase::Idle => self.request(script, now),
             _ => Step::Reopen(0),
@@ -262,9 +267,9 @@ impl Client {
     }
 
     fn complete(&mut self, end: bool, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
-        recorder.answered(self.response.status(), now.saturating_sub(self.intended));
+        recorder.answered(self.response.status(), self.intended, now.saturating_sub(self.intended));
         if script.is_open_loop() {
-            recorder.served(self.response.status(), now.saturating_sub(self.began));
+            recorder.served(self.response.status(), self.intended, now.saturating_sub(self.began));
         }
         let last = self.is_last(script);
         let announced = self.response.closes();
@@ -337,7 +342,7 @@ impl Client {
     fn fail(&mut self, class: OutcomeClass, recorder: &mut Recorder) -> Step {
         if self.in_flight {
             self.in_flight = false;
-            recorder.outcomes[class] += 1;
+            recorder.failed(class, self.intended);
         }
         self.phase = ConnectionPhase::Down;
         self.deadline = NEVER;

@@ -5,30 +5,27 @@ use super::clock::TrialClock;
 use super::live::{CoarseHistogram, SharedCoarseHistogram};
 use super::recorder::Recorder;
 use results::{OutcomeClass, OutcomeCounts};
+use std::ops::Range;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often a thread publishes its connections and latencies.
 const LIVE_INTERVAL: Nanos = 100_000_000;
 
-/// The times of a trial: the begin of the load, and the window that is measured.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    /// When the load begins.
-    pub load_begin: Nanos,
-    pub begin: Nanos,
-    pub end: Nanos,
-}
-
 #[derive(Default)]
 struct TrialState {
-    window: Option<Window>,
+    /// When the load begins.
+    load_begin: Option<Nanos>,
+    /// The part of the load that is measured.
+    window: Option<Range<Nanos>>,
+    /// Threads whose window is over.
+    past_window: usize,
+    /// Threads that have measured all that belongs to their window.
     finished: usize,
-    released: bool,
 }
 
 /// Shared by the threads of a trial and the thread that started them.
@@ -36,6 +33,7 @@ pub struct Control<'a> {
     pub clock: TrialClock,
     stop: &'a AtomicBool,
     started: AtomicBool,
+    released: AtomicBool,
     state: Mutex<TrialState>,
     changed: Condvar,
 }
@@ -46,6 +44,7 @@ impl<'a> Control<'a> {
             clock: TrialClock::start(),
             stop,
             started: AtomicBool::new(false),
+            released: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -61,50 +60,80 @@ impl<'a> Control<'a> {
         self.started.load(Relaxed) || self.stopped()
     }
 
-    /// Begins the load, of which `window` is measured.
-    pub fn start(&self, window: Window) {
-        self.change(|state| state.window = Some(window));
+    /// Begins the load at `load_begin`.
+    pub fn start(&self, load_begin: Nanos) {
+        self.change(|state| state.load_begin = Some(load_begin));
         self.started.store(true, Relaxed);
     }
 
-    /// Called by a client thread: waits until the load begins. `None` if the run is interrupted before.
-    pub fn wait_for_start(&self) -> Option<Window> {
-        let mut window = None;
+    /// Called by a client thread: waits until the load begins, and returns when it does. `None` if the run is interrupted
+    /// before.
+    pub fn wait_for_start(&self) -> Option<Nanos> {
+        let mut begin = None;
         self.wait(|state| {
-            window = state.window;
-            window.is_some() || self.stopped()
+            begin = state.load_begin;
+            begin.is_some() || self.stopped()
         });
-        window.filter(|_| !self.stopped())
+        begin.filter(|_| !self.stopped())
     }
 
-    /// Called by a client thread that has measured: waits until it may close its connections.
+    /// Decides which part of the load is measured.
+    pub fn set_window(&self, window: Range<Nanos>) {
+        self.change(|state| state.window = Some(window));
+    }
+
+    /// The part of the load that is measured, if that is decided.
+    pub fn window(&self) -> Option<Range<Nanos>> {
+        self.state().window.clone()
+    }
+
+    /// Called by a client thread whose window is over.
+    pub fn leave_window(&self) {
+        self.change(|state| state.past_window += 1);
+    }
+
+    /// The number of threads whose window is over.
+    pub fn past_window(&self) -> usize {
+        self.state().past_window
+    }
+
+    /// Called by a client thread that has measured all that belongs to its window.
     pub fn finish(&self) {
         self.change(|state| state.finished += 1);
-        self.wait(|state| state.released);
     }
 
-    /// The number of threads that have measured.
+    /// The number of threads that have measured all that belongs to their window.
     pub fn finished(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).finished
+        self.state().finished
     }
 
-    /// Whether the threads may close their connections.
+    /// Whether the threads may end the load and close their connections.
     pub fn is_released(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).released
+        self.released.load(Relaxed)
     }
 
-    /// Lets the threads close their connections.
+    /// Called by a client thread: waits until it may close its connections.
+    pub fn wait_for_release(&self) {
+        self.wait(|_| self.is_released());
+    }
+
+    /// Lets the threads end the load and close their connections.
     pub fn release(&self) {
-        self.change(|state| state.released = true);
+        self.released.store(true, Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, TrialState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut TrialState)) {
-        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.state());
         self.changed.notify_all();
     }
 
     fn wait(&self, mut over: impl FnMut(&TrialState) -> bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         while !over(&state) {
             let waited = self.changed.wait_timeout(state, Duration::from_millis(20));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -118,7 +147,7 @@ impl<'a> Control<'a> {
 #[repr(align(128))]
 pub struct LiveCounters {
     settled: AtomicUsize,
-    answered_before: AtomicU64,
+    answered_once: AtomicUsize,
     answered: AtomicU64,
     errors: AtomicU64,
     /// When connections and latencies are published next; 0 before the window begins.
@@ -135,23 +164,31 @@ impl LiveCounters {
         self.settled.store(connections, Relaxed);
     }
 
-    /// Called when the window begins: the recorder starts its counts anew, but the total of answers includes the warm-up.
-    pub fn begin_window(&self, outcomes: &OutcomeCounts) {
-        self.publish(outcomes);
-        self.answered_before.store(self.answered.load(Relaxed), Relaxed);
+    /// Publishes how many connections have got an answer since the load began.
+    pub fn answered_once(&self, connections: usize) {
+        self.answered_once.store(connections, Relaxed);
+    }
+
+    /// Called when the window begins: the recorder starts its counts anew.
+    pub fn begin_window(&self) {
         self.errors.store(0, Relaxed);
         self.due.store(1, Relaxed);
     }
 
     /// Publishes the counts.
     #[inline]
-    pub fn publish(&self, outcomes: &OutcomeCounts) {
-        let answered = outcomes[OutcomeClass::Ok] + outcomes[OutcomeClass::Status];
-        self.answered.store(self.answered_before.load(Relaxed) + answered, Relaxed);
-        self.errors.store(outcomes.errors(), Relaxed);
-        for (class, count) in outcomes.iter() {
+    pub fn publish(&self, recorder: &Recorder) {
+        self.publish_answers(recorder);
+        self.errors.store(recorder.outcomes.errors(), Relaxed);
+        for (class, count) in recorder.outcomes.iter() {
             self.outcomes[class as usize].store(count, Relaxed);
         }
+    }
+
+    /// Publishes the number of answers alone, after the window.
+    #[inline]
+    pub fn publish_answers(&self, recorder: &Recorder) {
+        self.answered.store(recorder.answers, Relaxed);
     }
 
     /// Publishes what takes a little longer (connections and latencies), from time to time within the window.
@@ -183,6 +220,11 @@ pub fn live_totals(threads: &[LiveCounters]) -> (OutcomeCounts, usize, CoarseHis
 /// Connections that are established ahead of the load or have failed, over all threads.
 pub fn settled(threads: &[LiveCounters]) -> usize {
     threads.iter().map(|thread| thread.settled.load(Relaxed)).sum()
+}
+
+/// Connections that have got an answer since the load began, over all threads.
+pub fn answered_once(threads: &[LiveCounters]) -> usize {
+    threads.iter().map(|thread| thread.answered_once.load(Relaxed)).sum()
 }
 
 /// Complete answers since the load began, over all threads.

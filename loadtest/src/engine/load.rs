@@ -31,7 +31,7 @@ pub struct Load<'a> {
     pub threads: usize,
     /// CPUs to which the threads may be pinned, one each; threads are pinned only if there are enough CPUs.
     pub cpus: &'a [usize],
-    /// Length of the warm-up: load before the window.
+    /// Shortest length of the warm-up, the load before the window; zero for none. A ramp's warm-up has this length.
     pub warmup: Duration,
     /// Length of the window.
     pub duration: Duration,

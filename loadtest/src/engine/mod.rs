@@ -15,25 +15,30 @@ mod recorder;
 mod response;
 mod run_queue;
 mod script;
+mod slicer;
+mod trend;
 mod wait;
+mod warm_up;
 mod worker;
 
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
-pub use recorder::Recorder;
+pub use recorder::{Recorder, encode};
 pub use response::{ParseProgress, Response};
 pub use script::Script;
 pub use worker::ThreadMeasurement;
 
 use crate::cpus;
 use clock::Nanos;
-use control::{Control, LiveCounters, Window};
+use control::{Control, LiveCounters};
 use intended_times::IntendedTimes;
+use results::slices::SLICES;
 use results::{BackgroundResults, Schedule, Slice};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
+use warm_up::WarmUp;
 use worker::{LoadShare, Worker};
 
 /// How long the engine waits for a further connection before it begins the load with the established ones.
@@ -43,6 +48,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// The delay between the decision to begin and an open loop's first request, so that all threads have woken up by then.
 const HEAD_START: Duration = Duration::from_millis(5);
 const REPORT_INTERVAL: Duration = Duration::from_millis(10);
+/// How often the engine looks whether the warm-up is over.
+const WARM_UP_LOOK: Duration = Duration::from_millis(5);
 
 /// Is notified while a trial runs, always from the thread that called [`trial`].
 pub trait TrialObserver {
@@ -65,11 +72,12 @@ pub struct Measurement {
     pub offered: Option<f64>,
     /// The counts of the background connections.
     pub background: BackgroundResults,
-    /// How long the warm-up was.
+    /// How long the warm-up was: at least as long as planned, and longer where the target was not warm by then.
     pub warmup: Duration,
-    /// The window in slices, summed over the threads.
+    /// The window in slices, summed over the threads. In an interrupted trial, slices are missing at the end.
     pub slices: Vec<Slice>,
-    /// How much the rate of answers changed within the window, as a share, if that was more than chance.
+    /// How much the rate of answers changed from the first to the last quarter of the window, as a share of the mean rate, if
+    /// that was more than chance and the schedule did not ask for it.
     pub trend: Option<f64>,
 }
 
@@ -83,7 +91,7 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
     let counters: Vec<LiveCounters> = std::iter::repeat_with(LiveCounters::default).take(threads).collect();
     let background_counters = background::BackgroundCounters::default();
     let times = IntendedTimes::new(load.schedule, load.warmup, load.duration);
-    let measured = thread::scope(|scope| {
+    let (warmup, measured) = thread::scope(|scope| {
         let mut handles = Vec::new();
         let mut background = None;
         if load.background.total() > 0 {
@@ -102,7 +110,8 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
         for (index, counters) in counters.iter().enumerate() {
             let connections = load.concurrency / threads + usize::from(index < load.concurrency % threads);
             let cpu = (threads <= load.cpus.len()).then(|| load.cpus[load.cpus.len() - 1 - index]);
-            let share = LoadShare { index, threads, connections, before, times };
+            let (arrivals, seed) = (load.arrivals, load.seed);
+            let share = LoadShare { index, threads, connections, before, times, arrivals, seed };
             before += connections;
             let control = &control;
             let started = thread::Builder::new().name(format!("load-{index}")).spawn_scoped(scope, move || {
@@ -115,27 +124,43 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
                     // The threads that did start wait for the load, which will not begin, so let them end.
-                    control.start(Window { load_begin: 0, begin: 0, end: 0 });
+                    control.start(0);
+                    control.set_window(0..0);
                     control.release();
                     return Err(error);
                 }
             }
         }
         let thread_ended = || handles.iter().any(|handle| handle.is_finished());
-        coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
+        let warmup = coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
         control.release();
         background.map_or(Ok(()), joined)?;
-        handles.into_iter().map(joined).collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()
+        let measured = handles.into_iter().map(joined).collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()?;
+        Ok::<_, io::Error>((warmup, measured))
     })?;
+    let Some(warmup) = warmup else { return Ok(None) };
     let Some(threads) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
+    let window = threads.iter().map(|thread| thread.window.as_secs_f64()).sum::<f64>() / threads.len() as f64;
+    let due: u64 = threads.iter().map(|thread| thread.recorder.started).sum();
     Ok(Some(Measurement {
-        threads,
-        offered: times.map(|times| times.mean()),
+        offered: times.map(|_| due as f64 / window.max(1e-9)),
         background: background_counters.results(&load.background),
-        warmup: load.warmup,
-        slices: Vec::new(),
-        trend: None,
+        warmup,
+        slices: slicer::slices(&threads, load.duration.as_secs_f64(), window),
+        trend: if matches!(load.schedule, Schedule::Ramp { .. }) { None } else { trend(&threads) },
+        threads,
     }))
+}
+
+/// The trend of the rate in a whole window. All complete answers that came in a slice count, since in an open loop the
+/// first answers that come in the window belong to requests that were due before it.
+fn trend(threads: &[ThreadMeasurement]) -> Option<f64> {
+    if threads.iter().any(|thread| thread.interrupted) {
+        return None;
+    }
+    let answers =
+        |slice: usize| threads.iter().filter_map(|thread| thread.slices.get(slice)).map(|part| part.answers).sum();
+    trend::trend(&(0..SLICES).map(answers).collect::<Vec<u64>>())
 }
 
 /// Waits for the end of a thread, and returns its result.
@@ -143,7 +168,8 @@ fn joined<T>(handle: ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
     handle.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the load generator panicked")))
 }
 
-/// Leads the threads through the phases of the trial. `thread_ended` says whether a client thread has ended early.
+/// Leads the threads through the phases of the trial, and returns the length of the warm-up if the window began.
+/// `thread_ended` says whether a client thread has ended early.
 fn coordinate(
     load: &Load<'_>,
     control: &Control<'_>,
@@ -151,12 +177,12 @@ fn coordinate(
     background_counters: &background::BackgroundCounters,
     observer: &mut dyn TrialObserver,
     thread_ended: &dyn Fn() -> bool,
-) {
+) -> Option<Duration> {
     let over = || control.stopped() || thread_ended();
     let (mut settled, mut give_up_at) = (0, nanos(CONNECT_STALL));
     while control.clock.now() < give_up_at {
         if over() {
-            return;
+            return None;
         }
         let before = std::mem::replace(&mut settled, control::settled(counters));
         if settled >= load.concurrency && background_counters.all_tried(&load.background) {
@@ -169,32 +195,60 @@ fn coordinate(
     }
     let head_start = if load.schedule == Schedule::Closed { 0 } else { nanos(HEAD_START) };
     let load_begin = control.clock.now() + head_start;
-    let begin = load_begin + nanos(load.warmup);
-    control.start(Window { load_begin, begin, end: begin + nanos(load.duration) });
+    let window = |begin| begin..begin + nanos(load.duration);
+    // A ramp begins when it was planned to. A warm-up of zero is none at all.
+    let fixed = load.warmup.is_zero() || matches!(load.schedule, Schedule::Ramp { .. });
+    let mut begin = fixed.then(|| load_begin + nanos(load.warmup));
+    begin.into_iter().for_each(|begin| control.set_window(window(begin)));
+    let rate = if let Schedule::Rate(rate) = load.schedule { Some(rate) } else { None };
+    let mut warm_up = WarmUp::new(nanos(load.warmup), load.concurrency, rate);
+    control.start(load_begin);
+    let tick = |observer: &mut dyn TrialObserver, begin: Option<Nanos>| {
+        let now = control.clock.now();
+        let live = || {
+            let (outcomes, established, latencies) = control::live_totals(counters);
+            let since = begin.and_then(|begin| now.checked_sub(begin)).map(Duration::from_nanos);
+            LiveSnapshot { since, outcomes, established, latencies }
+        };
+        let elapsed = Duration::from_nanos(now.saturating_sub(load_begin));
+        observer.tick(elapsed, control::answered(counters), control::errors(counters), &live);
+    };
     let mut window_began = false;
-    while control.finished() < counters.len() {
+    while control.past_window() < counters.len() {
         if thread_ended() || (control.stopped() && !window_began) {
-            return;
+            return None;
         }
         let now = control.clock.now();
-        let answered = control::answered(counters);
-        if !window_began && now >= begin {
+        if begin.is_none() {
+            let (answers, once) = (control::answered(counters), control::answered_once(counters));
+            begin = warm_up.window_begin(now.saturating_sub(load_begin), answers, once).map(|begin| load_begin + begin);
+            begin.into_iter().for_each(|begin| control.set_window(window(begin)));
+        }
+        if !window_began && begin.is_some_and(|begin| now >= begin) {
             window_began = true;
             observer.window_begins(&|| control::answered(counters));
         }
-        let live = || {
-            let (outcomes, established, latencies) = control::live_totals(counters);
-            let since = now.checked_sub(begin).map(Duration::from_nanos);
-            LiveSnapshot { since, outcomes, established, latencies }
+        tick(observer, begin);
+        let next = match begin {
+            None => WARM_UP_LOOK,
+            Some(begin) if now < begin => Duration::from_nanos(begin - now),
+            Some(_) => REPORT_INTERVAL,
         };
-        observer.tick(Duration::from_nanos(now.saturating_sub(load_begin)), answered, control::errors(counters), &live);
-        let next = if now < begin { begin - now } else { nanos(REPORT_INTERVAL) };
-        thread::sleep(Duration::from_nanos(next).min(REPORT_INTERVAL));
+        thread::sleep(next.min(REPORT_INTERVAL));
     }
     background_counters.remember_established();
     observer.window_ended(&|| control::answered(counters));
+    // The answers to an open loop's requests that were due in the window.
+    while control.finished() < counters.len() && !thread_ended() {
+        tick(observer, begin);
+        thread::sleep(REPORT_INTERVAL);
+    }
+    begin.map(|begin| Duration::from_nanos(begin - load_begin))
 }
 
 fn nanos(duration: Duration) -> Nanos {
     duration.as_nanos() as Nanos
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,22 +2,41 @@
 
 use super::clock::Nanos;
 use super::live::{CoarseHistogram, LONGEST};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use results::{OutcomeClass, OutcomeCounts};
 use std::io;
+use std::ops::Range;
 
 /// An empty latency histogram in nanoseconds: 1 ns to one hour, three significant digits.
-fn histogram() -> Histogram<u64> {
+pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("valid bounds")
+}
+
+/// The text of a histogram in results.json: V2, deflated, base64.
+pub fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    // Serialising fails only for a histogram of more than 4 GiB.
+    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+    STANDARD.encode(bytes)
 }
 
 /// The counts and histograms of one client thread.
 ///
-/// The requests of a window are those in flight when it begins, and those started in it. Each has one outcome; requests
-/// that are in flight at the window's end have the outcome [`OutcomeClass::AbortedAtEnd`]. If the requests in flight at
-/// the beginning were left out, slow requests would be counted too seldom.
+/// The requests of a closed loop's window are those in flight when it begins, and those started in it. Each has one
+/// outcome; requests that are in flight at the window's end have the outcome [`OutcomeClass::AbortedAtEnd`]. If the
+/// requests in flight at the beginning were left out, slow requests would be counted too seldom.
+///
+/// The requests of an open loop's window are those that were due in it. The outcome of each is waited for.
 #[derive(Debug)]
 pub struct Recorder {
+    /// The requests of an open loop that are counted: those that were due at these times. In a closed loop, and in the
+    /// warm-up, all are counted.
+    pub due: Range<Nanos>,
+    /// Complete answers since the load began, whichever requests they belong to.
+    pub answers: u64,
     /// Requests that belong to the window.
     pub started: u64,
     /// The outcomes of these requests.
@@ -46,6 +65,8 @@ pub struct Recorder {
 impl Default for Recorder {
     fn default() -> Recorder {
         Recorder {
+            due: 0..Nanos::MAX,
+            answers: 0,
             started: 0,
             outcomes: OutcomeCounts::default(),
             latency: histogram(),
@@ -62,10 +83,14 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Clears everything and starts a window in which `in_flight` requests are already in flight.
-    pub fn begin_window(&mut self, in_flight: u64) {
+    /// Clears everything and starts a window to which the requests that were `due` at these times belong. `in_flight` of
+    /// them are already in flight.
+    pub fn begin_window(&mut self, due: Range<Nanos>, in_flight: u64) {
+        self.due = due;
         // Written out, so that the compiler names a field that is forgotten here. The histograms keep their memory.
         let Recorder {
+            due: _,
+            answers: _,
             started,
             outcomes,
             latency,
@@ -86,9 +111,19 @@ impl Recorder {
         redirections.fill(0);
     }
 
-    /// A request ended with a complete answer after `nanos`.
+    /// A request of an open loop that was due at `intended` starts.
     #[inline]
-    pub fn answered(&mut self, status: u16, nanos: Nanos) {
+    pub fn start(&mut self, intended: Nanos) {
+        self.started += u64::from(self.due.contains(&intended));
+    }
+
+    /// A request that was due at `intended` ended with a complete answer after `nanos`.
+    #[inline]
+    pub fn answered(&mut self, status: u16, intended: Nanos, nanos: Nanos) {
+        self.answers += 1;
+        if !self.due.contains(&intended) {
+            return;
+        }
         if (200..400).contains(&status) {
             self.outcomes[OutcomeClass::Ok] += 1;
             self.latency.saturating_record(nanos);
@@ -102,48 +137,72 @@ impl Recorder {
     }
 
     /// In an open loop, called besides [`Recorder::answered`]: the answer came `nanos` after the request was sent.
-    pub fn served(&mut self, status: u16, nanos: Nanos) {
-        if (200..400).contains(&status) {
+    pub fn served(&mut self, status: u16, intended: Nanos, nanos: Nanos) {
+        if (200..400).contains(&status) && self.due.contains(&intended) {
             self.service_time.saturating_record(nanos);
         }
     }
 
-    /// This number of requests was due, but no connection became free for them in time.
-    pub fn shed(&mut self, count: u64) {
-        self.started += count;
-        self.outcomes[OutcomeClass::Shed] += count;
+    /// A request that was due at `intended` failed.
+    pub fn failed(&mut self, class: OutcomeClass, intended: Nanos) {
+        self.outcomes[class] += u64::from(self.due.contains(&intended));
+    }
+
+    /// The request that was due at `intended` is sent so much later although a connection was free.
+    pub fn lag(&mut self, intended: Nanos, lag: Nanos) {
+        if self.due.contains(&intended) {
+            self.schedule_lag.saturating_record(lag);
+        }
+    }
+
+    /// Requests were due, the first one at `intended`, but no connection became free for them in time. They belong to the
+    /// window either all or none.
+    pub fn shed(&mut self, intended: Nanos, count: u64) {
+        if self.due.contains(&intended) {
+            self.started += count;
+            self.outcomes[OutcomeClass::Shed] += count;
+        }
     }
 
     /// Adds what another thread recorded.
     pub fn add(&mut self, other: &Recorder) {
-        // Written out, so that the compiler names a field that is forgotten here.
+        self.add_requests(other);
+        self.connect += &other.connect;
+        self.answers += other.answers;
+        self.bytes += other.bytes;
+        self.close_ignored += other.close_ignored;
+        self.local_failures += other.local_failures;
+    }
+
+    /// Adds what another recorder has of requests, without what it counted by time.
+    pub fn add_requests(&mut self, other: &Recorder) {
+        // Written out, so that the compiler names a field that is forgotten here and in `add`.
         let Recorder {
             started,
             outcomes,
             latency,
             service_time,
             schedule_lag,
-            live_latency: _, // only for what is shown while the load is on
-            connect,
-            bytes,
-            close_ignored,
-            local_failures,
             redirections,
+            due: _,
+            live_latency: _, // only for what is shown while the load is on
+            connect: _,
+            answers: _,
+            bytes: _,
+            close_ignored: _,
+            local_failures: _,
         } = other;
         self.started += started;
         self.outcomes.add(outcomes);
-        for (mine, theirs) in [
-            (&mut self.latency, latency),
-            (&mut self.service_time, service_time),
-            (&mut self.schedule_lag, schedule_lag),
-            (&mut self.connect, connect),
-        ] {
-            mine.add(theirs).expect("all histograms have the same bounds");
-        }
-        self.bytes += bytes;
-        self.close_ignored += close_ignored;
-        self.local_failures += local_failures;
+        self.latency += latency;
+        self.service_time += service_time;
+        self.schedule_lag += schedule_lag;
         self.redirections.iter_mut().zip(redirections).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// Requests that were started and have no outcome yet; negative if another recorder has counted the start.
+    pub fn open(&self) -> i64 {
+        self.started as i64 - self.outcomes.total() as i64
     }
 
     /// Checks at the end of a window that each request has exactly one outcome.
@@ -177,8 +236,8 @@ mod tests {
         };
         let empty = size(&recorder);
         for nanos in (0..1_000_000).map(|n: u64| n * n * 7).chain([u64::MAX]) {
-            recorder.answered(200, nanos);
-            recorder.served(200, nanos);
+            recorder.answered(200, 0, nanos);
+            recorder.served(200, 0, nanos);
             recorder.schedule_lag.saturating_record(nanos);
             recorder.connected(nanos);
         }

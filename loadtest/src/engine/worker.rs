@@ -8,24 +8,24 @@
 //! latency is from (just before) the `send` to (just after) the last `recv` in this thread, exact to about a
 //! microsecond. It includes the time for which an event waits behind others of its batch, as in any client.
 
+mod phases;
 mod sockets;
 
 use super::client::{Client, Step};
-use super::clock::Nanos;
-use super::clock::{TrialClock, thread_cpu};
+use super::clock::{Nanos, TrialClock};
 use super::control::{Control, LiveCounters};
 use super::dial::Dialer;
 use super::intended_times::IntendedTimes;
 use super::open_loop::{NextAction, OpenLoop};
-use super::pacer::Pacer;
 use super::polling::{POLL_LEAD, Polling};
 use super::recorder::Recorder;
 use super::run_queue;
 use super::script::Script;
-use super::wait::{minimise_timer_slack, wait_precisely};
+use super::slicer::{Slicer, ThreadSlice};
+use super::wait::wait_precisely;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use results::OutcomeClass;
+use results::Arrivals;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -58,7 +58,12 @@ pub struct ThreadMeasurement {
     pub established: usize,
     /// Answers that each connection got in the window.
     pub served: Vec<u32>,
-    /// Requests that were due in the window and still waited for a connection at its end.
+    /// The longest time for which a request that was in flight when the window ended had been waiting for its answer.
+    pub longest_wait: Duration,
+    /// The window in slices, which add up to the recorder's counts and latencies.
+    pub slices: Vec<ThreadSlice>,
+    /// Requests that were due in the window and still waited for a connection at its end. They were sent or given up after
+    /// it.
     pub unsent: u64,
 }
 
@@ -75,6 +80,10 @@ pub struct LoadShare {
     pub before: usize,
     /// Intended times, in an open loop.
     pub times: Option<IntendedTimes>,
+    /// How an open loop's requests are spaced.
+    pub arrivals: Arrivals,
+    /// Decides the times of Poisson arrivals.
+    pub seed: u64,
 }
 
 struct Slot {
@@ -97,6 +106,7 @@ pub struct Worker<'a> {
     epoll: Epoll,
     slots: Vec<Slot>,
     recorder: Recorder,
+    slicer: Slicer,
     /// Connections to open again: when, and which slot.
     retries: BinaryHeap<Reverse<(Nanos, u32)>>,
     /// Connections that have more to read, although they had their share of reads: slot, generation, and the reported
@@ -133,6 +143,7 @@ impl<'a> Worker<'a> {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             slots: std::iter::repeat_with(slot).take(share.connections).collect(),
             recorder: Recorder::default(),
+            slicer: Slicer::default(),
             retries: BinaryHeap::new(),
             unread: Vec::new(),
             closed_loop_on: false,
@@ -145,52 +156,6 @@ impl<'a> Worker<'a> {
             // All deadlines are checked together from time to time, so that a request needs no timer.
             deadline_check_interval: (shortest_timeout.as_nanos() as Nanos / 20).clamp(1_000_000, 100_000_000),
         })
-    }
-
-    /// Opens the connections, loads the target, and returns what the window measured. `None` if the run was interrupted
-    /// before the window began.
-    pub fn run(mut self) -> io::Result<Option<ThreadMeasurement>> {
-        let mut events = vec![EpollEvent::empty(); EVENTS];
-        self.open_all(&mut events)?;
-        let Some(window) = self.control.wait_for_start() else { return Ok(None) };
-        match self.share.times {
-            None => self.start_all(),
-            Some(times) => {
-                minimise_timer_slack();
-                self.open_loop.begin(Pacer::new(times, window.load_begin, self.share.index, self.share.threads));
-            }
-        }
-        let mut now = self.run_until(&mut events, window.begin)?;
-        if self.control.stopped() {
-            return Ok(None);
-        }
-        let begin = now;
-        let (cpu, waited, fruitless_polling) = (thread_cpu(), run_queue::waited(), self.polling.fruitless());
-        self.counters.begin_window(&self.recorder.outcomes);
-        self.recorder.begin_window(self.in_flight());
-        self.slots.iter_mut().for_each(|slot| slot.client.reset_served());
-        now = self.run_until(&mut events, window.end)?;
-        let cpu = thread_cpu() - cpu;
-        let waited = run_queue::waited().zip(waited).map(|(end, begin)| end.saturating_sub(begin));
-        let fruitless_polling = self.polling.fruitless() - fruitless_polling;
-        let unsent = self.open_loop.unsent(now);
-        self.recorder.started += unsent;
-        self.recorder.outcomes[OutcomeClass::AbortedAtEnd] += self.in_flight() + unsent;
-        self.recorder.check()?;
-        let established = self.established();
-        let measured = ThreadMeasurement {
-            recorder: std::mem::take(&mut self.recorder),
-            window: Duration::from_nanos(now - begin),
-            interrupted: now < window.end,
-            cpu: cpu.saturating_sub(fruitless_polling),
-            fruitless_polling,
-            waited,
-            established,
-            served: self.slots.iter().map(|slot| slot.client.served()).collect(),
-            unsent,
-        };
-        self.control.finish();
-        Ok(Some(measured))
     }
 
     fn start_all(&mut self) {
@@ -218,11 +183,11 @@ impl<'a> Worker<'a> {
                 let slot: &Slot = &slots[index as usize];
                 slot.generation == generation && slot.client.is_free()
             };
-            match self.open_loop.next(self.now, self.script.timeout(), is_free) {
+            match self.open_loop.next(self.now, self.script.timeout(), &self.recorder.due, is_free) {
                 NextAction::Nothing => return,
-                NextAction::Shed(count) => self.recorder.shed(count),
+                NextAction::Shed { intended, count } => self.recorder.shed(intended, count),
                 NextAction::Send { index, intended, lag } => {
-                    self.recorder.schedule_lag.saturating_record(lag);
+                    self.recorder.lag(intended, lag);
                     let client = &mut self.slots[index as usize].client;
                     let step = client.take_request(intended, self.script, self.now, &mut self.recorder);
                     self.apply(index, step);
@@ -264,7 +229,7 @@ impl<'a> Worker<'a> {
     fn run_until(&mut self, events: &mut [EpollEvent], until: Nanos) -> io::Result<Nanos> {
         loop {
             let now = self.run_once(events, until)?;
-            self.counters.publish(&self.recorder.outcomes);
+            self.counters.publish(&self.recorder);
             self.counters.publish_live(now, &self.recorder, || self.established());
             if now >= until || self.control.stopped() {
                 return Ok(now);
@@ -297,6 +262,7 @@ impl<'a> Worker<'a> {
             }
         }
         let now = self.clock.now();
+        self.slicer.advance(now, &mut self.recorder);
         while let Some(&Reverse((due, index))) = self.retries.peek()
             && due <= now
         {

@@ -240,7 +240,7 @@ fn a_window_counts_requests_in_flight_at_its_begin_and_requests_started_in_it() 
     let mut sim = Simulation::sent(None);
     assert_eq!(sim.receive(OK, false), Step::Send);
     sim.send();
-    sim.recorder.begin_window(1);
+    sim.recorder.begin_window(0..Nanos::MAX, 1);
     assert_eq!(sim.recorder.latency.len(), 0);
     assert_eq!(sim.receive(OK, false), Step::Send);
     sim.assert_outcomes(&[(OutcomeClass::Ok, 1)]);

@@ -60,6 +60,7 @@ impl Worker<'_> {
                 Ok(read) => {
                     let now = self.clock.now();
                     self.now = now;
+                    self.slicer.advance(now, &mut self.recorder);
                     let short = read < self.buffer.len();
                     // The end of the stream was reported before this read, so a short read has reached it.
                     let end = read == 0 || (short && closing && !flags.contains(EpollFlags::EPOLLERR));
