@@ -52,7 +52,15 @@ impl CpuList {
     /// # Errors
     /// The kernel's error: the machine has more CPUs than a `cpu_set_t` holds.
     pub fn allowed() -> io::Result<CpuList> {
-        let set = sched_getaffinity(Pid::from_raw(0))?;
+        CpuList::of(Pid::from_raw(0))
+    }
+
+    /// The CPUs that the thread with this id may use, which for a process is its main thread: sched_getaffinity(2).
+    ///
+    /// # Errors
+    /// The kernel's error: there is no such thread, or the machine has more CPUs than a `cpu_set_t` holds.
+    pub fn of(thread: Pid) -> io::Result<CpuList> {
+        let set = sched_getaffinity(thread)?;
         Ok(CpuList((0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect()))
     }
 
@@ -64,14 +72,23 @@ impl CpuList {
     pub fn restrict(&self) -> io::Result<Option<String>> {
         let allowed = CpuList::allowed()?;
         let (usable, missing): (Vec<usize>, Vec<usize>) = self.0.iter().partition(|cpu| allowed.0.contains(cpu));
-        if !usable.is_empty() {
-            let mut set = CpuSet::new();
-            usable.iter().try_for_each(|&cpu| set.set(cpu))?;
-            sched_setaffinity(Pid::from_raw(0), &set)?;
-        }
         let used = if usable.is_empty() { allowed } else { CpuList(usable) };
+        if !self.0.is_empty() {
+            used.apply()?;
+        }
         let missing = CpuList(missing);
         Ok((!missing.0.is_empty()).then(|| format!("there is no CPU {missing} here to use: CPU {used} instead")))
+    }
+
+    /// Lets the calling thread use exactly these CPUs, also others than those that it may use now: sched_setaffinity(2). The
+    /// kernel leaves out those that the machine or the cpuset of the thread lacks.
+    ///
+    /// # Errors
+    /// The kernel's error: none of the CPUs can be used.
+    pub fn apply(&self) -> io::Result<()> {
+        let mut set = CpuSet::new();
+        self.0.iter().try_for_each(|&cpu| set.set(cpu))?;
+        Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
     }
 }
 
@@ -120,5 +137,9 @@ mod tests {
 
         assert_eq!(CpuList::default().restrict().unwrap(), None);
         assert_eq!(CpuList::allowed().unwrap(), first);
+
+        all.apply().unwrap();
+        assert_eq!(CpuList::allowed().unwrap(), all, "a restriction can be taken back");
+        assert!(CpuList::default().apply().is_err() && absent.apply().is_err());
     }
 }

@@ -38,6 +38,13 @@ impl Throttled {
         let grown = |(now, then): (&Option<Duration>, &Option<Duration>)| Some(now.as_ref()?.saturating_sub((*then)?));
         self.0.iter().zip(&earlier.0).filter_map(grown).max()
     }
+
+    /// For how long the groups were throttled, added up: a counter. `None` if no group says it. Its growth is that of
+    /// [`since`](Throttled::since) where one of the groups has a quota, and more where two of them were throttled at once.
+    pub fn sum(&self) -> Option<Duration> {
+        let known: Vec<Duration> = self.0.iter().flatten().copied().collect();
+        (!known.is_empty()).then(|| known.iter().sum())
+    }
 }
 
 /// The throttled time in a `cpu.stat`: nanoseconds in version 1, microseconds in version 2, where the root has none.
@@ -241,6 +248,7 @@ mod tests {
         write("middle/group", "nr_throttled 4\nthrottled_usec 11\n");
         assert_eq!(cgroup.throttled().since(&before), Some(Duration::from_micros(3)));
         assert_eq!(cgroup.throttled().since(&Throttled::default()), None);
+        assert_eq!((cgroup.throttled().sum(), Throttled::default().sum()), (Some(Duration::from_micros(19)), None));
         std::fs::remove_dir_all(top).unwrap();
     }
 

@@ -75,10 +75,18 @@ impl Members {
     /// the child. If the clock cannot be read, the child is left out: it may be missed in this sample, but the next one
     /// counts it once, in its parent's figures.
     ///
+    /// `before_clocks` is called when all `stat` files are read, just before the clocks are.
+    ///
     /// # Errors
     ///
     /// NotFound if the root does not exist; a descendant that vanishes is left out.
-    pub fn find(search: ChildSearch, files: &mut Files, root: Pid, deadline: Instant) -> io::Result<Members> {
+    pub fn find(
+        search: ChildSearch,
+        files: &mut Files,
+        root: Pid,
+        deadline: Instant,
+        before_clocks: impl FnOnce(),
+    ) -> io::Result<Members> {
         let root = root.as_raw();
         let by_parent = match search {
             ChildSearch::ChildrenFiles => None,
@@ -117,6 +125,7 @@ impl Members {
             generation = children;
         }
 
+        before_clocks();
         let mut cpu = Duration::ZERO;
         let mut is_alive = |pid| own_cpu(pid).map(|own| cpu += own).is_some();
         let mut generations: Vec<Generation> = generations
@@ -277,7 +286,7 @@ mod tests {
         let (root, child) = (Pid::from_raw(shell.id() as i32), line.trim().parse().unwrap());
         let mut files = Files::new();
         for search in [ChildSearch::ChildrenFiles, ChildSearch::ParentScan] {
-            let members = Members::find(search, &mut files, root, Instant::now()).unwrap();
+            let members = Members::find(search, &mut files, root, Instant::now(), || ()).unwrap();
             let found: Vec<i32> = members.examined().map(|member| member.pid).collect();
             assert_eq!(found, [root.as_raw(), child], "{search:?}: {members:?}");
         }

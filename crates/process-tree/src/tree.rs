@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::cgroup::{Cgroup, Directory};
 use crate::files::{Files, ticks};
-use crate::members::{ChildSearch, Members};
+use crate::members::{ChildSearch, Member, Members};
 use crate::probe::Probe;
 use crate::sample::Sample;
 use crate::switches::SwitchTotals;
@@ -88,6 +88,21 @@ impl Tree {
         self
     }
 
+    /// The CPU time of the live members: [`Sample::live_cpu`], without the other figures and so quicker. It takes about 1 ms
+    /// for 512 processes, whatever the budget.
+    ///
+    /// `before_clocks` is called when the members are known. Then their CPU clocks are read one after another, which takes
+    /// 1 µs each, so what the caller reads in it and after this call belongs to the same moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Tree::sample).
+    pub fn live_cpu(&mut self, before_clocks: impl FnOnce()) -> io::Result<Duration> {
+        let members = Members::find(self.search, &mut self.files, self.root, Instant::now(), before_clocks)?;
+        self.check_root(members.root())?;
+        Ok(members.cpu)
+    }
+
     /// Reads the figures of the tree as it is now.
     ///
     /// # Errors
@@ -96,15 +111,12 @@ impl Tree {
     /// /proc. Descendants that vanish meanwhile cause no error.
     pub fn sample(&mut self) -> io::Result<Sample> {
         let begun = Instant::now();
-        let members = Members::find(self.search, &mut self.files, self.root, begun + self.budget / 2)?;
+        let members = Members::find(self.search, &mut self.files, self.root, begun + self.budget / 2, || ())?;
         let root = members.root();
         let reaped_cpu = ticks(members.sum(|stat| stat.reaped_user + stat.reaped_system));
 
+        self.check_root(root)?;
         let history = match &mut self.history {
-            Some(history) if history.root_started != root.stat.started => {
-                let message = format!("process {} is another one now", self.root);
-                return Err(io::Error::new(io::ErrorKind::NotFound, message));
-            }
             Some(history) => history,
             none => none.insert(History::begin(&members, &mut self.files)),
         };
@@ -158,6 +170,17 @@ impl Tree {
             memory_source,
             peak_memory_source,
         })
+    }
+
+    /// NotFound if this is not the root of the earlier samples: the kernel reuses pids.
+    fn check_root(&self, root: &Member) -> io::Result<()> {
+        match &self.history {
+            Some(history) if history.root_started != root.stat.started => {
+                let message = format!("process {} is another one now", self.root);
+                Err(io::Error::new(io::ErrorKind::NotFound, message))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

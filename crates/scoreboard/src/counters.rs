@@ -184,6 +184,14 @@ impl Counters {
         self.reaped_major_faults.fetch_add(usage.ru_majflt as u64, Relaxed);
     }
 
+    pub(crate) fn replies(&self) -> u64 {
+        self.requests.iter().flatten().map(|count| count.load(Relaxed)).sum()
+    }
+
+    pub(crate) fn reaped_cpu_ns(&self) -> u64 {
+        self.reaped_cpu_ns.load(Relaxed)
+    }
+
     /// Sets the gauges to zero: their connections were closed when the model's process died.
     pub(crate) fn reset_gauges(&self) {
         self.active.store(0, Relaxed);

@@ -1,17 +1,18 @@
-//! The admin endpoint, which serves /metrics, /healthz and /info from the supervisor's own loop.
+//! The admin endpoint, which serves /metrics, /account, /healthz and /info from the supervisor's own loop.
 
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use http1::{Answer, Body, Handler, Limits, Reply, Request};
+use http1::{Answer, Handler, Limits, Reply, Request};
 use nix::poll::{PollFd, PollFlags};
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::status::{Phase, SharedStatus};
-use crate::{info, metrics};
+use crate::{account, info, metrics};
 use driver::BACK_OFF;
 
 /// The most connections at a time. A further one replaces the one whose last activity is longest ago.
@@ -129,10 +130,19 @@ impl Pages {
     }
 
     fn info(&self) -> Reply {
-        match info::json(&mut self.status.get()) {
-            Ok(json) => Reply { content_type: "application/json", body: Body::Bytes(json.into()), ..Reply::text("") },
-            Err(error) => Reply { status: 500, ..Reply::text(format!("{error}\n")) },
-        }
+        json(Ok(info::page(&mut self.status.get())))
+    }
+
+    fn account(&self) -> Reply {
+        json(account::page(&mut self.status.get()))
+    }
+}
+
+/// A page of JSON, which ends with a line feed.
+fn json(page: io::Result<impl Serialize>) -> Reply {
+    match page.and_then(|page| Ok(serde_json::to_string_pretty(&page)?)) {
+        Ok(json) => Reply { content_type: "application/json", ..Reply::text(json + "\n") },
+        Err(error) => Reply { status: 500, ..Reply::text(format!("{error}\n")) },
     }
 }
 
@@ -140,6 +150,7 @@ impl Handler for Pages {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
         let page = match request.path {
             "/metrics" => Pages::metrics,
+            "/account" => Pages::account,
             "/healthz" => Pages::healthz,
             "/info" => Pages::info,
             _ => return Answer::Reply(Reply::status(404)),

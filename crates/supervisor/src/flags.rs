@@ -1,5 +1,6 @@
 //! The command line of a service: the flags that every service has, and those of its model.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use cpu_list::CpuList;
 use http1::Limits;
 
@@ -25,7 +26,7 @@ pub(crate) struct Flags {
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = addresses)]
     pub listen: Addresses,
 
-    /// Where to serve /metrics, /healthz and /info; as --listen
+    /// Where to serve /metrics, /account, /healthz and /info; as --listen
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = addresses)]
     pub admin: Addresses,
 
@@ -41,11 +42,15 @@ pub(crate) struct Flags {
     #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub racy: bool,
 
-    /// The CPUs that this process may use, such as 0 or 0-3; those that the machine lacks are left out [default: all]
+    /// The CPUs that the service may use, such as 0 or 0-3; those that the machine lacks are left out [default: all]
     #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub cpus: CpuList,
 
-    /// Event loops, for models that have them [default: the CPUs that this process may use]
+    /// The CPUs of the supervisor itself [default: those of --cpus]
+    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub supervisor_cpus: CpuList,
+
+    /// Event loops, for models that have them [default: the CPUs that the service may use]
     #[arg(long, env, value_name = "N", value_parser = number)]
     pub threads: Option<usize>,
 
@@ -93,9 +98,10 @@ pub(crate) struct Flags {
     #[arg(skip)]
     pub of_model: Vec<(&'static str, usize)>,
 
-    /// Those of the model's flags that were given, on the command line or in the environment.
+    /// The flags that were given, on the command line or in the environment, without the dashes, and their values as they were
+    /// written.
     #[arg(skip)]
-    pub given: Vec<&'static str>,
+    pub given: BTreeMap<String, String>,
 }
 
 /// What to do instead of serving.
@@ -115,17 +121,16 @@ impl Flags {
             arg.value_name("N").default_value(flag.default).value_parser(number)
         });
         let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
-        let parsed = command.try_get_matches_from(args).and_then(|matches| {
+        let parsed = command.clone().try_get_matches_from(args).and_then(|matches| {
             let mut flags = Flags::from_arg_matches(&matches)?;
-            let is_given = |name: &str| matches.value_source(name) != Some(ValueSource::DefaultValue);
-            if is_given("max_request_line") && flags.max_request_line > flags.max_head {
+            flags.given = command.get_arguments().filter_map(|arg| given(arg, &matches)).collect();
+            if flags.is_given("max-request-line") && flags.max_request_line > flags.max_head {
                 let why =
                     "--max-request-line is more than --max-head, of which it is a part: raise that, or lower this";
                 return Err(clap::Error::raw(ErrorKind::ValueValidation, why));
             }
             let value = |flag: &Flag| matches.get_one(flag.name).copied().map(|value| (flag.name, value));
             flags.of_model = model.flags.iter().filter_map(value).collect();
-            flags.given = model.flags.iter().map(|flag| flag.name).filter(|name| is_given(name)).collect();
             Ok(flags)
         });
         parsed.map_err(|error| match error.kind() {
@@ -139,9 +144,9 @@ impl Flags {
         })
     }
 
-    /// Was this flag, which only the model has, given?
+    /// Was this flag given? The name is without the dashes.
     pub fn is_given(&self, flag: &str) -> bool {
-        self.given.contains(&flag)
+        self.given.contains_key(flag)
     }
 
     /// The limits on requests and the time-outs of each connection.
@@ -157,6 +162,14 @@ impl Flags {
             ..Limits::default()
         }
     }
+}
+
+/// The name and the value of a flag, if it was given.
+fn given(flag: &Arg, matches: &ArgMatches) -> Option<(String, String)> {
+    let id = flag.get_id().as_str();
+    matches.value_source(id).filter(|source| *source != ValueSource::DefaultValue)?;
+    let value = matches.get_raw(id)?.next()?.to_string_lossy().into_owned();
+    Some((flag.get_long()?.to_owned(), value))
 }
 
 /// Parses a number from 1 on.
@@ -212,6 +225,14 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_that_were_given_are_known_with_their_values_as_written() {
+        let given = parse(&["--max-body", "2m", "--racy", "--workers", "8"]).unwrap().given;
+        let given: Vec<_> = given.iter().map(|(flag, value)| (flag.as_str(), value.as_str())).collect();
+        assert_eq!(given, [("max-body", "2m"), ("racy", "true"), ("workers", "8")]);
+        assert!(parse(&["healthcheck"]).unwrap().given.is_empty());
+    }
+
+    #[test]
     fn a_short_head_does_not_need_a_shorter_request_line() {
         assert_eq!(parse(&["--max-head", "1k"]).unwrap().max_head, 1024);
         assert!(parse(&["--max-head", "1k", "--max-request-line", "2k"]).is_err());
@@ -229,6 +250,7 @@ mod tests {
             ["--idle-timeout", "0s"],
             ["--workers", "0"],
             ["--cpus", "0-"],
+            ["--supervisor-cpus", "0-"],
             ["--max-request-line", "33k"],
             ["--backlog", "2147483648"],
             ["--threads", "99999999999999999999"],

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::accounts::CPU_SOURCE;
 use crate::status::{Phase, Status};
 
 #[derive(Serialize)]
@@ -19,6 +20,11 @@ struct Info<'a> {
     files: String,
     store: String,
     racy: bool,
+    /// The CPUs that the model may use.
+    cpus: &'a [usize],
+    boot_id: Option<&'a str>,
+    /// The flags that were given, without those that say only where something is: they differ from run to run.
+    given: BTreeMap<&'a str, &'a str>,
     threads: usize,
     max_connections: usize,
     /// The flag or limit that decided `max_connections`.
@@ -48,12 +54,17 @@ struct LimitsInfo {
     grace_seconds: f64,
 }
 
-/// Makes the page, which ends with a line feed.
-pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
+/// Whether the flag only says where something is.
+fn is_place(flag: &str) -> bool {
+    ["listen", "admin", "cpus", "supervisor-cpus", "files", "store"].contains(&flag)
+}
+
+/// Makes the page.
+pub(crate) fn page(status: &mut Status) -> impl Serialize {
     let sample = status.accounts.figures().ok().and_then(|figures| figures.sample);
     let service = &status.service;
     let settings = &service.settings;
-    let info = Info {
+    Info {
         name: service.model.name,
         version: env!("CARGO_PKG_VERSION"),
         kernel: &service.kernel,
@@ -64,6 +75,14 @@ pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
         files: settings.files.to_string_lossy().into_owned(),
         store: settings.store.to_string_lossy().into_owned(),
         racy: settings.racy,
+        cpus: service.cpus.of_model.cpus(),
+        boot_id: service.boot_id.as_deref(),
+        given: service
+            .given
+            .iter()
+            .map(|(flag, value)| (&**flag, &**value))
+            .filter(|(flag, _)| !is_place(flag))
+            .collect(),
         threads: settings.threads,
         max_connections: settings.max_connections,
         max_connections_set_by: service.capacity.set_by,
@@ -84,11 +103,8 @@ pub(crate) fn json(status: &mut Status) -> serde_json::Result<Vec<u8>> {
             _ => None,
         },
         model: service.board.facts().into_iter().collect(),
-        cpu_source: sample.as_ref().map(|_| crate::metrics::CPU_SOURCE),
+        cpu_source: sample.as_ref().map(|_| CPU_SOURCE),
         memory_source: sample.as_ref().map(|sample| sample.memory_source),
         peak_memory_source: sample.as_ref().map(|sample| sample.peak_memory_source),
-    };
-    let mut json = serde_json::to_vec_pretty(&info)?;
-    json.push(b'\n');
-    Ok(json)
+    }
 }

@@ -6,12 +6,14 @@
 //! The listening socket belongs to the supervisor and outlives a crash of the model: connections that come meanwhile
 //! wait in its backlog.
 
+mod account;
 mod accounts;
 mod admin;
 mod bounds;
 mod capacity;
 mod children;
 mod connection;
+mod cpus;
 mod flags;
 mod healthcheck;
 mod info;

@@ -11,8 +11,6 @@ use prometheus::proto::MetricFamily;
 use crate::status::SharedStatus;
 use families::Families;
 
-pub(crate) use cost::CPU_SOURCE;
-
 /// Makes a registry of all metrics of the service.
 pub(crate) fn registry(status: SharedStatus) -> prometheus::Result<Registry> {
     let registry = Registry::new();

@@ -4,14 +4,14 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use app::{App, Settings};
+use app::App;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getppid};
-use scoreboard::Scoreboard;
 
-use crate::{Model, log};
+use crate::log;
+use crate::status::Service;
 
 /// The exit code if this machine does not permit the model. The reason is then in the note of the scoreboard.
 pub(crate) const UNSUPPORTED: i32 = 69; // EX_UNAVAILABLE of sysexits.h
@@ -21,10 +21,16 @@ const FAILED: i32 = 1;
 const PANICKED: i32 = 101; // as in every Rust program
 
 /// Runs the model in the forked child and then ends the process. `supervisor` is its parent.
-pub(crate) fn run(model: Model, listener: TcpListener, settings: Settings, board: Scoreboard, supervisor: Pid) -> ! {
+pub(crate) fn run(service: &Service, listener: TcpListener, supervisor: Pid) -> ! {
+    let (model, board) = (service.model, service.board);
     let serve = || {
         set_up_signals(supervisor)?;
-        (model.serve)(listener, App::new(settings, board)?)
+        // The supervisor may use other CPUs, and threads and children inherit those of their parent.
+        if let Err(error) = service.cpus.of_model.apply() {
+            let cpus = &service.cpus.of_model;
+            log(model.name, format_args!("--cpus: cannot use CPU {cpus}: {error}"));
+        }
+        (model.serve)(listener, App::new(service.settings.clone(), board)?)
     };
     let code = match catch_unwind(AssertUnwindSafe(serve)) {
         Ok(Ok(())) => 0,

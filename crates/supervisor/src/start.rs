@@ -1,9 +1,7 @@
 //! Starts a service: makes a supervisor that is ready to run from the flags.
 
 use std::io::ErrorKind;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
 use app::Settings;
 use nix::sys::prctl::set_child_subreaper;
@@ -15,20 +13,18 @@ use scoreboard::Scoreboard;
 use crate::accounts::Accounts;
 use crate::admin::Admin;
 use crate::capacity::MachineLimits;
+use crate::cpus::Cpus;
 use crate::flags::Flags;
 use crate::status::{Phase, Service, SharedStatus, Status};
 use crate::store::StoreFile;
 use crate::watch::Supervisor;
-use crate::{Failure, Model, bounds, listener, log};
+use crate::{Failure, Model, bounds, listener};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
-    if let Some(line) = flags.cpus.restrict()? {
-        log(model.name, format_args!("--cpus: {line}"));
-    }
-    let cpus = available_parallelism().map_or(1, NonZeroUsize::get);
+    let cpus = Cpus::divide(&model, &flags)?;
     bounds::check_sizes(&model, &flags)?;
-    let threads = bounds::threads(&model, flags.threads, cpus)?;
+    let threads = bounds::threads(&model, flags.threads, cpus.count)?;
     let machine = MachineLimits::of_this_machine(threads)?;
     machine.check_threads("threads", threads)?;
     let capacity = machine.capacity(model.connection_takes, flags.max_connections)?;
@@ -59,7 +55,10 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
         backlog: listener::allowed_backlog(flags.backlog),
         grace: flags.grace,
         board,
+        cpus,
+        given: flags.given,
         kernel: uname()?.release().to_string_lossy().into_owned(),
+        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
         cgroup: process_tree::own_cgroup(),
     };
     set_child_subreaper(true)?; // orphans of the model become our children: prctl(2)

@@ -1,5 +1,6 @@
 //! The status of the service, which the supervisor's loop updates and the admin endpoint reports.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use scoreboard::Scoreboard;
 use crate::Model;
 use crate::accounts::Accounts;
 use crate::capacity::Capacity;
+use crate::cpus::Cpus;
 
 /// The properties of the service that stay the same from its start to its end.
 pub(crate) struct Service {
@@ -25,8 +27,13 @@ pub(crate) struct Service {
     /// The time to finish the accepted connections after SIGTERM or SIGINT: `--grace`.
     pub grace: Duration,
     pub board: Scoreboard,
+    pub cpus: Cpus,
+    /// The flags that were given, without the dashes, and their values as they were written.
+    pub given: BTreeMap<String, String>,
     /// The release of the kernel: uname(2).
     pub kernel: String,
+    /// What the kernel drew at random when it was booted: random(4).
+    pub boot_id: Option<String>,
     /// The control group of this process and of the model.
     pub cgroup: Option<Cgroup>,
 }

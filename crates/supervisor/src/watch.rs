@@ -219,7 +219,7 @@ impl Supervisor {
                 let status = self.status.get();
                 let service = &status.service;
                 let Some(listener) = self.listener.take() else { std::process::abort() };
-                process::run(service.model, listener, service.settings.clone(), service.board, supervisor)
+                process::run(service, listener, supervisor)
             }
             ForkResult::Parent { child } => {
                 let mut status = self.status.get();

@@ -5,12 +5,9 @@ use std::time::Duration;
 use process_tree::{Cgroup, Pressure, Sample, Stall};
 
 use super::families::Families;
-use crate::accounts::Figures;
+use crate::accounts::{CPU_SOURCE, Figures};
 use crate::log;
 use crate::status::Status;
-
-/// The source of the CPU time: the CPU clocks of the live processes, and wait4(2) for the dead ones.
-pub(crate) const CPU_SOURCE: &str = "clocks+wait4";
 
 pub(super) fn collect(status: &mut Status, families: &mut Families) {
     match status.accounts.figures() {

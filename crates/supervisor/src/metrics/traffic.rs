@@ -79,8 +79,8 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
 
     families.gauge(
         "server_cpus",
-        "CPUs that the service may use, by its affinity and the quota of its control group.",
-        std::thread::available_parallelism().ok().map(|cpus| cpus.get() as f64),
+        "CPUs that the model may use, by its affinity and the quota of its control group.",
+        service.cpus.count as f64,
     );
     let supported = !matches!(status.phase, Phase::Unsupported(_));
     families.gauge(

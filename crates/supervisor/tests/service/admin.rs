@@ -11,7 +11,6 @@ use crate::running::{TIMEOUT, command, get, metric, read_response, send_request,
 crate::tests![
     a_service_starts_and_serves_in_one_thread,
     metrics_have_names_types_and_right_values,
-    a_service_runs_on_the_cpus_that_it_is_given,
     info_shows_the_flags,
     facts_of_the_model_are_shown_and_outlive_its_process,
     unknown_pages_are_answered_404_and_other_methods_405,
@@ -80,17 +79,6 @@ fn metrics_have_names_types_and_right_values() {
     }
 }
 
-fn a_service_runs_on_the_cpus_that_it_is_given() {
-    let allowed = cpu_list::CpuList::allowed().unwrap().to_string();
-    let first = allowed.split(',').next().unwrap();
-    let service = start("plain", &["--cpus", first]);
-    assert_eq!(service.metric("server_cpus"), Some(1.0));
-    assert_eq!(service.info()["threads"], 1);
-    let pid = service.info()["model_pid"].to_string();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    assert!(status.contains(&format!("\nCpus_allowed_list:\t{first}\n")), "{status}");
-}
-
 fn info_shows_the_flags() {
     let flags = ["--threads", "3", "--max-connections", "99", "--head-timeout", "1500ms", "--max-body", "2m"];
     let service = start("plain", &flags);
@@ -104,6 +92,10 @@ fn info_shows_the_flags() {
     assert_eq!(info["max_connections_set_by"], "--max-connections");
     assert_eq!(info["limits"]["head_seconds"], 1.5);
     assert_eq!(info["limits"]["body_bytes"], 2 << 20);
+    let given = ["threads", "max-connections", "head-timeout", "max-body"].map(|flag| info["given"][flag].as_str());
+    assert_eq!(given, ["3", "99", "1500ms", "2m"].map(Some));
+    assert_eq!(info["given"].as_object().unwrap().len(), 4, "addresses differ from run to run: {}", info["given"]);
+    assert_eq!(info["boot_id"].as_str().map(str::len), Some(36));
     assert_eq!(info["unsupported"], serde_json::Value::Null);
     assert!(info["files"].as_str().is_some_and(|files| files.starts_with('/')));
     assert!(info["memory_source"].is_string() && info["cpu_source"].is_string());

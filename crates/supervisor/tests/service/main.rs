@@ -1,7 +1,9 @@
 //! Tests of whole services in real processes: the test starts its own program again, as one of the models in
 //! `model.rs`.
 
+mod account;
 mod admin;
+mod cpus;
 mod crash;
 mod harness;
 mod model;
@@ -19,6 +21,6 @@ fn main() -> ExitCode {
             args.remove(1);
             supervisor::main_from(model, args)
         }
-        None => harness::run(&[admin::TESTS, crash::TESTS, refusal::TESTS, stop::TESTS]),
+        None => harness::run(&[account::TESTS, admin::TESTS, cpus::TESTS, crash::TESTS, refusal::TESTS, stop::TESTS]),
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use process_tree::Account;
 use serde_json::Value;
 use test_lifetime::limit_lifetime;
 
@@ -69,6 +70,10 @@ impl RunningService {
 
     pub fn info(&self) -> Value {
         serde_json::from_str(&get(self.admin, "/info").unwrap().text).unwrap()
+    }
+
+    pub fn account(&self) -> Account {
+        serde_json::from_str(&get(self.admin, "/account").unwrap().text).unwrap()
     }
 
     /// The current value of a series, `name{label="value"}`.
