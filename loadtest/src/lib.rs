@@ -13,6 +13,7 @@ mod engine;
 pub mod events;
 pub mod fleet;
 pub mod front;
+mod lateness;
 pub mod limits;
 mod machine;
 mod measure;

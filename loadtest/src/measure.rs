@@ -1,9 +1,10 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
-use crate::cost::Costs;
+use crate::cost::{Costs, machine_use, server_cost, sources};
 use crate::engine::{Measurement, Recorder, ThreadMeasurement, encode};
+use crate::lateness::without_late;
 use hdrhistogram::Histogram;
-use results::figures::{ClientCost, Figures, MachineUse, Pace, Reason, ServerCost, Times};
+use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::units::nine_digits;
 use results::{OutcomeClass, OutcomeCounts, Trial, statistics};
 use std::time::Duration;
@@ -22,21 +23,28 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
     let window = threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32;
     let seconds = window.as_secs_f64().max(1e-9);
     let outcomes = recorder.outcomes;
-    let mut latency_us = times(&recorder.latency);
+    let mut all_latencies = times(&recorder.latency);
     if offered.is_none() {
-        latency_us.max = latency_us.max.map(|max| max.max(longest_wait(threads)));
+        all_latencies.max = all_latencies.max.map(|max| max.max(longest_wait(threads)));
     }
+    let (latency_us, service_time_us, schedule_lag_us) = match offered {
+        None => (all_latencies.clone(), all_latencies, Times::all(no_schedule())),
+        Some(_) => {
+            let lag = times(&recorder.schedule_lag);
+            (without_late(all_latencies, &lag), times(&recorder.service_time), lag)
+        }
+    };
     let figures = Figures {
         throughput: Ok(outcomes[OutcomeClass::Ok] as f64 / seconds),
         bytes_per_second: Ok(recorder.bytes as f64 / seconds),
-        service_time_us: if offered.is_some() { times(&recorder.service_time) } else { latency_us.clone() },
-        schedule_lag_us: if offered.is_some() { times(&recorder.schedule_lag) } else { Times::all(no_schedule()) },
-        connect_us: times(&recorder.connect),
         latency_us,
+        service_time_us,
+        schedule_lag_us,
+        connect_us: times(&recorder.connect),
         pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, &outcomes, threads)),
         server: server_cost(costs, concurrency as u64 + background.up()),
         client: client_cost(threads, &outcomes),
-        machine: MachineUse::all(Err("not measured".into())),
+        machine: machine_use(costs),
     };
     let (figures, missing) = figures.values_and_missing();
     let answers = || threads.iter().flat_map(|thread| thread.served.iter().copied());
@@ -51,7 +59,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         trend: *trend,
         outcomes,
         figures,
-        sources: Default::default(),
+        sources: sources(costs),
         contents_checked: None,
         probes: Vec::new(),
         background: *background,
@@ -59,7 +67,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         local_failures: recorder.local_failures,
         dropped_packets,
         redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
-        throttled_seconds: None,
+        throttled_seconds: costs.throttled().map(|time| time.as_secs_f64()),
         gone: None,
         remarks: Vec::new(),
         unserved: Some(answers().filter(|&answers| answers == 0).count() as u64),
@@ -112,45 +120,6 @@ fn pace(offered: f64, seconds: f64, outcomes: &OutcomeCounts, threads: &[ThreadM
     }
 }
 
-fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
-    let Costs { idle, begin, end, answered, seconds, why_missing } = costs;
-    if begin.is_older_life_than(end) || idle.is_older_life_than(begin) {
-        return ServerCost::all(Err("the target's counters restarted within the trial".into()));
-    }
-    let known = |value: Option<f64>| value.ok_or_else(|| why_missing.clone());
-    let grown = |from: Option<f64>, to: Option<f64>| known(from.zip(to).map(|(from, to)| to - from));
-    let per_request = |from: Option<f64>, to: Option<f64>| match grown(from, to)? {
-        _ if *answered == 0 => Err("no request was answered".into()),
-        grown => Ok(grown / *answered as f64),
-    };
-    let micros = |from: Option<f64>, to: Option<f64>| per_request(from, to).map(|seconds| seconds * 1e6);
-    let memory_grown = known(end.memory.zip(idle.memory).map(|(end, idle)| end - idle));
-    ServerCost {
-        cpu_us_per_request: micros(begin.cpu, end.cpu),
-        user_us_per_request: micros(begin.user, end.user),
-        system_us_per_request: micros(begin.system, end.system),
-        cpus_used: grown(begin.cpu, end.cpu).map(|cpu| cpu / seconds.max(1e-9)),
-        memory_bytes: known(end.memory),
-        peak_memory_bytes: known(end.peak_memory),
-        kernel_memory_bytes: Err("not measured".into()),
-        memory_bytes_per_connection: Err("not measured".into()),
-        user_memory_bytes_per_connection: memory_grown.and_then(|grown| match grown {
-            _ if grown < 0.0 => Err("memory shrank under load".into()),
-            _ => Ok(grown / connections as f64),
-        }),
-        kernel_memory_bytes_per_connection: Err("not measured".into()),
-        processes: known(end.processes),
-        threads: known(end.threads),
-        open_fds: known(end.open_fds),
-        voluntary_switches_per_request: per_request(begin.voluntary_switches, end.voluntary_switches),
-        involuntary_switches_per_request: per_request(begin.involuntary_switches, end.involuntary_switches),
-        minor_faults_per_request: per_request(begin.minor_faults, end.minor_faults),
-        major_faults_per_request: per_request(begin.major_faults, end.major_faults),
-        syscalls_per_request: per_request(begin.syscalls, end.syscalls),
-        supervisor_cpus_used: Err("not measured".into()),
-    }
-}
-
 fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> ClientCost<Value> {
     let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
     let largest_share = |time: fn(&ThreadMeasurement) -> Option<Duration>| {
@@ -174,7 +143,6 @@ fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> Clien
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::cost::Snapshot;
 
     fn thread(recorder: Recorder) -> ThreadMeasurement {
         ThreadMeasurement {
@@ -239,44 +207,5 @@ pub(crate) mod tests {
         assert_eq!(trial.missing["pace"], "a closed loop has no schedule");
         assert_eq!((trial.figures.schedule_lag_us, trial.figures.pace), (Times::all(None), Pace::all(None)));
         assert!(trial.service_time_histogram.is_empty() && !trial.latency_histogram.is_empty());
-    }
-
-    #[test]
-    fn the_servers_cost_is_what_grew_in_the_window() {
-        let snapshot = |n: f64| Snapshot { cpu: Some(n), memory: Some(1e6 * n), ..Snapshot::default() };
-        let mut costs = Costs {
-            idle: snapshot(1.0),
-            begin: snapshot(2.0),
-            end: snapshot(3.0),
-            answered: 1_000,
-            seconds: 2.0,
-            why_missing: "not known".into(),
-        };
-        let cost = server_cost(&costs, 4);
-        assert_eq!((cost.cpu_us_per_request, cost.cpus_used), (Ok(1_000.0), Ok(0.5)));
-        assert_eq!((cost.memory_bytes, cost.user_memory_bytes_per_connection), (Ok(3e6), Ok(5e5)));
-        assert_eq!(cost.threads, Err("not known".into()));
-        (costs.answered, costs.idle) = (0, Snapshot { memory: Some(9e6), ..Snapshot::default() });
-        let cost = server_cost(&costs, 4);
-        assert_eq!(cost.cpu_us_per_request, Err("no request was answered".into()));
-        assert_eq!(cost.user_memory_bytes_per_connection, Err("memory shrank under load".into()));
-    }
-
-    #[test]
-    fn counters_that_restart_have_no_cost() {
-        let costs = |idle: f64, begin: f64, end: f64| Costs {
-            idle: Snapshot { cpu: Some(9.0), syscalls: Some(idle), ..Snapshot::default() },
-            begin: Snapshot { cpu: Some(9.0), syscalls: Some(begin), ..Snapshot::default() },
-            end: Snapshot { cpu: Some(9.5), syscalls: Some(end), memory: Some(1e6), ..Snapshot::default() },
-            answered: 1_000,
-            seconds: 2.0,
-            why_missing: "not known".into(),
-        };
-        assert_eq!(server_cost(&costs(1.0, 2.0, 3.0), 4).cpu_us_per_request, Ok(500.0));
-        for (idle, begin, end) in [(1.0, 2.0, 1.5), (2.0, 1.0, 3.0)] {
-            let cost = server_cost(&costs(idle, begin, end), 4);
-            let why = || Err("the target's counters restarted within the trial".into());
-            assert_eq!((cost.cpu_us_per_request, cost.memory_bytes), (why(), why()));
-        }
     }
 }

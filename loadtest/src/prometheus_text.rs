@@ -23,6 +23,12 @@ pub fn total(text: &str, name: &str, label: &str) -> Option<f64> {
     values?.into_iter().reduce(|a, b| a + b)
 }
 
+/// The value of `label` in the first sample of a metric whose labels contain `with`.
+pub fn label<'t>(text: &'t str, name: &'t str, with: &str, label: &str) -> Option<&'t str> {
+    let (labels, _) = samples(text, name).find(|(labels, _)| labels.contains(with))?;
+    labels.split(',').find_map(|pair| pair.strip_prefix(label)?.strip_prefix("=\"")?.strip_suffix('"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +49,13 @@ mod tests {
             assert_eq!(total(&format!("a 1\na {value}\nb 2\n"), "a", ""), None, "{value}");
         }
         assert_eq!(total("a -0\n", "a", ""), Some(0.0));
+    }
+
+    #[test]
+    fn a_label_is_found_by_another_one() {
+        let text = "source{of=\"cpu\",by=\"clocks\"} 1\nsource{of=\"memory\",by=\"pss\"} 1\n";
+        assert_eq!(label(text, "source", "of=\"memory\"", "by"), Some("pss"));
+        assert_eq!(label(text, "source", "of=\"memory\"", "b"), None);
+        assert_eq!(label(text, "source", "of=\"disk\"", "by"), None);
     }
 }

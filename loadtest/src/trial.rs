@@ -2,15 +2,14 @@
 //! answers.
 
 use crate::conntrack;
-use crate::cost::{CostSampler, Costs, Snapshot};
+use crate::cost::{CostObserver, Observed};
 use crate::cpus::allowed_cpus;
-use crate::engine::{self, LiveSnapshot, Load, Script, TrialObserver};
+use crate::engine::{self, LiveSnapshot, Load, Script};
 use crate::events::{Event, Observer};
 use crate::fleet::{Endpoint, Fleet, NotReady};
 use crate::measure;
 use crate::probe;
 use crate::signals::unless_stopped;
-use process_tree::{Cgroup, Throttled};
 use results::units::{duration, plural};
 use results::{Key, OutcomeClass, Plan, Schedule, Trial};
 use std::io;
@@ -18,9 +17,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// How often progress is reported to the observer.
-const PROGRESS: Duration = Duration::from_millis(100);
 
 /// How long a target that has answered before may be gone, for example while its container is started again.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(10);
@@ -200,95 +196,19 @@ impl Attempt<'_> {
             let remaining = planned.saturating_sub(elapsed) + *rest_of_run;
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         };
-        let mut costs = CostObserver::new(CostSampler::new(endpoint.cost.clone(), stop), &mut progress);
+        let observed = Observed {
+            cost: endpoint.cost.clone(),
+            cpus_allowed: endpoint.cpus,
+            generator_cpus: &cpus,
+            connections: key.concurrency.saturating_add(plan.background.total()),
+            reconnects: key.requests_per_connection.0.is_some() || plan.background.busy > 0,
+            warmup: plan.warmup,
+            duration: plan.duration,
+        };
+        let mut costs = CostObserver::new(observed, stop, &mut progress);
         let measurement = engine::trial(&load, stop, &mut costs)?;
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
-        let throttled = costs.throttled;
-        let costs =
-            costs.costs.unwrap_or_else(|| Costs::unknown("the window was over before the target's cost was read"));
-        Ok(measurement.map(|measurement| Trial {
-            throttled_seconds: throttled.map(|time| time.as_secs_f64()),
-            ..measure::trial(&measurement, &costs, key.concurrency, dropped)
-        }))
-    }
-}
-
-/// Samples the target's cost before the load and at both ends of the window, and for how long this process was throttled
-/// in the window, and reports progress.
-struct CostObserver<'a> {
-    sampler: CostSampler<'a>,
-    /// The control group of this process.
-    group: Option<Cgroup>,
-    /// For how long the group was throttled in the window.
-    throttled: Option<Duration>,
-    idle: Snapshot,
-    /// Known when the window has begun.
-    begin: Option<WindowBegin>,
-    /// Known when the window has ended.
-    costs: Option<Costs>,
-    reported: Duration,
-    progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
-}
-
-/// The target's cost when the window began.
-struct WindowBegin {
-    at: Instant,
-    cost: Snapshot,
-    /// Complete answers since the load began.
-    answered: u64,
-    throttled: Throttled,
-}
-
-impl<'a> CostObserver<'a> {
-    /// Takes the sample before the load.
-    fn new(
-        mut sampler: CostSampler<'a>,
-        progress: &'a mut dyn FnMut(Duration, u64, u64, &LiveSnapshot),
-    ) -> CostObserver<'a> {
-        let idle = sampler.snapshot();
-        let group = process_tree::own_cgroup();
-        CostObserver {
-            sampler,
-            group,
-            throttled: None,
-            idle,
-            begin: None,
-            costs: None,
-            reported: Duration::ZERO,
-            progress,
-        }
-    }
-}
-
-impl TrialObserver for CostObserver<'_> {
-    fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
-        let throttled = self.group.as_ref().map(Cgroup::throttled).unwrap_or_default();
-        // Answers continue to arrive while the snapshot is taken, so use the middle of that time and of that count.
-        let (began, before) = (Instant::now(), answered());
-        let cost = self.sampler.snapshot();
-        let (at, answered) = (began + began.elapsed() / 2, before.midpoint(answered()));
-        self.begin = Some(WindowBegin { at, cost, answered, throttled });
-    }
-
-    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
-        if elapsed >= self.reported + PROGRESS {
-            self.reported = elapsed;
-            (self.progress)(elapsed, answered, errors, &live());
-        }
-    }
-
-    fn window_ended(&mut self, answered: &dyn Fn() -> u64) {
-        let Some(begin) = self.begin.take() else { return };
-        let seconds = begin.at.elapsed().as_secs_f64();
-        self.throttled = self.group.as_ref().and_then(|group| group.throttled().since(&begin.throttled));
-        let end = self.sampler.snapshot();
-        self.costs = Some(Costs {
-            idle: self.idle.clone(),
-            begin: begin.cost,
-            end,
-            answered: answered() - begin.answered,
-            seconds,
-            why_missing: self.sampler.missing(),
-        });
+        let costs = costs.costs();
+        Ok(measurement.map(|measurement| measure::trial(&measurement, &costs, key.concurrency, dropped)))
     }
 }

@@ -3,7 +3,6 @@
 mod common;
 
 use common::{LIFETIME, OK, OK_CLOSE, SingleTarget, only, request, run, server};
-use loadtest::cost::CostSource;
 use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
 use results::{Cell, OutcomeClass, PerConnection, Plan, Results, Verdict};
@@ -271,44 +270,6 @@ fn large_answers_that_end_with_the_connection_are_read_completely() {
     let cell = only(&plan(), address);
     assert!(classes(&cell).is_empty(), "{cell:?}");
     assert!(cell.outcomes[OutcomeClass::Ok] > 0);
-}
-
-/// A target whose cost comes from metrics.
-struct TargetWithMetrics(SocketAddr, SocketAddr);
-
-impl Fleet for TargetWithMetrics {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        let cost = CostSource::Metrics(format!("http://{}/metrics", self.1).parse().unwrap());
-        Ok(Endpoint { cost, ..SingleTarget(self.0).ready(target)? })
-    }
-}
-
-#[test]
-fn the_targets_cost_comes_from_its_metrics_before_and_after_the_window() {
-    let scrapes = AtomicUsize::new(0);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let metrics = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            request(&stream);
-            // CPU time grows by one second, and memory by a mebibyte, from each scrape to the next.
-            let n = scrapes.fetch_add(1, Relaxed);
-            let text = format!("process_tree_cpu_seconds_total {n}\nprocess_tree_memory_bytes {}\n", n << 20);
-            let _ = write!(&stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-        }
-    });
-    let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let cell = run(&Plan { duration: Duration::from_secs(2), ..plan() }, &mut TargetWithMetrics(address, metrics))
-        .cells
-        .remove(0);
-    let server = &cell.trials[0].figures.server;
-    let answered = 1e6 / server.cpu_us_per_request.unwrap();
-    assert!(answered >= 1.0, "{answered}");
-    // The metrics were scraped before the load, and at both ends of the window.
-    assert_eq!(server.memory_bytes, Some(2.0 * 1024.0 * 1024.0));
-    assert_eq!(server.memory_bytes_per_connection, Some(1024.0 * 1024.0));
-    assert_eq!(server.user_us_per_request, None);
-    assert_eq!(cell.missing["server.user_us_per_request"], "not among the target's metrics");
 }
 
 #[test]

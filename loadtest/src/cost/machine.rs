@@ -1,0 +1,154 @@
+//! What else happened on this machine in the window: [`machine_use`].
+
+use super::spent::{Place, Spent};
+use super::{Costs, Readings, Value};
+use process_tree::BusyTimes;
+use results::figures::{MachineUse, Reason};
+use std::time::Duration;
+
+/// What else happened on this machine in the window.
+///
+/// Time that a CPU spends on interrupts counts as foreign where the kernel charges it to no program.
+pub(crate) fn machine_use(costs: &Costs) -> MachineUse<Value> {
+    match &costs.0 {
+        Ok(readings) => readings.machine_use(),
+        Err(why) => MachineUse::all(Err(why.clone())),
+    }
+}
+
+/// The CPUs of both sides, and what is known to have used them.
+struct Sides<'a> {
+    /// The CPUs that the target may use on this machine; none if it runs on another one.
+    servers: &'a [usize],
+    /// The CPUs of the load generator.
+    clients: &'a [usize],
+    /// CPU time of the target, of its supervisor, and of the load generator.
+    target: Duration,
+    supervisor: Duration,
+    generator: Duration,
+    /// How long the window was, by the clock with which the busy times were read.
+    length: Duration,
+}
+
+impl Sides<'_> {
+    fn overlap(&self) -> bool {
+        self.servers.iter().any(|cpu| self.clients.contains(cpu))
+    }
+
+    /// Each CPU of either side once.
+    fn all(&self) -> Vec<usize> {
+        let others = self.clients.iter().filter(|cpu| !self.servers.contains(cpu));
+        self.servers.iter().chain(others).copied().collect()
+    }
+
+    /// The foreign shares of the target's and of the load generator's CPUs. If the sides share a CPU, both are that of all
+    /// CPUs together.
+    ///
+    /// The supervisor may run on either side: its time is subtracted on both, so the share of one of them is too low by the
+    /// supervisor's CPU time in the window, which `supervisor_cpus_used` tells.
+    fn foreign(&self, busy: impl Fn(&[usize]) -> Option<Duration>) -> (Value, Value) {
+        let Sides { target, supervisor, generator, .. } = *self;
+        let share = |cpus: &[usize], ours: Duration| -> Value {
+            let busy = busy(cpus).ok_or("the kernel does not tell for how long these CPUs were busy")?;
+            Ok(busy.saturating_sub(ours).as_secs_f64() / (self.length.as_secs_f64() * cpus.len() as f64))
+        };
+        if self.overlap() {
+            let of_all = share(&self.all(), target + supervisor + generator);
+            return (of_all.clone(), of_all);
+        }
+        (share(self.servers, target + supervisor), share(self.clients, generator + supervisor))
+    }
+}
+
+impl Readings {
+    pub(super) fn machine_use(&self) -> MachineUse<Value> {
+        let (begin, end) = (&self.begin, &self.end);
+        let length = end.at - begin.at;
+        let seconds = length.as_secs_f64().max(1e-9);
+        let share = |time: Option<Duration>, why: &str| -> Value { Ok(time.ok_or(why)?.as_secs_f64() / seconds) };
+        let spent = begin.spent.as_ref().and_then(|then| Ok((then, end.spent.as_ref()?))).map_err(Clone::clone);
+        let (foreign_on_server_cpus, foreign_on_client_cpus) = match &spent {
+            Ok((then, now)) => self.foreign(then, now, length),
+            Err(why) => (Err(why.clone()), Err(why.clone())),
+        };
+        let here = spent.as_ref().ok().filter(|(_, now)| now.place == Place::Here);
+        let cpus = here.map_or(&[][..], |(_, now)| &now.cpus).iter().chain(&self.generator_cpus);
+        let stolen = |(then, now): (&BusyTimes, &BusyTimes)| -> Option<Duration> {
+            cpus.map(|&cpu| now.stolen_since(then, &[cpu])).collect::<Option<Vec<_>>>()?.into_iter().max()
+        };
+        let throttled = spent.map(|(then, now)| now.throttled.zip(then.throttled));
+        MachineUse {
+            foreign_on_server_cpus,
+            foreign_on_client_cpus,
+            steal: share(begin.busy.as_ref().zip(end.busy.as_ref()).and_then(stolen), "/proc/stat does not tell it"),
+            cpu_pressure: share(self.cpu_pressure, "the kernel has no /proc/pressure/cpu"),
+            server_throttled: throttled.and_then(|pair| {
+                share(pair.map(|(now, then)| now.saturating_sub(then)), "the target does not tell it")
+            }),
+            client_throttled: share(self.throttled, "no control group of this process tells it"),
+        }
+    }
+
+    fn foreign(&self, then: &Spent, now: &Spent, length: Duration) -> (Value, Value) {
+        let Some((busy_then, busy_now)) = self.begin.busy.as_ref().zip(self.end.busy.as_ref()) else {
+            let why = || Err("/proc/stat cannot be read".into());
+            return (why(), why());
+        };
+        let here = now.place == Place::Here;
+        let used = |now: Duration, then: Duration| if here { now.saturating_sub(then) } else { Duration::ZERO };
+        let sides = Sides {
+            servers: if here { &now.cpus } else { &[] },
+            clients: &self.generator_cpus,
+            target: used(now.cpu, then.cpu),
+            supervisor: used(now.supervisor_cpu.unwrap_or_default(), then.supervisor_cpu.unwrap_or_default()),
+            generator: self.end.own_cpu.saturating_sub(self.begin.own_cpu),
+            length,
+        };
+        let (server, client) = sides.foreign(|cpus| busy_now.busy_since(busy_then, cpus));
+        let why_not = |why: &str| -> Result<f64, Reason> { Err(why.into()) };
+        match now.place {
+            Place::Here if now.cpus.is_empty() => {
+                let why = "the kernel does not tell which CPUs the target may use";
+                (why_not(why), why_not(why))
+            }
+            Place::Here => (server, client),
+            Place::Elsewhere => (why_not("the target runs on another machine"), client),
+            Place::Unknown => {
+                let why = "the target does not say whether it runs on this machine";
+                (why_not(why), why_not(why))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn sides<'a>(servers: &'a [usize], clients: &'a [usize]) -> Sides<'a> {
+        Sides { servers, clients, target: MS(600), supervisor: MS(10), generator: MS(300), length: MS(1_000) }
+    }
+
+    #[test]
+    fn foreign_is_what_was_busy_without_us() {
+        let busy = |cpus: &[usize]| Some(MS(if cpus == [0] { 650 } else { 800 }));
+        let (server, client) = sides(&[0], &[1, 2]).foreign(busy);
+        assert_eq!((server, client), (Ok(0.04), Ok(0.245)));
+    }
+
+    #[test]
+    fn on_shared_cpus_both_shares_are_those_of_all_cpus() {
+        let busy = |cpus: &[usize]| Some(MS(if cpus == [0, 1, 2] { 970 } else { 0 }));
+        let (server, client) = sides(&[0, 1], &[1, 2]).foreign(busy);
+        assert_eq!((server, client), (Ok(0.02), Ok(0.02)));
+    }
+
+    #[test]
+    fn a_share_is_never_below_zero_and_unknown_times_have_no_share() {
+        let (server, client) = sides(&[0], &[1]).foreign(|cpus| (cpus == [0]).then_some(MS(5)));
+        assert_eq!(server, Ok(0.0));
+        assert!(client.unwrap_err().contains("for how long"));
+    }
+}

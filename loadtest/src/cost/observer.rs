@@ -1,0 +1,200 @@
+//! Reads the cost of the target, and reports progress, while a trial runs: [`CostObserver`].
+
+use super::kernel_memory::{self, Baseline, ENOUGH_CONNECTIONS, KernelGrowth};
+use super::moment::{Moment, tightest};
+use super::own_ends;
+use super::sampler::CostSampler;
+use super::snapshot::Snapshot;
+use super::{CostSource, Costs, Readings};
+use crate::engine::{LiveSnapshot, TrialObserver};
+use process_tree::{Cgroup, Pressure, Throttled};
+use results::figures::Reason;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often progress is reported.
+const PROGRESS: Duration = Duration::from_millis(100);
+/// Snapshots under load.
+const SNAPSHOTS: usize = 3;
+
+/// What the observer has to know of a trial.
+pub(crate) struct Observed<'a> {
+    /// The source of the target's cost.
+    pub cost: CostSource,
+    /// CPUs that the target may use, as far as they are known.
+    pub cpus_allowed: Option<usize>,
+    /// The CPUs of the load generator.
+    pub generator_cpus: &'a [usize],
+    /// Connections that the trial opens, background connections included.
+    pub connections: usize,
+    /// Whether connections are closed and opened anew all the time.
+    pub reconnects: bool,
+    /// The warm-up lasts at least so long.
+    pub warmup: Duration,
+    /// The length of the window.
+    pub duration: Duration,
+}
+
+/// Called with the time since the load began, the answers and the errors since then, and the state of the window.
+pub(crate) type Progress<'a> = dyn FnMut(Duration, u64, u64, &LiveSnapshot) + 'a;
+
+/// Reads the cost of the target in a trial, and reports progress.
+pub(crate) struct CostObserver<'a> {
+    observed: Observed<'a>,
+    sampler: CostSampler<'a>,
+    /// The control group of this process.
+    group: Option<Cgroup>,
+    /// The kernel's memory before the load, and what an own end of a connection takes; or why it is not told.
+    kernel: Result<(Baseline, f64), Reason>,
+    idle: Snapshot,
+    /// Known in the warm-up.
+    warm: Option<Snapshot>,
+    /// Answers a second since the load began.
+    rate: f64,
+    /// Known when the window has begun.
+    begin: Option<WindowBegin>,
+    /// Known when the window has ended.
+    readings: Option<Readings>,
+    reported: Duration,
+    progress: &'a mut Progress<'a>,
+}
+
+/// What was read when the window began.
+struct WindowBegin {
+    moment: Moment,
+    throttled: Throttled,
+    cpu_pressure: Option<Duration>,
+}
+
+impl<'a> CostObserver<'a> {
+    /// Reads what there is to read before the load.
+    pub fn new(observed: Observed<'a>, stop: &'a AtomicBool, progress: &'a mut Progress<'a>) -> CostObserver<'a> {
+        let kernel = baseline(&observed, stop);
+        let mut sampler = CostSampler::new(observed.cost.clone(), stop);
+        let idle = sampler.snapshot();
+        CostObserver {
+            observed,
+            sampler,
+            group: process_tree::own_cgroup(),
+            kernel,
+            // The load generator has received nothing yet, which counts where the target has no count of its own.
+            idle: Snapshot { replies: idle.replies.or(Some(0.0)), ..idle },
+            warm: None,
+            rate: 0.0,
+            begin: None,
+            readings: None,
+            reported: Duration::ZERO,
+            progress,
+        }
+    }
+
+    /// What was read, once the trial is over.
+    pub fn costs(self) -> Costs {
+        Costs(self.readings.ok_or_else(|| "the window was over before the target's cost was read".into()))
+    }
+
+    /// Takes a snapshot. If the target does not count its replies, the load generator's count stands for that.
+    fn snapshot(&mut self, answered: &dyn Fn() -> u64) -> Snapshot {
+        let before = answered();
+        let snapshot = self.sampler.snapshot();
+        let by_generator = (before as f64).midpoint(answered() as f64);
+        Snapshot { replies: snapshot.replies.or(Some(by_generator)), ..snapshot }
+    }
+
+    fn cpu_pressure() -> Option<Duration> {
+        Pressure::of_machine().cpu.map(|stall| stall.some)
+    }
+
+    fn throttled(&self) -> Throttled {
+        self.group.as_ref().map(Cgroup::throttled).unwrap_or_default()
+    }
+}
+
+/// The kernel's memory before the load, once it stands still, and what an own end of a connection takes. Nothing is read,
+/// and no time is lost, in a trial that cannot tell the figure.
+fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64), Reason> {
+    if observed.cost == CostSource::None {
+        return Err("the target has no source of cost".into());
+    }
+    if observed.connections < ENOUGH_CONNECTIONS {
+        return Err(format!("told only from {ENOUGH_CONNECTIONS} connections on"));
+    }
+    if observed.reconnects {
+        return Err("connections that are closed all the time leave memory behind for a minute (TIME_WAIT)".into());
+    }
+    let own_end = own_ends::bytes_each()?;
+    let sleep = |time| {
+        if !stop.load(Relaxed) {
+            thread::sleep(time)
+        }
+    };
+    Ok((Baseline::settle(kernel_memory::read, sleep)?, own_end))
+}
+
+impl TrialObserver for CostObserver<'_> {
+    fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
+        if self.warm.is_none() {
+            self.warm = Some(self.snapshot(answered)); // there is no warm-up
+        }
+        let (throttled, cpu_pressure) = (self.throttled(), Self::cpu_pressure());
+        let replies = self.rate * self.observed.duration.as_secs_f64();
+        let moment = tightest(|| Moment::now(self.sampler.spent(answered)), |_| replies);
+        self.begin = Some(WindowBegin { moment, throttled, cpu_pressure });
+    }
+
+    fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
+        let warms_up = self.begin.is_none() && self.readings.is_none() && !elapsed.is_zero();
+        if warms_up {
+            self.rate = answered as f64 / elapsed.as_secs_f64();
+        }
+        // Half of the warm-up is left then, so the snapshot is over before the window begins.
+        if warms_up && self.warm.is_none() && elapsed >= self.observed.warmup / 2 {
+            let began = Instant::now();
+            let rate = self.rate;
+            let estimate = || answered + (rate * began.elapsed().as_secs_f64()) as u64;
+            self.warm = Some(self.snapshot(&estimate));
+        }
+        if elapsed >= self.reported + PROGRESS {
+            self.reported = elapsed;
+            (self.progress)(elapsed, answered, errors, &live());
+        }
+    }
+
+    fn window_ended(&mut self, answered: &dyn Fn() -> u64) {
+        let Some((begin, warm)) = self.begin.take().zip(self.warm.take()) else { return };
+        let replies_until = |end: &Moment| match (&begin.moment.spent, &end.spent) {
+            (Ok(begin), Ok(end)) => end.replies() - begin.replies(),
+            _ => 0.0,
+        };
+        let end = tightest(|| Moment::now(self.sampler.spent(answered)), replies_until);
+        let throttled = self.throttled().since(&begin.throttled);
+        let cpu_pressure = Self::cpu_pressure().zip(begin.cpu_pressure).map(|(end, begin)| end.saturating_sub(begin));
+        let mut loaded = Vec::new();
+        let mut kernel_readings = Vec::new();
+        for _ in 0..SNAPSHOTS {
+            loaded.push(self.snapshot(answered));
+            if self.kernel.is_ok() {
+                kernel_readings.push(kernel_memory::read());
+            }
+        }
+        let kernel = self.kernel.clone().and_then(|(before, own_end)| {
+            let mut bytes = kernel_readings.into_iter().collect::<Result<Vec<u64>, Reason>>()?;
+            bytes.sort_unstable();
+            Ok(KernelGrowth { before, loaded: bytes[bytes.len() / 2], own_end })
+        });
+        self.readings = Some(Readings {
+            idle: self.idle.clone(),
+            warm,
+            loaded,
+            begin: begin.moment,
+            end,
+            throttled,
+            cpu_pressure,
+            kernel,
+            cpus_allowed: self.observed.cpus_allowed,
+            generator_cpus: self.observed.generator_cpus.to_vec(),
+            why_missing: self.sampler.missing(),
+        });
+    }
+}

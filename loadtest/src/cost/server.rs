@@ -1,0 +1,203 @@
+//! The target's cost in the window: [`server_cost`].
+
+use super::moment::{LARGEST_SPREAD, Moment};
+use super::snapshot::{Snapshot, median};
+use super::spent::Place;
+use super::{Costs, Readings, Value};
+use crate::cpus::online_cpus;
+use results::figures::{Reason, ServerCost};
+use results::units::plural;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A target may seem to use a little more than its CPUs: its clocks are not read at one instant.
+const MOST_OF_A_CPU: f64 = 1.02;
+/// Seconds of CPU time from which on user and system time are told apart: 20 clock ticks of 10 ms. The kernel looks at each
+/// tick which mode it interrupts, so the share of either has then a standard error of a tenth.
+const ENOUGH_TO_SPLIT: f64 = 0.2;
+const NO_ANSWER: &str = "no request was answered";
+
+/// The target's cost, with this number of connections, background connections included.
+pub(crate) fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
+    match &costs.0 {
+        Ok(readings) => readings.server_cost(connections),
+        Err(why) => ServerCost::all(Err(why.clone())),
+    }
+}
+
+/// Where those figures come from for which there is more than one way.
+pub(crate) fn sources(costs: &Costs) -> BTreeMap<String, String> {
+    let Ok(Readings { begin, loaded, kernel, .. }) = &costs.0 else { return BTreeMap::new() };
+    let memory = loaded[0].memory_source.as_deref().map(|source| match source {
+        "pss" => "PSS of the process tree".to_owned(),
+        "pss-sampled" => "PSS of some processes of the tree, which stand for the others".to_owned(),
+        "cgroup" => "the target's control group, with kernel memory and page cache".to_owned(),
+        other => other.to_owned(),
+    });
+    let of_kernel = "/proc/meminfo of this machine, less the load generator's own ends";
+    let all = [
+        ("server.cpu_us_per_request", begin.spent.as_ref().ok().map(|spent| spent.source.clone())),
+        ("server.memory_bytes", memory),
+        ("server.kernel_memory_bytes", kernel.is_ok().then(|| of_kernel.to_owned())),
+    ];
+    all.into_iter().filter_map(|(figure, source)| Some((figure.to_owned(), source?))).collect()
+}
+
+/// What happened between the two ends of the window.
+struct InWindow {
+    seconds: f64,
+    /// Complete answers.
+    replies: f64,
+    /// Replies that came while the CPU time was read, at the end at which there were more.
+    spread: u64,
+    /// CPU time in seconds; `Err` if it cannot be true.
+    cpu: Value,
+    supervisor_cpu: Option<Duration>,
+    syscalls: Option<u64>,
+}
+
+impl InWindow {
+    /// `cpus_allowed` is what is said of the target, if it does not say itself which CPUs it may use.
+    fn between(begin: &Moment, end: &Moment, cpus_allowed: Option<usize>) -> Result<InWindow, Reason> {
+        let (begin, end) = (begin.spent.as_ref().map_err(Clone::clone)?, end.spent.as_ref().map_err(Clone::clone)?);
+        if end.cpu < begin.cpu || end.replies.0 < begin.replies.0 || end.at <= begin.at {
+            return Err(RESTARTED.into());
+        }
+        let seconds = (end.at - begin.at).as_secs_f64();
+        let cpu = (end.cpu - begin.cpu).as_secs_f64();
+        let affinity = Some(end.cpus.len()).filter(|&cpus| cpus > 0);
+        let allowed = affinity.or(cpus_allowed).unwrap_or_else(online_cpus);
+        Ok(InWindow {
+            seconds,
+            replies: end.replies() - begin.replies(),
+            spread: begin.spread().max(end.spread()),
+            cpu: match cpu / seconds {
+                used if used > allowed as f64 * MOST_OF_A_CPU => Err(format!(
+                    "used {used:.2} of {}: the two readings do not belong together",
+                    plural(allowed, "CPU")
+                )),
+                _ => Ok(cpu),
+            },
+            supervisor_cpu: end.supervisor_cpu.zip(begin.supervisor_cpu).map(|(end, begin)| end.saturating_sub(begin)),
+            syscalls: end.syscalls.zip(begin.syscalls).map(|(end, begin)| end.saturating_sub(begin)),
+        })
+    }
+
+    /// `amount` a request.
+    fn per_request(&self, amount: f64) -> Value {
+        match self.spread as f64 {
+            _ if self.replies <= 0.0 => Err(NO_ANSWER.into()),
+            spread if spread > LARGEST_SPREAD * self.replies => Err(format!(
+                "{spread} replies came while the CPU time was read, more than 1 % of the window's {:.0}",
+                self.replies
+            )),
+            _ => Ok(amount / self.replies),
+        }
+    }
+}
+
+const RESTARTED: &str = "the target's counters restarted within the trial";
+
+impl Readings {
+    fn server_cost(&self, connections: u64) -> ServerCost<Value> {
+        let Readings { idle, warm, loaded, begin, end, .. } = self;
+        let last = &loaded[loaded.len() - 1];
+        if idle.is_older_life_than(warm) || warm.is_older_life_than(last) {
+            return ServerCost::all(Err(RESTARTED.into()));
+        }
+        let known = |value: Option<f64>| value.ok_or_else(|| self.why_missing.clone());
+        let level = |figure: fn(&Snapshot) -> Option<f64>| known(median(loaded, figure));
+        let window = InWindow::between(begin, end, self.cpus_allowed);
+        let window = window.as_ref().map_err(Clone::clone);
+        let cpu = window.clone().and_then(|window| window.per_request(window.cpu.clone()? * 1e6));
+        // The split is coarse, so it is used only as a share of the CPU time, which is exact.
+        let share = |part: fn(&Snapshot) -> Option<f64>| -> Value {
+            let grown =
+                |figure: fn(&Snapshot) -> Option<f64>| known(figure(last).zip(figure(warm)).map(|(b, a)| b - a));
+            let (part, user, system) = (grown(part)?, grown(|s| s.user)?, grown(|s| s.system)?);
+            match user + system {
+                seconds if seconds < ENOUGH_TO_SPLIT => Err(format!(
+                    "the kernel tells user and system time apart in clock ticks, and {:.0} ms have too few of them",
+                    seconds * 1e3
+                )),
+                seconds => Ok(cpu.clone()? * part / seconds),
+            }
+        };
+        let kernel = self.kernel(connections);
+        let user = self.user_memory_grown().map(|grown| grown / connections as f64);
+        let kernel_each = kernel.clone().map(|kernel| kernel / connections as f64);
+        ServerCost {
+            user_us_per_request: share(|snapshot| snapshot.user),
+            system_us_per_request: share(|snapshot| snapshot.system),
+            cpu_us_per_request: cpu,
+            cpus_used: window.clone().and_then(|window| Ok(window.cpu.clone()? / window.seconds)),
+            memory_bytes: level(|snapshot| snapshot.memory),
+            peak_memory_bytes: known(self.peak_memory()),
+            memory_bytes_per_connection: user.clone().and_then(|user| Ok(user + kernel_each.clone()?)),
+            user_memory_bytes_per_connection: user,
+            kernel_memory_bytes_per_connection: kernel_each,
+            kernel_memory_bytes: kernel,
+            processes: level(|snapshot| snapshot.processes),
+            threads: level(|snapshot| snapshot.threads),
+            open_fds: level(|snapshot| snapshot.open_fds),
+            voluntary_switches_per_request: self.per_reply(|snapshot| snapshot.voluntary_switches),
+            involuntary_switches_per_request: self.per_reply(|snapshot| snapshot.involuntary_switches),
+            minor_faults_per_request: self.per_reply(|snapshot| snapshot.minor_faults),
+            major_faults_per_request: self.per_reply(|snapshot| snapshot.major_faults),
+            syscalls_per_request: window
+                .clone()
+                .and_then(|window| window.per_request(known(window.syscalls.map(|calls| calls as f64))?)),
+            supervisor_cpus_used: window.and_then(|window| match window.supervisor_cpu {
+                Some(cpu) => Ok(cpu.as_secs_f64() / window.seconds),
+                None => Err("only the account of a service has it".into()),
+            }),
+        }
+    }
+
+    /// A counter that only snapshots have, divided by the replies of the same snapshots: from the warm-up to the end of the
+    /// load.
+    fn per_reply(&self, counter: fn(&Snapshot) -> Option<f64>) -> Value {
+        let last = &self.loaded[self.loaded.len() - 1];
+        let grown = |figure: fn(&Snapshot) -> Option<f64>| Some(figure(last)? - figure(&self.warm)?);
+        let counted = grown(counter).ok_or_else(|| self.why_missing.clone())?;
+        match grown(|snapshot| snapshot.replies) {
+            Some(replies) if replies > 0.0 => Ok(counted / replies),
+            _ => Err(NO_ANSWER.into()),
+        }
+    }
+
+    /// The peak that the target states, if it is from this trial: a service may have lived through others. Else the highest
+    /// of the trial's snapshots.
+    fn peak_memory(&self) -> Option<f64> {
+        let stated = self.loaded[self.loaded.len() - 1].peak_memory.zip(self.idle.peak_memory);
+        let grown = stated.filter(|(now, before)| now > before).map(|(now, _)| now);
+        let seen = || self.loaded.iter().chain([&self.warm, &self.idle]).filter_map(|snapshot| snapshot.memory);
+        grown.or_else(|| seen().reduce(f64::max))
+    }
+
+    fn user_memory_grown(&self) -> Value {
+        if self.loaded[0].memory_source.as_deref() == Some("cgroup") {
+            return Err(
+                "the target's memory is known only as that of its control group, the kernel's part included".into()
+            );
+        }
+        let loaded = median(&self.loaded, |snapshot| snapshot.memory);
+        match loaded.zip(self.idle.memory).map(|(loaded, idle)| loaded - idle) {
+            None => Err(self.why_missing.clone()),
+            Some(grown) if grown < 0.0 => Err("memory shrank under load".into()),
+            Some(grown) => Ok(grown),
+        }
+    }
+
+    fn kernel(&self, connections: u64) -> Value {
+        match self.end.spent.as_ref().map(|spent| spent.place) {
+            Ok(Place::Here) => self.kernel.as_ref().map_err(Clone::clone)?.of_target(connections),
+            Ok(Place::Elsewhere) => Err("the target runs on another machine".into()),
+            Ok(Place::Unknown) => Err("the target does not say whether it runs on this machine".into()),
+            Err(why) => Err(why.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

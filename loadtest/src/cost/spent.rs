@@ -1,0 +1,121 @@
+//! What a target has used up to one moment, read together with what it has answered: [`Spent`].
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+use process_tree::Account;
+use std::time::Duration;
+
+/// Where the target runs, seen from the load generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the same machine.
+    Here,
+    /// On another machine.
+    Elsewhere,
+    /// It does not say it.
+    Unknown,
+}
+
+/// CPU time and answers of a target up to one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Spent {
+    /// When it was read: CLOCK_MONOTONIC of the target's machine.
+    pub at: Duration,
+    /// CPU time of the target, without its supervisor.
+    pub cpu: Duration,
+    /// CPU time of the service's supervisor.
+    pub supervisor_cpu: Option<Duration>,
+    /// Replies before and after the CPU time was read.
+    pub replies: (u64, u64),
+    /// System calls that the service's own code has made.
+    pub syscalls: Option<u64>,
+    /// For how long a CPU quota kept the target from its CPUs.
+    pub throttled: Option<Duration>,
+    /// How CPU time and replies were read.
+    pub source: String,
+    /// The CPUs that the target may use; none if it does not say it.
+    pub cpus: Vec<usize>,
+    /// The machine that it runs on.
+    pub place: Place,
+}
+
+impl Spent {
+    /// Takes over the account that a service gives.
+    pub fn of_service(account: Account) -> Spent {
+        let place = match (&account.boot_id, boot_id()) {
+            (Some(theirs), Some(ours)) if theirs.trim() == ours => Place::Here,
+            (Some(_), Some(_)) => Place::Elsewhere,
+            _ => Place::Unknown,
+        };
+        Spent {
+            at: Duration::from_nanos(account.monotonic_ns),
+            cpu: Duration::from_nanos(account.cpu_ns),
+            supervisor_cpu: Some(Duration::from_nanos(account.supervisor_cpu_ns)),
+            replies: (account.replies_before, account.replies_after),
+            syscalls: Some(account.syscalls),
+            throttled: account.throttled_ns.map(Duration::from_nanos),
+            source: format!("the service's account ({})", account.cpu_source),
+            cpus: account.cpus,
+            place,
+        }
+    }
+
+    /// Replies that came while the CPU time was read.
+    pub fn spread(&self) -> u64 {
+        self.replies.1.abs_diff(self.replies.0)
+    }
+
+    /// Replies up to this moment: the middle of the two counts.
+    pub fn replies(&self) -> f64 {
+        (self.replies.0 as f64).midpoint(self.replies.1 as f64)
+    }
+}
+
+/// CLOCK_MONOTONIC. clock_gettime(2)
+pub(super) fn monotonic() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// The CPUs that a process of this machine may use, ascending; none if the kernel does not say it.
+pub(super) fn cpus_of(pid: Pid) -> Vec<usize> {
+    let set = sched_getaffinity(pid).unwrap_or_default();
+    (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect()
+}
+
+fn boot_id() -> Option<String> {
+    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_of_another_boot_is_of_another_machine() {
+        let account = |boot_id: Option<String>| Account {
+            monotonic_ns: 1_000,
+            cpu_ns: 2,
+            supervisor_cpu_ns: 3,
+            replies_before: 10,
+            replies_after: 13,
+            syscalls: 4,
+            throttled_ns: None,
+            cpu_source: "clocks".into(),
+            cpus: vec![1],
+            boot_id,
+        };
+        let place = |boot_id| Spent::of_service(account(boot_id)).place;
+        assert_eq!(place(boot_id()), Place::Here);
+        assert_eq!(place(Some("another".into())), Place::Elsewhere);
+        assert_eq!(place(None), Place::Unknown);
+        let spent = Spent::of_service(account(None));
+        assert_eq!((spent.spread(), spent.replies(), spent.at), (3, 11.5, Duration::from_micros(1)));
+    }
+
+    #[test]
+    fn a_process_has_the_cpus_of_its_affinity() {
+        assert_eq!(cpus_of(nix::unistd::getpid()), cpu_list::CpuList::allowed().unwrap().cpus());
+        assert!(cpus_of(Pid::from_raw(1 << 23)).is_empty());
+    }
+}
