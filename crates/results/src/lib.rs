@@ -24,6 +24,7 @@ pub mod differences;
 pub mod figures;
 pub mod lists;
 pub mod machine;
+mod marks;
 pub mod merge;
 pub mod noise;
 pub mod outcomes;

@@ -14,6 +14,9 @@ use statrs::statistics::Statistics;
 pub const MIN_TRIALS: usize = 5;
 /// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
 pub(crate) const ALPHA: f64 = 0.05;
+/// A difference below this share is no difference, whatever its p-value: the place of a program's code and data in memory
+/// alone makes one. Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009.
+pub(crate) const LEAST_DIFFERENCE: f64 = 0.03;
 
 /// A measured figure over the trials of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +73,13 @@ pub(crate) struct Ratio {
     pub p: f64,
 }
 
+impl Ratio {
+    /// Whether the ratio is so close to 1 that it is no difference: see [`LEAST_DIFFERENCE`].
+    pub(crate) fn is_negligible(&self) -> bool {
+        self.ratio.ln().abs() < LEAST_DIFFERENCE.ln_1p()
+    }
+}
+
 /// Student's t with `df` degrees of freedom.
 fn students_t(df: usize) -> StudentsT {
     StudentsT::new(0.0, 1.0, df as f64).expect("there are degrees of freedom")
@@ -116,10 +126,11 @@ pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
 }
 
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
-/// 1947), with its degrees of freedom rounded down.
+/// 1947), with its degrees of freedom rounded down. `None` with fewer than two values on a side, or if a value is not above
+/// zero.
 pub(crate) fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let (first, second) = (logarithms(first)?, logarithms(second)?);
-    if first.len().min(second.len()) < MIN_TRIALS {
+    if first.len().min(second.len()) < 2 {
         return None;
     }
     let ((a, va), (b, vb)) = (mean_and_variance(&first), mean_and_variance(&second));
@@ -251,6 +262,7 @@ mod tests {
         assert_eq!(ranks_of(&run(&[1.0, 9.0], 4, &mut Rng::with_seed(4)), true), [None, None]);
         assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
         assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
+        assert_eq!(unpaired(&[1.0; 5], &[2.0; 1]), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::{limits, privileges};
 use progress::Progress;
-use results::conditions::Condition;
+use results::conditions::{self, Condition};
 use results::{Plan, Results, table};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -94,7 +94,7 @@ pub fn run(
 /// The table or a file could not be written: a line for each.
 pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
     let Finished { results, failures } = run;
-    let crossed: Vec<String> = flags.fail_on.iter().flat_map(|condition| condition.crossed(&results)).collect();
+    let crossed = conditions::crossed(&flags.fail_on, &results);
     crossed.iter().for_each(|line| say(line));
     if !failures.is_empty() {
         return Err(Failure::usage(failures.join("\n")));
