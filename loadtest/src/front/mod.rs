@@ -4,6 +4,7 @@
 mod exit;
 pub mod files;
 mod flags;
+mod hgrm;
 mod hint;
 mod outputs;
 mod progress;
