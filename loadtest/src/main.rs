@@ -75,7 +75,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
         say(&format!("Run {}: {dashboard}", run.results.run_id));
     }
     if aa {
-        front::print(|out| noise::print(&run.results, out)).map_err(Failure::usage)?;
+        front::print(|out| noise::print(&run.results, false, out)).map_err(Failure::usage)?;
     }
     front::conclude(&cli.run, run)
 }

@@ -1,12 +1,28 @@
 //! Compares two runs: what changed beyond noise.
+//!
+//! The trials of a run share the state of the machine, and of what was started once for the whole run, so two runs of the
+//! same thing can differ by more than their trials do (Kalibera and Jones, "Rigorous Benchmarking in Reasonable Time",
+//! ISMM 2013). The trials of two single runs therefore show only whether these two runs differ. Whether it is a change
+//! for better or worse, runs as replicates show: merged results of at least two runs on each side.
 
-use crate::ranks::{COMPARED, values};
-use crate::schema::{Results, Verdict};
-use crate::statistics;
+use crate::ranks::{COMPARED, Compared, values};
+use crate::schema::{Cell, Results, Verdict};
+use crate::statistics::{self, Ratio};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+/// What the values are that are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replicates {
+    /// The trials of single runs.
+    Trials,
+    /// Several runs, each by the geometric mean of its trials.
+    Runs,
+}
+
 /// Prints what changed beyond noise from the first run to the second: the ratio of second to first with its 95 %
-/// interval, for each cell that both have. Holm's method corrects for the number of comparisons.
+/// interval, for each cell that both have and each figure that may be compared. Holm's method corrects for the number of
+/// comparisons, and a difference below 3 % is none.
 ///
 /// # Errors
 /// An error of writing to `out`.
@@ -17,20 +33,16 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: only in {}", before.key, first.run_id)?;
             continue;
         };
-        if let Some(invalid) = [before, after].into_iter().find(|cell| cell.verdict != Verdict::Valid) {
-            writeln!(out, "{}: {}, so not compared", before.key, invalid.verdict.name())?;
+        let [verdict, other] =
+            [before, after].map(|cell| if cell.flaws.is_empty() { cell.verdict } else { Verdict::Valid });
+        if let Some(invalid) = [verdict, other].into_iter().find(|verdict| *verdict != Verdict::Valid) {
+            writeln!(out, "{}: {}, so not compared", before.key, invalid.name())?;
             continue;
         }
         for figure in &COMPARED {
-            let (name, higher_is_better) = (figure.name, figure.higher_is_better);
-            match statistics::unpaired(&values(before, figure), &values(after, figure)) {
-                Some(ratio) => found.push((&before.key, name, higher_is_better, ratio)),
-                None => writeln!(
-                    out,
-                    "{}: {name}: needs {} trials with that figure in each",
-                    before.key,
-                    statistics::MIN_TRIALS
-                )?,
+            match ratio(before, after, figure) {
+                Ok((replicates, ratio)) => found.push((&before.key, figure, replicates, ratio)),
+                Err(why) => writeln!(out, "{}: {}: {why}", before.key, figure.name)?,
             }
         }
     }
@@ -40,33 +52,109 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
         }
     }
     let significant = statistics::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((key, name, higher_is_better, ratio), significant) in found.iter().zip(significant) {
-        let judgement = match (significant, (ratio.ratio > 1.0) == *higher_is_better) {
+    let mut is_open = false;
+    for ((key, figure, replicates, ratio), significant) in found.iter().zip(significant) {
+        let judgement = match (significant, replicates) {
             (false, _) => "no change beyond noise",
-            (true, true) => "better",
-            (true, false) => "worse",
+            (true, _) if ratio.is_negligible() => "no change: below 3 %",
+            (true, Replicates::Trials) => "differs in these two runs",
+            (true, Replicates::Runs) if (ratio.ratio > 1.0) == figure.higher_is_better => "better",
+            (true, Replicates::Runs) => "worse",
         };
-        writeln!(out, "{key}: {name} x{:.3} ({:.3} to {:.3}): {judgement}", ratio.ratio, ratio.low, ratio.high)?;
+        is_open |= *replicates == Replicates::Trials && judgement.starts_with("differs");
+        let Ratio { ratio, low, high, .. } = ratio;
+        writeln!(out, "{key}: {} x{ratio:.3} ({low:.3} to {high:.3}): {judgement}", figure.name)?;
+    }
+    if is_open {
+        writeln!(
+            out,
+            "Whether it would differ in other runs, too, two runs cannot tell: merge several runs of each (loadtest \
+             merge), and compare those."
+        )?;
     }
     Ok(())
+}
+
+/// The ratio of a figure in two cells; `Err` says why it cannot be had.
+fn ratio(before: &Cell, after: &Cell, figure: &Compared) -> Result<(Replicates, Ratio), String> {
+    let (name, _) = before.figures.at(figure.path);
+    if let Some(flaw) = before.flaw(&name).or(after.flaw(&name)) {
+        return Err(format!("{}, so not compared", flaw.verdict.name()));
+    }
+    let [mine, theirs] = [before, after].map(|cell| by_run(cell, figure));
+    if mine.len().min(theirs.len()) >= 2 {
+        let ratio = statistics::unpaired(&mine, &theirs);
+        return ratio.map(|ratio| (Replicates::Runs, ratio)).ok_or("a value is not above zero".into());
+    }
+    let [mine, theirs] = [before, after].map(|cell| values(cell, figure));
+    let least = statistics::MIN_TRIALS;
+    let enough = mine.len().min(theirs.len()) >= least;
+    let ratio = statistics::unpaired(&mine, &theirs).filter(|_| enough);
+    ratio.map(|ratio| (Replicates::Trials, ratio)).ok_or_else(|| {
+        format!("needs {least} trials with that figure in each, or several runs in each") //
+    })
+}
+
+/// The geometric mean of the figure in each run whose trials the cell has; empty if a trial lacks it.
+fn by_run(cell: &Cell, figure: &Compared) -> Vec<f64> {
+    let mut logarithms: BTreeMap<Option<&str>, Vec<f64>> = BTreeMap::new();
+    for (trial, value) in cell.whole_trials().zip(values(cell, figure)) {
+        logarithms.entry(trial.run_id.as_deref()).or_default().push(value.ln());
+    }
+    logarithms.values().map(|of_run| (of_run.iter().sum::<f64>() / of_run.len() as f64).exp()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge::merge;
+    use crate::schema::Flaw;
     use crate::schema::tests::run;
 
+    fn printed(first: &Results, second: &Results) -> String {
+        let mut out = Vec::new();
+        print(first, second, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
-    fn only_a_change_beyond_noise_is_reported_as_a_change() {
-        let printed = |first: &Results, second: &Results| {
-            let mut out = Vec::new();
-            print(first, second, &mut out).unwrap();
-            String::from_utf8(out).unwrap()
-        };
+    fn two_runs_show_only_whether_these_two_differ() {
         let before = run("r", &[("a", 100.0)], 5);
-        assert!(printed(&before, &run("s", &[("a", 100.1)], 5)).contains("no change beyond noise"));
-        assert!(printed(&before, &run("s", &[("a", 120.0)], 5)).contains("x1.200"));
-        assert!(printed(&before, &run("s", &[("a", 80.0)], 5)).contains(": worse"));
+        let against = |speed: f64| printed(&before, &run("s", &[("a", speed)], 5));
+        assert!(against(100.1).contains("no change beyond noise\n"));
+        assert!(against(102.9).contains("x1.029 (1.016 to 1.042): no change: below 3 %\n"), "{}", against(102.9));
+        let faster = against(120.0);
+        assert!(
+            faster.contains("x1.200") && faster.contains(": differs in these two runs\nWhether it would"),
+            "{faster}"
+        );
         assert!(printed(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
+    }
+
+    #[test]
+    fn merged_runs_are_compared_by_run() {
+        let several = |prefix: &str, speeds: [f64; 3]| {
+            let runs = speeds.iter().zip(0..).map(|(&speed, n)| run(&format!("{prefix}{n}"), &[("a", speed)], 5));
+            runs.reduce(|all, one| merge(all, one).unwrap()).unwrap()
+        };
+        let before = several("r", [100.0, 101.0, 99.0]);
+        let line = |speeds| printed(&before, &several("s", speeds));
+        assert!(line([80.0, 81.0, 79.0]).contains(": worse\n"));
+        assert!(line([120.0, 121.0, 119.0]).contains(": better\n"));
+        // Each trial of one side is better than each of the other, but the runs differ among themselves by more.
+        assert!(line([103.2, 112.0, 103.4]).contains(": no change beyond noise\n"), "{}", line([103.2, 112.0, 103.4]));
+    }
+
+    #[test]
+    fn a_figure_with_a_flaw_is_not_compared_and_the_others_are() {
+        let (mut before, after) = (run("r", &[("a", 100.0)], 5), run("s", &[("a", 100.0)], 5));
+        before.cells[0].verdict = Verdict::Starved;
+        assert_eq!(printed(&before, &after), "a / with 64 connections, keep-alive: starved, so not compared\n");
+        let flaw = Flaw { verdict: Verdict::Starved, why: "why".into(), bound: None };
+        before.cells[0].flaws.insert("latency_us".into(), flaw.clone());
+        let text = printed(&before, &after);
+        assert!(text.contains("p99: starved, so not compared\n") && text.contains("req/s x1.000"), "{text}");
+        before.cells[0].flaws.insert("throughput".into(), flaw);
+        assert!(printed(&before, &after).contains("req/s: starved, so not compared\n"));
     }
 }

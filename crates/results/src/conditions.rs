@@ -1,7 +1,9 @@
 //! The conditions of `--fail-on` that every cell has to meet: `p99<50ms`, `errors<0.1%`, `throughput>1000`.
+//!
+//! A figure that may not be compared does not meet a condition, unless it is a bound that decides it: a throughput of at
+//! least 26,000 is above 1000, and a latency of at most 1 ms is below 50 ms.
 
-use crate::schema::{Cell, Results, Verdict};
-use crate::statistics::Figure;
+use crate::schema::{Bound, Cell, Results, Verdict};
 use crate::units::{micros, parse_duration};
 use std::fmt;
 use std::str::FromStr;
@@ -17,36 +19,51 @@ enum Kind {
     Share,
 }
 
-/// A figure that conditions can be about: its name, its kind, and its value in a cell, as the median over the trials.
+/// A figure that conditions can be about: its name, its kind, and its path in results.json. The share of failed requests
+/// is no figure, and has no path.
 #[derive(Debug)]
 struct Conditional {
     name: &'static str,
     kind: Kind,
-    value: fn(&Cell) -> Option<f64>,
+    path: &'static str,
 }
 
-fn median(figure: Option<Figure>) -> Option<f64> {
-    figure.map(|figure| figure.median)
+impl Conditional {
+    /// The value in this cell: the median over its trials, and of the maximum the maximum over its trials. `Err` says why
+    /// it could not be had.
+    fn value(&self, cell: &Cell) -> Result<f64, String> {
+        if self.name == ERRORS {
+            let requests = cell.outcomes.total();
+            let share = cell.outcomes.errors() as f64 / requests as f64;
+            return if requests > 0 { Ok(share) } else { Err("no request was sent".into()) };
+        }
+        let (name, figure) = cell.figures.at(self.path);
+        let figure = figure.ok_or_else(|| cell.why_missing(&name).unwrap_or("it is missing").to_owned())?;
+        let largest = cell.whole_trials().filter_map(|trial| *trial.figures.at(self.path).1);
+        Ok(if self.name == MAX { largest.fold(figure.median, f64::max) } else { figure.median })
+    }
+
+    fn show(&self, value: f64) -> String {
+        match self.kind {
+            Kind::Share => format!("{:.3} %", value * 100.0),
+            Kind::PerSecond => format!("{value:.1}"),
+            Kind::Time => micros(value),
+        }
+    }
 }
 
 const ERRORS: &str = "errors";
+const MAX: &str = "max";
 const FIGURES: &[Conditional] = &[
-    Conditional { name: "mean", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.mean) },
-    Conditional { name: "p50", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p50) },
-    Conditional { name: "p90", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p90) },
-    Conditional { name: "p99", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p99) },
-    Conditional { name: "p99.9", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.p999) },
-    Conditional { name: "max", kind: Kind::Time, value: |cell| median(cell.figures.latency_us.max) },
-    Conditional { name: "cpu", kind: Kind::Time, value: |cell| median(cell.figures.server.cpu_us_per_request) },
-    Conditional { name: "throughput", kind: Kind::PerSecond, value: |cell| median(cell.figures.throughput) },
-    Conditional {
-        name: ERRORS,
-        kind: Kind::Share,
-        value: |cell| {
-            let requests = cell.outcomes.total();
-            (requests > 0).then(|| cell.outcomes.errors() as f64 / requests as f64)
-        },
-    },
+    Conditional { name: "mean", kind: Kind::Time, path: "latency_us.mean" },
+    Conditional { name: "p50", kind: Kind::Time, path: "latency_us.p50" },
+    Conditional { name: "p90", kind: Kind::Time, path: "latency_us.p90" },
+    Conditional { name: "p99", kind: Kind::Time, path: "latency_us.p99" },
+    Conditional { name: "p99.9", kind: Kind::Time, path: "latency_us.p999" },
+    Conditional { name: MAX, kind: Kind::Time, path: "latency_us.max" },
+    Conditional { name: "cpu", kind: Kind::Time, path: "server.cpu_us_per_request" },
+    Conditional { name: "throughput", kind: Kind::PerSecond, path: "throughput" },
+    Conditional { name: ERRORS, kind: Kind::Share, path: "" },
 ];
 
 /// One condition of `--fail-on`.
@@ -100,30 +117,67 @@ impl Condition {
         self.figure.name == ERRORS
     }
 
-    /// Returns a line for each cell that does not meet the condition. A cell without that figure does not meet it;
-    /// unsupported cells are left out.
-    pub fn crossed(&self, results: &Results) -> Vec<String> {
-        let tried = results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
-        let lines = tried.filter_map(|cell| {
-            let value = (self.figure.value)(cell);
-            let met = value.is_some_and(|value| if self.below { value < self.bound } else { value > self.bound });
-            let shown = match (value, self.figure.kind) {
-                (None, _) => "could not be had".into(),
-                (Some(value), Kind::Share) => format!("{:.3} %", value * 100.0),
-                (Some(value), Kind::PerSecond) => format!("{value:.1}"),
-                (Some(us), Kind::Time) => micros(us),
-            };
-            (!met).then(|| format!("--fail-on {self}: {}: {} {shown}", cell.key, self.figure.name))
-        });
-        lines.collect()
+    /// Why this cell does not meet the condition; `None` if it does.
+    fn objection(&self, cell: &Cell, tolerates_errors: bool) -> Option<String> {
+        let Conditional { name, path, .. } = self.figure;
+        let value = match self.figure.value(cell) {
+            Ok(value) => value,
+            Err(why) => return Some(format!("{name} could not be had: {why}")),
+        };
+        let is_met = if self.below { value < self.bound } else { value > self.bound };
+        let shown = self.figure.show(value);
+        let objection = (!is_met).then(|| format!("{name} {shown}"));
+        if self.is_about_errors() {
+            return objection;
+        }
+        let (figure, _) = cell.figures.at(path);
+        let flaw = cell.flaw(&figure);
+        let decides = match flaw.and_then(|flaw| flaw.bound) {
+            Some(Bound::Lower) => !self.below,
+            Some(Bound::Upper) => self.below,
+            None => false,
+        };
+        match cell.verdict_on(&figure) {
+            Verdict::Valid => objection,
+            Verdict::Errors if tolerates_errors => objection,
+            _ if decides && is_met => None,
+            verdict => {
+                let why = flaw.map(|flaw| flaw.why.clone()).unwrap_or_else(|| cell.reasons.join("; "));
+                let bound = flaw.filter(|flaw| flaw.bound.is_some()).map_or("", |flaw| flaw.mark());
+                Some(format!("{name} {bound}{shown} is not valid: {}: {why}", verdict.name()))
+            }
+        }
     }
+}
+
+/// A line for each condition and each cell that does not meet it. A cell without that figure does not meet it;
+/// unsupported cells are left out. A condition on errors allows some failures, so then failed requests make no other
+/// figure invalid.
+pub fn crossed(conditions: &[Condition], results: &Results) -> Vec<String> {
+    let tolerates_errors = conditions.iter().any(Condition::is_about_errors);
+    let tried = || results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
+    let lines = conditions.iter().flat_map(|condition| {
+        tried().filter_map(move |cell| {
+            let objection = condition.objection(cell, tolerates_errors)?;
+            Some(format!("--fail-on {condition}: {}: {objection}", cell.key))
+        })
+    });
+    lines.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::Figures;
     use crate::outcomes::OutcomeClass;
-    use crate::schema::tests::results;
+    use crate::schema::Flaw;
+    use crate::schema::tests::{empty_trial, results};
+    use crate::statistics::Figure;
+
+    fn lines(results: &Results, texts: &[&str]) -> Vec<String> {
+        let conditions: Vec<Condition> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        crossed(&conditions, results)
+    }
 
     #[test]
     fn a_condition_lists_the_cells_that_do_not_meet_it() {
@@ -134,14 +188,65 @@ mod tests {
         cell.outcomes[OutcomeClass::Ok] = 499;
         cell.outcomes[OutcomeClass::Reset] = 1;
         cell.outcomes[OutcomeClass::AbortedAtEnd] = 500;
-        let crossed = |text: &str| text.parse::<Condition>().unwrap().crossed(&results);
-        assert!(crossed("p99<50ms").is_empty() && crossed("errors < 0.2%").is_empty());
+        cell.missing.insert("latency_us.p50".into(), "needs 20 samples, has 7".into());
+        assert!(lines(&results, &["p99<50ms", "errors < 0.2%"]).is_empty());
         assert_eq!(
-            crossed("throughput>1000"),
+            lines(&results, &["throughput>1000"]),
             ["--fail-on throughput>1000: a / with 64 connections, keep-alive: throughput 1000.0"]
         );
-        assert!(crossed("errors<0.1%")[0].ends_with("errors 0.100 %"));
-        assert!(crossed("p50<1h")[0].ends_with("p50 could not be had"));
+        assert!(lines(&results, &["errors<0.1%"])[0].ends_with("errors 0.100 %"));
+        assert!(lines(&results, &["p50<1h"])[0].ends_with("p50 could not be had: needs 20 samples, has 7"));
+        assert!(lines(&results, &["p90<1h"])[0].ends_with("p90 could not be had: it is missing"));
+        assert!(FIGURES.iter().all(|it| it.name == ERRORS || Figures::all(()).at(it.path).0.path() == it.path));
+    }
+
+    #[test]
+    fn a_figure_with_a_flaw_meets_a_condition_only_if_it_is_a_bound_that_decides_it() {
+        let mut results = results(&["a"]);
+        let cell = &mut results.cells[0];
+        cell.figures.latency_us = crate::figures::Times::all(Figure::of(&[1_200.0]));
+        cell.figures.throughput = Figure::of(&[26_000.0]);
+        cell.figures.server.cpu_us_per_request = Figure::of(&[7.0]);
+        let flaw = |verdict, bound| Flaw { verdict, why: "it was busy".into(), bound };
+        cell.verdict = Verdict::ClientLimited;
+        cell.flaws.insert("throughput".into(), flaw(Verdict::ClientLimited, Some(Bound::Lower)));
+        cell.flaws.insert("latency_us".into(), flaw(Verdict::ClientLimited, Some(Bound::Upper)));
+        assert!(lines(&results, &["throughput>1000", "p99<50ms", "cpu<8us"]).is_empty());
+        let line = |condition: &str| lines(&results, &[condition]).concat();
+        assert!(line("throughput>27000").contains("throughput >=26000.0 is not valid"));
+        assert!(line("throughput<30000").contains("throughput >=26000.0 is not valid: client-limited: it was busy"));
+        assert!(line("p99<1ms").contains("p99 <=1.20ms is not valid: client-limited: it was busy"));
+        assert!(line("p99>1ms").contains("p99 <=1.20ms is not valid"));
+        results.cells[0].flaws.insert("latency_us.p99".into(), flaw(Verdict::Starved, None));
+        assert!(lines(&results, &["p99<50ms"]).concat().contains("p99 1.20ms is not valid: starved: it was busy"));
+        assert!(lines(&results, &["p50<50ms"]).is_empty());
+    }
+
+    #[test]
+    fn a_condition_on_errors_allows_the_other_figures_of_a_cell_with_failed_requests() {
+        let mut results = results(&["a"]);
+        let cell = &mut results.cells[0];
+        cell.figures.throughput = Figure::of(&[26_000.0]);
+        cell.outcomes[OutcomeClass::Ok] = 999;
+        cell.outcomes[OutcomeClass::Reset] = 1;
+        (cell.verdict, cell.reasons) = (Verdict::Errors, vec!["1 of 1000 requests ended as reset".into()]);
+        let why = "throughput 26000.0 is not valid: errors: 1 of 1000 requests ended as reset";
+        assert!(lines(&results, &["throughput>1000"]).concat().ends_with(why));
+        assert!(lines(&results, &["throughput>1000", "errors<1%"]).is_empty());
+    }
+
+    #[test]
+    fn the_maximum_is_that_of_all_trials() {
+        let mut results = results(&["a"]);
+        let cell = &mut results.cells[0];
+        for max in [1_000.0, 2_000.0, 90_000.0] {
+            let mut trial = empty_trial();
+            trial.figures.latency_us.max = Some(max);
+            cell.trials.push(trial);
+        }
+        cell.summarise();
+        assert_eq!(cell.figures.latency_us.max.unwrap().median, 2_000.0);
+        assert!(lines(&results, &["max<50ms"]).concat().ends_with("max 90.0ms"));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use crate::figures;
 use crate::outcomes::OutcomeClass;
-use crate::schema::{Cell, Ranks, Results};
+use crate::schema::{Bound, Cell, Ranks, Results};
 use std::io::{self, Write};
 
 /// A column that is no figure: its name, and its value in a cell's line.
 type Column = (&'static str, fn(&Results, &Cell) -> String);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("run_id", |results, _| results.run_id.clone()),
     ("target", |_, cell| cell.key.target.clone()),
     ("workload", |_, cell| cell.key.workload.clone()),
@@ -19,6 +19,14 @@ const COLUMNS: [Column; 12] = [
     }),
     ("verdict", |_, cell| cell.verdict.name().into()),
     ("reasons", |_, cell| cell.reasons.join("; ")),
+    ("flaws", |_, cell| {
+        let flaws = cell.flaws.iter().map(|(figure, flaw)| match flaw.bound {
+            Some(Bound::Lower) => format!("{figure}: {}, a lower bound", flaw.verdict.name()),
+            Some(Bound::Upper) => format!("{figure}: {}, an upper bound", flaw.verdict.name()),
+            None => format!("{figure}: {}", flaw.verdict.name()),
+        });
+        flaws.collect::<Vec<_>>().join("; ")
+    }),
     ("trials", |_, cell| cell.trials.len().to_string()),
     ("requests", |_, cell| cell.outcomes.total().to_string()),
     ("ok", |_, cell| cell.outcomes[OutcomeClass::Ok].to_string()),
@@ -26,7 +34,7 @@ const COLUMNS: [Column; 12] = [
 ];
 
 /// Writes all cells. A figure has three fields: its median and the two ends of its interval. A missing value is an
-/// empty field.
+/// empty field. The column `flaws` names the figures, or groups of figures, that may not be compared.
 ///
 /// # Errors
 /// An error of writing to `out`.
@@ -53,19 +61,29 @@ fn shown(value: Option<impl ToString>) -> String {
 mod tests {
     use super::*;
     use crate::schema::tests::results;
+    use crate::schema::{Flaw, Verdict};
     use crate::statistics::Figure;
 
     #[test]
     fn every_line_has_the_same_fields() {
         let mut results = results(&["a", "b"]);
         results.cells[0].figures.throughput = Figure::of(&[5.0, 1.0, 4.0, 2.0, 3.0]);
+        let flaw = |verdict, bound| Flaw { verdict, why: "why".into(), bound };
+        results.cells[0].flaws.insert("throughput".into(), flaw(Verdict::ClientLimited, Some(Bound::Lower)));
+        results.cells[0].flaws.insert("latency_us".into(), flaw(Verdict::Starved, None));
         results.cells[1].key.target = "b, \"the\" other".into();
         let mut out = Vec::new();
         write(&results, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
-        assert_eq!(lines[0].split(',').count(), lines[1].split(',').count());
+        let fields = |line: &str| {
+            let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+            reader.records().next().unwrap().unwrap().iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(lines[0]).len(), fields(lines[1]).len());
+        let flaws = fields(lines[0]).iter().position(|name| name == "flaws").unwrap();
+        assert_eq!(fields(lines[1])[flaws], "latency_us: starved; throughput: client-limited, a lower bound");
         assert!(lines[0].contains(",throughput,throughput_low,throughput_high,"));
         assert!(lines[1].contains(",3,1,5,"), "{}", lines[1]);
         assert!(lines[2].contains("\"b, \"\"the\"\" other\""), "{}", lines[2]);

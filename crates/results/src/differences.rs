@@ -6,17 +6,20 @@ use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::schema::{Cell, Results};
 use crate::units::duration;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// What makes the runs different experiments, a line each: schema, machine, window, limits, threads, CPUs, background
-/// load, or what requests carry. Empty if they are the same experiment.
+/// What makes the runs different experiments, a line each: schema, machine, window, arrivals, limits, threads, CPUs,
+/// background load, what requests carry, or flags of the targets. Empty if they are the same experiment.
 pub fn differences(first: &Results, second: &Results) -> Vec<String> {
     let mut found = Vec::new();
     if first.schema != second.schema {
-        found.push(format!("schema: {} and {}", first.schema, second.schema));
+        let why = "figures changed their meaning";
+        found.push(format!("schema: {} and {}, between which {why}", first.schema, second.schema));
     }
     found.extend(machines(&first.machine, &second.machine));
     found.extend(plans(&first.settings, &second.settings));
+    found.extend(flags(first, second));
     for mine in &first.cells {
         let theirs = second.cells.iter().find(|theirs| theirs.key == mine.key);
         if let Some((mine_cpus, cpus)) = theirs.and_then(|theirs| mine.server_cpus.zip(theirs.server_cpus))
@@ -25,6 +28,46 @@ pub fn differences(first: &Results, second: &Results) -> Vec<String> {
             let Cell { key, .. } = mine;
             let line = format!("number of CPUs that {} may use: {mine_cpus} and {cpus}", key.target);
             add_new(&mut found, [line]);
+        }
+    }
+    found
+}
+
+/// In what else the runs differ, a line each: the state of the machine, the programs, and what targets state of
+/// themselves. It may be what a comparison is about, so it makes no different experiments; but a change may come from it.
+/// What only one of the runs says makes no difference.
+pub fn circumstances(first: &Results, second: &Results) -> Vec<String> {
+    let mut found = unlike_texts("", &first.machine.provenance, &second.machine.provenance);
+    for (target, mine) in &first.targets {
+        if let Some(theirs) = second.targets.get(target) {
+            found.extend(unlike_texts(&format!("{target}: "), &mine.facts, &theirs.facts));
+        }
+    }
+    found
+}
+
+fn unlike_texts(of: &str, first: &BTreeMap<String, String>, second: &BTreeMap<String, String>) -> Vec<String> {
+    let both = first.iter().filter_map(|(name, mine)| Some((name, mine, second.get(name)?)));
+    both.filter_map(|(name, mine, theirs)| unlike(&format!("{of}{name}"), mine, theirs, String::clone)).collect()
+}
+
+/// The flags of the targets that both runs have: those of `--set`, and, where both say it, all that were given.
+fn flags(first: &Results, second: &Results) -> Vec<String> {
+    let both = first.settings.targets.iter().filter(|target| second.settings.targets.contains(target));
+    let shown = |flags: &BTreeMap<String, String>| {
+        let flags: Vec<String> = flags.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
+        if flags.is_empty() { "none".to_owned() } else { flags.join(" ") }
+    };
+    let mut found = Vec::new();
+    for target in both {
+        let said = first.targets.get(target).zip(second.targets.get(target));
+        let set = [first, second].map(|run| run.settings.set.get(target).cloned().unwrap_or_default());
+        let [mine, theirs] = match said {
+            Some((mine, theirs)) if mine.given != theirs.given => [mine, theirs].map(|said| said.given.clone()),
+            _ => set,
+        };
+        if mine != theirs {
+            found.push(format!("flags of {target}: {} and {}", shown(&mine), shown(&theirs)));
         }
     }
     found
@@ -59,6 +102,7 @@ fn plans(first: &Plan, second: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(unlike("duration", &first.duration, &second.duration, |&time| duration(time)));
     found.extend(unlike("warm-up", &first.warmup, &second.warmup, |&time| duration(time)));
+    found.extend(unlike("arrivals", &first.arrivals, &second.arrivals, |arrivals| shown(arrivals).to_lowercase()));
     found.extend(unlike("threads", &first.threads, &second.threads, shown));
     found.extend(unlike("CPUs of the threads", &first.cpus, &second.cpus, shown));
     found.extend(unlike("timeout", &first.timeout, &second.timeout, |&time| duration(time)));
@@ -106,6 +150,8 @@ fn shown(value: &impl Debug) -> String {
 mod tests {
     use super::*;
     use crate::content::Content;
+    use crate::schedule::Arrivals;
+    use crate::schema::Target;
     use crate::schema::tests::run;
     use std::time::Duration;
 
@@ -122,7 +168,10 @@ mod tests {
             assert_eq!(lines.len(), 1, "{lines:?}");
             lines.concat()
         };
-        assert_eq!(line(|it| it.schema = "x".into()), "schema: io-models-lab/results/2 and x");
+        assert_eq!(
+            line(|it| it.schema = "x".into()),
+            "schema: io-models-lab/results/2 and x, between which figures changed their meaning"
+        );
         assert_eq!(line(|it| it.machine.host = Some("h".into())), "host: unknown and h");
         assert_eq!(line(|it| it.machine.kernel = Some("Linux 9".into())), "kernel: unknown and Linux 9");
         assert_eq!(line(|it| it.machine.cpu = Some("c".into())), "CPU: unknown and c");
@@ -140,11 +189,34 @@ mod tests {
         assert_eq!(line(|it| it.settings.connect_timeout *= 2), "connect timeout: 5.0s and 10.0s");
         assert_eq!(line(|it| it.settings.background.idle = 5), "idle background connections: 0 and 5");
         assert_eq!(line(|it| it.settings.background.busy = 5), "busy clients: 0 and 5");
+        assert_eq!(line(|it| it.settings.arrivals = Arrivals::Poisson), "arrivals: even and poisson");
+        let set = |it: &mut Results| {
+            it.settings.set.insert("a".into(), [("workers".into(), "16".into())].into());
+        };
+        assert_eq!(line(set), "flags of a: none and --workers=16");
         let carries = |it: &mut Results| {
             it.settings.content.insert("/".into(), Content { headers: vec!["A: b".into()], ..Content::default() });
         };
         assert_eq!(line(carries), "the requests of / differ in header fields or body");
         assert_eq!(line(|it| it.cells[0].server_cpus = Some(2)), "number of CPUs that a may use: 1 and 2");
+    }
+
+    #[test]
+    fn flags_that_targets_were_given_are_a_difference_and_what_else_they_state_is_a_circumstance() {
+        let with = |given: &str, fact: &str, commit: &str| {
+            let mut run = run("r", &[("a", 100.0)], 1);
+            let text = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let said = Target { given: text("workers", given), facts: text("backlog", fact) };
+            run.targets.insert("a".into(), said);
+            run.machine.provenance = text("commit", commit);
+            run
+        };
+        let first = with("16", "512", "1f2e");
+        let other = with("8", "4096", "9a8b");
+        assert_eq!(differences(&first, &other), ["flags of a: --workers=16 and --workers=8"]);
+        assert_eq!(circumstances(&first, &other), ["commit: 1f2e and 9a8b", "a: backlog: 512 and 4096"]);
+        let silent = Results { targets: BTreeMap::new(), ..run("s", &[("a", 100.0)], 1) };
+        assert!(differences(&first, &silent).is_empty() && circumstances(&first, &silent).is_empty());
     }
 
     #[test]

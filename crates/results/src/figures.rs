@@ -291,7 +291,9 @@ pub fn documentation() -> String {
         "# Figures\n\n\
          What results.json has of each cell, and of each trial. `crates/results/src/figures.rs` declares each figure in one\n\
          line; this file follows from it (`cargo run -p results --example figures > crates/results/FIGURES.md`). A figure\n\
-         that could not be had is null, and `missing` says why, under the figure's name or that of its group.\n",
+         that could not be had is null, and `missing` says why, under the figure's name or that of its group. One that may\n\
+         not be compared has its reason under the same name in the cell's `flaws`. A CSV file has two more columns of each\n\
+         figure, `…_low` and `…_high`.\n",
     );
     let mut group = None;
     for name in names() {

@@ -25,6 +25,7 @@ pub mod figures;
 pub mod histogram;
 pub mod lists;
 pub mod machine;
+mod marks;
 pub mod merge;
 pub mod noise;
 pub mod outcomes;

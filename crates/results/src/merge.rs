@@ -6,6 +6,7 @@ use crate::ranks::rank;
 use crate::remarks::remarks;
 use crate::schema::{Cell, Results, Verdict};
 use crate::verdict;
+use std::collections::BTreeMap;
 
 /// Merges two runs. A cell that both have gets the trials of both, each with its own histograms; the other cells are
 /// kept as they are.
@@ -35,6 +36,16 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     add_new(&mut mine.concurrencies, theirs.concurrencies);
     add_new(&mut mine.requests_per_connection, theirs.requests_per_connection);
     mine.content.extend(theirs.content);
+    mine.set.extend(theirs.set);
+    // Of what the runs state, the merged run has what is true of both.
+    let differs =
+        |theirs: &BTreeMap<String, String>, name: &str, mine: &str| theirs.get(name).is_some_and(|it| it != mine);
+    let theirs = &second.machine.provenance;
+    merged.machine.provenance.retain(|name, mine| !differs(theirs, name, mine));
+    for (target, theirs) in second.targets {
+        let mine = merged.targets.entry(target).or_insert_with(|| theirs.clone());
+        mine.facts.retain(|name, mine| !differs(&theirs.facts, name, mine));
+    }
     let cpus = merged.machine.cpus;
     for cell in second.cells {
         match merged.cells.iter_mut().find(|mine| mine.key == cell.key) {
@@ -75,7 +86,7 @@ fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
     if !matches!(cell.verdict, Verdict::Errors | Verdict::Unsupported) {
         return (None, Vec::new());
     }
-    let mut judged = Cell { verdict: Verdict::Valid, reasons: Vec::new(), ..cell.clone() };
+    let mut judged = Cell { verdict: Verdict::Valid, reasons: Vec::new(), flaws: BTreeMap::new(), ..cell.clone() };
     if !judged.trials.is_empty() {
         verdict::judge(&mut judged, cpus);
         judged.reasons.extend(remarks(cell));
@@ -90,7 +101,7 @@ mod tests {
     use crate::content::Content;
     use crate::outcomes::OutcomeClass;
     use crate::schema::tests::run;
-    use crate::schema::{Trial, by_load};
+    use crate::schema::{Flaw, Target, Trial, by_load};
 
     #[test]
     fn targets_of_both_runs_stand_under_the_same_load() {
@@ -131,6 +142,52 @@ mod tests {
         let mut other = second;
         other.settings.duration *= 2;
         assert!(merge(first, other).unwrap_err().contains("duration"));
+    }
+
+    #[test]
+    fn trials_keep_their_blocks_and_flaws_are_judged_anew() {
+        let of = |id: &str| {
+            let mut run = run(id, &[("a", 100.0)], 2);
+            for (trial, block) in run.cells[0].trials.iter_mut().zip(0..) {
+                (trial.block, trial.began_at) = (Some(block), Some(format!("{id}{block}")));
+            }
+            let why = "it was judged by the trials of this run alone".to_owned();
+            run.cells[0].flaws.insert("throughput".into(), Flaw { verdict: Verdict::Unstable, why, bound: None });
+            run
+        };
+        let cell = merge(of("r"), of("s")).unwrap().cells.remove(0);
+        let trials: Vec<_> = cell.trials.iter().map(|it| (it.run_id.as_deref().unwrap(), it.block.unwrap())).collect();
+        assert_eq!(trials, [("r", 0), ("r", 1), ("s", 0), ("s", 1)]);
+        assert_eq!(cell.trials[3].began_at.as_deref(), Some("s1"));
+        assert!(cell.flaws.is_empty(), "{:?}", cell.flaws);
+    }
+
+    #[test]
+    fn the_flaws_of_a_target_that_could_not_be_measured_stay() {
+        let mut never = run("s", &[("a", 100.0)], 0);
+        let flaw = Flaw { verdict: Verdict::Unsupported, why: "not here".into(), bound: None };
+        (never.cells[0].verdict, never.cells[0].reasons) = (Verdict::Unsupported, vec!["not here".into()]);
+        never.cells[0].flaws.insert("throughput".into(), flaw.clone());
+        let cell = merge(run("r", &[("a", 100.0)], 1), never).unwrap().cells.remove(0);
+        assert_eq!((cell.verdict, cell.flaws.get("throughput")), (Verdict::Unsupported, Some(&flaw)));
+    }
+
+    #[test]
+    fn a_merged_run_states_what_is_true_of_both() {
+        let of = |id: &str, target: &str, commit: &str| {
+            let mut run = run(id, &[(target, 100.0)], 1);
+            let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            run.machine.provenance = [text("commit", commit), text("governor", "performance")].into();
+            let facts = [text("backlog", commit), text("threads", "2")].into();
+            run.targets.insert(target.into(), Target { facts, ..Target::default() });
+            run.settings.set.insert(target.into(), [text("workers", "2")].into());
+            run
+        };
+        let merged = merge(of("r", "a", "x"), of("s", "a", "y")).unwrap();
+        assert_eq!(merged.machine.provenance.keys().collect::<Vec<_>>(), ["governor"]);
+        assert_eq!(merged.targets["a"].facts.keys().collect::<Vec<_>>(), ["threads"]);
+        let merged = merge(merged, of("t", "b", "x")).unwrap();
+        assert_eq!((merged.targets.len(), merged.settings.set.len()), (2, 2));
     }
 
     #[test]

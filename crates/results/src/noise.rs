@@ -11,12 +11,22 @@ pub fn aa_name(target: &str) -> String {
 }
 
 /// Prints what an A/A run shows of this machine's noise: how much a target differs from its own copy, and which
-/// difference is too small to be detected with this number of trials.
+/// difference is too small to be detected with this number of trials. `restarts` says whether each trial had a target
+/// that was started anew; if not, the noise is less than that of targets that are.
 ///
 /// # Errors
 /// An error of writing to `out`.
-pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
+pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nThe same target twice: how much noise this machine has")?;
+    writeln!(
+        out,
+        "{}",
+        match restarts {
+            true =>
+                "(Each trial started the target anew, so the differences between one start and the next are in it.)",
+            false => "(The targets ran all the time, so the differences between one start and the next are not in it.)",
+        }
+    )?;
     for cell in &results.cells {
         let copy = results
             .cells
@@ -24,10 +34,14 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
             .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.same_load(&cell.key));
         let Some(copy) = copy else { continue };
         for figure in &COMPARED {
-            let name = figure.name;
+            let (name, _) = cell.figures.at(figure.path);
+            if let Some(flaw) = cell.flaw(&name).or(copy.flaw(&name)) {
+                writeln!(out, "{}: {}: {}: {}", cell.key, figure.name, flaw.verdict.name(), flaw.why)?;
+                continue;
+            }
             let Some(ratio) = paired(cell, copy, figure) else { continue };
             let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
-            write!(out, "{}: {name}: differences below {half_width:.1} % are noise", cell.key)?;
+            write!(out, "{}: {}: differences below {half_width:.1} % are noise", cell.key, figure.name)?;
             if ratio.p < statistics::ALPHA {
                 let off = (ratio.ratio - 1.0) * 100.0;
                 write!(
@@ -45,12 +59,22 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::schema::tests::run;
+    use crate::schema::{Flaw, Verdict};
 
     #[test]
     fn an_aa_run_prints_which_differences_are_noise() {
-        let mut out = Vec::new();
-        print(&run("r", &[("a", 100.0), (&aa_name("a"), 100.0)], 5), &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let printed = |results: &Results, restarts: bool| {
+            let mut out = Vec::new();
+            print(results, restarts, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let mut run = run("r", &[("a", 100.0), (&aa_name("a"), 100.0)], 5);
+        let text = printed(&run, true);
         assert!(text.contains("req/s: differences below 0.0 % are noise\n"), "{text}");
+        assert!(text.contains("one start and the next are in it") && !text.contains("CPU/r"), "{text}");
+        let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: None };
+        run.cells[1].flaws.insert("throughput".into(), flaw);
+        let text = printed(&run, false);
+        assert!(text.contains("req/s: client-limited: it was busy\n") && text.contains("are not in it"), "{text}");
     }
 }

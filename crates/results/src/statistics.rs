@@ -145,10 +145,11 @@ pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
 }
 
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
-/// 1947), with its degrees of freedom rounded down.
+/// 1947), with its degrees of freedom rounded down. `None` with fewer than two values on a side, or if a value is not above
+/// zero.
 pub(crate) fn unpaired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let (first, second) = (logarithms(first)?, logarithms(second)?);
-    if first.len().min(second.len()) < MIN_TRIALS {
+    if first.len().min(second.len()) < 2 {
         return None;
     }
     let ((a, va), (b, vb)) = (mean_and_variance(&first), mean_and_variance(&second));
@@ -309,6 +310,7 @@ mod tests {
         assert_eq!(ranks_of(&run(&[1.0, 9.0], 4, &mut Rng::with_seed(4)), true), [None, None]);
         assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
         assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
+        assert_eq!(unpaired(&[1.0; 5], &[2.0; 1]), None);
     }
 
     #[test]

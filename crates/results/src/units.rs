@@ -67,7 +67,8 @@ pub fn nine_digits(value: f64) -> f64 {
     format!("{value:.8e}").parse().unwrap_or(value)
 }
 
-fn three_digits(n: f64) -> String {
+/// A number with three digits, or more before the point.
+pub(crate) fn three_digits(n: f64) -> String {
     match n {
         _ if n < 9.995 => format!("{n:.2}"),
         _ if n < 99.95 => format!("{n:.1}"),

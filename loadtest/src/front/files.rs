@@ -2,9 +2,9 @@
 
 use super::exit::Failure;
 use super::outputs;
-use super::terminal::print;
+use super::terminal::{print, say};
 use clap::{Parser, Subcommand};
-use results::differences::{common_runs, differences};
+use results::differences::{circumstances, common_runs, differences};
 use results::{Results, compare, merge, table};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ enum Command {
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
-    /// Print what changed from one run to another beyond noise; needs five trials in each
+    /// Print what changed from one run to another beyond noise; needs five trials in each. Whether a change is one for
+    /// better or worse is told only of merged results, which have several runs each
     Compare {
         /// results.json of the first run
         first: PathBuf,
@@ -66,7 +67,12 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     let done = match files.command {
         Command::Show { file } => print_table(&load(&file)?),
         Command::Merge { first, second, output } => {
-            let merged = merge::merge(load(&first)?, load(&second)?).map_err(Failure::usage)?;
+            let (first, second) = (load(&first)?, load(&second)?);
+            let unlike = circumstances(&first, &second);
+            let merged = merge::merge(first, second).map_err(Failure::usage)?;
+            if !unlike.is_empty() {
+                say(&format!("warning: the runs were not made under the same circumstances: {}", unlike.join("; ")));
+            }
             match output {
                 Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
                 None => print_table(&merged),
@@ -77,11 +83,12 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
     done.map_err(Failure::usage)
 }
 
-/// Prints what changed, below what makes the comparison unfair; without `anyway`, there must be none of that.
+/// Prints what changed, below the circumstances that differ, and what makes the comparison unfair; without `anyway`, there
+/// must be none of that.
 fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), String> {
     let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
-    let doubts: Vec<String> = common.chain(differences(first, second)).map(|line| format!("  {line}\n")).collect();
-    let doubts = match doubts.concat() {
+    let lines = |lines: Vec<String>| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
+    let doubts = match lines(common.chain(differences(first, second)).collect()) {
         none if none.is_empty() => none,
         lines if anyway => format!("no fair comparison, so a change may have another cause:\n{lines}\n"),
         lines => {
@@ -89,7 +96,14 @@ fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), 
             return Err(format!("{what}; --anyway makes it\n{}", lines.trim_end()));
         }
     };
-    print(|out| out.write_all(doubts.as_bytes()).and_then(|()| compare::print(first, second, out)))
+    let unlike = match lines(circumstances(first, second)) {
+        none if none.is_empty() => none,
+        lines => format!("the circumstances differ, which may be the cause of a change:\n{lines}\n"),
+    };
+    print(|out| {
+        out.write_all((doubts + &unlike).as_bytes())?;
+        compare::print(first, second, out)
+    })
 }
 
 fn load(file: &Path) -> Result<Results, Failure> {

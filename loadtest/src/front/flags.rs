@@ -105,6 +105,10 @@ pub struct RunFlags {
     /// File for the results as CSV
     #[arg(long, value_name = "FILE")]
     pub(super) csv: Option<PathBuf>,
+    /// Folder for the latency of each cell as a percentile distribution, in the text form of HdrHistogram; created if it
+    /// does not exist
+    #[arg(long, value_name = "DIR")]
+    pub(super) hgrm: Option<PathBuf>,
     /// A condition that every cell has to meet, or else the exit code is 1: 'p99<50ms', 'errors<0.1%',
     /// 'throughput>1000'; a list, or repeated
     #[arg(long, value_name = "CONDITION", value_delimiter = ',')]

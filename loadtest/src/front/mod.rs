@@ -4,6 +4,7 @@
 mod exit;
 pub mod files;
 mod flags;
+mod hgrm;
 mod hint;
 mod outputs;
 mod progress;
@@ -20,7 +21,7 @@ use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::{limits, privileges};
 use progress::Progress;
-use results::conditions::Condition;
+use results::conditions::{self, Condition};
 use results::{Plan, Results, table};
 use std::io::{self, Write};
 use std::path::Path;
@@ -105,7 +106,7 @@ fn print_given(results: &Results, out: &mut dyn Write) -> io::Result<()> {
 /// The table or a file could not be written: a line for each.
 pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
     let Finished { results, failures } = run;
-    let crossed: Vec<String> = flags.fail_on.iter().flat_map(|condition| condition.crossed(&results)).collect();
+    let crossed = conditions::crossed(&flags.fail_on, &results);
     crossed.iter().for_each(|line| say(line));
     if !failures.is_empty() {
         return Err(Failure::usage(failures.join("\n")));

@@ -1,8 +1,9 @@
 //! The files of a run's results.
 
 use super::flags::RunFlags;
+use super::hgrm::distributions;
 use super::save::{self, Contents};
-use results::{Results, csv};
+use results::{Results, csv, slices};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,12 @@ impl Output {
     fn json(flag: &'static str, path: PathBuf) -> Output {
         Output { flag, path, format: Results::write }
     }
+
+    /// The files in a folder of a run.
+    fn folder(flag: &'static str, folder: &Path) -> [Output; 2] {
+        let slices = Output { flag, path: folder.join("slices.ndjson"), format: slices::write };
+        [Output::json(flag, folder.join("results.json")), slices]
+    }
 }
 
 /// Where the results of a run go.
@@ -28,6 +35,8 @@ pub struct Outputs {
     results: Option<PathBuf>,
     /// The folder of `--out`.
     out: Option<PathBuf>,
+    /// The folder of `--hgrm`, with a file for each cell.
+    hgrm: Option<PathBuf>,
     files: Vec<Output>,
 }
 
@@ -39,10 +48,11 @@ impl Outputs {
     /// One line that says how to correct the flags.
     pub fn check(flags: &RunFlags) -> Result<Outputs, String> {
         let mut files = Vec::new();
-        files.extend(flags.out.iter().map(|folder| Output::json("--out", folder.join("results.json"))));
+        files.extend(flags.out.iter().flat_map(|folder| Output::folder("--out", folder)));
         files.extend(flags.json.iter().map(|file| Output::json("--json", file.clone())));
         files.extend(flags.csv.iter().map(|file| Output { flag: "--csv", path: file.clone(), format: csv::write }));
-        let outputs = Outputs { results: flags.results.clone(), out: flags.out.clone(), files };
+        let outputs =
+            Outputs { results: flags.results.clone(), out: flags.out.clone(), hgrm: flags.hgrm.clone(), files };
         let mut made = MadeFolders::default();
         for (flag, folder) in outputs.folders() {
             let usable = made.make(folder).and_then(|()| save::check_folder(folder));
@@ -62,7 +72,8 @@ impl Outputs {
 
     fn folders(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
         let results = self.results.iter().map(|folder| ("--results", folder));
-        results.chain(self.out.iter().map(|folder| ("--out", folder)))
+        let out = self.out.iter().map(|folder| ("--out", folder));
+        results.chain(out).chain(self.hgrm.iter().map(|folder| ("--hgrm", folder)))
     }
 
     /// Writes the results to all files. Returns the paths of those that were written, and a line for each that could
@@ -70,7 +81,7 @@ impl Outputs {
     pub fn write(&self, results: &Results) -> (Vec<PathBuf>, Vec<String>) {
         let mut files = self.files.clone();
         if let Some(folder) = &self.results {
-            files.push(Output::json("--results", folder.join(&results.run_id).join("results.json")));
+            files.extend(Output::folder("--results", &folder.join(&results.run_id)));
         }
         let (mut written, mut failures) = (Vec::new(), Vec::new());
         for Output { flag, path, format } in files {
@@ -81,8 +92,23 @@ impl Outputs {
                 Err(why) => failures.push(why),
             }
         }
+        if let Some(folder) = &self.hgrm {
+            match write_distributions(folder, results) {
+                Ok(()) => written.push(folder.clone()),
+                Err(why) => failures.push(why),
+            }
+        }
         (written, failures)
     }
+}
+
+/// Writes the latencies of each cell into the folder.
+fn write_distributions(folder: &Path, results: &Results) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| cannot_write("--hgrm", folder, &error))?;
+    for distribution in distributions(results) {
+        write_file("--hgrm", &folder.join(&distribution.name), &|file| distribution.write(file))?;
+    }
+    Ok(())
 }
 
 /// Writes the file that a flag names.

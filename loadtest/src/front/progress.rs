@@ -5,7 +5,7 @@ use super::terminal::{LINE, say};
 use crate::events::{Event, Observer};
 use crate::neighbours;
 use results::units::{duration, plural};
-use results::{Cell, Figure, Verdict};
+use results::{Cell, Verdict};
 use std::time::{Duration, Instant};
 
 /// The time between two lines of progress where lines stay.
@@ -94,23 +94,28 @@ impl Observer for Progress {
     }
 }
 
-/// The main figures of a finished cell in one line, shown before the table is complete.
+/// The main figures of a finished cell in one line, shown before the table is complete; a figure that may not be compared
+/// has the table's mark.
 fn finished(cell: &Cell) -> String {
-    let number = |figure: Option<Figure>, unit: &str| figure.map(|f| format!("  {:.1} {unit}", f.median));
-    let parts = [
-        number(cell.figures.throughput, "requests/s"),
-        number(cell.figures.latency_us.p99, "µs p99"),
-        number(cell.figures.server.cpu_us_per_request, "µs server CPU"),
-        (cell.verdict != Verdict::Valid).then(|| format!("  {}", cell.verdict.name())),
-    ];
-    let key = &cell.key;
-    let what = format!("{} {} -c {}, {}", key.target, key.workload, key.concurrency, key.requests_per_connection);
-    what + &parts.into_iter().flatten().collect::<String>()
+    let mut line = cell.key.to_string();
+    for (path, unit) in
+        [("server.cpu_us_per_request", "µs server CPU"), ("throughput", "requests/s"), ("latency_us.p99", "µs p99")]
+    {
+        let (name, figure) = cell.figures.at(path);
+        if let Some(figure) = figure {
+            line += &format!("  {}{:.1} {unit}", cell.mark(&name), figure.median);
+        }
+    }
+    match cell.verdict {
+        Verdict::Valid => line,
+        verdict => format!("{line}  {}", verdict.name()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use results::{Bound, Figure, Flaw, Plan};
 
     #[test]
     fn where_lines_stay_they_come_at_a_pace_and_only_slow_cells_have_their_own() {
@@ -121,5 +126,19 @@ mod tests {
         assert_eq!(lines, 26);
         assert!(!Progress::tells_cells(false, 252, PACE / 10 * 252));
         assert!(Progress::tells_cells(true, 252, PACE / 10 * 252) && Progress::tells_cells(false, 3, PACE * 3));
+    }
+
+    #[test]
+    fn a_finished_cell_has_its_main_figures_with_their_marks() {
+        let key = Plan { targets: vec!["a".into()], ..Plan::default() }.cells().remove(0);
+        let mut cell = Cell::new(key);
+        assert_eq!(finished(&cell), "a / with 64 connections, keep-alive");
+        cell.figures.server.cpu_us_per_request = Figure::of(&[7.16]);
+        cell.figures.throughput = Figure::of(&[26_000.0]);
+        let flaw = Flaw { verdict: Verdict::ClientLimited, why: "busy".into(), bound: Some(Bound::Lower) };
+        cell.flaws.insert("throughput".into(), flaw);
+        cell.verdict = Verdict::ClientLimited;
+        let expected = "  7.2 µs server CPU  >=26000.0 requests/s  client-limited";
+        assert_eq!(finished(&cell), format!("a / with 64 connections, keep-alive{expected}"));
     }
 }

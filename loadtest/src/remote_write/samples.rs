@@ -152,45 +152,48 @@ impl TrialSeries {
     }
 }
 
+/// Figures that also have the two ends of their interval, in the series `…_low` and `…_high`: those of which dashboards
+/// draw it.
+const WITH_INTERVAL: [&str; 2] = ["throughput", "server.cpu_us_per_request"];
+
 /// The results of a cell, as in results.json except that they are in base units. A figure is the median over the trials;
-/// a missing figure has no sample. Each sample has the cell's verdict as a label, since without the verdict no figure
-/// may be compared.
+/// a missing figure has no sample. Each figure has the verdict on it as a label, since without that it may not be
+/// compared; the cell's own verdict is the label of everything else.
 pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
-    let mut samples = CellSamples::new(run, cell, at);
-    samples.put("verdict", &[("reason", &cell.reasons.join("; "))], verdict_number(cell.verdict));
+    let mut samples = CellSamples { labels: cell_labels(run, &cell.key), at, batch: Batch::new() };
+    samples.put("verdict", cell.verdict, &[("reason", &cell.reasons.join("; "))], verdict_number(cell.verdict));
     if cell.trials.is_empty() {
         return samples.batch;
     }
-    samples.put("trials", &[], cell.trials.len() as f64);
-    samples.put("requests", &[], cell.outcomes.total() as f64);
+    samples.put("trials", cell.verdict, &[], cell.trials.len() as f64);
+    samples.put("requests", cell.verdict, &[], cell.outcomes.total() as f64);
     for (class, count) in cell.outcomes.iter() {
         match class {
-            OutcomeClass::Ok => samples.put("ok_requests", &[], count as f64),
-            OutcomeClass::AbortedAtEnd => samples.put("aborted_requests", &[], count as f64),
-            _ => samples.put("errors", &[("class", class.name())], count as f64),
+            OutcomeClass::Ok => samples.put("ok_requests", cell.verdict, &[], count as f64),
+            OutcomeClass::AbortedAtEnd => samples.put("aborted_requests", cell.verdict, &[], count as f64),
+            _ => samples.put("errors", cell.verdict, &[("class", class.name())], count as f64),
         }
     }
     for (name, figure) in cell.figures.iter() {
-        if let Some(figure) = figure {
-            let (series, quantile) = name.series();
-            let labels: Vec<_> = quantile.iter().map(|quantile| ("quantile", quantile.as_str())).collect();
-            samples.put(&series, &labels, name.base_value(figure.median));
+        let Some(figure) = figure else { continue };
+        let verdict = cell.verdict_on(&name);
+        let (series, quantile) = name.series();
+        let labels: Vec<_> = quantile.iter().map(|quantile| ("quantile", quantile.as_str())).collect();
+        samples.put(&series, verdict, &labels, name.base_value(figure.median));
+        if let (true, Some((low, high))) = (WITH_INTERVAL.contains(&&*name.path()), figure.low.zip(figure.high)) {
+            samples.put(&format!("{series}_low"), verdict, &[], name.base_value(low));
+            samples.put(&format!("{series}_high"), verdict, &[], name.base_value(high));
         }
-    }
-    // The dashboards draw the interval of this figure only.
-    if let Some((low, high)) = cell.figures.throughput.and_then(|figure| figure.low.zip(figure.high)) {
-        samples.put("throughput_low", &[], low);
-        samples.put("throughput_high", &[], high);
     }
     samples.batch
 }
 
-/// The ranks of a cell, which are known when all cells are measured.
+/// The ranks of a cell, which are known when all cells are measured. Only figures that may be compared have a rank.
 pub fn rank_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
-    let mut samples = CellSamples::new(run, cell, at);
+    let mut samples = CellSamples { labels: cell_labels(run, &cell.key), at, batch: Batch::new() };
     for (by, rank) in cell.ranks.iter() {
         if let Some(rank) = rank {
-            samples.put("rank", &[("by", by)], rank as f64);
+            samples.put("rank", Verdict::Valid, &[("by", by)], rank as f64);
         }
     }
     samples.batch
@@ -217,14 +220,9 @@ struct CellSamples {
 }
 
 impl CellSamples {
-    fn new(run: &Labels, cell: &Cell, at: i64) -> CellSamples {
-        let labels = cell_labels(run, &cell.key).with(&[("verdict", cell.verdict.name())]);
-        CellSamples { labels, at, batch: Batch::new() }
-    }
-
-    fn put(&mut self, name: &str, labels: &[(&'static str, &str)], value: f64) {
-        let labels = self.labels.with(labels).named(&format!("loadtest_run_{name}"));
-        self.batch.push((labels, Sample { value, at: self.at }));
+    fn put(&mut self, name: &str, verdict: Verdict, labels: &[(&'static str, &str)], value: f64) {
+        let labels = self.labels.with(&[("verdict", verdict.name())]).with(labels);
+        self.batch.push((labels.named(&format!("loadtest_run_{name}")), Sample { value, at: self.at }));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::measure::tests::empty_trial;
-use results::{Figure, PerConnection, Schedule};
+use results::{Bound, Figure, Flaw, PerConnection, Schedule};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -147,6 +147,33 @@ fn ranks_and_interval_ends_are_sent() {
     let batch = cell_samples(&run(), &cell, 5);
     assert_eq!(values(&batch, "loadtest_run_throughput_low"), [(5, 1.0)]);
     assert_eq!(values(&batch, "loadtest_run_throughput_high"), [(5, 5.0)]);
+    cell.figures.server.cpu_us_per_request = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    let batch = cell_samples(&run(), &cell, 5);
+    assert_eq!(values(&batch, "loadtest_run_cpu_seconds_per_request_high"), [(5, 5e-6)]);
+}
+
+#[test]
+fn a_figure_has_the_verdict_on_it() {
+    let mut cell = Cell::new(KEY());
+    cell.trials = vec![empty_trial()];
+    cell.verdict = Verdict::ClientLimited;
+    let flaw = Flaw { verdict: Verdict::ClientLimited, why: "busy".into(), bound: Some(Bound::Lower) };
+    cell.flaws.insert("throughput".into(), flaw);
+    cell.figures.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+    cell.figures.server.cpu_us_per_request = Figure::of(&[4.2]);
+    cell.ranks.cpu = Some(1);
+    let batch = [cell_samples(&run(), &cell, 5), rank_samples(&run(), &cell, 5)].concat();
+    for (name, verdict) in [
+        ("verdict", "client-limited"),
+        ("requests", "client-limited"),
+        ("throughput", "client-limited"),
+        ("throughput_low", "client-limited"),
+        ("cpu_seconds_per_request", "valid"),
+        ("rank", "valid"),
+    ] {
+        let (labels, ..) = only(&batch, &format!("loadtest_run_{name}"))[0];
+        assert!(labels.selector("").contains(&format!("verdict=\"{verdict}\"")), "{name}: {labels:?}");
+    }
 }
 
 #[test]
