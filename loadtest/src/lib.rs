@@ -6,6 +6,7 @@
 //! target and returns what its threads have measured, and `measure` makes a [`Trial`](results::Trial) of that. A program
 //! that makes a run does so through [`front`], which has the flags, the progress, the table and the files.
 
+pub mod aa;
 mod conntrack;
 pub mod cost;
 pub mod cpus;
