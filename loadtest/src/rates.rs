@@ -51,7 +51,8 @@ fn ceiling(cell: &Cell) -> Option<f64> {
 }
 
 /// The lowest ceiling and its target. A target that failed, or served only some of its connections, would set a rate
-/// that says nothing of the others, so it does not count. Only where no figure is steady does an unsteady one count.
+/// that says nothing of the others, so it does not count. Only where no figure is sound do those of targets count that
+/// answered without errors.
 fn lowest<'c>(closed: impl Iterator<Item = &'c Cell> + Clone) -> Option<(&'c str, f64)> {
     let among = |accepted: &[Verdict]| {
         let accepted = closed.clone().filter(|cell| accepted.contains(&cell.verdict));
@@ -59,7 +60,7 @@ fn lowest<'c>(closed: impl Iterator<Item = &'c Cell> + Clone) -> Option<(&'c str
         ceilings.min_by(|(_, a), (_, b)| a.total_cmp(b))
     };
     let sound = among(&[Verdict::Valid, Verdict::ClientLimited]);
-    sound.or_else(|| among(&[Verdict::Unstable, Verdict::Disturbed]))
+    sound.or_else(|| among(&[Verdict::Unstable, Verdict::Disturbed, Verdict::Starved]))
 }
 
 #[cfg(test)]
@@ -107,8 +108,7 @@ mod tests {
         for bad in [Verdict::Errors, Verdict::Unsupported, Verdict::Starved, Verdict::Unstable, Verdict::Disturbed] {
             assert_eq!(rate(&[&sound[..], &[("broken", 1.0, bad)]].concat()), expected(), "{bad:?}");
         }
-        let unsteady =
-            [("a", 3000.0, Verdict::Unstable), ("b", 2000.0, Verdict::Disturbed), ("c", 1.0, Verdict::Starved)];
+        let unsteady = [("a", 3000.0, Verdict::Unstable), ("b", 2000.0, Verdict::Starved), ("c", 1.0, Verdict::Errors)];
         assert_eq!(rate(&unsteady), expected());
         assert!(rate(&[("a", 1.0, Verdict::Errors)]).is_err());
     }
