@@ -73,7 +73,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
     if args.is_aa {
-        front::print(|out| noise::print(&run.results, out)).map_err(Failure::usage)?;
+        front::print(|out| noise::print(&run.results, true, out)).map_err(Failure::usage)?;
     }
     front::conclude(&args.run, run)
 }
