@@ -173,8 +173,13 @@ impl<'a> Worker<'a> {
     /// Sends the requests that are due, as long as connections are free, but not after `until`: at a rate that this
     /// thread cannot reach, there is always a further one.
     fn send_due(&mut self, until: Nanos) {
+        let mut gave_up = false;
         while self.open_loop.is_on() {
-            self.now = self.clock.now();
+            // After requests were given up, the next one is sent at the same time: at a rate that this thread cannot reach,
+            // it would have to be given up, too, at any later time.
+            if !gave_up {
+                self.now = self.clock.now();
+            }
             if self.now >= until || self.control.stopped() {
                 return;
             }
@@ -183,7 +188,9 @@ impl<'a> Worker<'a> {
                 let slot: &Slot = &slots[index as usize];
                 slot.generation == generation && slot.client.is_free()
             };
-            match self.open_loop.next(self.now, self.script.timeout(), &self.recorder.due, is_free) {
+            let next = self.open_loop.next(self.now, self.script.timeout(), &self.recorder.due, is_free);
+            gave_up = matches!(next, NextAction::Shed { .. });
+            match next {
                 NextAction::Nothing => return,
                 NextAction::Shed { intended, count } => self.recorder.shed(intended, count),
                 NextAction::Send { index, intended, lag } => {
