@@ -60,7 +60,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         outcomes,
         figures,
         sources: sources(costs),
-        contents_checked: None,
+        contents_checked: Some(recorder.contents_checked).filter(|&checked| checked > 0),
         probes: Vec::new(),
         background: *background,
         close_ignored: recorder.close_ignored,
@@ -69,7 +69,11 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
         throttled_seconds: costs.throttled().map(|time| time.as_secs_f64()),
         gone: None,
-        remarks: Vec::new(),
+        remarks: recorder
+            .first_mismatch
+            .iter()
+            .map(|how| format!("the first answer that ended as content: {how}"))
+            .collect(),
         unserved: Some(answers().filter(|&answers| answers == 0).count() as u64),
         fairness: statistics::fairness(answers()).map(nine_digits),
         missing,
@@ -164,7 +168,7 @@ pub(crate) mod tests {
         let mut recorder = Recorder::default();
         for n in 0..2_000 {
             recorder.started += 1;
-            recorder.answered(200, 0, 1_000 * n);
+            recorder.answered(200, 0, 1_000 * n, false);
         }
         let threads =
             vec![thread(recorder), ThreadMeasurement { cpu: Duration::from_secs(1), ..thread(Recorder::default()) }];

@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod control;
 mod dial;
+mod expected;
 mod intended_times;
 mod live;
 mod load;
@@ -21,6 +22,7 @@ mod wait;
 mod warm_up;
 mod worker;
 
+pub use expected::{Expected, KEPT};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
 pub use recorder::{Recorder, encode};
@@ -41,9 +43,10 @@ use std::time::Duration;
 use warm_up::WarmUp;
 use worker::{LoadShare, Worker};
 
-/// How long the engine waits for a further connection before it begins the load with the established ones.
+/// How long the engine waits for a further connection, or for the answer to a further background connection, before it
+/// begins the load with those that there are.
 const CONNECT_STALL: Duration = Duration::from_secs(5);
-/// How long the engine waits for all connections to be established.
+/// How long the engine waits for all connections to be established, and for the background connections to be answered.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// The delay between the decision to begin and an open loop's first request, so that all threads have woken up by then.
 const HEAD_START: Duration = Duration::from_millis(5);
@@ -98,10 +101,9 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
             let (control, background_counters) = (&control, &background_counters);
             let others = load.cpus.len().saturating_sub(threads);
             let started = thread::Builder::new().name("load-background".into()).spawn_scoped(scope, move || {
-                // The pinned client threads use the last CPUs of the list.
-                if others > 0 {
-                    cpus::pin(&load.cpus[..others]);
-                }
+                // Pinned client threads use the last CPUs of the list. Where they use all, this thread shares them: it
+                // must never run on the server's CPUs, which the process may be allowed to use.
+                cpus::pin(if others > 0 { &load.cpus[..others] } else { load.cpus });
                 background::run(load, control, background_counters)
             });
             background = Some(started?);
@@ -184,8 +186,8 @@ fn coordinate(
         if over() {
             return None;
         }
-        let before = std::mem::replace(&mut settled, control::settled(counters));
-        if settled >= load.concurrency && background_counters.all_tried(&load.background) {
+        let before = std::mem::replace(&mut settled, control::settled(counters) + background_counters.settled());
+        if settled >= load.concurrency.saturating_add(load.background.total()) {
             break;
         }
         if settled > before {
@@ -236,7 +238,7 @@ fn coordinate(
         };
         thread::sleep(next.min(REPORT_INTERVAL));
     }
-    background_counters.remember_established();
+    background_counters.remember_up();
     observer.window_ended(&|| control::answered(counters));
     // The answers to an open loop's requests that were due in the window.
     while control.finished() < counters.len() && !thread_ended() {

@@ -1,6 +1,7 @@
 //! Records what one client thread measures in the window: request outcomes, latencies and connect times.
 
 use super::clock::Nanos;
+use super::expected::Mismatch;
 use super::live::{CoarseHistogram, LONGEST};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -60,6 +61,10 @@ pub struct Recorder {
     pub local_failures: u64,
     /// Answers with a status of 3xx: how many of each, from 300 on.
     pub redirections: [u64; 100],
+    /// Answers whose content was compared with the expected one.
+    pub contents_checked: u64,
+    /// How the first answer with the outcome `content` differed from the expected one.
+    pub first_mismatch: Option<Mismatch>,
 }
 
 impl Default for Recorder {
@@ -78,6 +83,8 @@ impl Default for Recorder {
             close_ignored: 0,
             local_failures: 0,
             redirections: [0; 100],
+            contents_checked: 0,
+            first_mismatch: None,
         }
     }
 }
@@ -102,6 +109,8 @@ impl Recorder {
             close_ignored,
             local_failures,
             redirections,
+            contents_checked,
+            first_mismatch,
         } = self;
         *started = in_flight;
         *outcomes = OutcomeCounts::default();
@@ -109,6 +118,7 @@ impl Recorder {
         *live_latency = CoarseHistogram::default();
         (*bytes, *close_ignored, *local_failures) = (0, 0, 0);
         redirections.fill(0);
+        (*contents_checked, *first_mismatch) = (0, None);
     }
 
     /// A request of an open loop that was due at `intended` starts.
@@ -117,13 +127,15 @@ impl Recorder {
         self.started += u64::from(self.due.contains(&intended));
     }
 
-    /// A request that was due at `intended` ended with a complete answer after `nanos`.
+    /// A request that was due at `intended` ended with a complete answer after `nanos`; `content_checked` says whether its
+    /// content was compared.
     #[inline]
-    pub fn answered(&mut self, status: u16, intended: Nanos, nanos: Nanos) {
+    pub fn answered(&mut self, status: u16, intended: Nanos, nanos: Nanos, content_checked: bool) {
         self.answers += 1;
         if !self.due.contains(&intended) {
             return;
         }
+        self.contents_checked += u64::from(content_checked);
         if (200..400).contains(&status) {
             self.outcomes[OutcomeClass::Ok] += 1;
             self.latency.saturating_record(nanos);
@@ -133,6 +145,16 @@ impl Recorder {
             }
         } else {
             self.outcomes[OutcomeClass::Status] += 1;
+        }
+    }
+
+    /// A request that was due at `intended` ended with a complete answer whose length or content was not the expected one.
+    pub fn differed(&mut self, mismatch: Mismatch, intended: Nanos, content_checked: bool) {
+        self.answers += 1;
+        if self.due.contains(&intended) {
+            self.contents_checked += u64::from(content_checked);
+            self.outcomes[OutcomeClass::Content] += 1;
+            self.first_mismatch.get_or_insert(mismatch);
         }
     }
 
@@ -184,6 +206,8 @@ impl Recorder {
             service_time,
             schedule_lag,
             redirections,
+            contents_checked,
+            first_mismatch,
             due: _,
             live_latency: _, // only for what is shown while the load is on
             connect: _,
@@ -198,6 +222,8 @@ impl Recorder {
         self.service_time += service_time;
         self.schedule_lag += schedule_lag;
         self.redirections.iter_mut().zip(redirections).for_each(|(mine, theirs)| *mine += theirs);
+        self.contents_checked += contents_checked;
+        self.first_mismatch = self.first_mismatch.or(*first_mismatch);
     }
 
     /// Requests that were started and have no outcome yet; negative if another recorder has counted the start.
@@ -236,7 +262,7 @@ mod tests {
         };
         let empty = size(&recorder);
         for nanos in (0..1_000_000).map(|n: u64| n * n * 7).chain([u64::MAX]) {
-            recorder.answered(200, 0, nanos);
+            recorder.answered(200, 0, nanos, false);
             recorder.served(200, 0, nanos);
             recorder.schedule_lag.saturating_record(nanos);
             recorder.connected(nanos);
