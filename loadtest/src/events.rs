@@ -1,7 +1,7 @@
 //! What happens in a run, as it is reported while it happens.
 
 use crate::engine::LiveSnapshot;
-use results::{Cell, Key, Results, Trial};
+use results::{Arrivals, Cell, Key, Results, Trial};
 use std::time::Duration;
 
 /// An event in a run, as reported to an [`Observer`].
@@ -17,6 +17,8 @@ pub enum Event<'a> {
         trials: usize,
         /// Estimated length of the run, without the time to start targets.
         estimate: Duration,
+        /// How the requests of its open loops are spaced; `None` if it has none.
+        arrivals: Option<Arrivals>,
     },
     /// A trial begins.
     TrialStarted {
@@ -28,6 +30,26 @@ pub enum Event<'a> {
         done: usize,
         /// Trials of the run.
         total: usize,
+    },
+    /// A window of a knee search begins.
+    KneeWindow {
+        /// The cell.
+        cell: &'a Key,
+        /// Which trial of the cell, from 0.
+        trial: usize,
+        /// The number of the window within the trial, from 0.
+        number: usize,
+        /// The rate that it tries, in requests a second.
+        rate: f64,
+    },
+    /// A window was thrown away because other programs disturbed it, and is made again.
+    MadeAgain {
+        /// The cell.
+        cell: &'a Key,
+        /// Which trial of the cell, from 0.
+        trial: usize,
+        /// Who disturbed it.
+        why: &'a str,
     },
     /// Other load tests run on this machine now, with these process ids. Reported once, when the run begins.
     Disturbed {

@@ -6,6 +6,8 @@
 //! target and returns what its threads have measured, and `measure` makes a [`Trial`](results::Trial) of that. A program
 //! that makes a run does so through [`front`], which has the flags, the progress, the table and the files.
 
+pub mod aa;
+mod again;
 mod conntrack;
 pub mod cost;
 pub mod cpus;
@@ -13,6 +15,7 @@ mod engine;
 pub mod events;
 pub mod fleet;
 pub mod front;
+mod knee;
 pub mod limits;
 mod machine;
 mod measure;
@@ -22,12 +25,14 @@ mod privileges;
 pub mod probe;
 mod prometheus_text;
 pub mod provenance;
+mod rates;
 pub mod remote_write;
 pub mod run;
 pub mod scrape;
 mod signals;
 pub mod target;
 mod trial;
+mod windows;
 
 pub use engine::LiveSnapshot;
 pub use run::run;

@@ -43,6 +43,11 @@ pub fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
+/// Formats the time as in RFC 3339, in UTC, with milliseconds.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
 /// The name of a run that begins at `time`: `20261123-194500-1a2b`. The last digits are random.
 pub fn run_id(time: SystemTime) -> String {
     let time = rfc3339(time).replace(['-', ':', 'Z'], "").replace('T', "-");

@@ -4,14 +4,14 @@ mod cli;
 
 use cli::Cli;
 use humantime::format_duration;
+use loadtest::aa::{self, AaFleet};
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady, Supported, supported};
 use loadtest::front::{self, Exit, Failure, files, say};
 use loadtest::probe::check;
 use loadtest::remote_write::RemoteWrite;
 use loadtest::{end_on_signals, stop_on_signals, unless_stopped};
-use results::noise::{self, aa_name};
-use results::{Plan, statistics};
+use results::{Plan, noise};
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
@@ -44,22 +44,18 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     if let Some(line) = restricted {
         say(&format!("loadtest: --cpus: {line}"));
     }
-    let (mut plan, mut endpoints) = cli.plan().map_err(Failure::usage)?;
-    if aa {
-        plan.trials = plan.trials.max(statistics::MIN_TRIALS);
-        endpoints =
-            endpoints.into_iter().flat_map(|(name, at)| [(name.clone(), at.clone()), (aa_name(&name), at)]).collect();
-        plan.targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
-    }
+    let (single, endpoints) = cli.plan().map_err(Failure::usage)?;
+    let plan = if aa { aa::plan(single.clone()).map_err(Failure::usage)? } else { single.clone() };
     front::become_owner(cli.run.results.as_deref(), cli.owner.as_deref())?;
     let outputs = front::prepare(&cli.run, &plan)?;
     let stop = end_on_signals();
     let mut targets = RunningTargets { endpoints, stop };
-    targets.check_all(&plan, cli.wait)?;
+    targets.check_all(&single, cli.wait)?;
+    let mut fleet = AaFleet::new(&mut targets, &single.targets);
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
     stop_on_signals();
-    let run = front::run(&cli.run, &outputs, &plan, &mut targets, &mut remote, stop)?;
+    let run = front::run(&cli.run, &outputs, &plan, &mut fleet, &mut remote, stop)?;
     end_on_signals();
     if stop.load(Relaxed) && !run.results.interrupted {
         front::conclude(&cli.run, run)?;

@@ -149,8 +149,11 @@ impl Observer for RemoteWrite {
                 self.push(vec![samples::info_sample(&run, &machine::here(), self.clock.now())]);
                 self.run = Some(run);
             }
-            Event::TrialStarted { cell, trial, .. } => {
-                // A trial that could not be measured has no end of its own, so end its series here.
+            Event::TrialStarted { cell, trial, .. }
+            | Event::KneeWindow { cell, trial, .. }
+            | Event::MadeAgain { cell, trial, .. } => {
+                // A trial that could not be measured has no end of its own, nor has a window that is not the last one of
+                // its trial, so end its series here.
                 self.end_trial(None);
                 self.trial = self.run.as_ref().map(|run| TrialSeries::new(&samples::cell_labels(run, cell), trial));
             }

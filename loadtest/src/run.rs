@@ -1,20 +1,21 @@
 //! Runs a plan: measures each cell in its trials and judges the cells at the end.
 
-use crate::conntrack;
 use crate::cpus::online_cpus;
 use crate::events::{Event, Observer};
-use crate::fleet::{Fleet, NotReady};
+use crate::fleet::{Endpoint, Fleet, NotReady};
 use crate::machine;
-use crate::neighbours::{Presence, named};
+use crate::neighbours::Presence;
 use crate::order::order;
-use crate::trial::{Attempt, Ended};
+use crate::rates;
+use crate::trial::Ended;
+use crate::windows::{Place, Windows};
 use results::schema::SCHEMA;
-use results::{Cell, Key, Plan, Results, Schedule, Verdict};
-use results::{ranks, remarks, verdict};
-use std::collections::BTreeSet;
+use results::{Cell, Plan, Results, Schedule, Target, Verdict};
+use results::{knee, ranks, remarks, verdict};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 /// Runs the plan. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
 ///
@@ -31,54 +32,50 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         interrupted: false,
         machine: machine::here(),
         settings: plan.clone(),
-        targets: Default::default(),
+        targets: BTreeMap::new(),
         cells: keys.iter().cloned().map(Cell::new).collect(),
     };
+    let is_open = |schedule: &Schedule| *schedule != Schedule::Closed;
     observer.on(Event::RunStarted {
         run_id: &results.run_id,
         cells: keys.len(),
         trials: order.len(),
         estimate: plan.estimate(),
+        arrivals: plan.schedules.iter().any(is_open).then_some(plan.arrivals),
     });
     let (presence, others) = Presence::announce();
     if !others.is_empty() {
         observer.on(Event::Disturbed { by: &others });
     }
+    let mut fleet = Listening { fleet, said: BTreeMap::new() };
+    let mut windows_left: usize = order.iter().map(|&(index, _)| keys[index].schedule.windows()).sum();
+    let mut windows = Windows::new(plan, windows_left, &presence, stop);
     // The targets that have answered, and of these the ones that were waited for in vain.
     let (mut answered, mut lost) = (BTreeSet::new(), BTreeSet::new());
-    let started = Instant::now();
     let mut trials_left = vec![plan.trials; keys.len()];
     let mut server_cpus = vec![online_cpus(); keys.len()];
     for (done, &(index, trial)) in order.iter().enumerate() {
         if stop.load(Relaxed) {
             break;
         }
-        let schedule = resolve_schedule(&keys[index], &results.cells);
+        let asked = rates::resolve(&keys[index], &results.cells);
         let (key, cell) = (&keys[index], &mut results.cells[index]);
         trials_left[index] -= 1;
+        windows_left -= key.schedule.windows();
         // After a trial that could not be measured, the cell's other trials are skipped.
         if matches!(cell.verdict, Verdict::Valid) {
             observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });
-            let pace = started.elapsed().checked_div(done as u32).unwrap_or(plan.duration + plan.warmup);
-            let rest_of_run = pace * (order.len() - done - 1) as u32;
-            let time = plan.warmup + plan.duration;
-            let opened = conntrack::entries_needed(plan.connections(), key.requests_per_connection.0.is_none(), time);
-            conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
             let target = key.target.as_str();
-            let waits_before = answered.contains(target) && !lost.contains(target);
-            let waits_after = order[done + 1..].iter().any(|&(later, _)| keys[later].target == target);
-            let attempt = Attempt { plan, key, schedule, rest_of_run, waits_before, waits_after, stop };
-            let mut others = presence.others();
-            let ended = attempt.make(fleet, observer);
-            fleet.finished(&key.target);
-            match ended? {
+            let place = Place {
+                key,
+                trial,
+                waits_before: answered.contains(target) && !lost.contains(target),
+                waits_after: order[done + 1..].iter().any(|&(later, _)| keys[later].target == target),
+                windows_after: windows_left,
+            };
+            match windows.trial(&place, asked, &mut fleet, observer)? {
                 Ended::Measured { mut trial, cpus, no_answer_at_end } => {
-                    others.extend(presence.others());
-                    others.sort_unstable();
-                    others.dedup();
-                    if !others.is_empty() {
-                        trial.remarks.push(format!("on this machine, {} ran at the same time", named(&others)));
-                    }
+                    trial.block = Some(place.trial as u64);
                     answered.insert(target);
                     match no_answer_at_end {
                         Some(_) => lost.insert(target),
@@ -103,6 +100,10 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
                     cell.verdict = Verdict::Errors;
                     cell.reasons.push(format!("unreachable: {why}"));
                 }
+                Ended::NoRate(why) => {
+                    cell.verdict = Verdict::Errors;
+                    cell.reasons.push(why);
+                }
                 Ended::Stopped => {}
             }
         }
@@ -111,6 +112,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
             observer.on(Event::CellFinished { cell });
         }
     }
+    results.targets = fleet.said;
     results.interrupted = stop.load(Relaxed);
     for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| trials_left[index] > 0) {
         conclude(cell, server_cpus[index]);
@@ -133,23 +135,27 @@ fn conclude(cell: &mut Cell, server_cpus: usize) {
     cell.summarise();
     cell.server_cpus = Some(server_cpus);
     verdict::judge(cell, server_cpus);
+    knee::judge(cell);
     cell.reasons.extend(remarks::remarks(cell));
 }
 
-/// Turns a share of a ceiling into a rate; other schedules stay as they are. `None` if the ceiling was not measured.
-fn resolve_schedule(key: &Key, cells: &[Cell]) -> Option<Schedule> {
-    let closed_loop = Key { schedule: Schedule::Closed, ..key.clone() };
-    let ceiling = |cell: &Cell| cell.figures.throughput.map(|figure| figure.median).filter(|&rate| rate > 0.0);
-    let closed = cells.iter().filter(|cell| cell.key.same_load(&closed_loop));
-    match key.schedule {
-        Schedule::Share(share) => closed
-            .filter(|cell| cell.key.target == key.target)
-            .find_map(ceiling)
-            .map(|rate| Schedule::Rate(rate * share)),
-        Schedule::Common(share) => {
-            closed.filter_map(ceiling).min_by(f64::total_cmp).map(|rate| Schedule::Rate(rate * share))
+/// A fleet whose targets say something of themselves.
+struct Listening<'a> {
+    fleet: &'a mut dyn Fleet,
+    /// What each target said when it was ready for the first time.
+    said: BTreeMap<String, Target>,
+}
+
+impl Fleet for Listening<'_> {
+    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+        let endpoint = self.fleet.ready(target)?;
+        if endpoint.says != Target::default() && !self.said.contains_key(target) {
+            self.said.insert(target.to_owned(), endpoint.says.clone());
         }
-        Schedule::Knee(_) => None, // to come
-        schedule => Some(schedule),
+        Ok(endpoint)
+    }
+
+    fn finished(&mut self, target: &str) {
+        self.fleet.finished(target);
     }
 }

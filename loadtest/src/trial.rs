@@ -7,6 +7,7 @@ use crate::cpus::allowed_cpus;
 use crate::engine::{self, LiveSnapshot, Load, Script, TrialObserver};
 use crate::events::{Event, Observer};
 use crate::fleet::{Endpoint, Fleet, NotReady};
+use crate::machine;
 use crate::measure;
 use crate::probe;
 use crate::signals::unless_stopped;
@@ -17,7 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often progress is reported to the observer.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -33,8 +34,8 @@ pub struct Attempt<'a> {
     pub plan: &'a Plan,
     /// The cell.
     pub key: &'a Key,
-    /// When requests are sent; `None` if the ceiling that it depends on was not measured.
-    pub schedule: Option<Schedule>,
+    /// When requests are sent, or why that is not known: the ceiling that it depends on was not measured.
+    pub schedule: Result<Schedule, String>,
     /// The estimated time that the run needs after this trial.
     pub rest_of_run: Duration,
     /// Whether the trial waits for a target that does not answer: it has answered earlier in the run, and was not waited
@@ -60,6 +61,8 @@ pub enum Ended {
     },
     /// The target cannot be measured.
     NotReady(NotReady),
+    /// There was no rate to load it with.
+    NoRate(String),
     /// It was stopped before its window began.
     Stopped,
 }
@@ -86,8 +89,9 @@ impl Attempt<'_> {
             Err(why) => return Ok(Ended::NotReady(why)),
             Ok(reached) => reached,
         };
-        let Some(schedule) = self.schedule else {
-            return Ok(Ended::NotReady(NotReady::Unreachable("the closed loop gave no ceiling".into())));
+        let schedule = match &self.schedule {
+            Ok(schedule) => *schedule,
+            Err(why) => return Ok(Ended::NoRate(why.clone())),
         };
         let Some(mut trial) = self.measure(&reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
@@ -196,7 +200,9 @@ impl Attempt<'_> {
             shortest_timeout: plan.timeout.min(plan.connect_timeout),
         };
         let planned = plan.warmup + plan.duration;
+        let mut began_at = None;
         let mut progress = |elapsed, answered, errors, live: &LiveSnapshot| {
+            began_at.get_or_insert_with(|| SystemTime::now() - elapsed);
             let remaining = planned.saturating_sub(elapsed) + *rest_of_run;
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         };
@@ -207,6 +213,7 @@ impl Attempt<'_> {
         let costs =
             costs.costs.unwrap_or_else(|| Costs::unknown("the window was over before the target's cost was read"));
         Ok(measurement.map(|measurement| Trial {
+            began_at: began_at.map(machine::rfc3339_millis),
             throttled_seconds: throttled.map(|time| time.as_secs_f64()),
             ..measure::trial(&measurement, &costs, key.concurrency, dropped)
         }))

@@ -1,6 +1,7 @@
 //! Merges two runs into one.
 
 use crate::differences::{common_runs, differences};
+use crate::knee;
 use crate::lists::add_new;
 use crate::ranks::rank;
 use crate::remarks::remarks;
@@ -66,6 +67,7 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     if !mine.trials.is_empty() {
         mine.summarise();
         verdict::judge(mine, cpus);
+        knee::judge(mine);
         mine.reasons.extend(remarks(mine));
     }
     mine.verdict = verdict.or(their_verdict).unwrap_or(mine.verdict);
@@ -80,6 +82,7 @@ fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
     let mut judged = Cell { verdict: Verdict::Valid, reasons: Vec::new(), ..cell.clone() };
     if !judged.trials.is_empty() {
         verdict::judge(&mut judged, cpus);
+        knee::judge(&mut judged);
         judged.reasons.extend(remarks(cell));
     }
     let told = cell.reasons.iter().filter(|reason| !judged.reasons.contains(reason)).cloned().collect();

@@ -273,7 +273,8 @@ impl Plan {
 
     /// Estimated length of the run, without the time to start targets.
     pub fn estimate(&self) -> Duration {
-        (self.duration + self.warmup) * (self.cells().len() * self.trials) as u32
+        let windows: usize = self.cells().iter().map(|key| key.schedule.windows()).sum();
+        (self.duration + self.warmup) * (windows * self.trials) as u32
     }
 }
 
@@ -304,6 +305,13 @@ mod tests {
         assert!(Plan { threads: usize::MAX, ..plan.clone() }.check().unwrap_err().contains("one a CPU"));
         let background = BackgroundLoad { idle: usize::MAX, busy: usize::MAX, ..BackgroundLoad::default() };
         assert_eq!(Plan { background, ..plan }.connections(), usize::MAX);
+    }
+
+    #[test]
+    fn the_estimate_counts_the_windows_of_a_knee_search() {
+        let targets = vec!["a".into(), "b".into()];
+        let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
+        assert_eq!(plan.estimate(), Duration::from_millis(5500) * 2 * 3 * (1 + 8 + 1));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> 
     cell.whole_trials().map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
-/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in the
-/// same run. A merged cell has trials of several runs, and another cell may lack those of some.
+/// The ratio of `second` to `first` by the trials that were measured close to each other: those of the same run and
+/// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials of several runs, and another cell may lack those of some.
 pub(crate) fn paired(first: &Cell, second: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Ratio> {
     let (first, second) = (numbered(first, value)?, numbered(second, value)?);
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
@@ -26,17 +26,17 @@ pub(crate) fn paired(first: &Cell, second: &Cell, value: fn(&Trial) -> Option<f6
     statistics::paired(&first, &second)
 }
 
-/// A run, and the number of a trial in it.
-type Place<'c> = (Option<&'c str>, usize);
+/// A run, and a trial's block in it.
+type Place<'c> = (Option<&'c str>, u64);
 
-/// The figure's value in each trial that was not cut short, with the run of the trial and its number in that run;
-/// `None` if one of these trials lacks it.
+/// The figure's value in each trial that was not cut short, with the run of the trial and its block in that run, or
+/// where that is not known its number in that run; `None` if one of these trials lacks it.
 fn numbered(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Vec<(Place<'_>, f64)>> {
-    let mut in_run: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut in_run: BTreeMap<Option<&str>, u64> = BTreeMap::new();
     let numbered = cell.trials.iter().map(|trial| {
         let number = in_run.entry(trial.run_id.as_deref()).or_default();
         *number += 1;
-        (trial, (trial.run_id.as_deref(), *number))
+        (trial, (trial.run_id.as_deref(), trial.block.unwrap_or(*number)))
     });
     numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, value(trial)?))).collect()
 }
@@ -62,6 +62,25 @@ pub fn rank(cells: &mut [Cell]) {
 mod tests {
     use super::*;
     use crate::schema::tests::run;
+
+    #[test]
+    fn trials_of_the_same_block_are_paired() {
+        let mut run = run("r", &[("a", 100.0), ("b", 200.0)], 6);
+        for cell in &mut run.cells {
+            for (block, trial) in (0..).zip(&mut cell.trials) {
+                trial.block = Some(block);
+                trial.figures.throughput = trial.figures.throughput.map(|speed| speed * (1 + block) as f64);
+            }
+        }
+        run.cells[1].trials.remove(0); // the target could not be measured in the first block
+        let [a, b] = &run.cells[..] else { panic!() };
+        let ratio = paired(a, b, |trial| trial.figures.throughput).unwrap();
+        assert!((ratio.ratio - 2.0).abs() < 1e-9, "{ratio:?}");
+        let (mut a, mut b) = (a.clone(), b.clone());
+        a.trials.iter_mut().chain(&mut b.trials).for_each(|trial| trial.block = None);
+        let by_number = paired(&a, &b, |trial| trial.figures.throughput).unwrap();
+        assert!(by_number.ratio > 2.5, "{by_number:?}");
+    }
 
     #[test]
     fn a_cell_that_is_not_valid_is_not_ranked() {

@@ -17,9 +17,9 @@
 //! - A connection that carries a limited number of requests is opened when the next request is due, so connecting is
 //!   part of the latency. Connections without a limit are opened ahead.
 //!
-//! *Knee search* ([`Schedule::KNEE`]): the closed loop first. Open loops follow at shares of each target's own ceiling
-//! ([`Schedule::Share`]), which show the latency under comparable strain, and at rates that are the same for all
-//! targets of the run ([`Schedule::Common`]).
+//! *Knee search* ([`Schedule::KNEE`]): the closed loop first, which gives each target's ceiling. Then each trial of
+//! [`Schedule::Knee`] looks for the highest rate that the target can take without a steep growth of its latency, and
+//! [`Schedule::Common`] loads all targets at the same rate.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,10 +42,12 @@ pub enum Schedule {
     },
     /// A constant rate: this share of the throughput that the same cell reached in the closed loop.
     Share(f64),
-    /// A constant rate: this share of the throughput that the slowest target of the run reached in the closed loop.
+    /// A constant rate: this share of the throughput that the slowest target of the run reached in the closed loop. A
+    /// target whose closed loop has no sound figure does not count.
     Common(f64),
-    /// The highest constant rate at which the 99th percentile of the latency stays below this multiple of its value at a
-    /// low rate; each trial searches for it.
+    /// The highest constant rate at which the 99th percentile of the latency is not above this multiple of its value at
+    /// a low rate, and at least 99 % of the offered requests are answered. Each trial searches for it, in several
+    /// windows, and keeps the window at that rate.
     Knee(f64),
 }
 
@@ -61,21 +63,40 @@ pub enum Arrivals {
     Poisson,
 }
 
+impl fmt::Display for Arrivals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Arrivals::Even => "even",
+            Arrivals::Poisson => "poisson",
+        })
+    }
+}
+
+impl FromStr for Arrivals {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Arrivals, String> {
+        let named = [Arrivals::Even, Arrivals::Poisson].into_iter().find(|arrivals| arrivals.to_string() == text);
+        named.ok_or_else(|| "write even or poisson".into())
+    }
+}
+
 impl Schedule {
     /// The schedules of a knee search: it looks for the rate beyond which latency grows steeply.
-    pub const KNEE: [Schedule; 7] = [
-        Schedule::Closed,
-        Schedule::Share(0.5),
-        Schedule::Share(0.75),
-        Schedule::Share(0.9),
-        Schedule::Share(1.1),
-        Schedule::Common(0.5),
-        Schedule::Common(0.9),
-    ];
+    pub const KNEE: [Schedule; 3] = [Schedule::Closed, Schedule::Knee(3.0), Schedule::Common(0.5)];
 
     /// Whether the schedule needs the closed loop's throughput first.
     pub fn needs_ceiling(self) -> bool {
         matches!(self, Schedule::Share(_) | Schedule::Common(_) | Schedule::Knee(_))
+    }
+
+    /// About how many windows a trial has.
+    pub fn windows(self) -> usize {
+        match self {
+            // The low rate, six halvings of the bracket, and the upper end again.
+            Schedule::Knee(_) => 8,
+            _ => 1,
+        }
     }
 }
 
@@ -165,6 +186,8 @@ mod tests {
             let json = serde_json::to_string(&schedule).unwrap();
             assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), schedule, "{json}");
         }
+        assert_eq!(("poisson".parse(), "even".parse()), (Ok(Arrivals::Poisson), Ok(Arrivals::Even)));
+        assert!("Poisson".parse::<Arrivals>().is_err());
         assert_eq!(parse_rate("2.5k"), Ok(2500.0));
         assert_eq!(parse_rate("1M"), Ok(1e6));
         for bad in ["", "0", "-1", "inf", "NaN", "1e3", "k", "5s"] {

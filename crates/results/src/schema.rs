@@ -302,8 +302,11 @@ pub struct Probe {
     pub rate: f64,
     /// 99th percentile of the latency in microseconds; null with too few samples.
     pub p99_us: Option<f64>,
-    /// Whether the target kept up: the rate was achieved, and the latency stayed below its bound.
+    /// Whether the target kept up: the rate was achieved, and the latency was not above its bound.
     pub kept_up: bool,
+    /// If it did not keep up although the target may not be the cause: `client-limited` or `disturbed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objection: Option<Verdict>,
 }
 
 impl Results {

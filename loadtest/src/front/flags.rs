@@ -47,10 +47,14 @@ pub struct RunFlags {
     /// Open loop whose rate changes linearly over the duration, as in 100-10k
     #[arg(long, value_name = "FROM-TO", value_parser = parse_ramp)]
     ramp: Option<Schedule>,
-    /// Closed loop first, then open loop at 50, 75, 90 and 110 % of each target's own ceiling, and at 50 and 90 % of
-    /// the lowest ceiling
+    /// Closed loop first; then a search for each target's knee, the highest rate at which its p99 is at most 3 times
+    /// that at a low rate; then all targets at half of the lowest ceiling
     #[arg(long, conflicts_with_all = ["rate", "ramp"])]
     knee: bool,
+    /// How the requests of --rate, --ramp and --knee are spaced: 'even', or 'poisson' as independent users would send
+    /// them [default: even]
+    #[arg(long, value_name = "HOW")]
+    arrivals: Option<Arrivals>,
     /// Idle background connections: each has made one request, and stays open
     #[arg(long, value_name = "N", default_value = "0")]
     idle: usize,
@@ -144,12 +148,18 @@ impl RunFlags {
                 return Err(format!("{flag} must be longer than nothing"));
             }
         }
+        let schedules = each_once(self.schedules());
+        if self.arrivals.is_some() && schedules == [Schedule::Closed] {
+            return Err(
+                "--arrivals: in a closed loop, a request follows an answer; give --rate, --ramp or --knee".into()
+            );
+        }
         let mut plan = Plan {
             targets,
             // Two values that are the same would make two cells that nothing tells apart.
             workloads: each_once(self.workload.clone()),
-            schedules: each_once(self.schedules()),
-            arrivals: Arrivals::Even,
+            schedules,
+            arrivals: self.arrivals.unwrap_or_default(),
             concurrencies: each_once(self.concurrency.clone()),
             requests_per_connection: each_once(self.requests_per_connection.clone()),
             duration: self.duration,
@@ -296,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn arrivals_are_those_of_an_open_loop() {
+        assert_eq!(plan(&["-R", "100"]).unwrap().arrivals, Arrivals::Even);
+        assert_eq!(plan(&["-R", "100", "--arrivals", "poisson"]).unwrap().arrivals, Arrivals::Poisson);
+        assert_eq!(plan(&["--knee", "--arrivals", "poisson"]).unwrap().arrivals, Arrivals::Poisson);
+    }
+
+    #[test]
     fn wrong_requests_are_refused_with_what_to_write() {
         for (arguments, words) in [
             (&["--body", "x"][..], "--workload 'POST /path'"),
@@ -310,6 +327,8 @@ mod tests {
             (&["--busy", "1"], "say with --busy-workload"),
             (&["--slow-readers", "1"], "say with --slow-reader-workload"),
             (&["--workload", "files"], "is no path"),
+            (&["--arrivals", "poisson"], "give --rate, --ramp or --knee"),
+            (&["-R", "1", "--arrivals", "uneven"], "write even or poisson"),
         ] {
             let why = plan(arguments).unwrap_err();
             assert!(why.contains(words), "{arguments:?}: {why}");

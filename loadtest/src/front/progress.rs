@@ -16,6 +16,8 @@ pub struct Progress {
     quiet: bool,
     /// The number of the running trial, and of all trials.
     trial: (usize, usize),
+    /// Which window of a knee search runs; empty in other trials.
+    knee: String,
     /// Whether each finished cell has a line.
     tells_cells: bool,
     /// When the last line of progress was written, where lines stay.
@@ -25,7 +27,7 @@ pub struct Progress {
 impl Progress {
     /// With `quiet`, nothing is shown.
     pub fn new(quiet: bool) -> Progress {
-        Progress { quiet, trial: (0, 0), tells_cells: true, told: None }
+        Progress { quiet, trial: (0, 0), knee: String::new(), tells_cells: true, told: None }
     }
 
     /// Erases the progress line.
@@ -63,16 +65,22 @@ impl Observer for Progress {
             return;
         }
         match event {
-            Event::RunStarted { cells, trials, estimate, .. } => {
+            Event::RunStarted { cells, trials, estimate, arrivals, .. } => {
                 self.tells_cells = Progress::tells_cells(!LINE.is_hidden(), trials, estimate);
-                say(&format!("{}, {}, about {}", plural(cells, "cell"), plural(trials, "trial"), duration(estimate)));
+                let arrivals = arrivals.map_or(String::new(), |arrivals| format!(", {arrivals} arrivals"));
+                let (cells, trials) = (plural(cells, "cell"), plural(trials, "trial"));
+                say(&format!("{cells}, {trials}, about {}{arrivals}", duration(estimate)));
             }
             Event::TrialStarted { cell, done, total, .. } => {
-                self.trial = (done + 1, total);
+                (self.trial, self.knee) = ((done + 1, total), String::new());
                 if LINE.is_hidden() {
                     self.show(&format!("[{}/{total}] {cell}", done + 1));
                 }
             }
+            Event::KneeWindow { number, rate, .. } => {
+                self.knee = format!(", window {} at {rate:.0} requests/s", number + 1);
+            }
+            Event::MadeAgain { cell, why, .. } => self.show(&format!("made again: {cell}: {why}")),
             Event::Disturbed { by } => {
                 let (others, run) = (neighbours::named(by), if by.len() == 1 { "runs" } else { "run" });
                 say(&format!("warning: on this machine, {others} {run} already: each disturbs the other"));
@@ -86,7 +94,7 @@ impl Observer for Progress {
                 let errors = if errors > 0 { format!(", {errors} errors") } else { String::new() };
                 let left = duration(remaining);
                 // On a narrow terminal the end is cut off.
-                self.show(&format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}"));
+                self.show(&format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}{}", self.knee));
             }
             Event::CellFinished { cell } if self.tells_cells => say(&finished(cell)),
             Event::CellFinished { .. } | Event::TrialFinished { .. } | Event::RunFinished { .. } => {}

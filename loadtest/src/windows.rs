@@ -1,0 +1,165 @@
+//! Makes the windows of a run's trials: one for most of them, several for a knee search, further ones for a trial that
+//! others disturbed.
+
+use crate::again;
+use crate::conntrack;
+use crate::events::{Event, Observer};
+use crate::fleet::Fleet;
+use crate::knee;
+use crate::neighbours::{Presence, named};
+use crate::rates::Asked;
+use crate::trial::{Attempt, Ended};
+use results::{Cell, Key, Plan, Schedule, Trial, Verdict, verdict};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// A run makes at most this share of its windows again, or two of them if that is more. So a machine on which others
+/// always work does not make the run three times as long.
+const MOST_AGAIN: f64 = 0.25;
+
+/// Makes windows, and knows how many are to come.
+pub struct Windows<'a> {
+    plan: &'a Plan,
+    stop: &'a AtomicBool,
+    presence: &'a Presence,
+    began: Instant,
+    /// Windows that were made.
+    made: usize,
+    /// How many may still be made again.
+    again_left: usize,
+}
+
+/// A trial that is to be made.
+pub struct Place<'a> {
+    /// Its cell.
+    pub key: &'a Key,
+    /// Which trial of the cell, from 0.
+    pub trial: usize,
+    /// Whether it waits for a target that does not answer: see [`Attempt`].
+    pub waits_before: bool,
+    /// Whether it waits for a target that does not answer any more at its end: see [`Attempt`].
+    pub waits_after: bool,
+    /// About how many windows the run has after this trial.
+    pub windows_after: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// For a run of about `windows` windows, which begins now.
+    pub fn new(plan: &'a Plan, windows: usize, presence: &'a Presence, stop: &'a AtomicBool) -> Windows<'a> {
+        let again_left = ((windows as f64 * MOST_AGAIN) as usize).max(2);
+        Windows { plan, stop, presence, began: Instant::now(), made: 0, again_left }
+    }
+
+    /// Makes a trial.
+    ///
+    /// # Errors
+    /// The kernel's error if this machine could not run the load at all.
+    pub fn trial(
+        &mut self,
+        place: &Place<'_>,
+        asked: Result<Asked, String>,
+        fleet: &mut dyn Fleet,
+        observer: &mut dyn Observer,
+    ) -> io::Result<Ended> {
+        match asked {
+            Err(why) => self.undisturbed(place, &Err(why), fleet, observer),
+            Ok(Asked::Window { schedule, remark }) => {
+                let mut ended = self.undisturbed(place, &Ok(schedule), fleet, observer)?;
+                if let Ended::Measured { trial, .. } = &mut ended {
+                    trial.remarks.extend(remark);
+                }
+                Ok(ended)
+            }
+            Ok(Asked::Knee { ceiling, multiple }) => {
+                let objection = |trial: &Trial, cpus: Option<usize>| objection(place.key, trial, cpus);
+                knee::search(ceiling, multiple, &objection, &mut |number, rate| {
+                    let Place { key, trial, .. } = *place;
+                    observer.on(Event::KneeWindow { cell: key, trial, number, rate });
+                    let still = place.key.schedule.windows().saturating_sub(number + 1);
+                    let place = Place {
+                        waits_before: place.waits_before || number > 0,
+                        waits_after: true,
+                        windows_after: place.windows_after + still,
+                        ..*place
+                    };
+                    self.undisturbed(&place, &Ok(Schedule::Rate(rate)), fleet, observer)
+                })
+            }
+        }
+    }
+
+    /// Makes a window, and again if others disturbed it.
+    fn undisturbed(
+        &mut self,
+        place: &Place<'_>,
+        schedule: &Result<Schedule, String>,
+        fleet: &mut dyn Fleet,
+        observer: &mut dyn Observer,
+    ) -> io::Result<Ended> {
+        let mut left = self.again_left;
+        let ended = again::undisturbed(&mut left, &verdict::disturbance, &mut |why| {
+            if let Some(why) = why {
+                observer.on(Event::MadeAgain { cell: place.key, trial: place.trial, why });
+            }
+            self.window(place, schedule, fleet, observer)
+        });
+        self.again_left = left;
+        ended
+    }
+
+    fn window(
+        &mut self,
+        place: &Place<'_>,
+        schedule: &Result<Schedule, String>,
+        fleet: &mut dyn Fleet,
+        observer: &mut dyn Observer,
+    ) -> io::Result<Ended> {
+        let Windows { plan, stop, presence, .. } = *self;
+        let &Place { key, waits_before, waits_after, .. } = place;
+        if stop.load(Relaxed) {
+            return Ok(Ended::Stopped);
+        }
+        let opened = conntrack::entries_needed(
+            plan.connections(),
+            key.requests_per_connection.0.is_none(),
+            plan.warmup + plan.duration,
+        );
+        conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
+        let rest_of_run = self.pace() * place.windows_after as u32;
+        let attempt = Attempt { plan, key, schedule: schedule.clone(), rest_of_run, waits_before, waits_after, stop };
+        let mut others = presence.others();
+        let ended = attempt.make(fleet, observer);
+        fleet.finished(&key.target);
+        self.made += 1;
+        let mut ended = ended?;
+        others.extend(presence.others());
+        others.sort_unstable();
+        others.dedup();
+        if let Ended::Measured { trial, .. } = &mut ended
+            && !others.is_empty()
+        {
+            trial.remarks.push(format!("on this machine, {} ran at the same time", named(&others)));
+        }
+        Ok(ended)
+    }
+
+    /// The time that a window has taken on average, with all that belongs to it.
+    fn pace(&self) -> Duration {
+        let average = self.began.elapsed().checked_div(self.made as u32);
+        average.unwrap_or(self.plan.duration + self.plan.warmup)
+    }
+}
+
+/// Why the target may not be the cause if it did not keep up in this window.
+fn objection(key: &Key, trial: &Trial, cpus: Option<usize>) -> Option<Verdict> {
+    if verdict::disturbance(trial).is_some() {
+        return Some(Verdict::Disturbed);
+    }
+    let mut cell = Cell::new(key.clone());
+    cell.trials.push(trial.clone());
+    cell.summarise();
+    verdict::judge(&mut cell, cpus.unwrap_or_else(crate::cpus::online_cpus));
+    let mut verdicts = cell.flaws.values().map(|flaw| flaw.verdict).chain([cell.verdict]);
+    verdicts.find(|&verdict| verdict == Verdict::ClientLimited)
+}
