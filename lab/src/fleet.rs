@@ -10,7 +10,6 @@ use loadtest::front::{Exit, Failure};
 use loadtest::target::Url;
 use loadtest::{probe, scrape};
 use results::Plan;
-use results::noise::aa_name;
 use supervisor::Model;
 
 use crate::cli::WORKLOADS;
@@ -89,8 +88,7 @@ impl LocalFleet {
 impl Fleet for LocalFleet {
     fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
-        let is_target = |model: &&Model| target == model.name || target == aa_name(model.name);
-        let model = *self.models.iter().find(is_target).ok_or_else(unknown)?;
+        let model = *self.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
         let placement = Placement {
             ports: (0, 0),

@@ -16,10 +16,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 
 use lab::MODELS;
+use loadtest::aa::{self, AaFleet};
 use loadtest::front::{self, Exit, Failure, say};
 use loadtest::{end_on_signals, stop_on_signals};
-use results::noise::{self, aa_name};
-use results::{Plan, statistics};
+use results::noise;
 
 use cli::{Command, RunArgs};
 use fleet::LocalFleet;
@@ -48,9 +48,10 @@ fn main() -> ExitCode {
 fn run(args: RunArgs) -> Result<Exit, Failure> {
     let names = args.models.iter().map(|model| model.name.to_owned()).collect();
     let mut plan = args.run.plan(names).map_err(Failure::usage)?;
-    plan.set = args.set.clone();
+    plan.set = args.set;
+    let targets = plan.targets.clone();
     if args.is_aa {
-        measure_twice(&mut plan);
+        plan = aa::plan(plan).map_err(Failure::usage)?;
     }
     nod::fill_in(&mut plan);
     let outputs = front::prepare(&args.run, &plan)?;
@@ -60,28 +61,22 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let stop = stop_on_signals();
     let unreachable = |why| Failure(Exit::Unreachable, why);
-    let mut fleet = LocalFleet::new(args.models, args.files, args.set.clone()).map_err(unreachable)?;
+    let mut fleet = LocalFleet::new(args.models, args.files, plan.set.clone()).map_err(unreachable)?;
     plan.cpus = fleet.division().load.cpus().to_vec();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
         say(&fleet.division().describe());
-        args.set.iter().for_each(|(model, flags)| say(&set::describe(model, flags)));
+        let originals = plan.set.iter().filter(|(name, _)| targets.contains(name));
+        originals.for_each(|(model, flags)| say(&set::describe(model, flags)));
     }
     match fleet.check(&plan, stop) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
         checked => checked?,
     }
+    let mut fleet = AaFleet::new(&mut fleet, &targets);
     let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
     if args.is_aa {
         front::print(|out| noise::print(&run.results, true, out)).map_err(Failure::usage)?;
     }
     front::conclude(&args.run, run)
-}
-
-/// Makes it an A/A plan: each model has a copy, and enough trials for a comparison.
-fn measure_twice(plan: &mut Plan) {
-    let copy = |name: &String| [name.clone(), aa_name(name)];
-    plan.trials = plan.trials.max(statistics::MIN_TRIALS);
-    plan.targets = plan.targets.iter().flat_map(copy).collect();
-    plan.set = plan.set.iter().flat_map(|(name, flags)| copy(name).map(|name| (name, flags.clone()))).collect();
 }

@@ -5,11 +5,8 @@ mod kernel;
 mod limits;
 mod processor;
 
-use files::Files;
+use files::{Fact, Files};
 use std::collections::BTreeMap;
-
-/// A fact by its name; `None` where it cannot be known.
-type Fact = (&'static str, Option<String>);
 
 /// All facts that can be known, by name. What changes from minute to minute is not among them.
 ///

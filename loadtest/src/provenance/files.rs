@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+/// A fact by its name; `None` where it cannot be known.
+pub type Fact = (&'static str, Option<String>);
+
 /// The files beneath a folder: `/`, or another one in tests.
 pub struct Files(PathBuf);
 

@@ -1,7 +1,6 @@
 //! How the kernel was built, and how it is configured.
 
-use super::Fact;
-use super::files::Files;
+use super::files::{Fact, Files};
 use flate2::read::GzDecoder;
 use std::io::Read;
 
@@ -10,13 +9,12 @@ pub fn facts(root: &Files) -> Vec<Fact> {
         ("clock_source", root.text("sys/devices/system/clocksource/clocksource0/current_clocksource")),
         ("irq_accounting", irq_accounting(root)),
         ("cgroups", cgroups(root)),
-        ("cpu_quota", Some(cpu_quota())),
+        ("cpu_quota", cpu_quota()),
         ("transparent_huge_pages", chosen(root.text("sys/kernel/mm/transparent_hugepage/enabled"))),
     ]
 }
 
-/// `on` or `off`, from the options that the kernel was built with. Interrupts are then timed one by one; else a clock tick
-/// charges its whole length to whatever it interrupts.
+/// `on` or `off`, from the options that the kernel was built with.
 fn irq_accounting(root: &Files) -> Option<String> {
     let config = match root.bytes("proc/config.gz") {
         Some(packed) => {
@@ -44,10 +42,10 @@ fn cgroups(root: &Files) -> Option<String> {
     )
 }
 
-/// The CPUs that a quota allows to this process, or `none`.
-fn cpu_quota() -> String {
-    let quota = process_tree::own_cgroup().and_then(|group| group.cpu_quota());
-    quota.map_or("none".into(), |cpus| format!("{cpus:.2}"))
+/// The CPUs that a quota allows to this process, or `none`; not known where no control group can be read.
+fn cpu_quota() -> Option<String> {
+    let group = process_tree::own_cgroup()?;
+    Some(group.cpu_quota().map_or("none".into(), |cpus| format!("{cpus:.2}")))
 }
 
 /// The word in brackets.

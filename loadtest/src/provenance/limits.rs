@@ -1,7 +1,6 @@
 //! Limits that a run may meet.
 
-use super::Fact;
-use super::files::Files;
+use super::files::{Fact, Files};
 use nix::sys::resource::{Resource, getrlimit};
 use process_tree::max_processes;
 

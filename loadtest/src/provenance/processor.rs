@@ -1,7 +1,6 @@
 //! The processor: Documentation/admin-guide/pm/cpufreq.rst, Documentation/ABI/testing/sysfs-devices-system-cpu
 
-use super::Fact;
-use super::files::Files;
+use super::files::{Fact, Files};
 use results::lists::each_once;
 
 const CPUS: &str = "sys/devices/system/cpu";
