@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a number may be compared. A later one is graver.
+/// Whether a number may be compared. A later one is graver: *client-limited* says on which side of a value the true one lies,
+/// and that is so whatever else disturbed the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -10,11 +11,11 @@ pub enum Verdict {
     Valid,
     /// The trials differ too much, or the rate within a trial does.
     Unstable,
-    /// The load generator was the bottleneck: the throughput is the generator's limit, not the target's.
-    ClientLimited,
     /// Other programs, or other machines of the same host, used the CPUs at the same time, or a CPU quota throttled the
     /// target.
     Disturbed,
+    /// The load generator was the bottleneck: the throughput is the generator's limit, not the target's.
+    ClientLimited,
     /// Some connections got no answer, or far fewer than others.
     Starved,
     /// The target cannot work on this machine.

@@ -51,13 +51,15 @@ pub(super) fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
     })
 }
 
-/// Connections that were served unevenly, more than chance does.
+/// Connections of a closed loop that were served unevenly, more than chance does. In an open loop the generator decides
+/// which connection carries the next request.
 ///
 /// With *a* answers on *c* connections, a × (1/J - 1) is the chi-squared statistic of equal shares, with c - 1 degrees of
 /// freedom, where J is Jain's index.
 pub(super) fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
-    let index = trial.fairness.filter(|&index| index > 0.0 && index < FAIR_INDEX)?;
+    let is_closed = key.schedule == Schedule::Closed;
+    let index = trial.fairness.filter(|&index| is_closed && index > 0.0 && index < FAIR_INDEX)?;
     let shares = ChiSquared::new(connections - 1.0).ok()?;
     let is_uneven = answers >= ENOUGH_ANSWERS * connections && shares.sf(answers * (1.0 / index - 1.0)) < BY_CHANCE;
     is_uneven.then(|| starved(format!("connections were served unevenly: Jain's fairness index is {index:.2}")))

@@ -167,6 +167,10 @@ fn uneven_service_and_too_few_requests_in_flight_are_starvation() {
         trial.fairness = Some(0.5);
     };
     assert_eq!(changed(few).verdict, Verdict::Valid, "there are too few answers to judge");
+    let mut open = results(&["a"]).cells.remove(0);
+    open.key.schedule = Schedule::Rate(6_400.0);
+    open.trials.push(Trial { fairness: Some(0.5), ..sound() });
+    assert_eq!(judged_as_it_is(open).verdict, Verdict::Valid, "the generator chose the connections");
     let mut cell = results(&["a"]).cells.remove(0);
     cell.key.requests_per_connection = PerConnection(std::num::NonZeroU32::new(1));
     cell.trials.push(sound());
@@ -370,7 +374,12 @@ fn the_gravest_objection_decides_a_figure_and_the_order_of_the_reasons() {
         trial.figures.machine.steal = Some(0.5);
     });
     let begin: Vec<&str> = cell.reasons.iter().map(|reason| reason.split(' ').next().unwrap()).collect();
-    assert_eq!(begin, ["60", "the", "a", "the"], "{:?}", cell.reasons);
+    assert_eq!(begin, ["60", "a", "the", "the"], "{:?}", cell.reasons);
     assert_eq!((of(&cell, THROUGHPUT).0, of(&cell, CPU).0), (Verdict::Starved, Verdict::Disturbed));
     assert_eq!((cell.verdict, of(&cell, MEMORY).0), (Verdict::Starved, Verdict::Valid));
+    let cell = changed(|trial| {
+        (trial.figures.client.longest_cpu_wait, trial.figures.machine.steal) = (Some(0.5), Some(0.5));
+    });
+    assert_eq!(of(&cell, THROUGHPUT), (Verdict::ClientLimited, Some(Bound::Lower)), "a bound holds nevertheless");
+    assert_eq!((cell.verdict, of(&cell, CPU).0), (Verdict::ClientLimited, Verdict::Disturbed));
 }
