@@ -51,8 +51,8 @@ pub(crate) fn values(cell: &Cell, figure: &Compared) -> Vec<f64> {
     cell.whole_trials().map(|trial| figure.value(trial)).collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
-/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in the
-/// same run. A merged cell has trials of several runs, and another cell may lack those of some.
+/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in
+/// the same run. A merged cell has trials of several runs, and another cell may lack those of some.
 pub(crate) fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
     let (first, second) = (numbered(first, figure)?, numbered(second, figure)?);
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
@@ -77,9 +77,9 @@ fn numbered<'c>(cell: &'c Cell, figure: &Compared) -> Option<Vec<(Place<'c>, f64
 
 /// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, and throughput.
 ///
-/// A cell takes part in the ranking by a figure that it has and that has no flaw, whatever its others are. Throughput ranks
-/// nobody where it does not show capacity: where the schedule decides it, or where waiting does, because neither a target
-/// nor the load generator was busy.
+/// A cell takes part in the ranking by a figure that it has and that has no flaw, whatever its others are. Throughput
+/// ranks nobody where it does not show capacity: where the schedule decides it, or where waiting does, because neither
+/// a target nor the load generator was busy.
 pub fn rank(cells: &mut [Cell]) {
     cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost
     for group in by_load(cells) {
