@@ -1,5 +1,5 @@
-//! Remarks about a cell, which leave its verdict as it is: how well the schedule was kept, where its answers point to, what
-//! became of the connections, and what happened meanwhile.
+//! Remarks about a cell, which leave its verdict as it is: how well the schedule was kept, where its answers point to,
+//! what became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
 use crate::figures::Name;
@@ -83,8 +83,9 @@ fn pooled(cell: &Cell) -> Option<String> {
     (!both.is_empty()).then(|| format!("from the samples of all trials together: {}", both.join(", ")))
 }
 
-/// Says that the answers are redirects, if half of them or more are: then something else is measured than what was meant.
-/// A 303 is the usual answer to a POST, and a 304 to a condition; both are complete in themselves. RFC 9110, 15.4
+/// Says that the answers are redirects, if half of them or more are: then something else is measured than what was
+/// meant. A 303 is the usual answer to a POST, and a 304 to a condition; both are complete in themselves. RFC 9110,
+/// 15.4
 fn redirects(cell: &Cell) -> Option<String> {
     let mut statuses = BTreeMap::<u16, u64>::new();
     for (&status, &count) in cell.trials.iter().flat_map(|trial| &trial.redirections) {

@@ -22,9 +22,10 @@ use std::path::Path;
 /// The name and version of the schema.
 ///
 /// Files of version 1 are still read, and keep their version: what differs in them is a null with its reason. Version 1
-/// had verdicts on cells alone, which fall on every figure when it is read. It read `server.memory_bytes_per_connection`
-/// after the load and without the kernel's part, so that is null. Processes, threads, descriptors and memory were read
-/// once, at the end of the window. Runs of both versions are different experiments, and are not merged.
+/// had verdicts on cells alone, which fall on their usual figures when it is read, without bounds. It read
+/// `server.memory_bytes_per_connection` after the load and without the kernel's part, so that is null. Processes,
+/// threads, descriptors and memory were read once, at the end of the window. Runs of both versions are different
+/// experiments, and are not merged.
 pub const SCHEMA: &str = "io-models-lab/results/2";
 const VERSION_1: &str = "io-models-lab/results/1";
 

@@ -14,8 +14,9 @@ use statrs::statistics::Statistics;
 pub const MIN_TRIALS: usize = 5;
 /// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
 pub(crate) const ALPHA: f64 = 0.05;
-/// A difference below this share is no difference, whatever its p-value: the place of a program's code and data in memory
-/// alone makes one. Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS 2009.
+/// A difference below this share is no difference, whatever its p-value: the place of a program's code and data in
+/// memory alone makes one. Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS
+/// 2009.
 pub(crate) const LEAST_DIFFERENCE: f64 = 0.03;
 
 /// A measured figure over the trials of a cell.
@@ -175,8 +176,8 @@ pub(crate) fn holm(p: &[f64]) -> Vec<bool> {
 }
 
 /// The rank of each of some targets, of which `compare` gives the ratio of the second to the first: one more than the
-/// number of targets that are better, significantly and not negligibly. All `None` unless there are at least two and each
-/// two of them can be compared.
+/// number of targets that are better, significantly and not negligibly. All `None` unless there are at least two and
+/// each two of them can be compared.
 pub(crate) fn ranks(
     targets: usize,
     compare: impl Fn(usize, usize) -> Option<Ratio>,

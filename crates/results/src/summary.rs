@@ -10,8 +10,8 @@ use crate::units::nine_digits;
 use std::collections::BTreeMap;
 
 impl Cell {
-    /// Computes the cell's outcomes and figures from its trials. A percentile for which single trials have too few samples
-    /// is that of all their samples together, and has no interval.
+    /// Computes the cell's outcomes and figures from its trials. A percentile for which single trials have too few
+    /// samples is that of all their samples together, and has no interval.
     pub fn summarise(&mut self) {
         let trials = self.counted_trials();
         let mut figures = Figures::summarise(trials.iter().map(|trial| &trial.figures));
@@ -104,7 +104,8 @@ mod tests {
     use crate::schema::tests::{empty_trial, results};
     use hdrhistogram::Histogram;
 
-    /// A trial of an open loop with this many samples of 1 ms and more, which has the percentiles that they suffice for.
+    /// A trial of an open loop with this many samples of 1 ms and more, which has the percentiles that they suffice
+    /// for.
     fn trial(samples: u64) -> Trial {
         let mut histogram = Histogram::<u64>::new(3).unwrap();
         (0..samples).for_each(|n| histogram.record(1_000_000 + n * 1_000).unwrap());

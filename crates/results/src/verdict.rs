@@ -1,25 +1,25 @@
 //! Decides which figures of a cell may be compared, and if not, why.
 //!
-//! Each rule looks at the trials and may raise an [`Objection`]: a verdict, its reason, and the figures that it falls on. A
-//! figure has the gravest verdict that falls on it, and the cell has the gravest of all. A rule objects if one trial gives
-//! cause; whether trials differ or have a trend is decided over all, because a median bears an odd one.
+//! Each rule looks at the trials and may raise an objection: a verdict, its reason, and the figures that it falls
+//! on. A figure has the gravest verdict that falls on it, and the cell has the gravest of all. A rule objects if one
+//! trial gives cause; whether trials differ or have a trend is decided over all, because a median bears an odd one.
 //!
 //! | verdict | cause | falls on |
 //! |---|---|---|
-//! | errors | a request ended neither `ok` nor `aborted_at_end`, no request was answered, or the target was gone | all |
+//! | errors | a request failed, none was answered, or the target was gone | all |
 //! | unsupported | the target cannot work on this machine | all |
-//! | starved | connections were not served, by more than chance, or the target did not hold the background connections | speed |
+//! | starved | connections were not served, beyond chance, or background connections not held | speed |
 //! | client-limited | the generator was the bottleneck, or was kept from its CPUs | speed, as bounds |
 //! | client-limited | the generator sent late | times, as bounds |
 //! | client-limited | this machine could not try all connections | speed |
 //! | disturbed | others used the CPUs | all but levels, and the counts of calls and faults |
 //! | disturbed | a CPU quota throttled the target | speed |
-//! | unstable | the rate had a trend in half of the trials, did not fit the latency, or was not the offered one | speed |
+//! | unstable | the rate had a trend, did not fit the latency, or was not the offered one | speed |
 //! | unstable | the trials differ too much in one figure | that figure |
 //!
-//! *Speed* is the throughput and the times. CPU time a request stays valid where speed alone has a flaw: it does not depend
-//! on how fast the generator is. A failed request is usually a cheap one, so a target that fails some requests would look
-//! faster than it is.
+//! *Speed* is the throughput and the times. CPU time a request stays valid where speed alone has a flaw: it does not
+//! depend on how fast the generator is. A failed request is usually a cheap one, so a target that fails some requests
+//! would look faster than it is.
 
 mod client;
 mod disturbed;
@@ -69,10 +69,8 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
-    let rules: [Rule<'_>; 9] = [
-        &|trial| served::unserved(trial, &cell.key),
-        &|trial| served::uneven(trial, &cell.key),
-        &|trial| served::in_flight(trial, &cell.key),
+    let rules: [Rule<'_>; 7] = [
+        &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
         &disturbed::by_quota,
@@ -102,9 +100,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
 }
 
-/// The flaws of a cell all of whose figures have the same one.
-pub(crate) fn flaw_of_all(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
-    scope::flaws(&[Objection::new(verdict, Scope::All, why)])
+/// The flaws of a cell of which only the verdict and a reason are known.
+pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
+    let scope = match verdict {
+        Verdict::Valid => return BTreeMap::new(),
+        Verdict::Errors | Verdict::Unsupported => Scope::All,
+        Verdict::Disturbed => Scope::CpuTime,
+        Verdict::Starved | Verdict::ClientLimited | Verdict::Unstable => Scope::Speed,
+    };
+    scope::flaws(&[Objection::new(verdict, scope, why)])
 }
 
 /// Takes away percentiles of a group of times.

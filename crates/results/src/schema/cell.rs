@@ -8,10 +8,10 @@ use crate::statistics::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The ranks of a cell among the cells under the same load that have the figure without a flaw: one more than the number of
-/// targets that are better, significantly and by at least 3 %, so several targets may share a rank. Null with fewer than
-/// five trials or fewer than two such cells, and by throughput also where it does not show capacity: in an open loop, and
-/// where neither a target nor the load generator was busy.
+/// The ranks of a cell among the cells under the same load that have the figure without a flaw: one more than the
+/// number of targets that are better, significantly and by at least 3 %, so several targets may share a rank. Null with
+/// fewer than five trials or fewer than two such cells, and by throughput also where it does not show capacity: in an
+/// open loop, and where neither a target nor the load generator was busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ranks {
@@ -54,7 +54,8 @@ pub struct Cell {
     pub figures: Figures<Option<Figure>>,
     /// Why figures are missing: the key is a figure, as `server.user_us_per_request`, or a whole group, as `server`.
     pub missing: BTreeMap<String, Reason>,
-    /// Why figures may not be compared although they have a value: the key is a figure or a whole group, as in `missing`.
+    /// Why figures may not be compared although they have a value: the key is a figure or a whole group, as in
+    /// `missing`.
     #[serde(default)]
     pub flaws: BTreeMap<String, Flaw>,
     /// The trials that were begun.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a number may be compared. A later one is graver: *client-limited* says on which side of a value the true one lies,
-/// and that is so whatever else disturbed the trial.
+/// Whether a number may be compared. A later one is graver: *client-limited* says on which side of a value the true one
+/// lies, and that is so whatever else disturbed the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {

@@ -27,8 +27,8 @@ pub struct Trial {
     /// Length of the warm-up in seconds: it goes on until each connection has been answered and the rate has settled.
     #[serde(default)]
     pub warmup_seconds: Option<f64>,
-    /// How much the rate of answers changed from the first to the last quarter of the window, as a share, where that was
-    /// more than chance; null where the schedule changes the rate, or where it did not change.
+    /// How much the rate of answers changed from the first to the last quarter of the window, as a share, where that
+    /// was more than chance; null where the schedule changes the rate, or where it did not change.
     #[serde(default)]
     pub trend: Option<f64>,
     /// The outcomes of its requests.

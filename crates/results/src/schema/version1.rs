@@ -1,8 +1,8 @@
 //! Files of version 1 of the schema.
 
-use super::{Cell, Results, Verdict};
+use super::{Cell, Results};
 use crate::figures::Reason;
-use crate::verdict::flaw_of_all;
+use crate::verdict::flaws_of;
 use std::collections::BTreeMap;
 
 const MEMORY: &str = "server.memory_bytes_per_connection";
@@ -21,9 +21,9 @@ fn upgrade(cell: &mut Cell) {
     }
     cell.explain_missing();
     // Runs that this program has merged have the flaws of their cells.
-    if cell.verdict != Verdict::Valid && cell.flaws.is_empty() {
+    if cell.flaws.is_empty() {
         let why = cell.reasons.first().cloned().unwrap_or_else(|| cell.verdict.name().into());
-        cell.flaws = flaw_of_all(cell.verdict, &why);
+        cell.flaws = flaws_of(cell.verdict, &why);
     }
 }
 

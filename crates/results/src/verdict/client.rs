@@ -9,9 +9,18 @@ use crate::units::plural;
 const BUSY_SHARE: f64 = 0.9;
 /// The smallest share of the offered rate that has to be achieved.
 const OFFERED_SHARE: f64 = 0.99;
-/// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered it,
-/// whatever the target does.
+/// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered
+/// it, whatever the target does.
 const BEYOND_GENERATOR: f64 = 2.0;
+/// What a generator without enough CPU time bounds. An offered rate that was achieved is what was measured, whatever
+/// the generator did.
+fn bounds(trial: &Trial) -> Scope {
+    match trial.figures.pace.achieved_share {
+        Some(share) if share >= OFFERED_SHARE => Scope::TimesBounds,
+        _ => Scope::SpeedBounds,
+    }
+}
+
 pub(super) fn limited(scope: Scope, why: String) -> Objection {
     Objection::new(Verdict::ClientLimited, scope, why)
 }
@@ -28,12 +37,12 @@ pub(super) fn busy(trial: &Trial, server_cpus: usize) -> Option<Objection> {
     let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
     let busy = format!("a client thread was busy {:.0} % of the time", busy * 100.0);
     let Some(used) = trial.figures.server.cpus_used else {
-        return Some(limited(Scope::SpeedBounds, format!("{busy}; the target's CPU time is not known")));
+        return Some(limited(bounds(trial), format!("{busy}; the target's CPU time is not known")));
     };
     let could = usable_cpus(trial.figures.server.threads, server_cpus);
     let cpus = if could == 1.0 { "CPU" } else { "CPUs" };
     (used < BUSY_SHARE * could)
-        .then(|| limited(Scope::SpeedBounds, format!("{busy}; the target used {used:.2} of {could} {cpus}")))
+        .then(|| limited(bounds(trial), format!("{busy}; the target used {used:.2} of {could} {cpus}")))
 }
 
 /// For which share of the window a CPU quota kept the generator from its CPUs, if that is too much.
@@ -52,15 +61,15 @@ pub(super) fn kept_from_cpu(trial: &Trial) -> Option<Objection> {
             "the generator was throttled for {:.0} % of the window: the CPU quota of its control group is too small",
             share * 100.0
         );
-        return Some(limited(Scope::SpeedBounds, why));
+        return Some(limited(bounds(trial), why));
     }
     let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > SHARE)?;
     let why = format!("a client thread was kept from its CPU {:.0} % of the time", share * 100.0);
-    Some(limited(Scope::SpeedBounds, why))
+    Some(limited(bounds(trial), why))
 }
 
-/// Less than 99 % of the offered rate was achieved: by the generator, if it would need by far too many CPUs for all of it,
-/// else by the target, whose latency then grows with the length of the window.
+/// Less than 99 % of the offered rate was achieved: by the generator, if it would need by far too many CPUs for all of
+/// it, else by the target, whose latency then grows with the length of the window.
 pub(super) fn offered(trial: &Trial) -> Option<Objection> {
     let short = trial.figures.pace.achieved_share.filter(|&achieved| achieved < OFFERED_SHARE)?;
     let why = format!("only {:.1} % of the offered rate was achieved", short * 100.0);

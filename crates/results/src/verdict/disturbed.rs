@@ -8,8 +8,8 @@ pub(super) const SHARE: f64 = 0.02;
 /// And for this many seconds: in less, the kernel's own threads and the ticks of its clocks are seen.
 const SECONDS: f64 = 0.040;
 
-/// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did: if no share
-/// is above 2 % of the window and above 40 ms.
+/// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did: if no
+/// share is above 2 % of the window and above 40 ms.
 ///
 /// Others are other programs, on the CPUs of either side, and other machines of the same hypervisor.
 pub fn disturbance(trial: &Trial) -> Option<String> {

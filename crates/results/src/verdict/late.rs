@@ -18,8 +18,8 @@ pub(super) struct Lateness {
     pub(super) percentiles: &'static [&'static str],
 }
 
-/// Requests were sent so late that the lateness is a large part of the high percentiles: of one trial, or of all samples
-/// together where single trials have too few.
+/// Requests were sent so late that the lateness is a large part of the high percentiles: of one trial, or of all
+/// samples together where single trials have too few.
 pub(super) fn late(cell: &Cell, trials: &[&Trial]) -> Option<Lateness> {
     let of_cell = || {
         let (lag, latency) = (&cell.figures.schedule_lag_us, &cell.figures.latency_us);

@@ -16,8 +16,9 @@ pub(super) enum Scope {
     SpeedBounds,
     /// Times alone, as upper bounds.
     TimesBounds,
-    /// What other programs on the same CPUs change: all but levels (memory, processes, threads, descriptors, connections),
-    /// the counts of system calls and page faults, and the figures of the machine that show the disturbance.
+    /// What other programs on the same CPUs change: all but levels (memory, processes, threads, descriptors,
+    /// connections), the counts of system calls and page faults, and the figures of the machine that show the
+    /// disturbance.
     CpuTime,
     /// These figures, by their paths.
     These(&'static [&'static str]),
@@ -51,8 +52,8 @@ impl Scope {
     }
 }
 
-/// The flaw of each figure: of the first objection that falls on it. A flaw of all figures of a group stands there once,
-/// under the name of the group.
+/// The flaw of each figure: of the first objection that falls on it. A flaw of all figures of a group stands there
+/// once, under the name of the group.
 pub(super) fn flaws(objections: &[Objection]) -> BTreeMap<String, Flaw> {
     let mut groups: BTreeMap<&str, Vec<(String, Option<Flaw>)>> = BTreeMap::new();
     for name in names() {

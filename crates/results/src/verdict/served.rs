@@ -13,8 +13,9 @@ const BY_CHANCE: f64 = 1e-6;
 /// cross the ends of the window change the latter by up to 1 in 10, and the chi-squared test needs five (W. Cochran,
 /// Annals of Mathematical Statistics 23, 1952).
 const ENOUGH_ANSWERS: f64 = 10.0;
-/// A fairness index below this means that some connections are hardly served: a quarter of all gets nothing, for example,
-/// or half of them three times as much as the other half. An uneven load of the threads alone does not lower it that far.
+/// A fairness index below this means that some connections are hardly served: a quarter of all gets nothing, for
+/// example, or half of them three times as much as the other half. An uneven load of the threads alone does not lower
+/// it that far.
 const FAIR_INDEX: f64 = 0.8;
 /// By Little's law, mean latency times rate is the number of requests in flight. If that number is outside these shares
 /// of the connections, the requests that cross the ends of the window cannot explain it.
@@ -33,13 +34,19 @@ fn answers_of(trial: &Trial, key: &Key) -> Option<(f64, f64)> {
     (!is_throttled).then(|| (trial.outcomes.answered() as f64, key.concurrency as f64))
 }
 
+/// What shows that connections were not served: the first of the three that follow, since each shows what the others
+/// do.
+pub(super) fn unserved_or_uneven(trial: &Trial, key: &Key) -> Option<Objection> {
+    unserved(trial, key).or_else(|| uneven(trial, key)).or_else(|| in_flight(trial, key))
+}
+
 /// Connections that got no answer, more than chance leaves.
 ///
-/// If *a* answers fall on *c* connections at random, c × (1 - 1/c)^a of them get none on average, and their number is at
-/// most as spread as a Poisson distribution (A. Barbour, L. Holst, S. Janson, Poisson Approximation, 1992, chapter 6). A server
-/// that serves connections in turn leaves fewer. So does an open loop, which uses the connection that was free the
-/// longest; there the rule may overlook starved connections, but sees none where there are none.
-pub(super) fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
+/// If *a* answers fall on *c* connections at random, c × (1 - 1/c)^a of them get none on average, and their number is
+/// at most as spread as a Poisson distribution (A. Barbour, L. Holst, S. Janson, Poisson Approximation, 1992, chapter
+/// 6). A server that serves connections in turn leaves fewer. So does an open loop, which uses the connection that was
+/// free the longest; there the rule may overlook starved connections, but sees none where there are none.
+fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
     let unserved = trial.unserved.filter(|&unserved| unserved > 0 && answers > 0.0)?;
     let expected = connections * (1.0 - 1.0 / connections).powf(answers);
@@ -54,9 +61,9 @@ pub(super) fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
 /// Connections of a closed loop that were served unevenly, more than chance does. In an open loop the generator decides
 /// which connection carries the next request.
 ///
-/// With *a* answers on *c* connections, a × (1/J - 1) is the chi-squared statistic of equal shares, with c - 1 degrees of
-/// freedom, where J is Jain's index.
-pub(super) fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
+/// With *a* answers on *c* connections, a × (1/J - 1) is the chi-squared statistic of equal shares, with c - 1 degrees
+/// of freedom, where J is Jain's index.
+fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
     let is_closed = key.schedule == Schedule::Closed;
     let index = trial.fairness.filter(|&index| is_closed && index > 0.0 && index < FAIR_INDEX)?;
@@ -65,9 +72,9 @@ pub(super) fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
     is_uneven.then(|| starved(format!("connections were served unevenly: Jain's fairness index is {index:.2}")))
 }
 
-/// Requests in flight that are fewer than the connections, which therefore were not all served, or more, which cannot be.
-/// Only for a closed loop with kept connections, in which each connection always has one.
-pub(super) fn in_flight(trial: &Trial, key: &Key) -> Option<Objection> {
+/// Requests in flight that are fewer than the connections, which therefore were not all served, or more, which cannot
+/// be. Only for a closed loop with kept connections, in which each connection always has one.
+fn in_flight(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
     let kept = key.requests_per_connection.0.is_none() && key.schedule == Schedule::Closed;
     if !kept || answers < ENOUGH_ANSWERS * connections {
@@ -82,8 +89,8 @@ pub(super) fn in_flight(trial: &Trial, key: &Key) -> Option<Objection> {
     }
 }
 
-/// Background connections that the target did not hold: the load was not what was asked for. Those that this machine could
-/// not try are not the target's fault.
+/// Background connections that the target did not hold: the load was not what was asked for. Those that this machine
+/// could not try are not the target's fault.
 pub(super) fn background(trial: &Trial) -> Option<Objection> {
     if trial.aborted || trial.local_failures > 0 {
         return None;

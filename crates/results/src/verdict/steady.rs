@@ -32,8 +32,8 @@ pub(super) fn differ(trials: &[&Trial]) -> Vec<Objection> {
     FIGURES.into_iter().filter_map(objection).collect()
 }
 
-/// The rate of answers changed within the window, in at least half of the trials: a target that begins anew for each trial
-/// and needs longer to settle does so in all of them.
+/// The rate of answers changed within the window, in at least half of the trials: a target that begins anew for each
+/// trial and needs longer to settle does so in all of them.
 pub(super) fn trend(trials: &[&Trial]) -> Option<Objection> {
     let trends: Vec<f64> = trials.iter().filter_map(|trial| trial.trend).collect();
     let first = trends.first().filter(|_| trends.len() * 2 >= trials.len())?;

@@ -216,6 +216,18 @@ fn a_busy_generator_bounds_throughput_and_times_and_leaves_cpu_time_valid() {
 }
 
 #[test]
+fn a_busy_generator_that_achieved_the_offered_rate_bounds_the_times_alone() {
+    let with = |achieved| {
+        changed(|trial| {
+            trial.figures.pace.achieved_share = Some(achieved);
+            trial.figures.client.longest_cpu_wait = Some(0.5);
+        })
+    };
+    assert_eq!((of(&with(1.0), THROUGHPUT).0, of(&with(1.0), P99).1), (Verdict::Valid, Some(Bound::Upper)));
+    assert_eq!(of(&with(0.9), THROUGHPUT), (Verdict::ClientLimited, Some(Bound::Lower)));
+}
+
+#[test]
 fn a_generator_without_its_cpu_for_more_than_2_percent_is_never_valid() {
     let limited = |change: fn(&mut Trial)| changed(change).verdict == Verdict::ClientLimited;
     assert!(limited(|trial| trial.figures.client.longest_cpu_wait = Some(0.021)));
