@@ -65,7 +65,7 @@ fn of_its_run(mut run: Results) -> Results {
     run
 }
 
-/// Adds the trials of the other cell, and judges them all; flaws that a target without trials had are kept. `cpus` are those of a target that does not say it.
+/// Adds the trials of the other cell, and judges them all. `cpus` are those of a target that does not say it.
 fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     mine.server_cpus = mine.server_cpus.or(theirs.server_cpus);
     let cpus = mine.server_cpus.unwrap_or(cpus);
@@ -73,16 +73,12 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     let (their_verdict, their_reasons) = told_by_the_run(&theirs, cpus);
     add_new(&mut reasons, their_reasons);
     mine.trials.extend(theirs.trials);
-    let told_flaws = [(verdict, std::mem::take(&mut mine.flaws)), (their_verdict, theirs.flaws)];
-    (mine.verdict, mine.reasons) = (Verdict::Valid, Vec::new());
+    (mine.verdict, mine.reasons) = (verdict.or(their_verdict).unwrap_or(Verdict::Valid), reasons);
     if !mine.trials.is_empty() {
         mine.summarise();
         verdict::judge(mine, cpus);
         mine.reasons.extend(remarks(mine));
     }
-    mine.verdict = verdict.or(their_verdict).unwrap_or(mine.verdict);
-    mine.flaws.extend(told_flaws.into_iter().filter(|(told, _)| told.is_some()).flat_map(|(_, flaws)| flaws));
-    mine.reasons.splice(0..0, reasons);
 }
 
 /// The verdict and the reasons of a cell that do not follow from its trials: the target could not be measured.
@@ -198,7 +194,7 @@ mod tests {
     fn merged_targets_are_ranked_by_the_trials_of_the_same_run() {
         // The machine is slower in the second run, and b is a little faster than a in each run.
         let first = run("r", &[("a", 100.0)], 3);
-        let second = run("s", &[("a", 90.0), ("b", 92.0)], 5);
+        let second = run("s", &[("a", 90.0), ("b", 94.0)], 5);
         let merged = merge(first.clone(), second.clone()).unwrap();
         let ranks = |run: &Results| run.cells.iter().map(|cell| cell.ranks.throughput).collect::<Vec<_>>();
         assert_eq!(ranks(&merged), [Some(2), Some(1)]);
