@@ -142,7 +142,8 @@ impl Condition {
             Verdict::Errors if tolerates_errors => objection,
             _ if decides && is_met => None,
             verdict => {
-                let why = flaw.map(|flaw| flaw.why.clone()).unwrap_or_else(|| cell.reasons.join("; "));
+                let why =
+                    flaw.map(|flaw| flaw.why.clone()).or_else(|| cell.reasons.first().cloned()).unwrap_or_default();
                 let bound = flaw.filter(|flaw| flaw.bound.is_some()).map_or("", |flaw| flaw.mark());
                 Some(format!("{name} {bound}{shown} is not valid: {}: {why}", verdict.name()))
             }

@@ -34,11 +34,6 @@ pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Resu
             .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.same_load(&cell.key));
         let Some(copy) = copy else { continue };
         for figure in &COMPARED {
-            let (name, _) = cell.figures.at(figure.path);
-            if let Some(flaw) = cell.flaw(&name).or(copy.flaw(&name)) {
-                writeln!(out, "{}: {}: {}: {}", cell.key, figure.name, flaw.verdict.name(), flaw.why)?;
-                continue;
-            }
             let Some(ratio) = paired(cell, copy, figure) else { continue };
             let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
             write!(out, "{}: {}: differences below {half_width:.1} % are noise", cell.key, figure.name)?;
@@ -48,6 +43,10 @@ pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Resu
                     out,
                     "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
                 )?;
+            }
+            let (name, _) = cell.figures.at(figure.path);
+            if let Some(flaw) = cell.flaw(&name).or(copy.flaw(&name)) {
+                write!(out, "; {}: {}", flaw.verdict.name(), flaw.why)?;
             }
             writeln!(out)?;
         }
@@ -75,6 +74,7 @@ mod tests {
         let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: None };
         run.cells[1].flaws.insert("throughput".into(), flaw);
         let text = printed(&run, false);
-        assert!(text.contains("req/s: client-limited: it was busy\n") && text.contains("are not in it"), "{text}");
+        assert!(text.contains("below 0.0 % are noise; client-limited: it was busy\n"), "{text}");
+        assert!(text.contains("one start and the next are not in it"), "{text}");
     }
 }
