@@ -110,10 +110,12 @@ impl Slicer {
     }
 }
 
-/// The sums over the threads. The window has the length `seconds`; in an interrupted one, slices are missing at the end.
+/// The sums over the threads. The window has the length `seconds` on average. A window that was interrupted has slices of
+/// the `planned` length, and slices are missing at its end.
 pub fn slices(threads: &[ThreadMeasurement], planned: f64, seconds: f64) -> Vec<Slice> {
     let count = threads.iter().map(|thread| thread.slices.len()).max().unwrap_or_default();
-    let begin = |slice: usize| planned * slice as f64 / SLICES as f64;
+    let whole = if threads.iter().any(|thread| thread.interrupted) { planned } else { seconds };
+    let begin = |slice: usize| whole * slice as f64 / SLICES as f64;
     let sum = |slice: usize| {
         let (mut outcomes, mut bytes, mut latency) = (OutcomeCounts::default(), 0, histogram());
         for part in threads.iter().filter_map(|thread| thread.slices.get(slice)) {
