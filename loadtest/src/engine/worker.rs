@@ -56,6 +56,8 @@ pub struct ThreadMeasurement {
     pub waited: Option<Duration>,
     /// Connections that were established when the window ended.
     pub established: usize,
+    /// Complete answers that came in the window, whichever requests they belong to.
+    pub answers: u64,
     /// Answers that each connection got in the window.
     pub served: Vec<u32>,
     /// The longest time for which a request that was in flight when the window ended had been waiting for its answer.
