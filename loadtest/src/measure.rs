@@ -6,7 +6,7 @@ use crate::lateness::without_late;
 use hdrhistogram::Histogram;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::units::nine_digits;
-use results::{OutcomeClass, OutcomeCounts, Trial, statistics};
+use results::{OutcomeClass, Trial, statistics};
 use std::time::Duration;
 
 /// A figure's value, or why it could not be had.
@@ -41,13 +41,13 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         service_time_us,
         schedule_lag_us,
         connect_us: times(&recorder.connect),
-        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, &outcomes, threads)),
+        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, threads)),
         server: server_cost(costs, concurrency as u64 + background.up()),
-        client: client_cost(threads, &outcomes),
+        client: client_cost(threads),
         machine: machine_use(costs),
     };
     let (figures, missing) = figures.values_and_missing();
-    let answers = || threads.iter().flat_map(|thread| thread.served.iter().copied());
+    let served = || threads.iter().flat_map(|thread| thread.served.iter().copied());
     let open_loops = |histogram| if offered.is_some() { encode(histogram) } else { String::new() };
     Trial {
         run_id: None,
@@ -74,8 +74,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
             .iter()
             .map(|how| format!("the first answer that ended as content: {how}"))
             .collect(),
-        unserved: Some(answers().filter(|&answers| answers == 0).count() as u64),
-        fairness: statistics::fairness(answers()).map(nine_digits),
+        unserved: Some(served().filter(|&answers| answers == 0).count() as u64),
+        fairness: statistics::fairness(served()).map(nine_digits),
         missing,
         histogram_unit: "ns".into(),
         latency_histogram: encode(&recorder.latency),
@@ -116,15 +116,20 @@ fn longest_wait(threads: &[ThreadMeasurement]) -> f64 {
     threads.iter().map(|thread| thread.longest_wait.as_secs_f64() * 1e6).fold(0.0, f64::max)
 }
 
-fn pace(offered: f64, seconds: f64, outcomes: &OutcomeCounts, threads: &[ThreadMeasurement]) -> Pace<Value> {
+/// Complete answers that came in the window. An open loop's further answers, to requests that were due in it, came later.
+fn answers(threads: &[ThreadMeasurement]) -> u64 {
+    threads.iter().map(|thread| thread.answers).sum()
+}
+
+fn pace(offered: f64, seconds: f64, threads: &[ThreadMeasurement]) -> Pace<Value> {
     Pace {
         offered_per_second: Ok(offered),
-        achieved_share: Ok(outcomes.answered() as f64 / seconds / offered),
+        achieved_share: Ok(answers(threads) as f64 / seconds / offered),
         unsent: Ok(threads.iter().map(|thread| thread.unsent).sum::<u64>() as f64),
     }
 }
 
-fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> ClientCost<Value> {
+fn client_cost(threads: &[ThreadMeasurement]) -> ClientCost<Value> {
     let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
     let largest_share = |time: fn(&ThreadMeasurement) -> Option<Duration>| {
         let share = |thread| Some(time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9));
@@ -133,7 +138,7 @@ fn client_cost(threads: &[ThreadMeasurement], outcomes: &OutcomeCounts) -> Clien
         largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
     };
     ClientCost {
-        cpu_us_per_request: match outcomes.answered() {
+        cpu_us_per_request: match answers(threads) {
             0 => Err("no request was answered".into()),
             answered => Ok(cpu.as_secs_f64() * 1e6 / answered as f64),
         },
@@ -157,6 +162,7 @@ pub(crate) mod tests {
             fruitless_polling: Duration::from_millis(200),
             waited: None,
             established: 3,
+            answers: 1_000,
             served: vec![1_000, 1_000, 0],
             longest_wait: Duration::ZERO,
             slices: Vec::new(),

@@ -341,6 +341,26 @@ fn a_stall_at_the_windows_end_is_seen() {
     }
 }
 
+/// The server needs 10 ms a request, and one is due every 5 ms. All of them are answered in the end, but at most half of
+/// them in the window.
+#[test]
+fn an_overloaded_server_did_not_achieve_the_rate_although_all_requests_are_answered() {
+    let _alone = alone();
+    let address = server(|stream, _| {
+        while request(&stream).is_some() {
+            thread::sleep(Duration::from_millis(10));
+            if (&stream).write_all(OK).is_err() {
+                return;
+            }
+        }
+    });
+    let cell = only(&plan(Schedule::Rate(200.0), 1, 700), address);
+    let trial = &cell.trials[0];
+    assert_eq!(trial.outcomes[OutcomeClass::Ok], trial.outcomes.total(), "{:?}", trial.outcomes);
+    assert!(trial.figures.pace.achieved_share.unwrap() < 0.53, "{:?}", trial.figures.pace);
+    assert!(trial.figures.pace.unsent.unwrap() > 30.0, "{:?}", trial.figures.pace);
+}
+
 /// The target closes idle connections: each close is counted, and the connection is opened again.
 #[test]
 fn idle_connections_that_the_target_closes_are_counted() {

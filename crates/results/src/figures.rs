@@ -143,7 +143,7 @@ macro_rules! figures {
 figures! {
     /// All figures. A line is a figure: its name, its unit and what it is. `..` begins a group of figures.
     Figures {
-        throughput: PerSecond = "Requests answered with success",
+        throughput: PerSecond = "Requests answered with success; in an open loop those that were due in the window, whenever the answer came",
         bytes_per_second: PerSecond = "Bytes received, heads included",
         .. latency_us: Times = "Latency of successful requests, to the last byte received: in a closed loop from the first byte sent, in an open loop from when the request was due. A closed loop's maximum is at least the time for which a request in flight at the end of the window had waited",
         .. service_time_us: Times = "Service time, from the first byte sent to the last byte received; in a closed loop the same as latency",
@@ -169,7 +169,7 @@ figures! {
     /// How well an open loop's schedule was kept.
     Pace {
         offered_per_second: PerSecond = "Requests that were due in the window",
-        achieved_share: Share = "Complete answers, as a share of the offered rate",
+        achieved_share: Share = "Complete answers that came in the window, as a share of the offered rate",
         unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they were sent or given up after it",
     }
 

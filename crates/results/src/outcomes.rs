@@ -28,7 +28,8 @@ pub enum OutcomeClass {
     /// The request was due by an open-loop schedule, but no connection became free within the request time-out. Always
     /// zero in a closed loop.
     Shed,
-    /// The request was still in flight when the measured window ended. Neither a success nor an error.
+    /// The request was still in flight when a closed loop's window ended, or when the trial was interrupted. Neither a
+    /// success nor an error.
     AbortedAtEnd,
 }
 

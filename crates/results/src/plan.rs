@@ -95,7 +95,8 @@ pub struct Plan {
     /// Length of the measured window of a trial.
     #[serde(with = "seconds")]
     pub duration: Duration,
-    /// Length of the warm-up: load before the window.
+    /// Shortest length of the warm-up, the load before the window. It goes on until each connection has been answered and
+    /// the rate has settled, but not longer than four times this length or a second; zero for no warm-up at all.
     #[serde(with = "seconds")]
     pub warmup: Duration,
     /// Trials of each cell.

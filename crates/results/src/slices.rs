@@ -1,7 +1,7 @@
 //! Slices of a trial's window, and their file `slices.ndjson`: one JSON object a line, one line a slice.
 //!
-//! A window has [`SLICES`] slices of equal length. The counts and histograms of a trial's slices add up to those of the
-//! trial, exactly.
+//! A window has [`SLICES`] slices of equal length; if it was interrupted, slices are missing at its end. The counts and
+//! histograms of a trial's slices add up to those of the trial, exactly.
 
 use crate::outcomes::OutcomeCounts;
 use crate::plan::Key;

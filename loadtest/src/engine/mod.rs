@@ -60,7 +60,8 @@ pub trait TrialObserver {
     /// again later.
     fn window_begins(&mut self, answered: &dyn Fn() -> u64);
     /// Called about every 10 ms with the time since the load began, the complete answers since then, the errors in the
-    /// present part of the trial, and a function that takes a snapshot of the window.
+    /// present part of the trial, and a function that takes a snapshot of the window. It is also called after
+    /// [`window_ended`](Self::window_ended), while an open loop waits for the last answers.
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot);
     /// The window has ended, and the load goes on until this returns. `answered` as in [`window_begins`](Self::window_begins).
     fn window_ended(&mut self, answered: &dyn Fn() -> u64);

@@ -110,10 +110,12 @@ impl Slicer {
     }
 }
 
-/// The sums over the threads. The window has the length `seconds`; in an interrupted one, slices are missing at the end.
+/// The sums over the threads. The window has the length `seconds` on average. A window that was interrupted has slices of
+/// the `planned` length, and slices are missing at its end.
 pub fn slices(threads: &[ThreadMeasurement], planned: f64, seconds: f64) -> Vec<Slice> {
     let count = threads.iter().map(|thread| thread.slices.len()).max().unwrap_or_default();
-    let begin = |slice: usize| planned * slice as f64 / SLICES as f64;
+    let whole = if threads.iter().any(|thread| thread.interrupted) { planned } else { seconds };
+    let begin = |slice: usize| whole * slice as f64 / SLICES as f64;
     let sum = |slice: usize| {
         let (mut outcomes, mut bytes, mut latency) = (OutcomeCounts::default(), 0, histogram());
         for part in threads.iter().filter_map(|thread| thread.slices.get(slice)) {
@@ -131,4 +133,68 @@ pub fn slices(threads: &[ThreadMeasurement], planned: f64, seconds: f64) -> Vec<
         }
     };
     (0..count).map(sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window from 1000 to 3000, so a slice has 100. Something comes at each of `times`, with a latency as long.
+    fn sliced(times: &[Nanos], late: &Recorder) -> (Recorder, Vec<ThreadSlice>) {
+        let (mut slicer, mut recorder) = (Slicer::default(), Recorder { answers: 7, ..Recorder::default() });
+        slicer.advance(999, &mut recorder);
+        recorder.begin_window(0..Nanos::MAX, 0);
+        slicer.begin(1_000..3_000, &recorder);
+        for &now in times {
+            slicer.advance(now, &mut recorder);
+            recorder.bytes += 10;
+            recorder.started += 1;
+            recorder.answered(200, now, now);
+        }
+        slicer.advance(*times.last().unwrap(), &mut recorder);
+        let slices = slicer.finish(&mut recorder, late);
+        (recorder, slices)
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_slice_in_which_it_came() {
+        let (recorder, slices) =
+            sliced(&[1_000, 1_099, 1_100, 1_350, 2_899, 2_900, 3_000, 3_005], &Recorder::default());
+        let answers: Vec<u64> = slices.iter().map(|slice| slice.answers).collect();
+        let mut expected = vec![0; SLICES];
+        (expected[0], expected[1], expected[3], expected[18], expected[19]) = (2, 1, 1, 1, 3);
+        assert_eq!(answers, expected);
+        for slice in &slices {
+            let counts = (slice.outcomes[OutcomeClass::Ok], slice.latency.len(), slice.bytes / 10);
+            assert_eq!(counts, (slice.answers, slice.answers, slice.answers));
+        }
+        assert_eq!((recorder.latency.len(), recorder.latency.max()), (8, 3_005));
+    }
+
+    #[test]
+    fn the_slices_add_up_bucket_by_bucket_and_the_last_one_has_what_came_late() {
+        let mut late = Recorder { due: 0..3_000, ..Recorder::default() };
+        late.answered(200, 2_999, 50_000);
+        late.answered(200, 3_000, 60_000);
+        late.failed(OutcomeClass::ReadTimeout, 2_999);
+        late.bytes = 1_000;
+        let times: Vec<Nanos> = (0..1_999).map(|n| 1_000 + n).collect();
+        let (recorder, slices) = sliced(&times, &late);
+        let (mut outcomes, mut bytes, mut latency) = (OutcomeCounts::default(), 0, histogram());
+        for slice in &slices {
+            outcomes.add(&slice.outcomes);
+            bytes += slice.bytes;
+            latency += &slice.latency;
+        }
+        assert_eq!((outcomes, bytes), (recorder.outcomes, recorder.bytes));
+        assert_eq!((outcomes[OutcomeClass::Ok], outcomes[OutcomeClass::ReadTimeout], bytes), (2_000, 1, 19_990));
+        assert_eq!(latency, recorder.latency);
+        assert_eq!((slices[SLICES - 1].latency.len(), slices[SLICES - 1].answers), (100, 99));
+    }
+
+    #[test]
+    fn an_interrupted_window_has_fewer_slices() {
+        let (recorder, slices) = sliced(&[1_050, 1_250], &Recorder::default());
+        assert_eq!((slices.len(), slices[2].answers, recorder.latency.len()), (3, 1, 2));
+    }
 }

@@ -81,6 +81,7 @@ impl Worker<'_> {
         mut late: Recorder,
     ) -> io::Result<ThreadMeasurement> {
         let (cpu, waited, fruitless_polling) = (thread_cpu(), run_queue::waited(), self.polling.fruitless());
+        let answers = self.recorder.answers;
         let (due, in_flight) = match self.open_loop.is_on() {
             true => (window.clone(), 0),
             false => (0..Nanos::MAX, self.in_flight()),
@@ -105,6 +106,7 @@ impl Worker<'_> {
             fruitless_polling,
             waited,
             established: self.established(),
+            answers: self.recorder.answers - answers,
             served: self.slots.iter().map(|slot| slot.client.served()).collect(),
             longest_wait: Duration::from_nanos(waiting.map(|since| now.saturating_sub(since)).max().unwrap_or(0)),
             recorder: std::mem::replace(&mut self.recorder, late),
