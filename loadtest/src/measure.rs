@@ -52,7 +52,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         outcomes,
         figures,
         sources: Default::default(),
-        contents_checked: None,
+        contents_checked: Some(recorder.contents_checked).filter(|&checked| checked > 0),
         probes: Vec::new(),
         background: *background,
         close_ignored: recorder.close_ignored,
@@ -61,7 +61,11 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
         throttled_seconds: None,
         gone: None,
-        remarks: Vec::new(),
+        remarks: recorder
+            .first_mismatch
+            .iter()
+            .map(|how| format!("the first answer that ended as content: {how}"))
+            .collect(),
         unserved: Some(answers().filter(|&answers| answers == 0).count() as u64),
         fairness: statistics::fairness(answers()).map(nine_digits),
         missing,

@@ -1,7 +1,8 @@
-//! The request before a load, which shows whether the target answers the workload at all. It has the load's own bytes
-//! and parser, and not those of an HTTP client, which could accept what the load does not, or refuse what it accepts.
+//! The requests before a load, which show whether the target answers the workload at all, and what its answers are. They
+//! have the load's own bytes and parser, and not those of an HTTP client, which could accept what the load does not, or
+//! refuse what it accepts.
 
-use crate::engine::{ParseProgress, Response, Script};
+use crate::engine::{Expected, KEPT, ParseProgress, Response, Script};
 use crate::target::Url;
 use results::content::Content;
 use std::io::{self, Read, Write};
@@ -14,26 +15,42 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// No connection, no complete answer in time, or an answer that is not HTTP.
 pub fn check(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<u16> {
-    find(url, workload, content, timeout).map(|(_, status)| status)
+    find(url, workload, content, timeout).map(|(_, answer)| answer.status())
 }
 
-/// As [`check`]; returns also which address of the host has answered. The addresses are tried in order. An address that
-/// is silent leaves some of the time to connect to the next ones.
+/// An answer, and the address of the host that has given it.
+pub(crate) type Found = (SocketAddr, Expected);
+
+/// As [`check`]; returns also which address of the host has answered, and the whole answer. The addresses are tried in
+/// order. An address that is silent leaves some of the time to connect to the next ones.
 ///
 /// # Errors
 /// As [`check`]: of each address.
-pub(crate) fn find(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<(SocketAddr, u16)> {
+pub(crate) fn find(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<Found> {
     let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
-    let until = Instant::now() + timeout;
-    first_that_answers(&url.resolve()?, &script, until)
+    first_that_answers(&url.resolve()?, &script, Instant::now() + timeout)
 }
 
-fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant) -> io::Result<(SocketAddr, u16)> {
+/// As [`find`], but asks twice and returns what the two answers have in common. Any other method than GET may have an
+/// effect on the server, or has answers without a body; then it asks once, and only the status is known.
+///
+/// # Errors
+/// As [`find`]. If only the second request fails, the status is known.
+pub(crate) fn learn(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<Found> {
+    let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
+    let until = Instant::now() + timeout;
+    let (address, first) = first_that_answers(&url.resolve()?, &script, until)?;
+    let status_only = Expected::status_only(first.status());
+    let second = if script.is_get() { ask(address, &script, timeout, until).ok() } else { None };
+    Ok((address, second.map_or(status_only, |second| first.common(&second))))
+}
+
+fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant) -> io::Result<Found> {
     let mut errors = Vec::new();
     for (tried, &address) in addresses.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());
-        match status(address, script, left / (addresses.len() - tried) as u32, until) {
-            Ok(status) => return Ok((address, status)),
+        match ask(address, script, left / (addresses.len() - tried) as u32, until) {
+            Ok(answer) => return Ok((address, answer)),
             Err(error) => errors.push((address, error)),
         }
     }
@@ -44,7 +61,7 @@ fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant)
     Err(io::Error::new(errors[0].1.kind(), each.join("; ")))
 }
 
-fn status(target: SocketAddr, script: &Script, connect_timeout: Duration, until: Instant) -> io::Result<u16> {
+fn ask(target: SocketAddr, script: &Script, connect_timeout: Duration, until: Instant) -> io::Result<Expected> {
     let too_late = || io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time");
     let left = || match until.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(too_late()),
@@ -66,6 +83,7 @@ fn status(target: SocketAddr, script: &Script, connect_timeout: Duration, until:
         }
     }
     let mut response = Response::default();
+    let (mut length, mut beginning) = (0, Vec::new());
     let mut buffer = [0; 16 * 1024];
     loop {
         stream.set_read_timeout(Some(left()?))?;
@@ -78,13 +96,17 @@ fn status(target: SocketAddr, script: &Script, connect_timeout: Duration, until:
         };
         if read == 0 {
             return match response.is_complete_at_eof() {
-                true => Ok(response.status()),
+                true => Ok(Expected::as_in(response.status(), length, beginning)),
                 false => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before a complete answer")),
             };
         }
-        match response.feed(&buffer[..read], script.is_head()) {
+        let sink = |piece: &[u8]| {
+            length += piece.len() as u64;
+            beginning.extend_from_slice(&piece[..piece.len().min(KEPT - beginning.len())]);
+        };
+        match response.feed(&buffer[..read], script.is_head(), sink) {
             ParseProgress::Incomplete => {}
-            ParseProgress::Complete(_) => return Ok(response.status()),
+            ParseProgress::Complete(_) => return Ok(Expected::as_in(response.status(), length, beginning)),
             ParseProgress::Invalid(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
         }
     }
@@ -111,7 +133,10 @@ mod tests {
         });
         let limit = Duration::from_secs(60);
         let script = Script::new("a", "/", &Content::default(), None, limit, limit);
-        let first = |addresses: &[SocketAddr], limit| first_that_answers(addresses, &script, Instant::now() + limit);
+        let first = |addresses: &[SocketAddr], limit| {
+            first_that_answers(addresses, &script, Instant::now() + limit)
+                .map(|(address, answer)| (address, answer.status()))
+        };
         assert_eq!(first(&[good], limit).unwrap(), (good, 204));
         assert_eq!(first(&[refused, good], limit).unwrap(), (good, 204));
         assert_eq!(first(&[unroutable, refused, good], limit).unwrap(), (good, 204));
@@ -119,5 +144,52 @@ mod tests {
         assert!(why.starts_with("Connection refused"), "{why}");
         let why = first(&[refused, unroutable], Duration::from_secs(4)).unwrap_err().to_string();
         assert!(why.contains(&format!("{refused}: Connection refused")) && why.contains("; [100::1]:80: "), "{why}");
+    }
+
+    /// Starts a server that answers its n-th request, counted from 0, with `answer(n)`, and then closes the connection.
+    fn server(answer: impl Fn(usize) -> String + Send + 'static) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        thread::spawn(move || {
+            for (n, mut stream) in listener.incoming().flatten().enumerate() {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(answer(n).as_bytes());
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn what_two_answers_have_in_common_is_learned() {
+        let learned = |workload, answer: fn(usize) -> String| {
+            learn(&server(answer), workload, &Content::default(), Duration::from_secs(60)).unwrap().1
+        };
+        let hello = Expected::as_in(200, 5, b"hello".into());
+        assert_eq!(learned("/", |_| "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".into()), hello);
+        // The length of this body is known from the end of the stream.
+        assert_eq!(learned("/", |_| "HTTP/1.1 200 OK\r\n\r\nhello".into()), hello);
+        let counts = |n| format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}");
+        assert_eq!(
+            learned("/", counts),
+            Expected::as_in(200, 1, b"0".into()).common(&Expected::as_in(200, 1, b"1".into()))
+        );
+        let grows = |n| format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(n));
+        assert_eq!(learned("/", grows), Expected::status_only(200));
+        let fails_later = |n| if n == 0 { "HTTP/1.1 200 OK\r\n\r\n".to_owned() } else { String::new() };
+        assert_eq!(learned("/", fails_later), Expected::status_only(200));
+    }
+
+    #[test]
+    fn a_request_that_may_have_an_effect_is_sent_once() {
+        let (asked, requests) = std::sync::mpsc::channel();
+        let url = server(move |n| {
+            asked.send(n).unwrap();
+            "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".into()
+        });
+        for (workload, expected) in [("POST /counter", 1), ("HEAD /", 2), ("/", 4)] {
+            let (_, learned) = learn(&url, workload, &Content::default(), Duration::from_secs(60)).unwrap();
+            assert_eq!(learned.status(), 201);
+            assert_eq!(requests.try_iter().last(), Some(expected - 1), "{workload}");
+        }
     }
 }

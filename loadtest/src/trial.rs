@@ -4,13 +4,15 @@
 use crate::conntrack;
 use crate::cost::{CostSampler, Costs, Snapshot};
 use crate::cpus::allowed_cpus;
-use crate::engine::{self, LiveSnapshot, Load, Script, TrialObserver};
+use crate::engine::{self, Expected, LiveSnapshot, Load, Script, TrialObserver};
 use crate::events::{Event, Observer};
 use crate::fleet::{Endpoint, Fleet, NotReady};
 use crate::measure;
 use crate::probe;
 use crate::signals::unless_stopped;
+use crate::target::Url;
 use process_tree::{Cgroup, Throttled};
+use results::content::Content;
 use results::units::{duration, plural};
 use results::{Key, OutcomeClass, Plan, Schedule, Trial};
 use std::io;
@@ -64,11 +66,16 @@ pub enum Ended {
     Stopped,
 }
 
+/// A way to ask a target: [`probe::find`] or [`probe::learn`].
+type HowToAsk = fn(&Url, &str, &Content, Duration) -> io::Result<probe::Found>;
+
 /// A target that answers.
 struct Reached {
     endpoint: Endpoint,
     /// The address that answers.
     address: SocketAddr,
+    /// What the answers have in common.
+    expected: Expected,
 }
 
 impl Attempt<'_> {
@@ -81,7 +88,7 @@ impl Attempt<'_> {
         let limit = self.plan.timeout.max(self.plan.connect_timeout);
         let (reached, absence) =
             self.retry(self.waits_before, limit, observer, |attempt, limit| attempt.reach(fleet, limit));
-        let reached = match reached {
+        let mut reached = match reached {
             _ if self.stop.load(Relaxed) => return Ok(Ended::Stopped),
             Err(why) => return Ok(Ended::NotReady(why)),
             Ok(reached) => reached,
@@ -92,13 +99,18 @@ impl Attempt<'_> {
         let Some(mut trial) = self.measure(&reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
+        while let Some(remark) = self.loosen(&mut reached, &trial, limit) {
+            let Some(again) = self.measure(&reached, schedule, dropped_before, observer)? else { break };
+            trial = again;
+            trial.remarks.push(remark);
+        }
         trial.gone = absence.map(|absence| format!("the target was gone before a trial: {absence}"));
         let mut no_answer_at_end = None;
         let refused = trial.outcomes[OutcomeClass::ConnectRefused] + trial.outcomes[OutcomeClass::ConnectTimeout];
         // Where requests failed on open connections, the target answers, but badly.
         if !self.stop.load(Relaxed) && (refused > 0 || trial.outcomes.errors() == 0) {
             let (answered, absence) = self.retry(self.waits_after, limit, observer, |attempt, limit| {
-                attempt.find(&reached.endpoint, limit).map(drop)
+                attempt.ask(&reached.endpoint, limit, probe::find).map(drop)
             });
             match answered {
                 Err(NotReady::Unreachable(why)) if !self.stop.load(Relaxed) => no_answer_at_end = Some(why),
@@ -142,20 +154,38 @@ impl Attempt<'_> {
         (Err(NotReady::Unreachable(first_why)), None)
     }
 
+    /// Looks, after a trial in which answers differed from the expected ones, whether the target answers the same request
+    /// with something else by now: then its answers vary with time, and that says nothing against them. From then on
+    /// only what has not changed is expected. Returns a remark about it; `None` if nothing has changed.
+    fn loosen(&self, reached: &mut Reached, trial: &Trial, limit: Duration) -> Option<String> {
+        if trial.outcomes[OutcomeClass::Content] == 0 || self.stop.load(Relaxed) {
+            return None;
+        }
+        let (_, now) = self.ask(&reached.endpoint, limit, probe::learn).ok()?;
+        let before = reached.expected.clone();
+        reached.expected = before.clone().common(&now);
+        (reached.expected != before).then(|| {
+            let how = trial.remarks.first().map_or("", |how| how);
+            format!(
+                "the target's answers vary with time, so the trial was repeated without comparing what varies ({how})"
+            )
+        })
+    }
+
     /// Makes the target ready, and looks whether it answers the workload.
     fn reach(&self, fleet: &mut dyn Fleet, limit: Duration) -> Result<Reached, NotReady> {
         let endpoint = fleet.ready(&self.key.target)?;
-        let address = self.find(&endpoint, limit)?;
-        Ok(Reached { endpoint, address })
+        let (address, expected) = self.ask(&endpoint, limit, probe::learn)?;
+        Ok(Reached { endpoint, address, expected })
     }
 
-    /// Looks whether the target answers the workload, and at which address.
-    fn find(&self, endpoint: &Endpoint, limit: Duration) -> Result<SocketAddr, NotReady> {
+    /// Asks the target with `how`: whether it answers the workload, at which address, and what.
+    fn ask(&self, endpoint: &Endpoint, limit: Duration, how: HowToAsk) -> Result<probe::Found, NotReady> {
         let (url, workload) = (endpoint.url.clone(), self.key.workload.clone());
         let content = self.plan.content_of(&workload).clone();
-        let found = unless_stopped(self.stop, Duration::ZERO, move || probe::find(&url, &workload, &content, limit));
+        let found = unless_stopped(self.stop, Duration::ZERO, move || how(&url, &workload, &content, limit));
         let found = found.and_then(|found| found.ok_or(io::ErrorKind::Interrupted)?);
-        found.map(|(address, _)| address).map_err(|error| NotReady::Unreachable(format!("{}: {error}", endpoint.url)))
+        found.map_err(|error| NotReady::Unreachable(format!("{}: {error}", endpoint.url)))
     }
 
     /// Loads the target. `None` if the trial was stopped before its window began.
@@ -167,7 +197,7 @@ impl Attempt<'_> {
         observer: &mut dyn Observer,
     ) -> io::Result<Option<Trial>> {
         let Attempt { plan, key, rest_of_run, stop, .. } = self;
-        let Reached { endpoint, address } = reached;
+        let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
             let content = plan.content_of(workload);
@@ -175,6 +205,7 @@ impl Attempt<'_> {
         };
         let measured = script(&key.workload, key.requests_per_connection.0);
         let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };
+        let measured = measured.expecting(expected.clone());
         let busy = script(&plan.busy_workload, None);
         let slow_reader = script(&plan.slow_reader_workload, None);
         let cpus = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };

@@ -477,7 +477,7 @@ fn results_survive_being_written_and_read_as_json() {
     let again: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(again, results);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(value["schema"], "io-models-lab/results/1");
+    assert_eq!(value["schema"], "io-models-lab/results/2");
     assert_eq!(value["cells"][0]["requests_per_connection"], "unlimited");
     assert_eq!(value["cells"][0]["schedule"], "closed");
     assert!(value["cells"][0]["server"]["cpu_us_per_request"].is_null());
@@ -514,4 +514,59 @@ fn a_pool_of_four_threads_under_64_clients_is_starved() {
     assert!(reason.starts_with("60 of 64"), "{reason}");
     assert_eq!(cell.trials[0].unserved, Some(60));
     assert_eq!(cell.verdict, Verdict::Starved, "{:?}", cell.reasons);
+}
+
+/// A server that answers with the wrong content once in a while: each 1000th answer of a connection has one wrong byte.
+#[test]
+fn one_wrong_byte_in_a_thousand_answers_is_found() {
+    let wrong = Arc::new(AtomicUsize::new(0));
+    let sent = wrong.clone();
+    let address = server(move |stream, _| {
+        for n in 1.. {
+            if request(&stream).is_none() {
+                return;
+            }
+            let mut answer = OK.to_vec();
+            if n % 1000 == 0 {
+                *answer.last_mut().unwrap() ^= 1;
+                sent.fetch_add(1, Relaxed);
+            }
+            if (&stream).write_all(&answer).is_err() {
+                return;
+            }
+        }
+    });
+    let cell = &until(5_000, &plan(), address).cells[0];
+    let (found, sent) = (cell.outcomes[OutcomeClass::Content], wrong.load(Relaxed) as u64);
+    // The last answer of each connection may have come too late.
+    assert!(found >= 2 && (found..=found + 2).contains(&sent), "{found} of {sent}");
+    assert_eq!(classes(cell), BTreeMap::from([("content", found)]));
+    assert_eq!(cell.trials[0].contents_checked, Some(cell.outcomes.answered()));
+    assert_eq!(cell.verdict, Verdict::Errors);
+    let told = |words: &str| cell.reasons.iter().any(|reason| reason.contains(words));
+    assert!(told("requests ended as content"), "{:?}", cell.reasons);
+    assert!(told("ended as content: byte 2 of 2 is 0x68 instead of 0x69"), "{:?}", cell.reasons);
+}
+
+/// An answer that changes with time is no error: when the target is asked again at the end, it answers as in the trial.
+#[test]
+fn answers_that_change_with_time_are_not_compared() {
+    let answered = AtomicUsize::new(0);
+    let address = server(move |stream, _| {
+        while request(&stream).is_some() {
+            let answer = match answered.fetch_add(1, Relaxed) {
+                0..10 => OK,
+                _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nho",
+            };
+            if (&stream).write_all(answer).is_err() {
+                return;
+            }
+        }
+    });
+    let cell = only(&plan(), address);
+    assert!(classes(&cell).is_empty() && cell.outcomes[OutcomeClass::Ok] > 0, "{cell:?}");
+    assert_eq!((cell.trials.len(), cell.trials[0].contents_checked), (1, None));
+    let remark =
+        "the trial was repeated without comparing what varies (the first answer that ended as content: byte 2 of 2";
+    assert!(cell.reasons.iter().any(|reason| reason.contains(remark)), "{:?}", cell.reasons);
 }

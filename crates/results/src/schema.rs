@@ -238,8 +238,9 @@ pub struct Trial {
     /// Where figures come from, by the figure's name, where there is more than one way to have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, String>,
-    /// Answers whose content was compared with that of the answers before the load; null if these differed among
-    /// themselves, or in results of an older generator. The length is compared in every answer.
+    /// Answers whose content was compared with that of the answers before the load; null if none was: these differed among
+    /// themselves or had no content, the method was not GET, nothing was answered, or an older generator made the results.
+    /// The length is compared in every answer, if it did not differ.
     #[serde(default)]
     pub contents_checked: Option<u64>,
     /// What a knee search tried, in this order.

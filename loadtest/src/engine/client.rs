@@ -4,6 +4,7 @@
 //! tests do the same in virtual time.
 
 use super::clock::Nanos;
+use super::expected::Comparison;
 use super::recorder::Recorder;
 use super::response::{ParseProgress, Response};
 use super::script::Script;
@@ -78,6 +79,7 @@ pub struct Client {
     intended: Nanos,
     deadline: Nanos,
     response: Response,
+    comparison: Comparison,
 }
 
 impl Default for Client {
@@ -93,6 +95,7 @@ impl Default for Client {
             intended: 0,
             deadline: NEVER,
             response: Response::default(),
+            comparison: Comparison::default(),
         }
     }
 }
@@ -206,6 +209,7 @@ impl Client {
         self.phase = ConnectionPhase::Sending;
         self.written = 0;
         self.began = now;
+        self.comparison = Comparison::begin(script.expected(), self.served);
         if !script.is_open_loop() {
             self.intended = now;
         }
@@ -248,7 +252,10 @@ impl Client {
         }
         let progress = match bytes {
             [] => ParseProgress::Incomplete,
-            _ => self.response.feed(bytes, script.is_head()),
+            _ => {
+                let sink = |piece: &[u8]| self.comparison.add(piece, script.expected());
+                self.response.feed(bytes, script.is_head(), sink)
+            }
         };
         match progress {
             ParseProgress::Complete(used) if used == bytes.len() => self.complete(end, script, now, recorder),
@@ -262,9 +269,16 @@ impl Client {
     }
 
     fn complete(&mut self, end: bool, script: &Script, now: Nanos, recorder: &mut Recorder) -> Step {
-        recorder.answered(self.response.status(), now.saturating_sub(self.intended));
-        if script.is_open_loop() {
-            recorder.served(self.response.status(), now.saturating_sub(self.began));
+        let (status, expected) = (self.response.status(), script.expected());
+        recorder.contents_checked += u64::from(self.comparison.covers_content(status, expected));
+        match self.comparison.mismatch(status, expected) {
+            Some(mismatch) => recorder.differed(mismatch),
+            None => {
+                recorder.answered(status, now.saturating_sub(self.intended));
+                if script.is_open_loop() {
+                    recorder.served(status, now.saturating_sub(self.began));
+                }
+            }
         }
         let last = self.is_last(script);
         let announced = self.response.closes();

@@ -146,8 +146,7 @@ impl LiveCounters {
     /// Publishes the counts.
     #[inline]
     pub fn publish(&self, outcomes: &OutcomeCounts) {
-        let answered = outcomes[OutcomeClass::Ok] + outcomes[OutcomeClass::Status];
-        self.answered.store(self.answered_before.load(Relaxed) + answered, Relaxed);
+        self.answered.store(self.answered_before.load(Relaxed) + outcomes.answered(), Relaxed);
         self.errors.store(outcomes.errors(), Relaxed);
         for (class, count) in outcomes.iter() {
             self.outcomes[class as usize].store(count, Relaxed);

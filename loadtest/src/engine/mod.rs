@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod control;
 mod dial;
+mod expected;
 mod intended_times;
 mod live;
 mod load;
@@ -18,6 +19,7 @@ mod script;
 mod wait;
 mod worker;
 
+pub use expected::{Expected, KEPT};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
 pub use recorder::Recorder;

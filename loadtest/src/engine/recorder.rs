@@ -1,6 +1,7 @@
 //! Records what one client thread measures in the window: request outcomes, latencies and connect times.
 
 use super::clock::Nanos;
+use super::expected::Mismatch;
 use super::live::{CoarseHistogram, LONGEST};
 use hdrhistogram::Histogram;
 use results::{OutcomeClass, OutcomeCounts};
@@ -41,6 +42,10 @@ pub struct Recorder {
     pub local_failures: u64,
     /// Answers with a status of 3xx: how many of each, from 300 on.
     pub redirections: [u64; 100],
+    /// Answers whose content was compared with the expected one.
+    pub contents_checked: u64,
+    /// How the first answer with the outcome `content` differed from the expected one.
+    pub first_mismatch: Option<Mismatch>,
 }
 
 impl Default for Recorder {
@@ -57,6 +62,8 @@ impl Default for Recorder {
             close_ignored: 0,
             local_failures: 0,
             redirections: [0; 100],
+            contents_checked: 0,
+            first_mismatch: None,
         }
     }
 }
@@ -77,6 +84,8 @@ impl Recorder {
             close_ignored,
             local_failures,
             redirections,
+            contents_checked,
+            first_mismatch,
         } = self;
         *started = in_flight;
         *outcomes = OutcomeCounts::default();
@@ -84,6 +93,7 @@ impl Recorder {
         *live_latency = CoarseHistogram::default();
         (*bytes, *close_ignored, *local_failures) = (0, 0, 0);
         redirections.fill(0);
+        (*contents_checked, *first_mismatch) = (0, None);
     }
 
     /// A request ended with a complete answer after `nanos`.
@@ -99,6 +109,12 @@ impl Recorder {
         } else {
             self.outcomes[OutcomeClass::Status] += 1;
         }
+    }
+
+    /// A request ended with a complete answer whose length or content was not the expected one.
+    pub fn differed(&mut self, mismatch: Mismatch) {
+        self.outcomes[OutcomeClass::Content] += 1;
+        self.first_mismatch.get_or_insert(mismatch);
     }
 
     /// In an open loop, called besides [`Recorder::answered`]: the answer came `nanos` after the request was sent.
@@ -129,6 +145,8 @@ impl Recorder {
             close_ignored,
             local_failures,
             redirections,
+            contents_checked,
+            first_mismatch,
         } = other;
         self.started += started;
         self.outcomes.add(outcomes);
@@ -144,6 +162,8 @@ impl Recorder {
         self.close_ignored += close_ignored;
         self.local_failures += local_failures;
         self.redirections.iter_mut().zip(redirections).for_each(|(mine, theirs)| *mine += theirs);
+        self.contents_checked += contents_checked;
+        self.first_mismatch = self.first_mismatch.or(*first_mismatch);
     }
 
     /// Checks at the end of a window that each request has exactly one outcome.

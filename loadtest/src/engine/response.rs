@@ -1,4 +1,4 @@
-//! A parser without I/O that finds where an HTTP/1.x response ends, and keeps only the status.
+//! A parser without I/O that finds where an HTTP/1.x response ends. It keeps only the status, and hands on the body.
 //!
 //! The parser is tolerant where a deviation does no harm to a measurement (a bare LF ends a line, unknown fields are
 //! skipped), and strict where tolerance would hide a wrong answer (framing). RFC 9112 section 6.3 defines where a body
@@ -92,22 +92,23 @@ impl Response {
         self.partial.clear();
     }
 
-    /// Parses the next piece of the stream. `to_head` says that the request was a HEAD, whose answer has no body.
-    pub fn feed(&mut self, bytes: &[u8], to_head: bool) -> ParseProgress {
+    /// Parses the next piece of the stream. `to_head` says that the request was a HEAD, whose answer has no body. `sink`
+    /// gets the bytes of the body in it, without those of the chunked coding; it may be called several times.
+    pub fn feed(&mut self, bytes: &[u8], to_head: bool, sink: impl FnMut(&[u8])) -> ParseProgress {
         if self.state != ParseState::Head {
-            return self.body(bytes, 0);
+            return self.body(bytes, 0, sink);
         }
         if self.partial.is_empty() {
             return match parse_head(bytes, to_head) {
                 Ok(Some(head)) => {
                     self.begin(&head);
-                    self.body(bytes, head.length)
+                    self.body(bytes, head.length, sink)
                 }
-                Ok(None) => self.collect_head(bytes, to_head),
+                Ok(None) => self.collect_head(bytes, to_head, sink),
                 Err(why) => ParseProgress::Invalid(why),
             };
         }
-        self.collect_head(bytes, to_head)
+        self.collect_head(bytes, to_head, sink)
     }
 
     /// Whether the response is complete if the stream ends here.
@@ -122,7 +123,7 @@ impl Response {
     }
 
     /// The slow path: collects a head that comes in pieces.
-    fn collect_head(&mut self, bytes: &[u8], to_head: bool) -> ParseProgress {
+    fn collect_head(&mut self, bytes: &[u8], to_head: bool, sink: impl FnMut(&[u8])) -> ParseProgress {
         let before = self.partial.len();
         let room = MAX_HEAD.saturating_sub(before).min(bytes.len());
         // The head can only be complete at a line end, so a piece without one is not parsed.
@@ -142,7 +143,7 @@ impl Response {
                 let used = head.length - before.min(head.length);
                 self.begin(&head);
                 self.partial.clear();
-                self.body(bytes, used)
+                self.body(bytes, used, sink)
             }
             Ok(None) if self.partial.len() >= MAX_HEAD => ParseProgress::Invalid("endless head"),
             Ok(None) => ParseProgress::Incomplete,
@@ -150,21 +151,26 @@ impl Response {
         }
     }
 
-    fn body(&mut self, bytes: &[u8], from: usize) -> ParseProgress {
+    fn body(&mut self, bytes: &[u8], from: usize, mut sink: impl FnMut(&[u8])) -> ParseProgress {
         let here = &bytes[from..];
         match &mut self.state {
             ParseState::Head => unreachable!("the head is complete"),
             ParseState::Length(left) if *left <= here.len() as u64 => {
-                let used = from + *left as usize;
+                let length = *left as usize;
                 *left = 0;
-                ParseProgress::Complete(used)
+                sink(&here[..length]);
+                ParseProgress::Complete(from + length)
             }
             ParseState::Length(left) => {
                 *left -= here.len() as u64;
+                sink(here);
                 ParseProgress::Incomplete
             }
-            ParseState::UntilClose => ParseProgress::Incomplete,
-            ParseState::Chunked(chunk) => match chunks(chunk, here) {
+            ParseState::UntilClose => {
+                sink(here);
+                ParseProgress::Incomplete
+            }
+            ParseState::Chunked(chunk) => match chunks(chunk, here, sink) {
                 ParseProgress::Complete(used) => ParseProgress::Complete(from + used),
                 other => other,
             },
@@ -172,13 +178,14 @@ impl Response {
     }
 }
 
-fn chunks(chunk: &mut Chunk, bytes: &[u8]) -> ParseProgress {
+fn chunks(chunk: &mut Chunk, bytes: &[u8], mut sink: impl FnMut(&[u8])) -> ParseProgress {
     let mut at = 0;
     while at < bytes.len() {
         let byte = bytes[at];
         match chunk {
             Chunk::Data(left) => {
                 let take = (*left).min((bytes.len() - at) as u64);
+                sink(&bytes[at..at + take as usize]);
                 *left -= take;
                 at += take as usize;
                 if *left == 0 {

@@ -1,6 +1,7 @@
 //! What every connection of a trial sends, and the limits that it has.
 
 use super::clock::Nanos;
+use super::expected::Expected;
 use results::content::{Content, carries_body, method_and_path};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,6 +12,8 @@ pub struct Script {
     request: Box<[u8]>,
     last_request: Box<[u8]>,
     to_head: bool,
+    is_get: bool,
+    expected: Option<Expected>,
     per_connection: Option<NonZeroU32>,
     timeout: Nanos,
     connect_timeout: Nanos,
@@ -44,6 +47,8 @@ impl Script {
             request: request(""),
             last_request: request("Connection: close\r\n"),
             to_head: method == "HEAD",
+            is_get: method == "GET",
+            expected: None,
             per_connection,
             timeout: timeout.as_nanos() as Nanos,
             connect_timeout: connect_timeout.as_nanos() as Nanos,
@@ -54,6 +59,16 @@ impl Script {
     /// Makes this the script of an open loop: after each answer a connection waits until it is given its next request.
     pub fn open_loop(self) -> Script {
         Script { open_loop: true, ..self }
+    }
+
+    /// Makes answers that differ from `expected` errors.
+    pub fn expecting(self, expected: Expected) -> Script {
+        Script { expected: Some(expected), ..self }
+    }
+
+    /// What answers are compared with.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_ref()
     }
 
     /// The longest time that a request may take, and also that it may wait for a connection.
@@ -84,6 +99,11 @@ impl Script {
     /// The request that asks the server to close the connection after the answer.
     pub fn closing_request(&self) -> &[u8] {
         &self.last_request
+    }
+
+    /// Whether it may be sent once more without any effect on the server, and its answers have a body.
+    pub fn is_get(&self) -> bool {
+        self.is_get
     }
 
     /// Whether answers have no body because the request is a HEAD.

@@ -31,8 +31,8 @@ pub fn mortal(mut command: Command) -> Command {
     command
 }
 
-/// Serves each connection on its own thread with `serve`, which gets the connection's number, counted from 0.
-/// Connection 0 is the check before the trial, and always gets a good answer.
+/// Serves each connection on its own thread with `serve`, which gets the connection's number, counted from 1. The two
+/// connections before them are the check before the first trial, and always get a good answer.
 pub fn server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,8 +41,8 @@ pub fn server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Socke
         for (number, stream) in listener.incoming().flatten().enumerate() {
             let serve = serve.clone();
             thread::spawn(move || match number {
-                0 => drop(request(&stream).map(|_| (&stream).write_all(OK_CLOSE))),
-                _ => serve(stream, number),
+                0 | 1 => drop(request(&stream).map(|_| (&stream).write_all(OK_CLOSE))),
+                _ => serve(stream, number - 1),
             });
         }
     });

@@ -1,6 +1,7 @@
 //! Tests of the client in virtual time: its steps, what it records, and that a request allocates nothing.
 
 use super::*;
+use crate::engine::expected::{Expected, Mismatch};
 use results::OutcomeCounts;
 use results::content::{Body, Content};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -162,6 +163,46 @@ fn each_failure_has_its_class() {
         assert_eq!(sim.client.failed(failure, &mut sim.recorder), Step::Reopen(FIRST_BACK_OFF));
         sim.assert_outcomes(&[(class, 1)]);
     }
+}
+
+#[test]
+fn an_answer_with_another_length_or_content_is_an_error_and_the_connection_goes_on() {
+    let head = |length, more: &str| format!("HTTP/1.1 200 OK\r\n{more}Content-Length: {length}\r\n\r\n");
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\n?\r\n0\r\n\r\n".to_owned();
+    let byte = Mismatch::Byte { at: 1, of: 2, found: b'?', expected: b'i' };
+    for (wrong, mismatch) in [
+        (head(2, "X: y\r\n") + "h?", byte),
+        (chunked, byte),
+        (head(1, "") + "h", Mismatch::Length { found: 1, expected: 2 }),
+        (head(0, ""), Mismatch::Length { found: 0, expected: 2 }),
+    ] {
+        for at in 1..wrong.len() {
+            let mut sim = Simulation::new(None);
+            sim.script = sim.script.expecting(Expected::as_in(200, 2, b"hi".into()));
+            sim.reopen();
+            for answer in [OK, wrong.as_bytes(), OK] {
+                let (start, rest) = answer.split_at(at.min(answer.len() - 1));
+                assert_eq!(sim.receive(start, false), Step::Wait);
+                assert_eq!(sim.receive(rest, false), Step::Send);
+                sim.send();
+            }
+            sim.assert_outcomes(&[(OutcomeClass::Ok, 2), (OutcomeClass::Content, 1)]);
+            assert_eq!((sim.recorder.first_mismatch, sim.recorder.contents_checked), (Some(mismatch), 3), "{wrong}");
+            assert_eq!((sim.recorder.latency.len(), sim.client.served()), (2, 3));
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_another_status_is_not_compared() {
+    let mut sim = Simulation::new(None);
+    sim.script = sim.script.expecting(Expected::as_in(200, 2, b"hi".into()));
+    sim.reopen();
+    assert_eq!(sim.receive(b"HTTP/1.1 304 Not Modified\r\n\r\n", false), Step::Send);
+    sim.send();
+    assert_eq!(sim.receive(b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy", false), Step::Send);
+    sim.assert_outcomes(&[(OutcomeClass::Ok, 1), (OutcomeClass::Status, 1)]);
+    assert_eq!((sim.recorder.first_mismatch, sim.recorder.contents_checked), (None, 0));
 }
 
 #[test]
@@ -359,12 +400,12 @@ fn allocations(sim: &mut Simulation, requests: u64) -> u64 {
 #[test]
 fn requests_allocate_no_memory() {
     let mut sim = Simulation::new(None);
-    sim.script = sim.script.open_loop();
+    sim.script = sim.script.open_loop().expecting(Expected::as_in(200, 2, b"hi".into()));
     sim.client.opening(false, &sim.script, 0, &mut sim.recorder);
     assert_eq!(sim.client.connected(&sim.script, 0, &mut sim.recorder), Step::Free);
     // The first head that comes in pieces makes the connection allocate a buffer, which it keeps for good.
     assert!(allocations(&mut sim, 1) > 0, "allocations are counted");
     assert_eq!(allocations(&mut sim, 200_000), 0);
-    assert_eq!(sim.recorder.latency.len(), 200_001);
+    assert_eq!((sim.recorder.latency.len(), sim.recorder.contents_checked), (200_001, 200_001));
     sim.assert_outcomes(&[(OutcomeClass::Ok, 200_001)]);
 }

@@ -2,24 +2,15 @@
 
 use super::*;
 
+/// Where a response ends, its status, and whether it closes the connection.
+type Parsed = (Option<usize>, u16, bool);
+
 /// Feeds the whole input, then splits it at every byte, then feeds it byte by byte. All must agree on where the
-/// response ends.
-fn parse(input: &[u8], to_head: bool) -> (Option<usize>, u16, bool) {
+/// response ends, and on its body.
+fn parse(input: &[u8], to_head: bool) -> (Parsed, Vec<u8>) {
     let feed = |pieces: &[&[u8]]| {
-        let mut response = Response::default();
-        let mut before = 0;
-        for piece in pieces {
-            match response.feed(piece, to_head) {
-                ParseProgress::Incomplete => before += piece.len(),
-                ParseProgress::Complete(used) => return (Some(before + used), response.status(), response.closes()),
-                ParseProgress::Invalid(_) => return (None, 0, false),
-            }
-        }
-        if response.is_complete_at_eof() {
-            (Some(before), response.status(), true)
-        } else {
-            (None, response.status(), false)
-        }
+        let mut body = Vec::new();
+        (parse_pieces(pieces, to_head, &mut body), body)
     };
     let whole = feed(&[input]);
     for at in 1..input.len() {
@@ -29,8 +20,37 @@ fn parse(input: &[u8], to_head: bool) -> (Option<usize>, u16, bool) {
     whole
 }
 
-fn ends(input: &str) -> (Option<usize>, u16, bool) {
-    parse(input.as_bytes(), false)
+fn parse_pieces(pieces: &[&[u8]], to_head: bool, body: &mut Vec<u8>) -> Parsed {
+    let mut response = Response::default();
+    let mut before = 0;
+    for piece in pieces {
+        match response.feed(piece, to_head, |piece| body.extend_from_slice(piece)) {
+            ParseProgress::Incomplete => before += piece.len(),
+            ParseProgress::Complete(used) => return (Some(before + used), response.status(), response.closes()),
+            ParseProgress::Invalid(_) => return (None, 0, false),
+        }
+    }
+    if response.is_complete_at_eof() {
+        (Some(before), response.status(), true)
+    } else {
+        (None, response.status(), false)
+    }
+}
+
+fn ends(input: &str) -> Parsed {
+    parse(input.as_bytes(), false).0
+}
+
+#[test]
+fn the_body_is_handed_on_without_head_chunk_sizes_and_trailers() {
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nT: v\r\n\r\n";
+    for rest in ["Content-Length: 11\r\n\r\nhello world", chunked, "\r\nhello world"] {
+        let input = format!("HTTP/1.1 200 OK\r\n{rest}");
+        assert_eq!(parse(input.as_bytes(), false).1, b"hello world", "{rest}");
+    }
+    let surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi there";
+    assert_eq!(parse(surplus, false).1, b"hi");
+    assert_eq!(parse(surplus, true).1, b"");
 }
 
 #[test]
@@ -71,7 +91,7 @@ fn responses_to_head_and_some_statuses_have_no_body() {
         assert_eq!(ends(&input).0, Some(input.len()));
     }
     let input = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-    assert_eq!(parse(input, true).0, Some(input.len()));
+    assert_eq!(parse(input, true).0.0, Some(input.len()));
 }
 
 #[test]
@@ -112,15 +132,15 @@ fn a_malformed_response_is_refused() {
 #[test]
 fn a_head_that_is_too_long_is_refused() {
     let mut response = Response::default();
-    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false), ParseProgress::Incomplete);
+    assert_eq!(response.feed(b"HTTP/1.1 200 OK\r\n", false, |_| {}), ParseProgress::Incomplete);
     let mut fed = 0;
-    while response.feed(b"X-Again: and again\r\n", false) == ParseProgress::Incomplete {
+    while response.feed(b"X-Again: and again\r\n", false, |_| {}) == ParseProgress::Incomplete {
         fed += 20;
         assert!(fed <= MAX_HEAD);
     }
     let mut response = Response::default();
     assert!(matches!(
-        response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false),
+        response.feed(&[&b"HTTP/1.1 200 "[..], &[b'a'; MAX_HEAD]].concat(), false, |_| {}),
         ParseProgress::Invalid(_)
     ));
 }
