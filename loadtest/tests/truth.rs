@@ -294,3 +294,29 @@ fn idle_connections_that_the_target_closes_are_counted() {
     let seen = cell.trials[0].background.idle;
     assert!((9..=10).contains(&seen.cut_off) && seen.up == 40, "{seen:?}");
 }
+
+/// The load begins when all idle connections are answered, and not when they are established.
+#[test]
+fn the_load_begins_when_the_idle_connections_are_answered() {
+    let _alone = alone();
+    let idle = Arc::new(AtomicU64::new(0));
+    let (began, idle_at_begin) = mpsc::channel();
+    let address = server(move |stream, _| {
+        while let Some(text) = request(&stream) {
+            if text.starts_with("GET / ") {
+                thread::sleep(Duration::from_millis(300));
+                idle.fetch_add(1, Relaxed);
+            } else {
+                let _ = began.send(idle.load(Relaxed));
+            }
+            if (&stream).write_all(OK).is_err() {
+                return;
+            }
+        }
+    });
+    let background = BackgroundLoad { idle: 10, ..BackgroundLoad::default() };
+    let workloads = vec!["/measured".into()];
+    let cell = only(&Plan { background, workloads, ..plan(Schedule::Closed, 1, 700) }, address);
+    assert_eq!(idle_at_begin.recv_timeout(LIFETIME), Ok(10));
+    assert_eq!(cell.trials[0].background.idle.up, 10, "{:?}", cell.trials[0].background);
+}

@@ -27,13 +27,20 @@ impl BackgroundLoad {
 }
 
 /// The background connections of one kind.
+///
+/// Only an answered connection is up: the kernel establishes connections that wait in the backlog, too, of which the
+/// server knows nothing. listen(2)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackgroundGroup {
     /// Connections asked for.
     pub asked: u64,
-    /// Connections established at the end of the window.
+    /// Connections that were up at the end of the window. An idle connection is up from the end of the answer to its
+    /// request, whatever the status, until it is closed; a slow reader from the end of the answer's head. A busy client
+    /// is up if its latest request was answered with success. Of a slow sender no answer shows that the server has
+    /// accepted it, so it is up while it is established. A resetter never is.
     pub up: u64,
-    /// Established connections that the server closed, over the trial. Each was opened again.
+    /// Established connections that the server closed or that got an answer that is not HTTP, over the trial. Each was
+    /// opened again.
     pub cut_off: u64,
     /// Attempts to connect that failed, over the trial.
     pub failed: u64,
@@ -61,7 +68,7 @@ pub struct BackgroundResults {
 }
 
 impl BackgroundResults {
-    /// Background connections that were open at the end of the window.
+    /// Background connections that were up at the end of the window.
     pub fn up(&self) -> u64 {
         [self.idle, self.slow_senders, self.slow_readers, self.resetters, self.busy].iter().map(|group| group.up).sum()
     }

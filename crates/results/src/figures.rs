@@ -202,7 +202,7 @@ figures! {
         busiest_thread: Share = "Share of the window that the busiest client thread was on a CPU, without fruitless polling",
         polling: Share = "The largest share of the window that a client thread spent on fruitless polling, because its next request was due too soon for a sleep",
         longest_cpu_wait: Share = "The largest share of the window for which a client thread was ready to run but had no CPU",
-        established: Number = "Connections that were established at the end of the window",
+        established: Number = "Connections that were established at the end of the window, those that wait in the target's backlog included",
     }
 
     /// What else happened on this machine in the window.

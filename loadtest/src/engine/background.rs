@@ -1,21 +1,28 @@
 //! The background load: idle, slow, resetting and busy connections, all driven by one thread.
 //!
+//! A connection is up once the server has answered on it. That it is established says little: the kernel completes the
+//! handshake of connections that wait in the backlog, of which the server knows nothing (listen(2)).
+//!
 //! Nothing is measured here, so the thread works in ticks of ten milliseconds, which cost little. Only the busy clients
 //! send their next request as soon as the last one is answered.
+
+mod counters;
 
 use super::clock::Nanos;
 use super::control::Control;
 use super::dial::{Dial, Dialer};
 use super::load::Load;
+use super::response::{ParseProgress, Response};
+use counters::{BackgroundKind, GroupCounters};
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
-use results::BackgroundLoad;
-use results::{BackgroundGroup, BackgroundResults};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+
+pub use counters::BackgroundCounters;
 
 const TICK: Nanos = 10_000_000;
 /// A slow connection does something every this many ticks: four times a second.
@@ -33,19 +40,10 @@ const READS_PER_TURN: usize = 16;
 const SMALL_BUFFER: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum BackgroundKind {
-    Idle,
-    SlowSender,
-    SlowReader,
-    Resetter,
-    Busy,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum BackgroundPhase {
     Down,
     Connecting,
-    Up,
+    Connected,
 }
 
 struct BackgroundConnection {
@@ -55,60 +53,13 @@ struct BackgroundConnection {
     generation: u32,
     /// Bytes of the request that were sent.
     sent: usize,
-    tried: bool,
-    /// The answer's status line says that the request succeeded.
-    succeeded: bool,
-}
-
-/// The counters that this thread shares with the other threads.
-#[derive(Default)]
-pub struct BackgroundCounters {
-    tried: AtomicU64,
-    resets: AtomicU64,
-    busy_answers: AtomicU64,
-    groups: [GroupCounters; 5],
-}
-
-#[derive(Default)]
-struct GroupCounters {
-    established: AtomicU64,
-    established_at_end: AtomicU64,
-    cut_off: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl BackgroundCounters {
-    /// Whether every connection has tried to connect at least once.
-    pub fn all_tried(&self, load: &BackgroundLoad) -> bool {
-        self.tried.load(Relaxed) >= load.total() as u64
-    }
-
-    /// The window has ended: remembers how many connections are established.
-    pub fn remember_established(&self) {
-        self.groups.iter().for_each(|group| group.established_at_end.store(group.established.load(Relaxed), Relaxed));
-    }
-
-    /// Returns what became of the connections that `load` asks for.
-    pub fn results(&self, load: &BackgroundLoad) -> BackgroundResults {
-        let group = |kind: BackgroundKind, asked: usize| {
-            let counters = &self.groups[kind as usize];
-            BackgroundGroup {
-                asked: asked as u64,
-                up: counters.established_at_end.load(Relaxed),
-                cut_off: counters.cut_off.load(Relaxed),
-                failed: counters.failed.load(Relaxed),
-            }
-        };
-        BackgroundResults {
-            idle: group(BackgroundKind::Idle, load.idle),
-            slow_senders: group(BackgroundKind::SlowSender, load.slow_senders),
-            slow_readers: group(BackgroundKind::SlowReader, load.slow_readers),
-            resetters: group(BackgroundKind::Resetter, load.resetters),
-            resets: self.resets.load(Relaxed),
-            busy: group(BackgroundKind::Busy, load.busy),
-            busy_answers: self.busy_answers.load(Relaxed),
-        }
-    }
+    response: Response,
+    /// The answer is complete; what comes after it is of no interest.
+    complete: bool,
+    /// It is among those that are up.
+    up: bool,
+    /// The first result is known.
+    settled: bool,
 }
 
 /// Drives the background connections until the trial is over.
@@ -129,8 +80,10 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
         socket: None,
         generation: 0,
         sent: 0,
-        tried: false,
-        succeeded: false,
+        response: Response::default(),
+        complete: false,
+        up: false,
+        settled: false,
     };
     let connections: Vec<BackgroundConnection> =
         kinds.iter().flat_map(|&(kind, count)| std::iter::repeat_n(kind, count)).map(connection).collect();
@@ -192,7 +145,7 @@ struct BackgroundDriver<'a> {
 
 impl BackgroundDriver<'_> {
     fn group(&self, index: u32) -> &GroupCounters {
-        &self.counters.groups[self.connections[index as usize].kind as usize]
+        self.counters.group(self.connections[index as usize].kind)
     }
 
     fn tick(&mut self, now: Nanos, tick: usize) {
@@ -211,8 +164,8 @@ impl BackgroundDriver<'_> {
         for index in (tick % TICKS_PER_SLOW_STEP..self.connections.len()).step_by(TICKS_PER_SLOW_STEP) {
             let connection = &self.connections[index];
             match (connection.phase, connection.kind) {
-                (BackgroundPhase::Up, BackgroundKind::SlowSender) => self.send_bytes(index as u32, now),
-                (BackgroundPhase::Up, BackgroundKind::SlowReader) => self.receive(index as u32, SLOW_READ, now),
+                (BackgroundPhase::Connected, BackgroundKind::SlowSender) => self.send_bytes(index as u32, now),
+                (BackgroundPhase::Connected, BackgroundKind::SlowReader) => self.receive(index as u32, SLOW_READ, now),
                 _ => {}
             }
         }
@@ -227,7 +180,8 @@ impl BackgroundDriver<'_> {
         if connection.kind == BackgroundKind::SlowReader {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &SMALL_BUFFER);
         }
-        (connection.phase, connection.sent, connection.succeeded) = (BackgroundPhase::Connecting, 0, false);
+        (connection.phase, connection.sent, connection.complete) = (BackgroundPhase::Connecting, 0, false);
+        connection.response.reset();
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let event = EpollEvent::new(flags, u64::from(connection.generation) << 32 | u64::from(index));
         let added = self.epoll.add(&socket, event);
@@ -250,12 +204,12 @@ impl BackgroundDriver<'_> {
         if event.events().contains(EpollFlags::EPOLLOUT) {
             match connection.phase {
                 BackgroundPhase::Connecting => self.connected(index, now),
-                BackgroundPhase::Up if kind != BackgroundKind::SlowSender => self.send_bytes(index, now),
-                BackgroundPhase::Up | BackgroundPhase::Down => {}
+                BackgroundPhase::Connected if kind != BackgroundKind::SlowSender => self.send_bytes(index, now),
+                BackgroundPhase::Connected | BackgroundPhase::Down => {}
             }
         }
-        let up = self.connections[index as usize].phase == BackgroundPhase::Up;
-        if up
+        let connected = self.connections[index as usize].phase == BackgroundPhase::Connected;
+        if connected
             && kind != BackgroundKind::SlowReader
             && event.events().intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP)
         {
@@ -264,9 +218,14 @@ impl BackgroundDriver<'_> {
     }
 
     fn connected(&mut self, index: u32, now: Nanos) {
-        self.connections[index as usize].phase = BackgroundPhase::Up;
-        self.group(index).established.fetch_add(1, Relaxed);
-        self.count_first_attempt(index);
+        let connection = &mut self.connections[index as usize];
+        connection.phase = BackgroundPhase::Connected;
+        match connection.kind {
+            // Its request never ends, so no answer shows whether the server has accepted the connection.
+            BackgroundKind::SlowSender => self.set_up(index, true),
+            BackgroundKind::Resetter | BackgroundKind::Busy => self.settle(index),
+            BackgroundKind::Idle | BackgroundKind::SlowReader => {} // until it is answered
+        }
         self.send_bytes(index, now);
         let connection = &mut self.connections[index as usize];
         if connection.kind == BackgroundKind::Resetter
@@ -276,7 +235,6 @@ impl BackgroundDriver<'_> {
             let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
             drop(socket);
             (connection.phase, connection.generation) = (BackgroundPhase::Down, connection.generation.wrapping_add(1));
-            self.group(index).established.fetch_sub(1, Relaxed);
             self.counters.resets.fetch_add(1, Relaxed);
             self.reset_queue.push_back(index);
         }
@@ -304,19 +262,20 @@ impl BackgroundDriver<'_> {
         }
     }
 
-    /// Reads up to this number of bytes.
+    /// Reads up to this number of bytes, or all that there is.
     fn receive(&mut self, index: u32, bytes: usize, now: Nanos) {
         let mut buffer = [0; 16 * 1024];
         let room = bytes.min(buffer.len());
         for _ in 0..READS_PER_TURN {
             let Some(socket) = &self.connections[index as usize].socket else { return };
             match recv(socket.as_raw_fd(), &mut buffer[..room], MsgFlags::empty()) {
-                Ok(0) => return self.close(index, now),
-                Ok(_) if bytes != usize::MAX => return,
-                Ok(n) if self.connections[index as usize].kind == BackgroundKind::Busy => {
-                    let succeeds = |head: &[u8]| head.starts_with(b"HTTP/1.1 2") || head.starts_with(b"HTTP/1.1 3");
-                    self.connections[index as usize].succeeded |= succeeds(&buffer[..n]);
+                Ok(0) => {
+                    let connection = &mut self.connections[index as usize];
+                    connection.complete |= connection.response.is_complete_at_eof();
+                    return self.close(index, now);
                 }
+                Ok(read) if !self.answer(index, &buffer[..read]) => return self.close(index, now),
+                Ok(_) if bytes != usize::MAX => return,
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(nix::errno::Errno::EAGAIN) => return,
                 Err(_) => return self.close(index, now),
@@ -325,32 +284,71 @@ impl BackgroundDriver<'_> {
         self.unread.push((index, self.connections[index as usize].generation));
     }
 
-    /// The server has closed the connection, or it could not be opened.
-    fn close(&mut self, index: u32, now: Nanos) {
-        let succeeded = std::mem::take(&mut self.connections[index as usize].succeeded);
-        let group = self.group(index);
-        if succeeded {
-            group.established.fetch_sub(1, Relaxed);
-            self.counters.busy_answers.fetch_add(1, Relaxed);
-        } else if self.connections[index as usize].phase == BackgroundPhase::Up {
-            group.established.fetch_sub(1, Relaxed);
-            group.cut_off.fetch_add(1, Relaxed);
-        } else {
-            group.failed.fetch_add(1, Relaxed);
-        }
-        self.count_first_attempt(index);
+    /// The next bytes of the answer have come. Returns whether to keep the connection: not if they are not HTTP, nor if
+    /// the server does not close it after the answer although a busy client has asked for that.
+    fn answer(&mut self, index: u32, bytes: &[u8]) -> bool {
         let connection = &mut self.connections[index as usize];
+        if connection.complete {
+            return true;
+        }
+        let request = match connection.kind {
+            BackgroundKind::SlowReader => self.slow_reader_request,
+            BackgroundKind::Busy => self.busy_request,
+            BackgroundKind::Idle | BackgroundKind::SlowSender | BackgroundKind::Resetter => &self.request,
+        };
+        let progress = connection.response.feed(bytes, request.starts_with(b"HEAD "), |_| {});
+        connection.complete = matches!(progress, ParseProgress::Complete(_));
+        let is_up = match connection.kind {
+            BackgroundKind::Idle => connection.complete,
+            BackgroundKind::SlowReader => connection.response.status() > 0,
+            // What counts is known when the connection is closed.
+            BackgroundKind::SlowSender | BackgroundKind::Resetter | BackgroundKind::Busy => false,
+        };
+        let stays_open =
+            connection.kind == BackgroundKind::Busy && connection.complete && !connection.response.closes();
+        if is_up {
+            self.set_up(index, true);
+        }
+        !matches!(progress, ParseProgress::Invalid(_)) && !stays_open
+    }
+
+    /// The connection has ended: the server has closed it, or it could not be opened, or it is not to be kept.
+    fn close(&mut self, index: u32, now: Nanos) {
+        let connection = &mut self.connections[index as usize];
+        let connected = connection.phase == BackgroundPhase::Connected;
+        let succeeded = connection.kind == BackgroundKind::Busy
+            && connected
+            && connection.complete
+            && (200..400).contains(&connection.response.status());
         (connection.phase, connection.socket) = (BackgroundPhase::Down, None);
         connection.generation = connection.generation.wrapping_add(1);
+        self.set_up(index, succeeded);
         if succeeded {
+            self.counters.busy_answers.fetch_add(1, Relaxed);
             return self.open(index, now);
         }
+        let group = self.group(index);
+        let count = if connected { &group.cut_off } else { &group.failed };
+        count.fetch_add(1, Relaxed);
         self.open_queue.push_back((now + BACK_OFF, index));
     }
 
-    fn count_first_attempt(&mut self, index: u32) {
-        if !std::mem::replace(&mut self.connections[index as usize].tried, true) {
-            self.counters.tried.fetch_add(1, Relaxed);
+    /// Notes whether the connection is up. Either is a first result.
+    fn set_up(&mut self, index: u32, up: bool) {
+        match (std::mem::replace(&mut self.connections[index as usize].up, up), up) {
+            (false, true) => drop(self.group(index).up.fetch_add(1, Relaxed)),
+            (true, false) => drop(self.group(index).up.fetch_sub(1, Relaxed)),
+            _ => {}
+        }
+        self.settle(index);
+    }
+
+    fn settle(&mut self, index: u32) {
+        if !std::mem::replace(&mut self.connections[index as usize].settled, true) {
+            self.counters.settled.fetch_add(1, Relaxed);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,9 +38,10 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 use worker::{LoadShare, Worker};
 
-/// How long the engine waits for a further connection before it begins the load with the established ones.
+/// How long the engine waits for a further connection, or for the answer to a further background connection, before it
+/// begins the load with those that there are.
 const CONNECT_STALL: Duration = Duration::from_secs(5);
-/// How long the engine waits for all connections to be established.
+/// How long the engine waits for all connections to be established, and for the background connections to be answered.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// The delay between the decision to begin and an open loop's first request, so that all threads have woken up by then.
 const HEAD_START: Duration = Duration::from_millis(5);
@@ -160,8 +161,8 @@ fn coordinate(
         if over() {
             return;
         }
-        let before = std::mem::replace(&mut settled, control::settled(counters));
-        if settled >= load.concurrency && background_counters.all_tried(&load.background) {
+        let before = std::mem::replace(&mut settled, control::settled(counters) + background_counters.settled());
+        if settled >= load.concurrency.saturating_add(load.background.total()) {
             break;
         }
         if settled > before {
@@ -193,7 +194,7 @@ fn coordinate(
         let next = if now < begin { begin - now } else { nanos(REPORT_INTERVAL) };
         thread::sleep(Duration::from_nanos(next).min(REPORT_INTERVAL));
     }
-    background_counters.remember_established();
+    background_counters.remember_up();
     observer.window_ended(&|| control::answered(counters));
 }
 

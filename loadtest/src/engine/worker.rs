@@ -54,7 +54,8 @@ pub struct ThreadMeasurement {
     pub fruitless_polling: Duration,
     /// Time in the window for which this thread was ready to run and had no CPU; `None` if the kernel does not record it.
     pub waited: Option<Duration>,
-    /// Connections that were established when the window ended.
+    /// Connections that were established when the window ended. Those that wait in the server's backlog are among them,
+    /// since the kernel establishes them, too; `served` shows which ones the server has answered.
     pub established: usize,
     /// Answers that each connection got in the window.
     pub served: Vec<u32>,

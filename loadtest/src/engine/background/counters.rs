@@ -1,0 +1,71 @@
+//! The counters that the thread of the background load shares with the other threads.
+
+use results::{BackgroundGroup, BackgroundLoad, BackgroundResults};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackgroundKind {
+    Idle,
+    SlowSender,
+    SlowReader,
+    Resetter,
+    Busy,
+}
+
+/// What became of the background connections so far.
+#[derive(Default)]
+pub struct BackgroundCounters {
+    /// Connections of which the first result is known: they are up or have failed.
+    pub settled: AtomicU64,
+    pub resets: AtomicU64,
+    pub busy_answers: AtomicU64,
+    groups: [GroupCounters; 5],
+}
+
+/// The fields are those of [`BackgroundGroup`].
+#[derive(Default)]
+pub struct GroupCounters {
+    pub up: AtomicU64,
+    up_at_end: AtomicU64,
+    pub cut_off: AtomicU64,
+    pub failed: AtomicU64,
+}
+
+impl BackgroundCounters {
+    /// The counters of the connections of this kind.
+    pub fn group(&self, kind: BackgroundKind) -> &GroupCounters {
+        &self.groups[kind as usize]
+    }
+
+    /// Connections of which the first result is known.
+    pub fn settled(&self) -> usize {
+        self.settled.load(Relaxed) as usize
+    }
+
+    /// The window has ended: remembers how many connections are up.
+    pub fn remember_up(&self) {
+        self.groups.iter().for_each(|group| group.up_at_end.store(group.up.load(Relaxed), Relaxed));
+    }
+
+    /// Returns what became of the connections that `load` asks for.
+    pub fn results(&self, load: &BackgroundLoad) -> BackgroundResults {
+        let group = |kind: BackgroundKind, asked: usize| {
+            let counters = self.group(kind);
+            BackgroundGroup {
+                asked: asked as u64,
+                up: counters.up_at_end.load(Relaxed),
+                cut_off: counters.cut_off.load(Relaxed),
+                failed: counters.failed.load(Relaxed),
+            }
+        };
+        BackgroundResults {
+            idle: group(BackgroundKind::Idle, load.idle),
+            slow_senders: group(BackgroundKind::SlowSender, load.slow_senders),
+            slow_readers: group(BackgroundKind::SlowReader, load.slow_readers),
+            resetters: group(BackgroundKind::Resetter, load.resetters),
+            resets: self.resets.load(Relaxed),
+            busy: group(BackgroundKind::Busy, load.busy),
+            busy_answers: self.busy_answers.load(Relaxed),
+        }
+    }
+}
