@@ -93,10 +93,9 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
             let (control, background_counters) = (&control, &background_counters);
             let others = load.cpus.len().saturating_sub(threads);
             let started = thread::Builder::new().name("load-background".into()).spawn_scoped(scope, move || {
-                // The pinned client threads use the last CPUs of the list.
-                if others > 0 {
-                    cpus::pin(&load.cpus[..others]);
-                }
+                // Pinned client threads use the last CPUs of the list. Where they use all, this thread shares them: it
+                // must never run on the server's CPUs, which the process may be allowed to use.
+                cpus::pin(if others > 0 { &load.cpus[..others] } else { load.cpus });
                 background::run(load, control, background_counters)
             });
             background = Some(started?);
