@@ -172,7 +172,8 @@ fn a_full_backlog_is_connect_timeout() {
         let _ = (&stream).write_all(OK_CLOSE);
         full.send((listener, waiting)).unwrap();
     });
-    let cell = only(&Plan { connect_timeout: Duration::from_millis(100), ..plan() }, address);
+    let limits = Plan { timeout: Duration::from_secs(2), connect_timeout: Duration::from_millis(100), ..plan() };
+    let cell = only(&limits, address);
     assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"connect_timeout"]);
     drop(filled);
 }

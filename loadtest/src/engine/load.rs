@@ -29,7 +29,9 @@ pub struct Load<'a> {
     pub slow_reader_request: &'a [u8],
     /// Client threads. At most as many threads as connections are started.
     pub threads: usize,
-    /// CPUs to which the threads may be pinned, one each; threads are pinned only if there are enough CPUs.
+    /// The CPUs of the load. The client threads are pinned to the last ones, one each, and the thread of the background load
+    /// to the others, or to all of these if none is left. If there are fewer CPUs than client threads, these run on any CPU
+    /// that the process may use; so the lab starts no more threads, and `loadtest --cpus` restricts the process.
     pub cpus: &'a [usize],
     /// Shortest length of the warm-up, the load before the window; zero for none. A ramp's warm-up has this length.
     pub warmup: Duration,
