@@ -54,7 +54,7 @@ struct ModelFlags {
     /// The directory that /files/ serves [default: a folder with 1k, 64k, 1m and 10m, created at start]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
-    /// A flag for one model, as in thread-pool.workers=16; a list, or repeated. 'lab be MODEL --help' lists its flags
+    /// A flag for one model, as in thread-pool.workers=16; a list, or repeated. 'lab be MODEL --help' shows its flags
     #[arg(long, value_name = "MODEL.FLAG=VALUE", value_delimiter = ',')]
     set: Vec<Setting>,
 }

@@ -19,7 +19,12 @@ const FAST_CLOCKS: [&str; 4] = ["tsc", "kvm-clock", "hyperv_clocksource_tsc_page
 
 /// A finding for each fact that is known.
 pub fn findings(facts: &BTreeMap<String, String>) -> Vec<Finding> {
-    facts.iter().map(|(name, value)| finding(name, value, facts)).collect()
+    let mut findings: Vec<Finding> = facts.iter().map(|(name, value)| finding(name, value, facts)).collect();
+    if !facts.contains_key("governor") {
+        let effect = "the hypervisor or the firmware chooses the frequency of the CPUs, and may change it at any time";
+        findings.push(Finding::note("governor: none to be seen", effect));
+    }
+    findings
 }
 
 fn finding(name: &str, value: &str, facts: &BTreeMap<String, String>) -> Finding {
@@ -173,6 +178,7 @@ mod tests {
         {
             assert_eq!(only(name, value).grade, Grade::Note, "{name}");
         }
+        assert_eq!(found(&[])[0].what, "governor: none to be seen");
         let intel = found(&[("frequency_driver", "intel_pstate"), ("turbo", "on")]);
         assert!(intel[1].command.contains("no_turbo"), "{intel:?}");
         assert!(only("turbo", "on").command.contains("boost"));
