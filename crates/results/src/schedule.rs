@@ -98,8 +98,8 @@ impl Schedule {
     /// About how many windows a trial has.
     pub fn windows(self) -> usize {
         match self {
-            // The low rate, six halvings of the bracket, and the upper end again.
-            Schedule::Knee(_) => 8,
+            // Two at the low rate, six halvings of the bracket, and its upper end again.
+            Schedule::Knee(_) => 9,
             _ => 1,
         }
     }
