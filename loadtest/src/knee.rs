@@ -1,16 +1,16 @@
 //! Searches for the knee: the highest rate that a target can take without a steep growth of its latency.
 //!
-//! The first two windows are at a low rate, [`LOW`] of the ceiling that the closed loop measured. A target *keeps up* with a
-//! rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if at least
-//! [`ACHIEVED`] of the offered requests are answered and none fails. The search then halves, on a logarithmic scale, the
-//! bracket between the highest rate that the target kept up with and the lowest one that it did not keep up with, until
-//! the bracket is within [`RESOLUTION`].
+//! The first two windows are at a low rate, [`LOW`] of the ceiling that the closed loop measured. A target *keeps up*
+//! with a rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if at least
+//! [`ACHIEVED`] of the offered requests are answered and none fails. The search then halves, on a logarithmic scale,
+//! the bracket between the highest rate that the target kept up with and the lowest one that it did not keep up with,
+//! until the bracket is within [`RESOLUTION`].
 //!
 //! The target is made ready anew for each window, so that none begins with what an overload has left behind.
 //!
-//! A single stall of the machine can spoil a window. It only ever makes latencies longer, so of the two windows at the low
-//! rate the one with the lower p99 counts. Elsewhere the search would end far below the knee. So it tries the upper end of
-//! the last bracket again, and if the target keeps up this time, the search goes on above it.
+//! A single stall of the machine can spoil a window. It only ever makes latencies longer, so of the two windows at the
+//! low rate the one with the lower p99 counts. Elsewhere the search would end far below the knee. So it tries the upper
+//! end of the last bracket again, and if the target keeps up this time, the search goes on above it.
 
 use crate::trial::Ended;
 use results::lists::add_new;
@@ -87,8 +87,8 @@ struct Search {
     probes: Vec<Probe>,
     /// The window at the highest rate that the target kept up with; else the first window.
     kept: Option<Kept>,
-    /// The rates above it that the target did not keep up with, in falling order. The first one is the end of the range,
-    /// which was not tried.
+    /// The rates above it that the target did not keep up with, in falling order. The first one is the end of the
+    /// range, which was not tried.
     failed: Vec<f64>,
     /// Whether the target did not keep up with the lowest of these a second time.
     is_confirmed: bool,
@@ -180,8 +180,8 @@ mod tests {
 
     const CEILING: f64 = 10_000.0;
 
-    /// A window of a target that answers up to `capacity` requests a second, with the latency of an M/M/1 queue. The p99 is
-    /// `noise` times that.
+    /// A window of a target that answers up to `capacity` requests a second, with the latency of an M/M/1 queue. The
+    /// p99 is `noise` times that.
     fn window(capacity: f64, rate: f64, noise: f64) -> Ended {
         static EMPTY: LazyLock<Trial> = LazyLock::new(empty_trial);
         let mut trial = Box::new(EMPTY.clone());

@@ -18,7 +18,8 @@ pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> 
 }
 
 /// The ratio of `second` to `first` by the trials that were measured close to each other: those of the same run and
-/// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials of several runs, and another cell may lack those of some.
+/// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials
+/// of several runs, and another cell may lack those of some.
 pub(crate) fn paired(first: &Cell, second: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Ratio> {
     let (first, second) = (numbered(first, value)?, numbered(second, value)?);
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));

@@ -58,8 +58,8 @@ pub enum Arrivals {
     /// Evenly.
     #[default]
     Even,
-    /// As independent users would send them: the times between them are exponentially distributed. The plan's seed decides
-    /// them.
+    /// As independent users would send them: the times between them are exponentially distributed. The plan's seed
+    /// decides them.
     Poisson,
 }
 
@@ -84,10 +84,10 @@ impl FromStr for Arrivals {
 impl Schedule {
     /// The schedules of a knee search: it looks for the rate beyond which latency grows steeply.
     ///
-    /// The multiple is 10. With 64 connections to epoll on two CPUs, the p99 was at 40 to 98 % of the ceiling 1 to 9 times
-    /// that at 10 % of it, up and down from window to window, and at 107 % 60 to 100 times that. So a multiple below about
-    /// 9 finds the jitter of the machine (with 3, three trials found 156, 185 and 193 thousand requests/s), and all
-    /// multiples from there to 60 find nearly the same rate.
+    /// The multiple is 10. With 64 connections to epoll on two CPUs (at real-time priority, since the machine was
+    /// busy), the p99 was at 40 to 98 % of the ceiling mostly 1 to 9 times that at 10 % of it, up and down from window
+    /// to window, and at 107 % 20 to 140 times that. A lower multiple finds the jitter of the machine: with 3, three
+    /// trials found 156, 185 and 193 thousand requests/s, and with 10 they found 196, 196 and 204.
     pub const KNEE: [Schedule; 3] = [Schedule::Closed, Schedule::Knee(10.0), Schedule::Common(0.5)];
 
     /// Whether the schedule needs the closed loop's throughput first.
