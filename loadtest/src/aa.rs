@@ -4,8 +4,8 @@ use crate::fleet::{Endpoint, Fleet, NotReady};
 use results::noise::aa_name;
 use results::{Plan, statistics};
 
-/// Turns a plan into that of an A/A run: each target is followed by its copy, and there are enough trials for an interval.
-/// The run needs an [`AaFleet`].
+/// Turns a plan into that of an A/A run: each target is followed by its copy, and there are enough trials for an
+/// interval. The run needs an [`AaFleet`].
 ///
 /// # Errors
 /// A line: a target has the name that the copy of another one gets.

@@ -9,8 +9,8 @@ use std::io;
 pub const MOST: usize = 2;
 
 /// Makes a trial with `make`, and again while `judge` says who disturbed it, up to [`MOST`] times; `left` is how often
-/// the run may still do so. Returns the first undisturbed one, else the last one, with a remark that says why others were
-/// thrown away. `make` gets the reason why the trial before was thrown away.
+/// the run may still do so. Returns the first undisturbed one, else the last one, with a remark that says why others
+/// were thrown away. `make` gets the reason why the trial before was thrown away.
 ///
 /// A trial in which requests failed is never thrown away: a disturbance may not hide an error.
 ///

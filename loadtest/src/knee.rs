@@ -1,14 +1,15 @@
 //! Searches for the knee: the highest rate that a target can take without a steep growth of its latency.
 //!
-//! The first window is at a low rate, [`LOW`] of the ceiling that the closed loop measured. A target *keeps up* with a
-//! rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if at least
-//! [`ACHIEVED`] of the offered requests are answered and none fails. The search then halves, on a logarithmic scale, the
-//! bracket between the highest rate that the target kept up with and the lowest one that it did not keep up with, until
-//! the bracket is within [`RESOLUTION`].
+//! The first two windows are at a low rate, [`LOW`] of the ceiling that the closed loop measured. A target *keeps up*
+//! with a rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if at least
+//! [`ACHIEVED`] of the offered requests are answered and none fails. The search then halves, on a logarithmic scale,
+//! the bracket between the highest rate that the target kept up with and the lowest one that it did not keep up with,
+//! until the bracket is within [`RESOLUTION`].
 //!
 //! The target is made ready anew for each window, so that none begins with what an overload has left behind.
 //!
-//! A single stall of the machine can spoil a window, and the search would end far below the knee. So it tries the upper
+//! A single stall of the machine can spoil a window. It only ever makes latencies longer, so of the two windows at the
+//! low rate the one with the lower p99 counts. Elsewhere the search would end far below the knee. So it tries the upper
 //! end of the last bracket again, and if the target keeps up this time, the search goes on above it.
 
 use crate::trial::Ended;
@@ -18,6 +19,8 @@ use std::io;
 
 /// The low rate, as a share of the ceiling.
 const LOW: f64 = 0.1;
+/// The windows at the low rate.
+const LOW_WINDOWS: usize = 2;
 /// The highest rate that is considered, as a share of the ceiling. The measured ceiling may be too low; a higher end
 /// takes no more windows, since the number of halvings stays the same up to twice the ceiling.
 const TOP: f64 = 1.5;
@@ -25,14 +28,14 @@ const TOP: f64 = 1.5;
 const RESOLUTION: f64 = 1.05;
 /// The smallest share of the offered rate that has to be achieved.
 const ACHIEVED: f64 = 0.99;
-/// The most windows of a search. Without a spoiled window it needs eight.
-const MOST_WINDOWS: usize = 14;
+/// The most windows of a search. Without a spoiled window it needs nine.
+const MOST_WINDOWS: usize = 15;
 
 /// Searches for the knee. `window` makes a window, which has this number and this rate. `objection` says for a window
 /// with which the target did not keep up, and the CPUs that the target may run on, whether something else may be the
 /// cause.
 ///
-/// Returns the window at the highest rate that the target kept up with, so that its figures are those at the knee, or the
+/// Returns the window at the highest rate that the target kept up with, so that its figures are those at the knee, or a
 /// window at the low rate if there is none. Its `probes` have all windows.
 ///
 /// # Errors
@@ -79,13 +82,13 @@ struct Kept {
 struct Search {
     low: f64,
     multiple: f64,
-    /// The highest accepted p99, in microseconds; known after the first window, if that has enough samples.
+    /// The highest accepted p99, in microseconds; known after the windows at the low rate, if one of these is sound.
     limit: Option<f64>,
     probes: Vec<Probe>,
-    /// The window at the highest rate that the target kept up with; the first window in any case.
+    /// The window at the highest rate that the target kept up with; else the first window.
     kept: Option<Kept>,
-    /// The rates above it that the target did not keep up with, in falling order. The first one is the end of the range,
-    /// which was not tried.
+    /// The rates above it that the target did not keep up with, in falling order. The first one is the end of the
+    /// range, which was not tried.
     failed: Vec<f64>,
     /// Whether the target did not keep up with the lowest of these a second time.
     is_confirmed: bool,
@@ -95,13 +98,19 @@ struct Search {
 impl Search {
     /// The rate of the next window; `None` if the search is over.
     fn next(&self) -> Option<f64> {
-        let Some(kept) = &self.kept else { return Some(self.low) };
-        let keeps_up = self.probes.first().is_some_and(|low| low.kept_up);
-        if !keeps_up || self.is_confirmed || self.probes.len() >= MOST_WINDOWS {
+        match &self.probes[..] {
+            [] => return Some(self.low),
+            // A further window would have as few samples.
+            [Probe { p99_us: None, .. }] => return None,
+            low if low.len() < LOW_WINDOWS => return Some(self.low),
+            _ => {}
+        }
+        if self.limit.is_none() || self.is_confirmed || self.probes.len() >= MOST_WINDOWS {
             return None;
         }
+        let kept = self.kept.as_ref()?.rate;
         match self.failed[..] {
-            [.., lowest] if lowest > kept.rate * RESOLUTION => Some((kept.rate * lowest).sqrt()),
+            [.., lowest] if lowest > kept * RESOLUTION => Some((kept * lowest).sqrt()),
             [_, .., lowest] => Some(lowest),
             _ => None,
         }
@@ -115,29 +124,40 @@ impl Search {
         objection: &dyn Fn(&Trial, Option<usize>) -> Option<Verdict>,
     ) {
         add_new(&mut self.remarks, std::mem::take(&mut trial.remarks));
-        let is_first = self.kept.is_none();
-        if !trial.aborted {
+        let is_kept = !trial.aborted && {
             let p99_us = trial.figures.latency_us.p99;
-            if is_first {
-                self.limit = p99_us.map(|p99| p99 * self.multiple);
-            }
-            let is_fast = p99_us.zip(self.limit).is_some_and(|(p99, limit)| p99 <= limit);
             let is_achieved = trial.figures.pace.achieved_share.is_some_and(|achieved| achieved >= ACHIEVED);
-            let kept_up = is_fast && is_achieved && trial.outcomes.errors() == 0;
+            let sound_p99 = p99_us.filter(|_| is_achieved && trial.outcomes.errors() == 0);
+            let is_low = self.probes.len() < LOW_WINDOWS;
+            let limit = sound_p99.filter(|_| is_low).map(|p99| p99 * self.multiple);
+            let is_lower = limit.is_some_and(|limit| self.limit.is_none_or(|other| limit < other));
+            if is_lower {
+                self.limit = limit;
+            }
+            let kept_up = sound_p99.zip(self.limit).is_some_and(|(p99, limit)| p99 <= limit);
             let objection = if kept_up { None } else { objection(&trial, cpus) };
             self.probes.push(Probe { rate, p99_us, kept_up, objection });
-            if kept_up {
-                self.failed.retain(|&failed| failed > rate);
-                self.kept = Some(Kept { rate, trial, cpus });
-                return;
+            match is_low {
+                true => is_lower,
+                false => {
+                    self.note(rate, kept_up);
+                    kept_up
+                }
             }
-            match self.failed.last() == Some(&rate) {
-                true => self.is_confirmed = true,
-                false => self.failed.push(rate),
-            }
-        }
-        if is_first {
+        };
+        if is_kept || self.kept.is_none() {
             self.kept = Some(Kept { rate, trial, cpus });
+        }
+    }
+
+    /// Narrows the bracket.
+    fn note(&mut self, rate: f64, kept_up: bool) {
+        if kept_up {
+            self.failed.retain(|&failed| failed > rate);
+        } else if self.failed.last() == Some(&rate) {
+            self.is_confirmed = true;
+        } else {
+            self.failed.push(rate);
         }
     }
 
@@ -160,8 +180,8 @@ mod tests {
 
     const CEILING: f64 = 10_000.0;
 
-    /// A window of a target that answers up to `capacity` requests a second, with the latency of an M/M/1 queue. The p99 is
-    /// `noise` times that.
+    /// A window of a target that answers up to `capacity` requests a second, with the latency of an M/M/1 queue. The
+    /// p99 is `noise` times that.
     fn window(capacity: f64, rate: f64, noise: f64) -> Ended {
         static EMPTY: LazyLock<Trial> = LazyLock::new(empty_trial);
         let mut trial = Box::new(EMPTY.clone());
@@ -190,13 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn the_knee_is_found_within_five_per_cent_in_eight_windows() {
+    fn the_knee_is_found_within_five_per_cent_in_nine_windows() {
         for share in [0.15, 0.3, 0.5, 0.7, 0.9, 1.0, 1.3] {
             let capacity = CEILING * share;
             let trial = searched(|_, rate| window(capacity, rate, 1.0));
             let ratio = knee(capacity) / trial.seconds;
             assert!((1.0..RESOLUTION).contains(&ratio), "{share}: {ratio}");
-            assert!(trial.probes.len() <= 8, "{share}: {:?}", trial.probes);
+            assert!(trial.probes.len() <= 9, "{share}: {:?}", trial.probes);
             let highest = trial.probes.iter().filter(|probe| probe.kept_up).map(|probe| probe.rate).fold(0.0, f64::max);
             assert_eq!(highest, trial.seconds);
         }
@@ -205,8 +225,7 @@ mod tests {
     #[test]
     fn a_stall_in_one_window_does_not_move_the_knee() {
         let undisturbed = found(|_, rate| window(CEILING, rate, 1.0));
-        // The first window is that at the low rate; a stall there raises the limit, and the latency grows steeply.
-        for spoiled in 1..8 {
+        for spoiled in 0..9 {
             let rate = found(|number, rate| window(CEILING, rate, if number == spoiled { 50.0 } else { 1.0 }));
             assert!((rate / undisturbed).ln().abs() < RESOLUTION.ln(), "{spoiled}: {rate} and {undisturbed}");
         }
@@ -218,8 +237,8 @@ mod tests {
         for _ in 0..50 {
             let mut rates: Vec<f64> = (0..5)
                 .map(|_| {
-                    found(|number, rate| {
-                        let spoiled = number > 0 && random.f64() < 0.05;
+                    found(|_, rate| {
+                        let spoiled = random.f64() < 0.05;
                         window(CEILING, rate, if spoiled { 20.0 } else { 0.85 + 0.3 * random.f64() })
                     })
                 })
@@ -232,7 +251,7 @@ mod tests {
     #[test]
     fn without_a_knee_the_window_at_the_low_rate_or_at_the_highest_rate_is_kept() {
         let broken = searched(|_, rate| window(1.0, rate, 1.0));
-        assert_eq!((broken.seconds, broken.probes.len(), broken.probes[0].kept_up), (CEILING * LOW, 1, false));
+        assert_eq!((broken.seconds, broken.probes.len(), broken.probes[0].kept_up), (CEILING * LOW, 2, false));
         let fast = searched(|_, rate| window(1e9, rate, 1.0));
         assert!(fast.seconds > CEILING * TOP / RESOLUTION && fast.probes.iter().all(|probe| probe.kept_up));
         let few = searched(|_, rate| {
@@ -269,8 +288,8 @@ mod tests {
         };
         let Ok(Ended::Measured { trial, .. }) = search(CEILING, 3.0, &objection, &mut make) else { panic!() };
         assert!(trial.probes.iter().all(|probe| probe.kept_up == probe.objection.is_none()), "{:?}", trial.probes);
-        // The upper end was tried twice.
-        assert_eq!((trial.remarks[0].as_str(), trial.remarks.len()), ("the same", trial.probes.len()));
+        // The low rate and the upper end were tried twice.
+        assert_eq!((trial.remarks[0].as_str(), trial.remarks.len()), ("the same", trial.probes.len() - 1));
     }
 
     #[test]

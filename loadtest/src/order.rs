@@ -2,9 +2,9 @@
 
 use results::{Key, Plan};
 
-/// Returns the order of all trials, as (cell, trial). The first trials of all cells come before the second ones,
-/// and so on. Within each such round, the trials of all targets under one load are a *block*: they follow each other, so
-/// that they see the machine at the same time. The seed decides the order of the loads within a round, and of the targets
+/// Returns the order of all trials, as (cell, trial). The first trials of all cells come before the second ones, and so
+/// on. Within each such round, the trials of all targets under one load are a *block*: they follow each other, so that
+/// they see the machine at the same time. The seed decides the order of the loads within a round, and of the targets
 /// within a block. So a drift of the machine's speed does not affect only one target. If a schedule needs the closed
 /// loop's ceiling, all trials that do not need it come first.
 pub fn order(plan: &Plan) -> Vec<(usize, usize)> {

@@ -152,8 +152,8 @@ impl Observer for RemoteWrite {
             Event::TrialStarted { cell, trial, .. }
             | Event::KneeWindow { cell, trial, .. }
             | Event::MadeAgain { cell, trial, .. } => {
-                // A trial that could not be measured has no end of its own, nor has a window that is not the last one of
-                // its trial, so end its series here.
+                // A trial that could not be measured has no end of its own, nor has a window that is not the last one
+                // of its trial, so end its series here.
                 self.end_trial(None);
                 self.trial = self.run.as_ref().map(|run| TrialSeries::new(&samples::cell_labels(run, cell), trial));
             }

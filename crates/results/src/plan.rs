@@ -312,7 +312,7 @@ mod tests {
     fn the_estimate_counts_the_windows_of_a_knee_search() {
         let targets = vec!["a".into(), "b".into()];
         let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
-        assert_eq!(plan.estimate(), Duration::from_millis(5500) * 2 * 3 * (1 + 8 + 1));
+        assert_eq!(plan.estimate(), Duration::from_millis(5500) * 2 * 3 * (1 + 9 + 1));
     }
 
     #[test]

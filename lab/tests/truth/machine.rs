@@ -132,7 +132,12 @@ fn each_cost_has_a_source_or_a_reason() {
     for name in ["server.cpu_us_per_request", "server.memory_bytes", "server.kernel_memory_bytes"] {
         let group = name.split('.').next().unwrap_or_default();
         let reason = trial.missing.get(name).or_else(|| trial.missing.get(group));
-        assert!(trial.sources.contains_key(name) || reason.is_some(), "{name}: {:?} {:?}", trial.sources, trial.missing);
+        assert!(
+            trial.sources.contains_key(name) || reason.is_some(),
+            "{name}: {:?} {:?}",
+            trial.sources,
+            trial.missing
+        );
     }
     assert!(trial.missing.contains_key("server.kernel_memory_bytes"), "64 connections are too few for it");
 }

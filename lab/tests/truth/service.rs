@@ -74,7 +74,8 @@ impl Fleet for OneTarget {
 
 /// Runs a plan of one cell, and returns it.
 pub fn only_cell(plan: &Plan, fleet: &mut dyn Fleet) -> Cell {
-    let mut results = loadtest::run(plan, fleet, &mut (), &AtomicBool::new(false)).expect("this machine can run a load");
+    let mut results =
+        loadtest::run(plan, fleet, &mut (), &AtomicBool::new(false)).expect("this machine can run a load");
     results.cells.remove(0)
 }
 

@@ -149,7 +149,7 @@ mod tests {
             slicer.advance(now, &mut recorder);
             recorder.bytes += 10;
             recorder.started += 1;
-            recorder.answered(200, now, now);
+            recorder.answered(200, now, now, false);
         }
         slicer.advance(*times.last().unwrap(), &mut recorder);
         let slices = slicer.finish(&mut recorder, late);
@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn the_slices_add_up_bucket_by_bucket_and_the_last_one_has_what_came_late() {
         let mut late = Recorder { due: 0..3_000, ..Recorder::default() };
-        late.answered(200, 2_999, 50_000);
-        late.answered(200, 3_000, 60_000);
+        late.answered(200, 2_999, 50_000, false);
+        late.answered(200, 3_000, 60_000, false);
         late.failed(OutcomeClass::ReadTimeout, 2_999);
         late.bytes = 1_000;
         let times: Vec<Nanos> = (0..1_999).map(|n| 1_000 + n).collect();

@@ -47,7 +47,7 @@ pub struct RunFlags {
     /// Open loop whose rate changes linearly over the duration, as in 100-10k
     #[arg(long, value_name = "FROM-TO", value_parser = parse_ramp)]
     ramp: Option<Schedule>,
-    /// Closed loop first; then a search for each target's knee, the highest rate at which its p99 is at most 3 times
+    /// Closed loop first; then a search for each target's knee, the highest rate at which its p99 is at most 10 times
     /// that at a low rate; then all targets at half of the lowest ceiling
     #[arg(long, conflicts_with_all = ["rate", "ramp"])]
     knee: bool,
