@@ -57,7 +57,8 @@ impl OwnGroup {
     /// Takes the group of this process if it is alone in it, as in a container; else makes one below it, in version 2, and
     /// moves this process there. It limits nothing.
     ///
-    /// To be called before there is a child. The groups that [`own_cgroup`](super::own_cgroup) finds afterwards may have no
+    /// What is started in the group from outside, such as the health check of a container, counts as a descendant. To be
+    /// called before there is a child. The groups that [`own_cgroup`](super::own_cgroup) finds afterwards may have no
     /// figures but the CPU time.
     ///
     /// # Errors
