@@ -192,14 +192,12 @@ impl Accounts {
             used.cpu_ns = cpu.total.as_nanos() as u64;
         }
         self.reported = self.reported.combined(used, u64::max);
-        let split = match of_group {
-            Some(cpu) => cpu.split,
-            None => sample.as_ref().and_then(|sample| sample.user.zip(sample.system)).filter(|&(user, system)| {
-                // The clock ticks of one model process, without those of the processes that it has reaped.
-                self.started == 1 && covers(user + system, self.reported.cpu_ns)
-            }),
-        };
-        let split = split.map(|(user, system)| {
+        let by_group = of_group.and_then(|cpu| cpu.user.map(|user| (user, cpu.total.saturating_sub(user))));
+        let by_clocks = sample.as_ref().and_then(|sample| sample.user.zip(sample.system)).filter(|&(user, system)| {
+            // The clock ticks of one model process, without those of the processes that it has reaped.
+            self.started == 1 && covers(user + system, self.reported.cpu_ns)
+        });
+        let split = by_group.or(by_clocks).map(|(user, system)| {
             let before = self.reported_split;
             self.reported_split = (user.max(before.0), system.max(before.1));
             self.reported_split

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
 use nix::time::{ClockId, clock_gettime};
 
 use super::find::Hierarchies;
@@ -48,9 +47,9 @@ struct Used {
 pub struct GroupCpu {
     /// User and system time together: to the microsecond in version 2, to the nanosecond in version 1.
     pub total: Duration,
-    /// Its parts in user mode and in the kernel, in version 2. The kernel samples which mode each clock tick interrupts, so
-    /// they become better with time.
-    pub split: Option<(Duration, Duration)>,
+    /// The part of it in user mode, in version 2. The kernel samples which mode each clock tick interrupts, so it is wrong by
+    /// some ticks at first, and becomes better with time.
+    pub user: Option<Duration>,
 }
 
 impl OwnGroup {
@@ -90,10 +89,9 @@ impl OwnGroup {
             let own = of(&now.own).saturating_sub(of(&self.before.own));
             of(&now.group).saturating_sub(of(&self.before.group)).saturating_sub(own)
         };
-        let user = |cpu: &GroupCpu| cpu.split.unwrap_or_default().0;
-        let system = |cpu: &GroupCpu| cpu.split.unwrap_or_default().1;
-        let split = now.group.split.map(|_| (grown(user), grown(system)));
-        Ok(GroupCpu { total: grown(|cpu| cpu.total), split })
+        let total = grown(|cpu| cpu.total);
+        let user = now.group.user.map(|_| grown(|cpu| cpu.user.unwrap_or_default()).min(total));
+        Ok(GroupCpu { total, user })
     }
 }
 
@@ -104,13 +102,13 @@ impl Used {
         let group = match group {
             Directory::V1(path) => {
                 let usage = read_to_string(path.join("cpuacct.usage"))?;
-                GroupCpu { total: Duration::from_nanos(usage.trim().parse().map_err(io::Error::other)?), split: None }
+                GroupCpu { total: Duration::from_nanos(usage.trim().parse().map_err(io::Error::other)?), user: None }
             }
             Directory::V2(path) => parse(&read_to_string(path.join("cpu.stat"))?).ok_or(io::ErrorKind::InvalidData)?,
         };
-        let own = getrusage(UsageWho::RUSAGE_SELF)?;
-        let split = Some((time(own.user_time()), time(own.system_time())));
-        Ok(Used { group, own: GroupCpu { total, split } })
+        let user = getrusage(UsageWho::RUSAGE_SELF)?.user_time();
+        let user = Duration::new(user.tv_sec() as u64, user.tv_usec() as u32 * 1000);
+        Ok(Used { group, own: GroupCpu { total, user: Some(user) } })
     }
 }
 
@@ -153,18 +151,13 @@ fn enter(group: &Path) -> io::Result<()> {
     write(group.join("cgroup.procs"), "0")
 }
 
-fn time(value: TimeVal) -> Duration {
-    Duration::new(value.tv_sec() as u64, value.tv_usec() as u32 * 1000)
-}
-
 /// The CPU time in a `cpu.stat` of version 2: Documentation/admin-guide/cgroup-v2.rst
 fn parse(stat: &str) -> Option<GroupCpu> {
     let field = |name: &str| {
         let micros = stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         micros.map(Duration::from_micros)
     };
-    let split = field("user_usec ").zip(field("system_usec "));
-    Some(GroupCpu { total: field("usage_usec ")?, split })
+    Some(GroupCpu { total: field("usage_usec ")?, user: field("user_usec ") })
 }
 
 #[cfg(test)]
@@ -175,9 +168,8 @@ mod tests {
     fn the_cpu_time_of_a_group_is_in_microseconds() {
         let micros = Duration::from_micros;
         let stat = "usage_usec 7969\nuser_usec 3984\nsystem_usec 3985\nnice_usec 0\n";
-        let split = Some((micros(3984), micros(3985)));
-        assert_eq!(parse(stat), Some(GroupCpu { total: micros(7969), split }));
-        assert_eq!(parse("usage_usec 5\n"), Some(GroupCpu { total: micros(5), split: None }));
+        assert_eq!(parse(stat), Some(GroupCpu { total: micros(7969), user: Some(micros(3984)) }));
+        assert_eq!(parse("usage_usec 5\n"), Some(GroupCpu { total: micros(5), user: None }));
         assert_eq!(parse("user_usec 5\n"), None);
     }
 }
