@@ -5,6 +5,9 @@
 //! poll loop over signals and the admin endpoint. The supervisor never has a second thread, so it may fork at any time.
 //! The listening socket belongs to the supervisor and outlives a crash of the model: connections that come meanwhile
 //! wait in its backlog.
+//!
+//! Where it may, the service moves into a new control group, `io-models-PID` below its own, whose CPU time is known to the end of
+//! each thread. The group limits nothing, and is removed at the end. The supervisor's own CPU time is taken out.
 
 mod account;
 mod accounts;
