@@ -1,6 +1,7 @@
 //! The figures of control groups, version 2 and version 1: cgroups(7).
 
 mod find;
+mod own_group;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 use crate::files::Files;
 use crate::members::{Members, descends_from};
+
+pub use own_group::{GroupCpu, OwnGroup};
 
 /// The control group of a process: one directory in version 2, one for each controller in version 1.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@
 //! are of the whole machine.
 //!
 //! [`own_cgroup`] reads the figures of the control group of the calling process, which in a container is the group of
-//! the whole container. [`raise_open_file_limit`] and [`max_processes`] are about the limits that a server meets.
+//! the whole container; [`OwnGroup`] is one that contains nothing but this process and its descendants. [`raise_open_file_limit`] and [`max_processes`] are about the limits that a server meets.
 
 mod account;
 mod busy_times;
@@ -36,7 +36,7 @@ mod tree;
 
 pub use account::Account;
 pub use busy_times::BusyTimes;
-pub use cgroup::{Cgroup, Pressure, Stall, Throttled, own_cgroup};
+pub use cgroup::{Cgroup, GroupCpu, OwnGroup, Pressure, Stall, Throttled, own_cgroup};
 pub use kernel_memory::KernelMemory;
 pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
 pub use sample::Sample;

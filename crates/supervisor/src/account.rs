@@ -7,7 +7,6 @@ use cpu_list::CpuList;
 use nix::time::{ClockId, clock_gettime};
 use process_tree::{Account, Cgroup};
 
-use crate::accounts::CPU_SOURCE;
 use crate::status::Status;
 
 /// Makes the page.
@@ -28,7 +27,7 @@ pub(crate) fn page(status: &mut Status) -> io::Result<Account> {
         replies_after: served.replies_after,
         syscalls: served.syscalls,
         throttled_ns: throttled.map(|time| time.as_nanos() as u64),
-        cpu_source: CPU_SOURCE.to_owned(),
+        cpu_source: status.accounts.cpu_source().to_owned(),
         cpus: cpus.cpus().to_vec(),
         boot_id: status.service.boot_id.clone(),
     })

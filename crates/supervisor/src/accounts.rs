@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use process_tree::{Sample, Tree};
+use process_tree::{OwnGroup, Sample, Tree};
 use scoreboard::{Counters, Scoreboard};
 
 use crate::usage::Usage;
-
-/// The source of the CPU time: the CPU clocks of the live processes, and wait4(2) for the dead ones.
-pub(crate) const CPU_SOURCE: &str = "clocks+wait4";
 
 /// How often CPU time and replies are read until no child was reaped meanwhile.
 const ATTEMPTS: usize = 3;
@@ -25,6 +22,8 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct Accounts {
     board: Scoreboard,
     counters: &'static Counters,
+    /// A group that contains only this process and those of the model.
+    group: Option<OwnGroup>,
     model: Option<ModelProcess>,
     /// The usage of processes that were reaped before this model process started.
     reaped_before: Usage,
@@ -32,6 +31,8 @@ pub(crate) struct Accounts {
     waited: Usage,
     /// The highest figures that were ever reported: a counter never goes backwards.
     reported: Usage,
+    /// The same of user and system time.
+    reported_split: (Duration, Duration),
     /// How many model processes have been started.
     started: u64,
 }
@@ -67,10 +68,24 @@ pub(crate) struct Served {
 }
 
 impl Accounts {
-    pub fn new(board: Scoreboard) -> Accounts {
+    pub fn new(board: Scoreboard, group: Option<OwnGroup>) -> Accounts {
         let none = Usage::default();
-        let counters = board.claim();
-        Accounts { board, counters, model: None, reaped_before: none, waited: none, reported: none, started: 0 }
+        Accounts {
+            board,
+            counters: board.claim(),
+            group,
+            model: None,
+            reaped_before: none,
+            waited: none,
+            reported: none,
+            reported_split: Default::default(),
+            started: 0,
+        }
+    }
+
+    /// The source of the CPU time: the control group, or the CPU clocks of the live processes and wait4(2) for the dead ones.
+    pub fn cpu_source(&self) -> &'static str {
+        if self.group.is_some() { "cgroup" } else { "clocks+wait4" }
     }
 
     /// To be called when a model process has been started.
@@ -94,11 +109,12 @@ impl Accounts {
         self.counters.reaped(&all.combined(counted, u64::saturating_sub).to_rusage());
     }
 
-    /// Reads CPU time and replies at the same moment, which takes 1 ms for 512 processes.
+    /// Reads CPU time and replies at the same moment. From the clocks of 512 processes this takes 1 ms.
     ///
-    /// The CPU time of a child that is reaped while this reads is missed, and the next reading has it. So the difference of
-    /// two readings lacks what was reaped during the second and has too much what was reaped during the first: on average
-    /// nothing. Where a child was reaped meanwhile, the reading is repeated, and the one that misses least is taken.
+    /// Without a control group, the CPU time of a child that is reaped while this reads is missed, and the next reading has it.
+    /// So the difference of two readings lacks what was reaped during the second and has too much what was reaped during
+    /// the first: on average nothing. Where a child was reaped meanwhile, the reading is repeated, and the one that misses
+    /// least is taken. The time in which the kernel ends a thread is missed altogether: 2 µs each.
     ///
     /// # Errors
     /// As [`figures`](Accounts::figures).
@@ -122,20 +138,24 @@ impl Accounts {
         let board = self.board;
         let reaped = board.reaped_cpu_ns();
         let mut replies_before = board.replies();
-        let live = match &mut self.model {
-            Some(model) => unless_gone(model.tree.live_cpu(|| replies_before = board.replies()))?,
-            None => None,
+        let cpu = match (&self.group, &mut self.model) {
+            (Some(group), _) => group.cpu()?.total,
+            (None, Some(model)) => {
+                let live = unless_gone(model.tree.live_cpu(|| replies_before = board.replies()))?;
+                Duration::from_nanos(reaped) + live.unwrap_or_default()
+            }
+            (None, None) => Duration::from_nanos(reaped),
         };
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
         let totals = board.totals();
         let served = Served {
             monotonic_ns: Duration::from(now).as_nanos() as u64,
-            cpu_ns: reaped + live.unwrap_or_default().as_nanos() as u64,
+            cpu_ns: cpu.as_nanos() as u64,
             replies_before,
             replies_after: totals.requests.iter().flatten().sum(),
             syscalls: totals.syscalls.iter().sum(),
         };
-        Ok((served, totals.reaped_cpu_ns - reaped))
+        Ok((served, if self.group.is_some() { 0 } else { totals.reaped_cpu_ns - reaped }))
     }
 
     /// Reads the current figures.
@@ -167,13 +187,27 @@ impl Accounts {
             let since_start = self.reaped_before.combined(by_tree, u64::saturating_add);
             used = used.combined(own, u64::saturating_add).combined(since_start, u64::max);
         }
+        let of_group = self.group.as_ref().map(OwnGroup::cpu).transpose()?;
+        if let Some(cpu) = of_group {
+            used.cpu_ns = cpu.total.as_nanos() as u64;
+        }
         self.reported = self.reported.combined(used, u64::max);
-        let split = sample.as_ref().and_then(|sample| sample.user.zip(sample.system));
-        let is_whole = |&(user, system): &(Duration, Duration)| covers(user + system, self.reported.cpu_ns);
+        let split = match of_group {
+            Some(cpu) => cpu.split,
+            None => sample.as_ref().and_then(|sample| sample.user.zip(sample.system)).filter(|&(user, system)| {
+                // The clock ticks of one model process, without those of the processes that it has reaped.
+                self.started == 1 && covers(user + system, self.reported.cpu_ns)
+            }),
+        };
+        let split = split.map(|(user, system)| {
+            let before = self.reported_split;
+            self.reported_split = (user.max(before.0), system.max(before.1));
+            self.reported_split
+        });
         Ok(Figures {
             used: self.reported,
             has_switches: sample.as_ref().is_none_or(|sample| sample.voluntary_switches.is_some()),
-            split: split.filter(|split| self.started == 1 && is_whole(split)),
+            split,
             sample,
             took: begun.elapsed(),
         })
@@ -224,13 +258,15 @@ mod tests {
     }
 
     fn cpu(accounts: &mut Accounts) -> u64 {
-        accounts.figures().unwrap().used.cpu_ns
+        let cpu_ns = accounts.figures().unwrap().used.cpu_ns;
+        assert_eq!(accounts.served().unwrap().cpu_ns, cpu_ns);
+        cpu_ns
     }
 
     #[test]
     fn children_that_the_model_counted_are_not_counted_again_with_the_model() {
         let board = Scoreboard::map().unwrap();
-        let mut accounts = Accounts::new(board);
+        let mut accounts = Accounts::new(board, None);
         accounts.model_started(MODEL);
         board.claim().reaped(&used(5_000)); // the model reaps a child and counts it
         accounts.reaped(MODEL, &used(7_000)); // which contains the 5,000 ns of the child
@@ -240,7 +276,7 @@ mod tests {
 
     #[test]
     fn children_that_the_model_did_not_count_are_counted_with_the_model() {
-        let mut accounts = Accounts::new(Scoreboard::map().unwrap());
+        let mut accounts = Accounts::new(Scoreboard::map().unwrap(), None);
         accounts.model_started(MODEL);
         accounts.reaped(MODEL, &used(7_000));
         assert_eq!(cpu(&mut accounts), 7_000);
@@ -249,7 +285,7 @@ mod tests {
     #[test]
     fn orphans_count_whether_they_die_before_or_after_the_model() {
         let board = Scoreboard::map().unwrap();
-        let mut accounts = Accounts::new(board);
+        let mut accounts = Accounts::new(board, None);
         for restarts in 0..2 {
             accounts.model_started(MODEL);
             accounts.reaped(Pid::from_raw(2), &used(1_000));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::accounts::CPU_SOURCE;
 use crate::status::{Phase, Status};
 
 #[derive(Serialize)]
@@ -103,7 +102,7 @@ pub(crate) fn page(status: &mut Status) -> impl Serialize {
             _ => None,
         },
         model: service.board.facts().into_iter().collect(),
-        cpu_source: sample.as_ref().map(|_| CPU_SOURCE),
+        cpu_source: sample.as_ref().map(|_| status.accounts.cpu_source()),
         memory_source: sample.as_ref().map(|sample| sample.memory_source),
         peak_memory_source: sample.as_ref().map(|sample| sample.peak_memory_source),
     }

@@ -8,6 +8,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::utsname::uname;
+use process_tree::OwnGroup;
 use scoreboard::Scoreboard;
 
 use crate::accounts::Accounts;
@@ -61,8 +62,10 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
         boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
         cgroup: process_tree::own_cgroup(),
     };
+    // After the limits and figures of the group are known: below it, there is only the CPU time.
+    let group = OwnGroup::find_or_make("io-models").ok();
     set_child_subreaper(true)?; // orphans of the model become our children: prctl(2)
-    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board) };
+    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group) };
     let status = SharedStatus::new(status);
     Ok(Supervisor::new(socket, Admin::new(admin, status.clone())?, signals, status, store))
 }

@@ -77,11 +77,14 @@ impl Hierarchies {
         self.0.iter().any(|hierarchy| hierarchy.path.starts_with(directory))
     }
 
-    /// The version 2 directory, if it is mounted.
+    /// The version 2 directory, if it is mounted and not the root group, that of the whole machine.
     pub fn unified(&self) -> Option<PathBuf> {
-        let v2 = self.0.iter().find(|hierarchy| hierarchy.controllers.is_empty())?;
-        // The root group, that of the whole machine, has no such file.
-        v2.path.join("cgroup.events").exists().then(|| v2.path.clone())
+        self.v2().filter(|path| path.join("cgroup.events").exists()) // which only the root group lacks
+    }
+
+    /// The version 2 directory, if it is mounted.
+    pub fn v2(&self) -> Option<PathBuf> {
+        self.0.iter().find(|hierarchy| hierarchy.controllers.is_empty()).map(|v2| v2.path.clone())
     }
 }
 

@@ -74,6 +74,32 @@ pub fn live_children_are_charged_to_the_nanosecond() {
     assert!(split <= sample.live_cpu && split + 4 * TWO_TICKS >= sample.live_cpu, "{split:?}");
 }
 
+pub fn the_clocks_of_many_processes_are_read_without_their_other_figures() {
+    // More than are examined when there is no time, so that some clocks are all that is read of their processes.
+    const CHILDREN: u32 = 40;
+    let mut root = Child::fork(|parent| {
+        let mut children: Vec<Child> = (0..CHILDREN)
+            .map(|_| {
+                Child::fork(|parent| {
+                    burn(BURNT / CHILDREN);
+                    parent.report(own_cpu());
+                    parent.wait();
+                })
+            })
+            .collect();
+        let burnt: Duration = children.iter_mut().map(Child::wait_for_report).sum();
+        parent.report(burnt + own_cpu());
+        parent.wait();
+    });
+    let burnt = root.wait_for_report();
+    let mut tree = Tree::new(root.pid);
+    let mut calls = 0;
+    let live = tree.live_cpu(|| calls += 1).unwrap();
+    assert_eq!(calls, 1);
+    assert!(burnt >= BURNT && live >= burnt && live < burnt + SLACK, "{live:?} of {burnt:?}");
+    assert!(tree.sample().unwrap().live_cpu >= live);
+}
+
 pub fn a_zombie_is_charged_before_and_after_it_is_reaped() {
     let mut root = Child::fork(|parent| {
         let child = Child::fork(|_| burn(BURNT));

@@ -18,6 +18,7 @@ macro_rules! tests {
 const TESTS: &[(&str, fn())] = tests![
     cpu::grandchildren_that_have_been_reaped_are_charged,
     cpu::live_children_are_charged_to_the_nanosecond,
+    cpu::the_clocks_of_many_processes_are_read_without_their_other_figures,
     cpu::a_zombie_is_charged_before_and_after_it_is_reaped,
     cpu::a_child_that_is_reaped_during_a_sample_is_never_charged_twice,
     memory::private_memory_counts_in_full,

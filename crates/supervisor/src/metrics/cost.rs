@@ -5,7 +5,7 @@ use std::time::Duration;
 use process_tree::{Cgroup, Pressure, Sample, Stall};
 
 use super::families::Families;
-use crate::accounts::{CPU_SOURCE, Figures};
+use crate::accounts::Figures;
 use crate::log;
 use crate::status::Status;
 
@@ -14,7 +14,7 @@ pub(super) fn collect(status: &mut Status, families: &mut Families) {
         Ok(figures) => {
             counters(&figures, families);
             if let Some(sample) = &figures.sample {
-                gauges(sample, families);
+                gauges(sample, status.accounts.cpu_source(), families);
             }
         }
         Err(error) => log(status.service.model.name, format_args!("cannot measure the model's processes: {error}")),
@@ -34,12 +34,12 @@ fn counters(figures: &Figures, families: &mut Families) {
     );
     families.counter(
         "process_tree_cpu_user_seconds_total",
-        "The part of it in user mode, in clock ticks; absent where the kernel does not know it.",
+        "The part of it in user mode, by clock ticks; absent where the kernel does not know it.",
         figures.split.map(|(user, _)| user.as_secs_f64()),
     );
     families.counter(
         "process_tree_cpu_system_seconds_total",
-        "The part of it in the kernel, in clock ticks; absent where the kernel does not know it.",
+        "The part of it in the kernel, by clock ticks; absent where the kernel does not know it.",
         figures.split.map(|(_, system)| system.as_secs_f64()),
     );
     let mut switches = families.counters(
@@ -61,7 +61,7 @@ fn counters(figures: &Figures, families: &mut Families) {
     );
 }
 
-fn gauges(sample: &Sample, families: &mut Families) {
+fn gauges(sample: &Sample, cpu_source: &str, families: &mut Families) {
     let number = |n: u64| n as f64;
     families.gauge(
         "process_tree_memory_bytes",
@@ -82,7 +82,7 @@ fn gauges(sample: &Sample, families: &mut Families) {
     );
     let mut sources = families.gauges("process_tree_source", "1; the labels give the source of each figure.");
     for (of, source) in
-        [("cpu", CPU_SOURCE), ("memory", sample.memory_source), ("memory_peak", sample.peak_memory_source)]
+        [("cpu", cpu_source), ("memory", sample.memory_source), ("memory_peak", sample.peak_memory_source)]
     {
         sources.add(&[("of", of), ("source", source)], 1.0);
     }

@@ -40,7 +40,12 @@ pub fn command(model: &str, flags: &[&str]) -> Command {
 
 /// Starts a service, and returns when it listens.
 pub fn start(model: &str, flags: &[&str]) -> RunningService {
-    let mut child = command(model, flags).spawn().unwrap();
+    start_command(model, command(model, flags))
+}
+
+/// Starts a service by its command, and returns when it listens.
+pub fn start_command(model: &str, mut command: Command) -> RunningService {
+    let mut child = command.spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let unknown = ([0, 0, 0, 0], 0).into();
     let mut service = RunningService { child, stderr, listen: unknown, admin: unknown };
