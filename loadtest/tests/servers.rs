@@ -438,7 +438,7 @@ fn results_survive_being_written_and_read_as_json() {
     let again: Results = serde_json::from_str(&json).unwrap();
     assert_eq!(again, results);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(value["schema"], "io-models-lab/results/1");
+    assert_eq!(value["schema"], "io-models-lab/results/2");
     assert_eq!(value["cells"][0]["requests_per_connection"], "unlimited");
     assert_eq!(value["cells"][0]["schedule"], "closed");
     assert!(value["cells"][0]["server"]["cpu_us_per_request"].is_null());
