@@ -47,6 +47,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         machine: machine_use(costs),
     };
     let (figures, missing) = figures.values_and_missing();
+    let mut sources = sources(costs);
+    sources.retain(|figure, _| !missing.contains_key(figure));
     let served = || threads.iter().flat_map(|thread| thread.served.iter().copied());
     let open_loops = |histogram| if offered.is_some() { encode(histogram) } else { String::new() };
     Trial {
@@ -59,7 +61,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         trend: *trend,
         outcomes,
         figures,
-        sources: sources(costs),
+        sources,
         contents_checked: Some(recorder.contents_checked).filter(|&checked| checked > 0),
         probes: Vec::new(),
         background: *background,
