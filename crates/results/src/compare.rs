@@ -21,8 +21,9 @@ pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Resu
             writeln!(out, "{}: {}, so not compared", before.key, invalid.verdict.name())?;
             continue;
         }
-        for (name, higher_is_better, value) in COMPARED {
-            match statistics::unpaired(&values(before, value), &values(after, value)) {
+        for figure in &COMPARED {
+            let (name, higher_is_better) = (figure.name, figure.higher_is_better);
+            match statistics::unpaired(&values(before, figure), &values(after, figure)) {
                 Some(ratio) => found.push((&before.key, name, higher_is_better, ratio)),
                 None => writeln!(
                     out,

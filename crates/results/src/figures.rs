@@ -231,6 +231,14 @@ impl<T> Figures<T> {
         self.map(|name, figure| all.push((name, figure)));
         all.into_iter()
     }
+
+    /// The figure with this path, as `latency_us.p99`, and its name.
+    ///
+    /// # Panics
+    /// There is no such figure.
+    pub fn at(&self, path: &str) -> (Name, &T) {
+        self.iter().find(|(name, _)| name.path() == path).unwrap_or_else(|| panic!("there is no figure {path}"))
+    }
 }
 
 /// The names of all figures, in the order of the declaration.

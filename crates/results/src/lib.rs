@@ -22,6 +22,7 @@ pub mod content;
 pub mod csv;
 pub mod differences;
 pub mod figures;
+pub mod histogram;
 pub mod lists;
 pub mod machine;
 pub mod merge;

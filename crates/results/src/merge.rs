@@ -62,14 +62,12 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     let (their_verdict, their_reasons) = told_by_the_run(&theirs, cpus);
     add_new(&mut reasons, their_reasons);
     mine.trials.extend(theirs.trials);
-    (mine.verdict, mine.reasons) = (Verdict::Valid, Vec::new());
+    (mine.verdict, mine.reasons) = (verdict.or(their_verdict).unwrap_or(Verdict::Valid), reasons);
     if !mine.trials.is_empty() {
         mine.summarise();
         verdict::judge(mine, cpus);
         mine.reasons.extend(remarks(mine));
     }
-    mine.verdict = verdict.or(their_verdict).unwrap_or(mine.verdict);
-    mine.reasons.splice(0..0, reasons);
 }
 
 /// The verdict and the reasons of a cell that do not follow from its trials: the target could not be measured.
@@ -139,7 +137,7 @@ mod tests {
     fn merged_targets_are_ranked_by_the_trials_of_the_same_run() {
         // The machine is slower in the second run, and b is a little faster than a in each run.
         let first = run("r", &[("a", 100.0)], 3);
-        let second = run("s", &[("a", 90.0), ("b", 92.0)], 5);
+        let second = run("s", &[("a", 90.0), ("b", 94.0)], 5);
         let merged = merge(first.clone(), second.clone()).unwrap();
         let ranks = |run: &Results| run.cells.iter().map(|cell| cell.ranks.throughput).collect::<Vec<_>>();
         assert_eq!(ranks(&merged), [Some(2), Some(1)]);

@@ -23,8 +23,9 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
             .iter()
             .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.same_load(&cell.key));
         let Some(copy) = copy else { continue };
-        for (name, _, value) in COMPARED {
-            let Some(ratio) = paired(cell, copy, value) else { continue };
+        for figure in &COMPARED {
+            let name = figure.name;
+            let Some(ratio) = paired(cell, copy, figure) else { continue };
             let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
             write!(out, "{}: {name}: differences below {half_width:.1} % are noise", cell.key)?;
             if ratio.p < statistics::ALPHA {

@@ -1,26 +1,60 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
-use crate::schema::{Cell, Ranks, Trial, Verdict, by_load};
+use crate::schedule::Schedule;
+use crate::schema::{Cell, Ranks, Trial, by_load};
 use crate::statistics::{self, Ratio};
+use crate::verdict::usable_cpus;
 use std::collections::BTreeMap;
 
-/// The figures that are compared: name, whether a higher value is better, and the value of a trial.
-pub(crate) type Compared = (&'static str, bool, fn(&Trial) -> Option<f64>);
-pub(crate) const COMPARED: [Compared; 3] = [
-    ("req/s", true, |trial| trial.figures.throughput),
-    ("p99", false, |trial| trial.figures.latency_us.p99),
-    ("CPU/r", false, |trial| trial.figures.server.cpu_us_per_request),
-];
+/// The path of the figure that ranks only where it shows capacity.
+const THROUGHPUT: &str = "throughput";
+/// A target that used at least this share of the CPUs that it could use, or a client thread that used that share of its
+/// CPU, was busy: the rate was not decided by waiting alone.
+const BUSY_SHARE: f64 = 0.5;
 
-/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
-pub(crate) fn values(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Vec<f64> {
-    cell.whole_trials().map(value).collect::<Option<Vec<f64>>>().unwrap_or_default()
+/// A figure that is compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compared {
+    /// How it is called in what is printed.
+    pub name: &'static str,
+    /// Its path in results.json.
+    pub path: &'static str,
+    /// Whether a higher value is better.
+    pub higher_is_better: bool,
 }
 
-/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in the
-/// same run. A merged cell has trials of several runs, and another cell may lack those of some.
-pub(crate) fn paired(first: &Cell, second: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Ratio> {
-    let (first, second) = (numbered(first, value)?, numbered(second, value)?);
+/// The figures that are compared, in the order in which they are told: CPU time a request comes first, because it does
+/// not depend on what the load generator can do.
+pub(crate) const COMPARED: [Compared; 3] = [
+    Compared { name: "CPU/r", path: "server.cpu_us_per_request", higher_is_better: false },
+    Compared { name: "p99", path: "latency_us.p99", higher_is_better: false },
+    Compared { name: "req/s", path: THROUGHPUT, higher_is_better: true },
+];
+
+impl Compared {
+    /// The rank by this figure.
+    fn rank<'r>(&self, ranks: &'r mut Ranks) -> &'r mut Option<usize> {
+        match self.path {
+            "latency_us.p99" => &mut ranks.p99,
+            THROUGHPUT => &mut ranks.throughput,
+            _ => &mut ranks.cpu,
+        }
+    }
+
+    fn value(&self, trial: &Trial) -> Option<f64> {
+        *trial.figures.at(self.path).1
+    }
+}
+
+/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
+pub(crate) fn values(cell: &Cell, figure: &Compared) -> Vec<f64> {
+    cell.whole_trials().map(|trial| figure.value(trial)).collect::<Option<Vec<f64>>>().unwrap_or_default()
+}
+
+/// The ratio of `second` to `first` by the trials that were measured close to each other: the n-th trials of both in
+/// the same run. A merged cell has trials of several runs, and another cell may lack those of some.
+pub(crate) fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
+    let (first, second) = (numbered(first, figure)?, numbered(second, figure)?);
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
     let (first, second): (Vec<f64>, Vec<f64>) = pairs.unzip();
     statistics::paired(&first, &second)
@@ -31,46 +65,123 @@ type Place<'c> = (Option<&'c str>, usize);
 
 /// The figure's value in each trial that was not cut short, with the run of the trial and its number in that run;
 /// `None` if one of these trials lacks it.
-fn numbered(cell: &Cell, value: fn(&Trial) -> Option<f64>) -> Option<Vec<(Place<'_>, f64)>> {
+fn numbered<'c>(cell: &'c Cell, figure: &Compared) -> Option<Vec<(Place<'c>, f64)>> {
     let mut in_run: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     let numbered = cell.trials.iter().map(|trial| {
         let number = in_run.entry(trial.run_id.as_deref()).or_default();
         *number += 1;
         (trial, (trial.run_id.as_deref(), *number))
     });
-    numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, value(trial)?))).collect()
+    numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, figure.value(trial)?))).collect()
 }
 
-/// Ranks the valid cells under the same load by throughput, 99th percentile of the latency, and CPU time a request.
+/// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, and throughput.
+///
+/// A cell takes part in the ranking by a figure that it has and that has no flaw, whatever its others are. Throughput
+/// ranks nobody where it does not show capacity: where the schedule decides it, or where waiting does, because neither
+/// a target nor the load generator was busy.
 pub fn rank(cells: &mut [Cell]) {
     cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost
     for group in by_load(cells) {
-        let valid: Vec<usize> = group.into_iter().filter(|&at| cells[at].verdict == Verdict::Valid).collect();
-        let by = |(_, higher_is_better, value): Compared| {
-            let compare = |first: usize, second: usize| paired(&cells[valid[first]], &cells[valid[second]], value);
-            statistics::ranks(valid.len(), compare, higher_is_better)
-        };
-        let [throughput, p99, cpu] = COMPARED.map(by);
-        for (place, &at) in valid.iter().enumerate() {
-            let ranks = &mut cells[at].ranks;
-            (ranks.throughput, ranks.p99, ranks.cpu) = (throughput[place], p99[place], cpu[place]);
+        for figure in &COMPARED {
+            let takes_part = |at: &usize| {
+                let cell = &cells[*at];
+                let (name, value) = cell.figures.at(figure.path);
+                value.is_some() && cell.flaw(&name).is_none() && !values(cell, figure).is_empty()
+            };
+            let ranked: Vec<usize> = group.iter().copied().filter(takes_part).collect();
+            if figure.path == THROUGHPUT && !shows_capacity(ranked.iter().map(|&at| &cells[at])) {
+                continue;
+            }
+            let compare = |first: usize, second: usize| paired(&cells[ranked[first]], &cells[ranked[second]], figure);
+            let ranks = statistics::ranks(ranked.len(), compare, figure.higher_is_better);
+            for (at, rank) in ranked.into_iter().zip(ranks) {
+                *figure.rank(&mut cells[at].ranks) = rank;
+            }
         }
     }
+}
+
+/// Whether the throughput of these cells under the same load shows what the targets can do. The search for a knee is an
+/// open loop whose rate the target decides.
+fn shows_capacity<'c>(mut cells: impl Iterator<Item = &'c Cell>) -> bool {
+    let is_busy = |cell: &Cell| {
+        let server = &cell.figures.server;
+        let usable = cell.server_cpus.map(|cpus| usable_cpus(server.threads.map(|threads| threads.median), cpus));
+        let used = server.cpus_used.zip(usable).map(|(used, usable)| used.median / usable);
+        let client = cell.figures.client.busiest_thread.map(|busy| busy.median);
+        // What is not known may have been busy.
+        [used, client].into_iter().any(|share| share.is_none_or(|share| share >= BUSY_SHARE))
+    };
+    cells.any(|cell| match cell.key.schedule {
+        Schedule::Closed => is_busy(cell),
+        Schedule::Knee(_) => true,
+        _ => false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::schema::tests::run;
+    use crate::schema::{Bound, Flaw, Results, Verdict};
+
+    fn throughput_ranks(run: &Results) -> Vec<Option<usize>> {
+        run.cells.iter().map(|cell| cell.ranks.throughput).collect()
+    }
 
     #[test]
-    fn a_cell_that_is_not_valid_is_not_ranked() {
+    fn a_cell_takes_part_by_the_figures_that_have_no_flaw() {
         let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
-        run.cells[1].verdict = Verdict::Starved;
+        for (cell, cpu) in run.cells.iter_mut().zip([30.0, 10.0, 20.0]) {
+            cell.trials.iter_mut().for_each(|trial| trial.figures.server.cpu_us_per_request = Some(cpu));
+            cell.summarise();
+        }
+        let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: Some(Bound::Lower) };
+        run.cells[1].verdict = Verdict::ClientLimited;
+        run.cells[1].flaws.insert("throughput".into(), flaw);
         run.cells[1].ranks.throughput = Some(1);
         rank(&mut run.cells);
-        let ranks: Vec<_> = run.cells.iter().map(|cell| cell.ranks.throughput).collect();
-        assert_eq!(ranks, [Some(2), None, Some(1)]);
+        assert_eq!(throughput_ranks(&run), [Some(2), None, Some(1)]);
+        let cpu: Vec<_> = run.cells.iter().map(|cell| cell.ranks.cpu).collect();
+        assert_eq!(cpu, [Some(3), Some(1), Some(2)]);
         assert_eq!(run.cells[0].ranks.p99, None, "there is no such figure");
+    }
+
+    #[test]
+    fn a_target_without_the_figure_leaves_the_ranks_to_the_others() {
+        let mut run = run("r", &[("a", 100.0), ("b", 300.0), ("c", 200.0)], 5);
+        run.cells[2].trials[0].figures.throughput = None;
+        run.cells[2].summarise();
+        rank(&mut run.cells);
+        assert_eq!(throughput_ranks(&run), [Some(2), Some(1), None]);
+        run.cells.truncate(1);
+        rank(&mut run.cells);
+        assert_eq!(throughput_ranks(&run), [None], "it would be the first of one");
+    }
+
+    #[test]
+    fn throughput_ranks_nobody_where_the_schedule_or_waiting_decides_it() {
+        let ranks = |schedule: Schedule, used: Option<f64>, client: Option<f64>| {
+            let mut run = run("r", &[("a", 100.0), ("b", 300.0)], 5);
+            for cell in &mut run.cells {
+                (cell.key.schedule, cell.server_cpus) = (schedule, Some(4));
+                for trial in &mut cell.trials {
+                    (trial.figures.server.cpus_used, trial.figures.server.threads) = (Some(0.1), Some(1.0));
+                    trial.figures.client.busiest_thread = client;
+                }
+            }
+            run.cells[1].trials.iter_mut().for_each(|trial| trial.figures.server.cpus_used = used);
+            run.cells.iter_mut().for_each(Cell::summarise);
+            rank(&mut run.cells);
+            throughput_ranks(&run)
+        };
+        let (ranked, none) = ([Some(2), Some(1)], [None, None]);
+        assert_eq!(ranks(Schedule::Closed, Some(0.49), Some(0.49)), none, "both wait");
+        assert_eq!(ranks(Schedule::Closed, Some(0.5), Some(0.1)), ranked, "a target of one thread is busy");
+        assert_eq!(ranks(Schedule::Closed, Some(0.1), Some(0.5)), ranked, "the generator is busy");
+        assert_eq!(ranks(Schedule::Closed, None, Some(0.1)), ranked, "it is not known");
+        assert_eq!(ranks(Schedule::Rate(100.0), Some(0.9), Some(0.9)), none);
+        assert_eq!(ranks(Schedule::Knee(3.0), Some(0.1), Some(0.1)), ranked);
     }
 }

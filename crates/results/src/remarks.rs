@@ -1,12 +1,14 @@
-//! Remarks about a cell: how well the schedule was kept, where its answers point to, what became of the background
-//! connections, and what disturbed it.
+//! Remarks about a cell, which leave its verdict as it is: how well the schedule was kept, where its answers point to,
+//! what became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
+use crate::figures::Name;
 use crate::lists::add_new;
+use crate::schedule::Schedule;
 use crate::schema::Cell;
 use crate::statistics::Figure;
-use crate::units::{count, micros};
-use std::collections::BTreeMap;
+use crate::units::{count, micros, plural};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Remarks about a cell, a line each.
 pub fn remarks(cell: &Cell) -> Vec<String> {
@@ -50,13 +52,40 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         );
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
+    remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
+    let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
+    if cell.key.requests_per_connection.0.is_none() && established < cell.key.concurrency as f64 {
+        remarks.push(format!("only {established} of {} connections were established at the end", cell.key.concurrency));
+    }
+    let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
+    if ignored > 0 {
+        let connections = plural(ignored as usize, "connection");
+        remarks.push(format!("the target kept {connections} open that it was asked to close"));
+    }
+    if cell.trials.iter().any(|trial| trial.aborted) {
+        remarks.push("interrupted: a trial was cut short".into());
+    }
     add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
 }
 
-/// Says that the answers are redirects, if half of them or more are: then something else is measured than what was meant.
-/// A 303 is the usual answer to a POST, and a 304 to a condition; both are complete in themselves. RFC 9110, 15.4
+/// Names the percentiles that come from the samples of all trials together, because a single trial has too few.
+fn pooled(cell: &Cell) -> Option<String> {
+    let names = |figures: Vec<Name>| figures.into_iter().map(|name| name.path()).collect::<BTreeSet<String>>();
+    let had = cell.figures.iter().filter(|(_, figure)| figure.is_some()).map(|(name, _)| name);
+    let trials = cell.counted_trials();
+    let lacked = trials.iter().flat_map(|trial| trial.figures.iter()).filter(|(_, value)| value.is_none());
+    let (had, lacked) = (names(had.collect()), names(lacked.map(|(name, _)| name).collect()));
+    let is_same = cell.key.schedule == Schedule::Closed; // the service times are the latencies
+    let both = had.intersection(&lacked).filter(|name| !(is_same && name.starts_with("service_time_us")));
+    let both: Vec<&str> = both.map(String::as_str).collect();
+    (!both.is_empty()).then(|| format!("from the samples of all trials together: {}", both.join(", ")))
+}
+
+/// Says that the answers are redirects, if half of them or more are: then something else is measured than what was
+/// meant. A 303 is the usual answer to a POST, and a 304 to a condition; both are complete in themselves. RFC 9110,
+/// 15.4
 fn redirects(cell: &Cell) -> Option<String> {
     let mut statuses = BTreeMap::<u16, u64>::new();
     for (&status, &count) in cell.trials.iter().flat_map(|trial| &trial.redirections) {

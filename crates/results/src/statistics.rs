@@ -14,6 +14,10 @@ use statrs::statistics::Statistics;
 pub const MIN_TRIALS: usize = 5;
 /// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
 pub(crate) const ALPHA: f64 = 0.05;
+/// A difference below this share is no difference, whatever its p-value: the place of a program's code and data in
+/// memory alone makes one. Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS
+/// 2009.
+pub(crate) const LEAST_DIFFERENCE: f64 = 0.03;
 
 /// A measured figure over the trials of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,25 @@ fn interval(count: usize) -> Option<usize> {
     (0..count / 2).take_while(|&cut| 2.0 * below.cdf(cut as u64) <= 0.07).last()
 }
 
+/// Half the width of the notch around the median, as a share of the median: 1.58 × IQR / √n (R. McGill, J. Tukey, W.
+/// Larsen, "Variations of Box Plots", The American Statistician 32, 1978). `None` unless the median is above zero.
+///
+/// It is a measure of spread, not a confidence interval for few values. In contrast to the order statistics' interval,
+/// which are the extremes of five values, a single odd value among five does not widen it.
+pub(crate) fn notch(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_unstable_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    // Tukey's hinges where n is 4k + 1.
+    let quantile = |q: f64| {
+        let at = q * last as f64;
+        let (below, above) = (values[at.floor() as usize], values[at.ceil() as usize]);
+        below + at.fract() * (above - below)
+    };
+    let (quartiles, median) = (quantile(0.75) - quantile(0.25), quantile(0.5));
+    (median > 0.0).then(|| 1.58 * quartiles / (values.len() as f64).sqrt() / median)
+}
+
 /// A ratio with its confidence interval and p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
@@ -68,6 +91,13 @@ pub(crate) struct Ratio {
     /// The p-value: the probability that equals show a ratio at least this far from 1. It has to be corrected if there
     /// are several comparisons.
     pub p: f64,
+}
+
+impl Ratio {
+    /// Whether the ratio is so close to 1 that it is no difference: see [`LEAST_DIFFERENCE`].
+    pub(crate) fn is_negligible(&self) -> bool {
+        self.ratio.ln().abs() < LEAST_DIFFERENCE.ln_1p()
+    }
 }
 
 /// Student's t with `df` degrees of freedom.
@@ -145,15 +175,15 @@ pub(crate) fn holm(p: &[f64]) -> Vec<bool> {
 }
 
 /// The rank of each of some targets, of which `compare` gives the ratio of the second to the first: one more than the
-/// number of targets that are significantly better. All `None` unless each two of them can be compared, and a single
-/// one with itself.
+/// number of targets that are better, significantly and not negligibly. All `None` unless there are at least two and
+/// each two of them can be compared.
 pub(crate) fn ranks(
     targets: usize,
     compare: impl Fn(usize, usize) -> Option<Ratio>,
     higher_is_better: bool,
 ) -> Vec<Option<usize>> {
-    if targets == 1 {
-        return vec![compare(0, 0).map(|_| 1)];
+    if targets < 2 {
+        return vec![None; targets];
     }
     let mut pairs = Vec::new();
     for second in 0..targets {
@@ -166,7 +196,9 @@ pub(crate) fn ranks(
     }
     let mut ranks = vec![Some(1); targets];
     let significant = holm(&pairs.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    for ((first, second, ratio), _) in pairs.iter().zip(significant).filter(|(_, significant)| *significant) {
+    let differ =
+        pairs.iter().zip(significant).filter(|((.., ratio), significant)| *significant && !ratio.is_negligible());
+    for ((first, second, ratio), _) in differ {
         let worse = if (ratio.ratio > 1.0) == higher_is_better { *first } else { *second };
         ranks[worse] = ranks[worse].map(|rank| rank + 1);
     }
@@ -244,6 +276,33 @@ mod tests {
         assert!(distinguished.count() >= 95);
         let less = ranks_of(&run(&[1e5, 2e5], 10, &mut random), false);
         assert_eq!(less, [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_difference_below_3_percent_is_none_and_one_target_alone_has_no_rank() {
+        let trials = |speed: f64| vec![speed, speed * 1.001, speed * 0.999, speed * 1.002, speed];
+        let (low, near, far) = (trials(100.0), trials(102.9), trials(103.1));
+        assert!(paired(&low, &near).unwrap().p < 1e-6);
+        assert_eq!(ranks_of(&[low.clone(), near], true), [Some(1), Some(1)]);
+        assert_eq!(ranks_of(&[low.clone(), far.clone()], true), [Some(2), Some(1)]);
+        assert_eq!(ranks_of(&[low.clone(), far], false), [Some(1), Some(2)]);
+        assert_eq!(ranks_of(&[low], true), [None]);
+    }
+
+    #[test]
+    fn one_odd_trial_of_five_does_not_widen_a_notch_and_two_speeds_do() {
+        let mut random = Rng::with_seed(5);
+        let of = |made: &mut dyn FnMut(usize) -> f64| {
+            let wide = (0..200).filter(|_| notch(&(0..5).map(&mut *made).collect::<Vec<_>>()).unwrap() > 0.1);
+            wide.count()
+        };
+        assert_eq!(of(&mut |n| if n == 2 { 40.0 } else { 100.0 * (0.03 * normal(&mut random)).exp() }), 0);
+        let mut random = Rng::with_seed(6);
+        assert_eq!(of(&mut |n| if n < 2 { 70.0 } else { 100.0 } * (0.03 * normal(&mut random)).exp()), 200);
+        let mut random = Rng::with_seed(7);
+        assert!(of(&mut |_| 100.0 * (0.25 * normal(&mut random)).exp()) > 140);
+        assert_eq!(notch(&[1.0, 2.0, 3.0, 4.0, 5.0]), Some(1.58 * 2.0 / 5f64.sqrt() / 3.0));
+        assert_eq!((notch(&[]), notch(&[0.0; 5])), (None, None));
     }
 
     #[test]

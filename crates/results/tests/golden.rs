@@ -49,6 +49,10 @@ fn assert_has(value: &Value, old: &Value, at: &str) {
     match (value, old) {
         (Value::Object(fields), Value::Object(old)) => {
             for (name, old) in old {
+                if name == "memory_bytes_per_connection" {
+                    assert!(fields[name].is_null(), "{at}: in schema 1 it was something else");
+                    continue;
+                }
                 let field = fields.get(name).unwrap_or_else(|| panic!("{at}.{name} is not there any more"));
                 assert_has(field, old, &format!("{at}.{name}"));
             }
@@ -149,7 +153,9 @@ fn the_csv_file_has_the_columns_that_it_had_with_the_same_values() {
         assert_eq!(new.len(), old.len(), "{name}");
         let at: BTreeMap<&str, usize> = new[0].iter().map(String::as_str).zip(0..).collect();
         for (line, old_line) in new.iter().zip(&old) {
-            for (column, value) in old[0].iter().zip(old_line) {
+            let others =
+                old[0].iter().zip(old_line).filter(|(column, _)| !column.starts_with("memory_bytes_per_connection"));
+            for (column, value) in others {
                 assert_eq!(&line[at[column.as_str()]], value, "{name}: {column}");
             }
         }

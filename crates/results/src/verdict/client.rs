@@ -1,0 +1,102 @@
+//! Whether the load generator was the bottleneck.
+
+use super::disturbed::SHARE;
+use super::{Objection, Scope};
+use crate::schema::{Cell, Trial, Verdict};
+use crate::units::plural;
+
+/// A thread that was on a CPU for more than this share of the window had no time to spare.
+const BUSY_SHARE: f64 = 0.9;
+/// The smallest share of the offered rate that has to be achieved.
+const OFFERED_SHARE: f64 = 0.99;
+/// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered
+/// it, whatever the target does.
+const BEYOND_GENERATOR: f64 = 2.0;
+/// What a generator without enough CPU time bounds. An offered rate that was achieved is what was measured, whatever
+/// the generator did.
+fn bounds(trial: &Trial) -> Scope {
+    match trial.figures.pace.achieved_share {
+        Some(share) if share >= OFFERED_SHARE => Scope::TimesBounds,
+        _ => Scope::SpeedBounds,
+    }
+}
+
+pub(super) fn limited(scope: Scope, why: String) -> Objection {
+    Objection::new(Verdict::ClientLimited, scope, why)
+}
+
+/// The number of CPUs that the target can use at the same time: no more than it has threads. A program of one thread is
+/// saturated by one CPU.
+pub(crate) fn usable_cpus(threads: Option<f64>, server_cpus: usize) -> f64 {
+    threads.unwrap_or(f64::MAX).max(1.0).min(server_cpus as f64)
+}
+
+/// The busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it could. If the
+/// target's CPU time is not known, it cannot be shown that the target was saturated.
+pub(super) fn busy(trial: &Trial, server_cpus: usize) -> Option<Objection> {
+    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
+    let busy = format!("a client thread was busy {:.0} % of the time", busy * 100.0);
+    let Some(used) = trial.figures.server.cpus_used else {
+        return Some(limited(bounds(trial), format!("{busy}; the target's CPU time is not known")));
+    };
+    let could = usable_cpus(trial.figures.server.threads, server_cpus);
+    let cpus = if could == 1.0 { "CPU" } else { "CPUs" };
+    (used < BUSY_SHARE * could)
+        .then(|| limited(bounds(trial), format!("{busy}; the target used {used:.2} of {could} {cpus}")))
+}
+
+/// For which share of the window a CPU quota kept the generator from its CPUs, if that is too much.
+pub(super) fn throttled(trial: &Trial) -> Option<f64> {
+    let seconds = trial.throttled_seconds.map(|throttled| throttled / trial.seconds);
+    trial.figures.machine.client_throttled.or(seconds).filter(|&share| share > SHARE)
+}
+
+/// The generator was throttled by a CPU quota, or one of its threads was ready to run but had no CPU: what the target
+/// had answered already was read late. The generator's own CPU time does not show that.
+///
+/// Where generator and target share their CPUs it is always so: there only CPU time a request can be compared.
+pub(super) fn kept_from_cpu(trial: &Trial) -> Option<Objection> {
+    if let Some(share) = throttled(trial) {
+        let why = format!(
+            "the generator was throttled for {:.0} % of the window: the CPU quota of its control group is too small",
+            share * 100.0
+        );
+        return Some(limited(bounds(trial), why));
+    }
+    let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > SHARE)?;
+    let why = format!("a client thread was kept from its CPU {:.0} % of the time", share * 100.0);
+    Some(limited(bounds(trial), why))
+}
+
+/// Less than 99 % of the offered rate was achieved: by the generator, if it would need by far too many CPUs for all of
+/// it, else by the target, whose latency then grows with the length of the window.
+pub(super) fn offered(trial: &Trial) -> Option<Objection> {
+    let short = trial.figures.pace.achieved_share.filter(|&achieved| achieved < OFFERED_SHARE)?;
+    let why = format!("only {:.1} % of the offered rate was achieved", short * 100.0);
+    let needed = trial.figures.client.busiest_thread.map(|busiest| busiest / short);
+    match needed.filter(|&needed| needed > BEYOND_GENERATOR && needed.is_finite()) {
+        Some(needed) => {
+            let why = format!("{why}, and a client thread would need {needed:.0} CPUs to send all of it");
+            Some(limited(Scope::SpeedBounds, why))
+        }
+        None => Some(Objection::new(Verdict::Unstable, Scope::Speed, why)),
+    }
+}
+
+/// Connections and packets that this machine could not have, over all trials.
+pub(super) fn network(cell: &Cell) -> Vec<Objection> {
+    let mut found = Vec::new();
+    let local: u64 = cell.trials.iter().map(|trial| trial.local_failures).sum();
+    if local > 0 {
+        let connections = plural(local as usize, "connection");
+        let why = format!("{connections} could not be tried: this machine had no port or descriptor left");
+        found.push(limited(Scope::Speed, why));
+    }
+    let dropped: u64 = cell.trials.iter().map(|trial| trial.dropped_packets).sum();
+    if dropped > 0 {
+        let packets = plural(dropped as usize, "packet");
+        let why = format!("the kernel dropped {packets}: its table of tracked connections (nf_conntrack_max) was full");
+        found.push(limited(Scope::SpeedBounds, why));
+    }
+    found
+}

@@ -1,0 +1,75 @@
+//! Which figures an objection falls on.
+
+use super::Objection;
+use crate::figures::{Name, names};
+use crate::schema::{Bound, Flaw};
+use std::collections::BTreeMap;
+
+/// Figures that an objection falls on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Every figure.
+    All,
+    /// Throughput and times: the true values may be larger or smaller.
+    Speed,
+    /// Throughput, of which the true value is at least what was measured, and times, of which it is at most that.
+    SpeedBounds,
+    /// Times alone, as upper bounds.
+    TimesBounds,
+    /// What other programs on the same CPUs change: all but levels (memory, processes, threads, descriptors,
+    /// connections), the counts of system calls and page faults, and the figures of the machine that show the
+    /// disturbance.
+    CpuTime,
+    /// These figures, by their paths.
+    These(&'static [&'static str]),
+}
+
+impl Scope {
+    /// Whether the objection falls on the figure, and what the figure's value still shows.
+    fn covers(self, name: &Name) -> Option<Option<Bound>> {
+        let is_rate = name.group.is_empty();
+        let is_time = ["latency_us", "service_time_us", "connect_us"].contains(&name.group);
+        let if_in = |is_in: bool| is_in.then_some(None);
+        match self {
+            Scope::All => Some(None),
+            Scope::Speed => if_in(is_rate || is_time),
+            Scope::SpeedBounds if is_rate => Some(Some(Bound::Lower)),
+            Scope::SpeedBounds | Scope::TimesBounds => is_time.then_some(Some(Bound::Upper)),
+            Scope::CpuTime => {
+                let is_level = match name.group {
+                    "server" => {
+                        name.field.contains("memory")
+                            || name.field.contains("faults")
+                            || ["processes", "threads", "open_fds", "syscalls_per_request"].contains(&name.field)
+                    }
+                    "client" => name.field == "established",
+                    group => group == "machine",
+                };
+                if_in(!is_level)
+            }
+            Scope::These(paths) => if_in(paths.contains(&name.path().as_str())),
+        }
+    }
+}
+
+/// The flaw of each figure: of the first objection that falls on it. A flaw of all figures of a group stands there
+/// once, under the name of the group.
+pub(super) fn flaws(objections: &[Objection]) -> BTreeMap<String, Flaw> {
+    let mut groups: BTreeMap<&str, Vec<(String, Option<Flaw>)>> = BTreeMap::new();
+    for name in names() {
+        let flaw = objections.iter().find_map(|Objection { verdict, why, scope }| {
+            scope.covers(&name).map(|bound| Flaw { verdict: *verdict, why: why.clone(), bound })
+        });
+        groups.entry(name.group).or_default().push((name.path(), flaw));
+    }
+    let mut found = BTreeMap::new();
+    for (group, flaws) in groups {
+        match &flaws[0].1 {
+            Some(first) if !group.is_empty() && flaws.iter().all(|(_, flaw)| flaw.as_ref() == Some(first)) => {
+                found.insert(group.to_owned(), first.clone());
+            }
+            _ => found.extend(flaws.into_iter().filter_map(|(path, flaw)| Some((path, flaw?)))),
+        }
+    }
+    found
+}
