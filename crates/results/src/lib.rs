@@ -25,6 +25,7 @@ pub mod figures;
 pub mod histogram;
 pub mod knee;
 pub mod lists;
+mod load;
 pub mod machine;
 mod marks;
 pub mod merge;
@@ -42,6 +43,7 @@ mod summary;
 pub mod table;
 pub mod units;
 pub mod verdict;
+mod version1;
 
 pub use background::{BackgroundGroup, BackgroundLoad, BackgroundResults};
 pub use figures::Figures;

@@ -24,6 +24,7 @@
 mod client;
 mod disturbed;
 mod late;
+mod objection;
 mod scope;
 mod served;
 mod steady;
@@ -35,26 +36,13 @@ pub use late::allowed_lateness;
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
 use crate::schema::{Cell, Flaw, Trial, Verdict};
+use objection::Objection;
 use scope::Scope;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// What speaks against some figures of a cell.
-#[derive(Clone, Debug, PartialEq)]
-struct Objection {
-    verdict: Verdict,
-    why: String,
-    scope: Scope,
-}
-
 /// What speaks against a trial.
 type Rule<'a> = &'a dyn Fn(&Trial) -> Option<Objection>;
-
-impl Objection {
-    fn new(verdict: Verdict, scope: Scope, why: impl Into<String>) -> Objection {
-        Objection { verdict, why: why.into(), scope }
-    }
-}
 
 /// Sets the verdict, the reasons and the flaws of a cell from its trials, and takes away percentiles that nobody has
 /// measured: those of a starved cell, and in an open loop those that contain the generator's own lateness.
@@ -86,7 +74,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     let late = late::late(cell, &trials);
     objections.extend(late.iter().map(|late| late.objection.clone()));
     objections.sort_by_key(|objection| Reverse(objection.verdict));
-    cell.flaws = scope::flaws(&objections);
+    cell.flaws = objection::flaws(&objections);
     cell.verdict = objections.first().map_or(Verdict::Valid, |objection| objection.verdict);
     // The percentiles of a starved cell would be those of the connections that were served.
     if let Some(starved) = objections.iter().find(|objection| objection.verdict == Verdict::Starved) {
@@ -109,7 +97,7 @@ pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
         Verdict::Disturbed => Scope::CpuTime,
         Verdict::Starved | Verdict::ClientLimited | Verdict::Unstable => Scope::Speed,
     };
-    scope::flaws(&[Objection::new(verdict, scope, why)])
+    objection::flaws(&[Objection::new(verdict, scope, why)])
 }
 
 /// Takes away percentiles of a group of times.

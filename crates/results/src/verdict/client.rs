@@ -1,7 +1,8 @@
 //! Whether the load generator was the bottleneck.
 
 use super::disturbed::SHARE;
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::schema::{Cell, Trial, Verdict};
 use crate::units::plural;
 

@@ -1,6 +1,7 @@
 //! Who else used the CPUs.
 
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::schema::{Trial, Verdict};
 
 /// Others may use the CPUs for this share of the window: more is seen in the figures.

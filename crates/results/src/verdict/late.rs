@@ -1,7 +1,8 @@
 //! Whether an open loop's requests were sent in time.
 
 use super::client::limited;
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::figures::Times;
 use crate::histogram;
 use crate::schema::{Cell, Trial};

@@ -1,6 +1,7 @@
 //! Whether the trials agree, and whether the rate was steady within each.
 
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::schema::{Trial, Verdict};
 use crate::statistics::notch;
 
