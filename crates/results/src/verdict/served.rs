@@ -1,6 +1,8 @@
 //! Whether all connections were served.
 
-use super::{Objection, Scope, client};
+use super::client;
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::plan::Key;
 use crate::schedule::Schedule;
 use crate::schema::{Trial, Verdict};
