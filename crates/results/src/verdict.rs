@@ -24,6 +24,7 @@
 mod client;
 mod disturbed;
 mod late;
+mod pace;
 mod scope;
 mod served;
 mod steady;
@@ -31,6 +32,7 @@ mod steady;
 pub(crate) use client::usable_cpus;
 pub use disturbed::disturbance;
 pub use late::allowed_lateness;
+pub use pace::kept_up;
 
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
@@ -70,14 +72,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
+    let schedule = cell.key.schedule;
     let rules: [Rule<'_>; 7] = [
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
         &disturbed::by_quota,
-        &|trial| client::busy(trial, server_cpus),
-        &client::kept_from_cpu,
-        &client::offered,
+        &|trial| client::busy(trial, schedule, server_cpus),
+        &|trial| client::kept_from_cpu(trial, schedule),
+        &|trial| client::offered(trial, schedule),
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(cell));

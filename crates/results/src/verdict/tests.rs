@@ -133,6 +133,26 @@ fn connections_are_starved_only_beyond_chance() {
     assert!(!starved(1, 1_000, 0));
 }
 
+/// 1000 requests are due a second, and each is answered a second later: in a window of 0.6 s come 600 answers, to requests
+/// that were due before it; those to the 600 requests that were due in it come later.
+#[test]
+fn an_open_loops_answers_after_the_window_starve_nobody() {
+    let verdict = |unserved, achieved_share, latency_us| {
+        let mut cell = results(&["a"]).cells.remove(0);
+        (cell.key.concurrency, cell.key.schedule) = (1_200, Schedule::Rate(1_000.0));
+        let mut trial = Trial { unserved: Some(unserved), seconds: 0.6, ..empty_trial() };
+        trial.outcomes[OutcomeClass::Ok] = 600;
+        let figures = &mut trial.figures;
+        figures.latency_us.mean = Some(latency_us);
+        (figures.pace.offered_per_second, figures.pace.achieved_share) = (Some(1_000.0), Some(achieved_share));
+        cell.trials.push(trial);
+        judged_as_it_is(cell).verdict
+    };
+    assert_eq!(verdict(600, 1.0, 1e6), Verdict::Valid);
+    assert_eq!(verdict(1_200, 0.0, 1e6), Verdict::Unstable, "no answer came in the window");
+    assert_eq!(verdict(1_000, 1.0, 1e3), Verdict::Starved, "200 connections got three answers each");
+}
+
 #[test]
 fn answers_that_fall_at_random_starve_nobody() {
     let mut random = fastrand::Rng::with_seed(1);
