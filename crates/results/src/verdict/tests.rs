@@ -297,6 +297,22 @@ fn a_late_generator_is_seen_where_its_percentiles_were_taken_already_and_in_all_
         trial.latency_histogram = histogram(6_400, 12_000);
     });
     assert_eq!((taken.verdict, of(&taken, P99).1), (Verdict::ClientLimited, Some(Bound::Upper)));
+    // The generator has taken the p90 alone: one request of ten was late, and a target's stall of 12 ms hides it at p99.
+    let at_p90 = |taken: bool| {
+        changed(|trial| {
+            let (latency, lag) = (&mut trial.figures.latency_us, &mut trial.figures.schedule_lag_us);
+            (lag.p90, lag.p99) = (Some(900.0), Some(900.0));
+            latency.p90 = Some(1_000.0).filter(|_| !taken);
+            let mut histogram = hdrhistogram::Histogram::<u64>::new(3).unwrap();
+            (histogram.record_n(1_000_000, 6_000).unwrap(), histogram.record_n(12_000_000, 400).unwrap());
+            trial.latency_histogram = crate::histogram::encode(&histogram);
+        })
+    };
+    for cell in [at_p90(true), at_p90(false)] {
+        assert!(cell.reasons[0].starts_with("one request of ten was sent 900µs late"), "{:?}", cell.reasons);
+        assert_eq!((cell.figures.latency_us.p90, of(&cell, P99).1), (None, Some(Bound::Upper)));
+        assert!(cell.figures.latency_us.p99.is_some());
+    }
     let few = |lag: u64| {
         let mut trial = sound();
         trial.figures.latency_us.p99 = None;
@@ -394,6 +410,9 @@ fn a_trend_in_half_of_the_trials_is_unstable() {
     });
     assert!(with(&[Some(-0.5)]).reasons[0].starts_with("the rate fell by 50 %"));
     assert_eq!(with(&[Some(0.23), None, None, None, None]).verdict, Verdict::Valid);
+    let both_ways = [Some(0.3), Some(-0.3), None, None];
+    assert_eq!(with(&both_ways).verdict, Verdict::Valid, "it rose in one and fell in another");
+    assert!(with(&[Some(0.3), Some(-0.2), Some(-0.3)]).reasons[0].starts_with("the rate fell by 20 %"));
 }
 
 #[test]
