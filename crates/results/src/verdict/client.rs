@@ -8,7 +8,7 @@ use crate::schema::{Cell, Trial, Verdict};
 use crate::units::plural;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
-const BUSY_SHARE: f64 = 0.9;
+const SATURATED_SHARE: f64 = 0.9;
 /// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered
 /// it, whatever the target does.
 const BEYOND_GENERATOR: f64 = 2.0;
@@ -35,14 +35,14 @@ pub(crate) fn usable_cpus(threads: Option<f64>, server_cpus: usize) -> f64 {
 /// The busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it could. If the
 /// target's CPU time is not known, it cannot be shown that the target was saturated.
 pub(super) fn busy(trial: &Trial, schedule: Schedule, server_cpus: usize) -> Option<Objection> {
-    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
+    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > SATURATED_SHARE)?;
     let busy = format!("a client thread was busy {:.0} % of the time", busy * 100.0);
     let Some(used) = trial.figures.server.cpus_used else {
         return Some(limited(bounds(trial, schedule), format!("{busy}; the target's CPU time is not known")));
     };
     let could = usable_cpus(trial.figures.server.threads, server_cpus);
     let cpus = if could == 1.0 { "CPU" } else { "CPUs" };
-    (used < BUSY_SHARE * could)
+    (used < SATURATED_SHARE * could)
         .then(|| limited(bounds(trial, schedule), format!("{busy}; the target used {used:.2} of {could} {cpus}")))
 }
 
