@@ -34,6 +34,8 @@ pub struct Attempt<'a> {
     pub key: &'a Key,
     /// When requests are sent, or why that is not known: the ceiling that it depends on was not measured.
     pub schedule: Result<Schedule, String>,
+    /// Decides the times of Poisson arrivals.
+    pub seed: u64,
     /// The estimated time that the run needs after this trial.
     pub rest_of_run: Duration,
     /// Whether the trial waits for a target that does not answer: it has answered earlier in the run, and was not waited
@@ -196,7 +198,7 @@ impl Attempt<'_> {
         dropped_before: u64,
         observer: &mut dyn Observer,
     ) -> io::Result<Option<Trial>> {
-        let Attempt { plan, key, rest_of_run, stop, .. } = self;
+        let Attempt { plan, key, seed, rest_of_run, stop, .. } = self;
         let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
@@ -214,7 +216,7 @@ impl Attempt<'_> {
             script: &measured,
             schedule,
             arrivals: plan.arrivals,
-            seed: plan.seed,
+            seed: *seed,
             concurrency: key.concurrency,
             background: plan.background,
             authority,

@@ -169,7 +169,7 @@ figures! {
     /// How well an open loop's schedule was kept.
     Pace {
         offered_per_second: PerSecond = "Requests that were due in the window",
-        achieved_share: Share = "Complete answers that came in the window, as a share of the offered rate",
+        achieved_share: Share = "Complete answers that came in the window, to whichever requests, as a share of the requests that were due in it: about 1 if the target keeps up, more or less by the requests that cross the ends of the window",
         unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they were sent or given up after it",
     }
 

@@ -25,6 +25,7 @@ mod client;
 mod disturbed;
 mod late;
 mod objection;
+mod pace;
 mod scope;
 mod served;
 mod steady;
@@ -32,7 +33,9 @@ mod steady;
 pub(crate) use client::usable_cpus;
 pub use disturbed::disturbance;
 pub use late::allowed_lateness;
+pub use pace::kept_up;
 
+use crate::knee;
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
 use crate::schema::{Cell, Flaw, Trial, Verdict};
@@ -58,14 +61,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
+    let schedule = cell.key.schedule;
     let rules: [Rule<'_>; 7] = [
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
         &disturbed::by_quota,
-        &|trial| client::busy(trial, server_cpus),
-        &client::kept_from_cpu,
-        &client::offered,
+        &|trial| client::busy(trial, schedule, server_cpus),
+        &|trial| client::kept_from_cpu(trial, schedule),
+        &|trial| client::offered(trial, schedule),
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(cell));
@@ -87,6 +91,20 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     add_new(&mut cell.reasons, told);
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
+}
+
+/// The cell as it would be judged if no request had failed and the target had always been there: its flaws are those that
+/// lie beneath the verdict `errors`. `machine_cpus` are those of a target that does not say which it could run on.
+pub(crate) fn beneath_errors(cell: &Cell, machine_cpus: usize) -> Cell {
+    let mut cell = Cell { verdict: Verdict::Valid, reasons: Vec::new(), ..cell.clone() };
+    for class in OutcomeClass::ALL.into_iter().filter(|class| class.is_error()) {
+        cell.outcomes[class] = 0;
+    }
+    cell.trials.iter_mut().for_each(|trial| trial.gone = None);
+    let cpus = cell.server_cpus.unwrap_or(machine_cpus);
+    judge(&mut cell, cpus);
+    knee::judge(&mut cell);
+    cell
 }
 
 /// The flaws of a cell of which only the verdict and a reason are known.

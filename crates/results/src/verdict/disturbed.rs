@@ -6,11 +6,13 @@ use crate::schema::{Trial, Verdict};
 
 /// Others may use the CPUs for this share of the window: more is seen in the figures.
 pub(super) const SHARE: f64 = 0.02;
-/// And for this many seconds: in less, the kernel's own threads and the ticks of its clocks are seen.
+/// And for this many seconds of each CPU of the side on average: in less, the kernel's own threads and the ticks of its
+/// clocks are seen, and there may be some on every CPU.
 const SECONDS: f64 = 0.040;
 
 /// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did: if no
-/// share is above 2 % of the window and above 40 ms.
+/// share is above 2 % of the window and above 40 ms. A share is one of the time of all CPUs of a side, so on a side with
+/// four CPUs, others have used more than 160 ms of CPU time in all.
 ///
 /// Others are other programs, on the CPUs of either side, and other machines of the same hypervisor.
 pub fn disturbance(trial: &Trial) -> Option<String> {
