@@ -98,11 +98,11 @@ impl Attempt<'_> {
             Ok(schedule) => *schedule,
             Err(why) => return Ok(Ended::NoRate(why.clone())),
         };
-        let Some(mut trial) = self.measure(&reached, schedule, dropped_before, observer)? else {
+        let Some(mut trial) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
         while let Some(remark) = self.loosen(&mut reached, &trial, limit) {
-            let Some(again) = self.measure(&reached, schedule, dropped_before, observer)? else { break };
+            let Some(again) = self.measure(&mut reached, schedule, dropped_before, observer)? else { break };
             trial = again;
             trial.remarks.push(remark);
         }
@@ -193,7 +193,7 @@ impl Attempt<'_> {
     /// Loads the target. `None` if the trial was stopped before its window began.
     fn measure(
         &self,
-        reached: &Reached,
+        reached: &mut Reached,
         schedule: Schedule,
         dropped_before: u64,
         observer: &mut dyn Observer,
@@ -248,6 +248,7 @@ impl Attempt<'_> {
         let measurement = engine::trial(&load, stop, &mut costs)?;
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
         let costs = costs.costs();
+        reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
         Ok(measurement.map(|measurement| Trial {
             began_at: began_at.map(machine::rfc3339_millis),
             ..measure::trial(&measurement, &costs, key.concurrency, dropped)

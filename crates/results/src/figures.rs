@@ -207,9 +207,9 @@ figures! {
 
     /// What else happened on this machine in the window.
     MachineUse {
-        foreign_on_server_cpus: Share = "Share of the time of the target's CPUs that neither the target nor the load generator used",
+        foreign_on_server_cpus: Share = "Share of the time of the target's CPUs that other programs used, neither the target nor the load generator: at least this, as what clock ticks may hide is not counted",
         foreign_on_client_cpus: Share = "The same, of the load generator's CPUs",
-        steal: Share = "Share of the time of all these CPUs that the hypervisor gave to other machines",
+        steal: Share = "Share of its time that the hypervisor gave to other machines, of the CPU that lost most among all these",
         cpu_pressure: Share = "Share of the window in which a thread that was ready to run, of any program, waited for a CPU (PSI, some)",
         server_throttled: Share = "Share of the window for which a CPU quota kept the target from its CPUs",
         client_throttled: Share = "Share of the window for which a CPU quota kept the load generator from its CPUs",

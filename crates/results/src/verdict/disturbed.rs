@@ -20,7 +20,7 @@ pub fn disturbance(trial: &Trial) -> Option<String> {
     let found: Vec<String> = [
         ("other programs used", machine.foreign_on_server_cpus, "of the target's CPUs"),
         ("other programs used", machine.foreign_on_client_cpus, "of the load generator's CPUs"),
-        ("the hypervisor gave other machines", machine.steal, "of the CPUs"),
+        ("the hypervisor gave other machines", machine.steal, "of a CPU"),
     ]
     .into_iter()
     .filter_map(|(who, share, of)| {
@@ -66,10 +66,10 @@ mod tests {
         for (trial, words) in [
             (trial(0.6, 0.07, 0.0, 0.0), "other programs used 7 % of the target's CPUs"),
             (trial(5.0, 0.0, 0.31, 0.0), "other programs used 31 % of the load generator's CPUs"),
-            (trial(5.0, 0.0, 0.0, 0.03), "the hypervisor gave other machines 3 % of the CPUs"),
+            (trial(5.0, 0.0, 0.0, 0.03), "the hypervisor gave other machines 3 % of a CPU"),
             (
                 trial(5.0, 0.5, 0.0, 0.03),
-                "other programs used 50 % of the target's CPUs, the hypervisor gave other machines 3 % of the CPUs",
+                "other programs used 50 % of the target's CPUs, the hypervisor gave other machines 3 % of a CPU",
             ),
         ] {
             assert_eq!(disturbance(&trial).as_deref(), Some(words));
