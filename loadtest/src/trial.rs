@@ -248,7 +248,7 @@ impl Attempt<'_> {
         let costs = costs.costs();
         Ok(measurement.map(|measurement| Trial {
             began_at: began_at.map(machine::rfc3339_millis),
-            ..measure::trial(&measurement, &costs, key.concurrency, dropped)
+            ..measure::trial(&measurement, &costs, dropped)
         }))
     }
 }

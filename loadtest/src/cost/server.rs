@@ -19,8 +19,41 @@ const ENOUGH_TO_SPLIT: f64 = 0.2;
 const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
 
-/// The target's cost, with this number of connections, background connections included.
-pub(crate) fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
+/// Of the connections of which one may have no answer yet, this share may be without, before it matters.
+const MOST_UNANSWERED: f64 = 0.01;
+
+/// The connections that there were while the load was on, background connections included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Connections {
+    /// Those that the target has answered.
+    pub answered: u64,
+    /// Those that are established although the target has not answered them. Each has an end at the load generator, too.
+    /// They may wait in the backlog, where they take less memory than a connection that the target has accepted. listen(2)
+    pub unanswered: u64,
+}
+
+impl Connections {
+    fn established(&self) -> u64 {
+        self.answered + self.unanswered
+    }
+
+    /// An amount of memory a connection.
+    fn each(&self, amount: Value) -> Value {
+        let amount = amount?;
+        match self.unanswered as f64 {
+            _ if self.answered == 0 => Err(NO_ANSWER.into()),
+            unanswered if unanswered > MOST_UNANSWERED * self.established() as f64 => Err(format!(
+                "the target answered {} of {} connections, so it is not known what the others take",
+                self.answered,
+                self.established()
+            )),
+            _ => Ok(amount / self.answered as f64),
+        }
+    }
+}
+
+/// The target's cost, with these connections.
+pub(crate) fn server_cost(costs: &Costs, connections: Connections) -> ServerCost<Value> {
     match &costs.0 {
         Ok(readings) => readings.server_cost(connections),
         Err(why) => ServerCost::all(Err(why.clone())),
@@ -101,7 +134,7 @@ impl InWindow {
 const RESTARTED: &str = "the target's counters restarted within the trial";
 
 impl Readings {
-    fn server_cost(&self, connections: u64) -> ServerCost<Value> {
+    fn server_cost(&self, connections: Connections) -> ServerCost<Value> {
         let Readings { idle, warm, loaded, begin, end, .. } = self;
         let last = &loaded[loaded.len() - 1];
         if idle.is_older_life_than(warm) || warm.is_older_life_than(last) {
@@ -125,9 +158,9 @@ impl Readings {
                 seconds => Ok(cpu.clone()? * part / seconds),
             }
         };
-        let kernel = self.kernel(connections);
-        let user = self.user_memory_grown().map(|grown| grown / connections as f64);
-        let kernel_each = kernel.clone().map(|kernel| kernel / connections as f64);
+        let kernel = self.kernel(connections.established());
+        let user = connections.each(self.user_memory_grown());
+        let kernel_each = connections.each(kernel.clone());
         ServerCost {
             user_us_per_request: share(|snapshot| snapshot.user),
             system_us_per_request: share(|snapshot| snapshot.system),

@@ -76,6 +76,8 @@ pub struct Measurement {
     pub offered: Option<f64>,
     /// The counts of the background connections.
     pub background: BackgroundResults,
+    /// Idle connections and slow readers that were established at the end of the window and not answered yet.
+    pub background_unanswered: u64,
     /// How long the warm-up was: at least as long as planned, and longer where the target was not warm by then.
     pub warmup: Duration,
     /// The window in slices, summed over the threads. In an interrupted trial, slices are missing at the end.
@@ -148,6 +150,7 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
     Ok(Some(Measurement {
         offered: times.map(|_| due as f64 / window.max(1e-9)),
         background: background_counters.results(&load.background),
+        background_unanswered: background_counters.unanswered_at_end(),
         warmup,
         slices: slicer::slices(&threads, load.duration.as_secs_f64(), window),
         trend: if matches!(load.schedule, Schedule::Ramp { .. }) { None } else { trend(&threads) },
