@@ -15,6 +15,9 @@ const MOST_OF_A_CPU: f64 = 1.02;
 /// Seconds of CPU time from which on user and system time are told apart: 20 clock ticks of 10 ms. The kernel looks at each
 /// tick which mode it interrupts, so the share of either has then a standard error of a tenth.
 const ENOUGH_TO_SPLIT: f64 = 0.2;
+/// By so many bytes the user memory (PSS) of a target may seem to shrink although it has freed nothing: the kernel rounds
+/// it to KiB for each mapping, and the target's part of a library's pages changes whenever another program maps them, too.
+const MEMORY_NOISE: f64 = 65_536.0;
 /// The source of the memory where only some of the processes were read, which then stand for the others.
 const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
@@ -214,6 +217,7 @@ impl Readings {
         grown.or_else(|| seen().reduce(f64::max))
     }
 
+    /// The growth of the user memory in bytes: 0 where it seems to shrink by no more than [`MEMORY_NOISE`].
     fn user_memory_grown(&self) -> Value {
         if self.loaded[0].memory_source.as_deref() == Some("cgroup") {
             return Err(
@@ -223,8 +227,8 @@ impl Readings {
         let loaded = median(&self.loaded, |snapshot| snapshot.memory);
         match loaded.zip(self.idle.memory).map(|(loaded, idle)| loaded - idle) {
             None => Err(self.why_missing.clone()),
-            Some(grown) if grown < 0.0 => Err("memory shrank under load".into()),
-            Some(grown) => Ok(grown),
+            Some(grown) if grown < -MEMORY_NOISE => Err("memory shrank under load".into()),
+            Some(grown) => Ok(grown.max(0.0)),
         }
     }
 

@@ -137,6 +137,8 @@ fn memory_a_connection_is_user_and_kernel() {
     assert_eq!(cost.user_memory_bytes_per_connection, Ok(4_000.0));
     assert_eq!((cost.kernel_memory_bytes, cost.kernel_memory_bytes_per_connection), (Ok(8e6), Ok(8_000.0)));
     assert_eq!(cost.memory_bytes_per_connection, Ok(12_000.0));
+    all.idle.memory = Some(5e6 + 65_536.0);
+    assert_eq!(all.server_cost(answered(1_000)).user_memory_bytes_per_connection, Ok(0.0), "within the noise");
     all.idle.memory = Some(6e6);
     let cost = all.server_cost(answered(1_000));
     assert_eq!(cost.memory_bytes_per_connection, Err("memory shrank under load".into()));
