@@ -238,7 +238,7 @@ impl Attempt<'_> {
             cpus_allowed: endpoint.cpus,
             generator_cpus: &cpus,
             connections: key.concurrency.saturating_add(plan.background.total()),
-            reconnects: key.requests_per_connection.0.is_some() || plan.background.busy > 0,
+            reconnects: plan.reconnects(key),
             warmup: plan.warmup,
             duration: plan.duration,
         };
