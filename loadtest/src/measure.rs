@@ -1,6 +1,6 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
-use crate::cost::{Costs, machine_use, server_cost, sources};
+use crate::cost::{Connections, Costs, machine_use, server_cost, sources};
 use crate::engine::{Measurement, Recorder, ThreadMeasurement};
 use crate::lateness::without_late;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
@@ -12,10 +12,10 @@ use std::time::Duration;
 /// A figure's value, or why it could not be had.
 type Value = Result<f64, Reason>;
 
-/// Makes a trial of what was measured. `concurrency` is the number of measured connections; `dropped_packets` is the
-/// number of packets that the kernel dropped meanwhile because its table of tracked connections was full.
-pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropped_packets: u64) -> Trial {
-    let Measurement { threads, offered, background, warmup, slices, trend } = measurement;
+/// Makes a trial of what was measured. `dropped_packets` is the number of packets that the kernel dropped meanwhile because
+/// its table of tracked connections was full.
+pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> Trial {
+    let Measurement { threads, offered, background, warmup, slices, trend, .. } = measurement;
     let recorder = threads.iter().fold(Recorder::default(), |mut sum, thread| {
         sum.add(&thread.recorder);
         sum
@@ -42,7 +42,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         schedule_lag_us,
         connect_us: times(&recorder.connect),
         pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, threads)),
-        server: server_cost(costs, concurrency as u64 + background.up()),
+        server: server_cost(costs, connections(measurement)),
         client: client_cost(threads),
         machine: machine_use(costs),
     };
@@ -103,6 +103,18 @@ fn answers(threads: &[ThreadMeasurement]) -> u64 {
     threads.iter().map(|thread| thread.answers).sum()
 }
 
+/// The connections that there were at the window's end, over which memory is divided.
+fn connections(measurement: &Measurement) -> Connections {
+    let Measurement { threads, background, background_unanswered, .. } = measurement;
+    let sum = |count: fn(&ThreadMeasurement) -> usize| threads.iter().map(count).sum::<usize>() as u64;
+    let (established, answered) = (sum(|thread| thread.established), sum(|thread| thread.answered_once));
+    Connections {
+        answered: answered + background.up(),
+        // A connection that was answered may just be opened anew, and one that stays open may never have been answered.
+        unanswered: established.saturating_sub(answered) + background_unanswered,
+    }
+}
+
 fn pace(offered: f64, seconds: f64, threads: &[ThreadMeasurement]) -> Pace<Value> {
     Pace {
         offered_per_second: Ok(offered),
@@ -144,6 +156,7 @@ pub(crate) mod tests {
             fruitless_polling: Duration::from_millis(200),
             waited: None,
             established: 3,
+            answered_once: 2,
             answers: 1_000,
             served: vec![1_000, 1_000, 0],
             longest_wait: Duration::ZERO,
@@ -164,6 +177,7 @@ pub(crate) mod tests {
             threads,
             offered,
             background: Default::default(),
+            background_unanswered: 0,
             warmup: Duration::ZERO,
             slices: Vec::new(),
             trend: None,
@@ -173,12 +187,12 @@ pub(crate) mod tests {
     /// A trial without any request.
     pub(crate) fn empty_trial() -> Trial {
         let threads = vec![thread(Recorder::default())];
-        trial(&Measurement { threads, ..measurement(None) }, &Costs::unknown("no cost"), 1, 0)
+        trial(&Measurement { threads, ..measurement(None) }, &Costs::unknown("no cost"), 0)
     }
 
     #[test]
     fn a_trial_has_the_sums_over_the_threads_and_the_largest_shares() {
-        let trial = trial(&measurement(Some(1_250.0)), &Costs::unknown("no cost"), 6, 7);
+        let trial = trial(&measurement(Some(1_250.0)), &Costs::unknown("no cost"), 7);
         let figures = &trial.figures;
         assert_eq!((trial.seconds, trial.outcomes.total(), trial.dropped_packets), (2.0, 2_000, 7));
         assert_eq!((trial.unserved, trial.fairness), (Some(2), Some(0.666666667)));
@@ -193,8 +207,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn connections_are_told_apart_by_whether_the_target_has_answered_them() {
+        let (mut background, group) = (results::BackgroundResults::default(), results::BackgroundGroup::default());
+        background.idle = results::BackgroundGroup { asked: 10_000, up: 4_097, ..group };
+        background.busy = results::BackgroundGroup { asked: 2, up: 2, ..group };
+        let measurement = Measurement { background, background_unanswered: 4_174, ..measurement(None) };
+        assert_eq!(connections(&measurement), Connections { answered: 4 + 4_099, unanswered: 2 + 4_174 });
+    }
+
+    #[test]
     fn a_closed_loop_has_no_schedule_and_its_service_times_are_its_latencies() {
-        let trial = trial(&measurement(None), &Costs::unknown("no cost"), 6, 0);
+        let trial = trial(&measurement(None), &Costs::unknown("no cost"), 0);
         assert_eq!(trial.figures.service_time_us, trial.figures.latency_us);
         assert_eq!(trial.missing["pace"], "a closed loop has no schedule");
         assert_eq!((trial.figures.schedule_lag_us, trial.figures.pace), (Times::all(None), Pace::all(None)));

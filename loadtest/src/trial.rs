@@ -240,7 +240,7 @@ impl Attempt<'_> {
             cpus_allowed: endpoint.cpus,
             generator_cpus: &cpus,
             connections: key.concurrency.saturating_add(plan.background.total()),
-            reconnects: key.requests_per_connection.0.is_some() || plan.background.busy > 0,
+            reconnects: plan.reconnects(key),
             warmup: plan.warmup,
             duration: plan.duration,
         };
@@ -251,7 +251,7 @@ impl Attempt<'_> {
         reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
         Ok(measurement.map(|measurement| Trial {
             began_at: began_at.map(machine::rfc3339_millis),
-            ..measure::trial(&measurement, &costs, key.concurrency, dropped)
+            ..measure::trial(&measurement, &costs, dropped)
         }))
     }
 }

@@ -14,6 +14,10 @@ use std::time::Duration;
 
 /// The most trials of a run, over all its cells: a year of trials of half a minute.
 const MOST_TRIALS: usize = 1_000_000;
+/// Connections from which on the kernel's memory is told.
+pub const ENOUGH_FOR_KERNEL_MEMORY: usize = 1_000;
+/// Before the load, the kernel's memory has to stand still for so long where it is told.
+pub const MEMORY_STANDS_STILL: Duration = Duration::from_millis(300);
 /// The most threads of the generator.
 const MOST_THREADS: usize = 1024;
 
@@ -272,10 +276,23 @@ impl Plan {
         self.content.get(workload).unwrap_or(&NOTHING)
     }
 
-    /// Estimated length of the run, without the time to start targets.
+    /// Estimated length of the run: the windows with their warm-ups, and the time for which the kernel's memory has to stand
+    /// still before each. It is without what depends on the targets: their start, a longer warm-up, memory that does not
+    /// stand still (up to 2 s), and idle connections that are never answered (2 s).
     pub fn estimate(&self) -> Duration {
-        let windows: usize = self.cells().iter().map(|key| key.schedule.windows()).sum();
-        (self.duration + self.warmup) * (windows * self.trials) as u32
+        let of_cell = |key: &Key| {
+            let connections = key.concurrency.saturating_add(self.background.total());
+            let waits = connections >= ENOUGH_FOR_KERNEL_MEMORY && !self.reconnects(key);
+            let before = if waits { MEMORY_STANDS_STILL } else { Duration::ZERO };
+            (before + self.warmup + self.duration) * (key.schedule.windows() * self.trials) as u32
+        };
+        self.cells().iter().map(of_cell).sum()
+    }
+
+    /// Whether connections of this cell are closed and opened anew all the time, those of busy clients included. Connections
+    /// that are reset leave nothing behind.
+    pub fn reconnects(&self, key: &Key) -> bool {
+        key.requests_per_connection.0.is_some() || self.background.busy > 0
     }
 }
 
@@ -313,6 +330,15 @@ mod tests {
         let targets = vec!["a".into(), "b".into()];
         let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
         assert_eq!(plan.estimate(), Duration::from_millis(5500) * 2 * 3 * (1 + 9 + 1));
+    }
+
+    #[test]
+    fn the_estimate_counts_the_wait_for_the_kernels_memory() {
+        let plan = Plan { targets: vec!["a".into()], concurrencies: vec![64, 1_000], ..Plan::default() };
+        assert_eq!(plan.estimate(), Duration::from_millis(5500 + 5800));
+        let idle = |busy| BackgroundLoad { idle: 1_000, busy, ..BackgroundLoad::default() };
+        assert_eq!(Plan { background: idle(0), ..plan.clone() }.estimate(), Duration::from_millis(2 * 5800));
+        assert_eq!(Plan { background: idle(1), ..plan }.estimate(), Duration::from_millis(2 * 5500));
     }
 
     #[test]

@@ -12,16 +12,15 @@
 
 use process_tree::KernelMemory;
 use results::figures::Reason;
+use results::plan::MEMORY_STANDS_STILL;
 use std::time::Duration;
 
-/// Connections from which on the figure is told.
-pub(super) const ENOUGH_CONNECTIONS: usize = 1_000;
 /// The growth must be this many times what moved before the load.
 const CLEARLY_MORE: f64 = 5.0;
 /// How often the memory is read while it settles.
 const STEP: Duration = Duration::from_millis(50);
-/// For so many steps, 300 ms, the memory has to stand still.
-const STILL_STEPS: usize = 6;
+/// For so many steps the memory has to stand still.
+const STILL_STEPS: usize = MEMORY_STANDS_STILL.as_millis() as usize / STEP.as_millis() as usize;
 /// The wait ends after so many steps, 2 s, even if it does not.
 const MOST_STEPS: usize = 40;
 /// Memory that moves by no more stands still: 1 % of the growth by a thousand connections with 12 KiB each, or 4 % by

@@ -21,7 +21,7 @@ mod spent;
 
 pub(crate) use machine::machine_use;
 pub(crate) use observer::{CostObserver, Observed};
-pub(crate) use server::{server_cost, sources};
+pub(crate) use server::{Connections, server_cost, sources};
 
 use crate::target::Url;
 use kernel_memory::KernelGrowth;

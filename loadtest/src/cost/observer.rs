@@ -1,6 +1,6 @@
 //! Reads the cost of the target, and reports progress, while a trial runs: [`CostObserver`].
 
-use super::kernel_memory::{self, Baseline, ENOUGH_CONNECTIONS, KernelGrowth};
+use super::kernel_memory::{self, Baseline, KernelGrowth};
 use super::moment::{Moment, tightest};
 use super::own_ends;
 use super::sampler::CostSampler;
@@ -9,6 +9,7 @@ use super::{CostSource, Costs, Readings};
 use crate::engine::{LiveSnapshot, TrialObserver};
 use process_tree::{Cgroup, Pressure, Throttled};
 use results::figures::Reason;
+use results::plan::ENOUGH_FOR_KERNEL_MEMORY;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -117,8 +118,8 @@ fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64
     if observed.cost == CostSource::None {
         return Err("the target has no source of cost".into());
     }
-    if observed.connections < ENOUGH_CONNECTIONS {
-        return Err(format!("told only from {ENOUGH_CONNECTIONS} connections on"));
+    if observed.connections < ENOUGH_FOR_KERNEL_MEMORY {
+        return Err(format!("told only from {ENOUGH_FOR_KERNEL_MEMORY} connections on"));
     }
     if observed.reconnects {
         return Err("connections that are closed all the time leave memory behind for a minute (TIME_WAIT)".into());

@@ -19,12 +19,48 @@ const TICK: f64 = 0.010;
 /// Seconds of CPU time from which on user and system time are told apart: 20 clock ticks of 10 ms. The kernel looks at each
 /// tick which mode it interrupts, so the share of either has then a standard error of a tenth.
 const ENOUGH_TO_SPLIT: f64 = 0.2;
+/// By so many bytes the user memory (PSS) of a target may seem to shrink although it has freed nothing: the kernel rounds
+/// it to KiB for each mapping, and the target's part of a library's pages changes whenever another program maps them, too.
+const MEMORY_NOISE: f64 = 65_536.0;
 /// The source of the memory where only some of the processes were read, which then stand for the others.
 const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
 
-/// The target's cost, with this number of connections, background connections included.
-pub(crate) fn server_cost(costs: &Costs, connections: u64) -> ServerCost<Value> {
+/// Of the connections of which one may have no answer yet, this share may be without, before it matters.
+const MOST_UNANSWERED: f64 = 0.01;
+
+/// The connections that there were while the load was on, background connections included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Connections {
+    /// Those that the target has answered.
+    pub answered: u64,
+    /// Those that are established although the target has not answered them. Each has an end at the load generator, too.
+    /// They may wait in the backlog, where they take less memory than a connection that the target has accepted. listen(2)
+    pub unanswered: u64,
+}
+
+impl Connections {
+    fn established(&self) -> u64 {
+        self.answered + self.unanswered
+    }
+
+    /// An amount of memory a connection.
+    fn each(&self, amount: Value) -> Value {
+        let amount = amount?;
+        match self.unanswered as f64 {
+            _ if self.answered == 0 => Err(NO_ANSWER.into()),
+            unanswered if unanswered > MOST_UNANSWERED * self.established() as f64 => Err(format!(
+                "the target answered {} of {} connections, so it is not known what the others take",
+                self.answered,
+                self.established()
+            )),
+            _ => Ok(amount / self.answered as f64),
+        }
+    }
+}
+
+/// The target's cost, with these connections.
+pub(crate) fn server_cost(costs: &Costs, connections: Connections) -> ServerCost<Value> {
     match &costs.0 {
         Ok(readings) => readings.server_cost(connections),
         Err(why) => ServerCost::all(Err(why.clone())),
@@ -108,7 +144,7 @@ impl InWindow {
 const RESTARTED: &str = "the target's counters restarted within the trial";
 
 impl Readings {
-    fn server_cost(&self, connections: u64) -> ServerCost<Value> {
+    fn server_cost(&self, connections: Connections) -> ServerCost<Value> {
         let Readings { idle, warm, loaded, begin, end, .. } = self;
         let last = &loaded[loaded.len() - 1];
         if idle.is_older_life_than(warm) || warm.is_older_life_than(last) {
@@ -132,9 +168,9 @@ impl Readings {
                 seconds => Ok(cpu.clone()? * part / seconds),
             }
         };
-        let kernel = self.kernel(connections);
-        let user = self.user_memory_grown().map(|grown| grown / connections as f64);
-        let kernel_each = kernel.clone().map(|kernel| kernel / connections as f64);
+        let kernel = self.kernel(connections.established());
+        let user = connections.each(self.user_memory_grown());
+        let kernel_each = connections.each(kernel.clone());
         ServerCost {
             user_us_per_request: share(|snapshot| snapshot.user),
             system_us_per_request: share(|snapshot| snapshot.system),
@@ -188,6 +224,7 @@ impl Readings {
         grown.or_else(|| seen().reduce(f64::max))
     }
 
+    /// The growth of the user memory in bytes: 0 where it seems to shrink by no more than [`MEMORY_NOISE`].
     fn user_memory_grown(&self) -> Value {
         if self.loaded[0].memory_source.as_deref() == Some("cgroup") {
             return Err(
@@ -197,8 +234,8 @@ impl Readings {
         let loaded = median(&self.loaded, |snapshot| snapshot.memory);
         match loaded.zip(self.idle.memory).map(|(loaded, idle)| loaded - idle) {
             None => Err(self.why_missing.clone()),
-            Some(grown) if grown < 0.0 => Err("memory shrank under load".into()),
-            Some(grown) => Ok(grown),
+            Some(grown) if grown < -MEMORY_NOISE => Err("memory shrank under load".into()),
+            Some(grown) => Ok(grown.max(0.0)),
         }
     }
 

@@ -220,7 +220,9 @@ impl BackgroundDriver<'_> {
     fn connected(&mut self, index: u32, now: Nanos) {
         let connection = &mut self.connections[index as usize];
         connection.phase = BackgroundPhase::Connected;
-        match connection.kind {
+        let kind = connection.kind;
+        self.counters.group(kind).established.fetch_add(1, Relaxed);
+        match kind {
             // Its request never ends, so no answer shows whether the server has accepted the connection.
             BackgroundKind::SlowSender => self.set_up(index, true),
             BackgroundKind::Resetter | BackgroundKind::Busy => self.settle(index),
@@ -234,6 +236,7 @@ impl BackgroundDriver<'_> {
             // With a linger time of zero, close sends a reset. socket(7)
             let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
             drop(socket);
+            self.counters.group(kind).established.fetch_sub(1, Relaxed);
             (connection.phase, connection.generation) = (BackgroundPhase::Down, connection.generation.wrapping_add(1));
             self.counters.resets.fetch_add(1, Relaxed);
             self.reset_queue.push_back(index);
@@ -326,6 +329,9 @@ impl BackgroundDriver<'_> {
             && (200..400).contains(&connection.response.status());
         (connection.phase, connection.socket) = (BackgroundPhase::Down, None);
         connection.generation = connection.generation.wrapping_add(1);
+        if connected {
+            self.group(index).established.fetch_sub(1, Relaxed);
+        }
         self.set_up(index, succeeded);
         if succeeded {
             self.counters.busy_answers.fetch_add(1, Relaxed);

@@ -69,6 +69,8 @@ pub struct Client {
     answered: u32,
     /// Complete answers since the window began, over all connections of this client.
     served: u32,
+    /// Whether it has got an answer since the load began.
+    answered_once: bool,
     /// Bytes of the present request that were written.
     written: u32,
     /// Failures since the last complete answer.
@@ -89,6 +91,7 @@ impl Default for Client {
             in_flight: false,
             answered: 0,
             served: 0,
+            answered_once: false,
             written: 0,
             failures: 0,
             began: 0,
@@ -114,6 +117,11 @@ impl Client {
     /// Complete answers since the window began.
     pub fn served(&self) -> u32 {
         self.served
+    }
+
+    /// Whether it has got an answer since the load began.
+    pub fn answered_once(&self) -> bool {
+        self.answered_once
     }
 
     /// Starts the count of [`Client::served`] anew, because the window begins.
@@ -290,6 +298,7 @@ impl Client {
         let cut_short = self.phase == ConnectionPhase::Sending;
         self.answered += 1;
         self.served += 1;
+        self.answered_once = true;
         self.failures = 0;
         self.in_flight = false;
         self.response.reset();

@@ -43,9 +43,11 @@ use std::time::Duration;
 use warm_up::WarmUp;
 use worker::{LoadShare, Worker};
 
-/// How long the engine waits for a further connection, or for the answer to a further background connection, before it
-/// begins the load with those that there are.
+/// How long the engine waits for a further connection before it begins the load with those that there are.
 const CONNECT_STALL: Duration = Duration::from_secs(5);
+/// As [`CONNECT_STALL`], once all that is missing is answers to established background connections. Those that wait in the
+/// server's backlog never get one, which costs each trial this time.
+const ANSWER_STALL: Duration = Duration::from_secs(2);
 /// How long the engine waits for all connections to be established, and for the background connections to be answered.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// The delay between the decision to begin and an open loop's first request, so that all threads have woken up by then.
@@ -79,6 +81,8 @@ pub struct Measurement {
     pub offered: Option<f64>,
     /// The counts of the background connections.
     pub background: BackgroundResults,
+    /// Idle connections and slow readers that were established at the end of the window and not answered yet.
+    pub background_unanswered: u64,
     /// How long the warm-up was: at least as long as planned, and longer where the target was not warm by then.
     pub warmup: Duration,
     /// The window in slices, summed over the threads. In an interrupted trial, slices are missing at the end.
@@ -151,6 +155,7 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
     Ok(Some(Measurement {
         offered: times.map(|_| due as f64 / window.max(1e-9)),
         background: background_counters.results(&load.background),
+        background_unanswered: background_counters.unanswered_at_end(),
         warmup,
         slices: slicer::slices(&threads, load.duration.as_secs_f64(), window),
         trend: if matches!(load.schedule, Schedule::Ramp { .. }) { None } else { trend(&threads) },
@@ -185,17 +190,21 @@ fn coordinate(
     thread_ended: &dyn Fn() -> bool,
 ) -> Option<Duration> {
     let over = || control.stopped() || thread_ended();
-    let (mut settled, mut give_up_at) = (0, nanos(CONNECT_STALL));
-    while control.clock.now() < give_up_at {
+    let all = load.concurrency.saturating_add(load.background.total());
+    let (mut settled, mut progressed) = (0, 0);
+    loop {
         if over() {
             return None;
         }
+        let now = control.clock.now();
         let before = std::mem::replace(&mut settled, control::settled(counters) + background_counters.settled());
-        if settled >= load.concurrency.saturating_add(load.background.total()) {
-            break;
-        }
         if settled > before {
-            give_up_at = (control.clock.now() + nanos(CONNECT_STALL)).min(nanos(CONNECT_LIMIT));
+            progressed = now;
+        }
+        let only_answers = settled + background_counters.unanswered_now() >= all;
+        let stall = if only_answers { ANSWER_STALL } else { CONNECT_STALL };
+        if settled >= all || now >= (progressed + nanos(stall)).min(nanos(CONNECT_LIMIT)) {
+            break;
         }
         thread::sleep(Duration::from_millis(1));
     }

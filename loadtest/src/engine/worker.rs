@@ -57,6 +57,8 @@ pub struct ThreadMeasurement {
     /// Connections that were established when the window ended. Those that wait in the server's backlog are among them,
     /// since the kernel establishes them, too; `served` shows which ones the server has answered.
     pub established: usize,
+    /// Connections that had got an answer since the load began, when the window ended.
+    pub answered_once: usize,
     /// Complete answers that came in the window, whichever requests they belong to.
     pub answers: u64,
     /// Answers that each connection got in the window.

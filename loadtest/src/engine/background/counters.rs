@@ -24,11 +24,13 @@ pub struct BackgroundCounters {
     groups: [GroupCounters; 5],
 }
 
-/// The fields are those of [`BackgroundGroup`].
+/// The fields are those of [`BackgroundGroup`], and the connections that are established, whether up or not.
 #[derive(Default)]
 pub struct GroupCounters {
     pub up: AtomicU64,
+    pub established: AtomicU64,
     up_at_end: AtomicU64,
+    established_at_end: AtomicU64,
     pub cut_off: AtomicU64,
     pub failed: AtomicU64,
 }
@@ -49,9 +51,31 @@ impl BackgroundCounters {
         self.answers.load(Relaxed)
     }
 
-    /// The window has ended: remembers how many connections are up.
+    /// The window has ended: remembers how many connections are up, and how many are established.
     pub fn remember_up(&self) {
-        self.groups.iter().for_each(|group| group.up_at_end.store(group.up.load(Relaxed), Relaxed));
+        for group in &self.groups {
+            group.up_at_end.store(group.up.load(Relaxed), Relaxed);
+            group.established_at_end.store(group.established.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Connections that stay open and wait for their first answer, as those in the server's backlog do: when
+    /// [`remember_up`](Self::remember_up) was called.
+    pub fn unanswered_at_end(&self) -> u64 {
+        self.unanswered(|group| (&group.established_at_end, &group.up_at_end))
+    }
+
+    /// As [`unanswered_at_end`](Self::unanswered_at_end), now.
+    pub fn unanswered_now(&self) -> usize {
+        self.unanswered(|group| (&group.established, &group.up)) as usize
+    }
+
+    fn unanswered(&self, counts: fn(&GroupCounters) -> (&AtomicU64, &AtomicU64)) -> u64 {
+        let of_group = |kind| {
+            let (established, up) = counts(self.group(kind));
+            established.load(Relaxed).saturating_sub(up.load(Relaxed))
+        };
+        of_group(BackgroundKind::Idle) + of_group(BackgroundKind::SlowReader)
     }
 
     /// Returns what became of the connections that `load` asks for.

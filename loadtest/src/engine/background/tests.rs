@@ -83,6 +83,7 @@ fn an_idle_connection_in_the_backlog_is_not_up() {
         let up = || group.up.load(Relaxed);
         wait_until(|| up() == 3);
         assert_eq!(counters.settled(), 3, "the others are neither answered nor refused");
+        wait_until(|| counters.unanswered_now() == 7);
         // A connection that the server closes is no longer up, and another one takes its place.
         drop(accepted.pop());
         wait_until(|| up() == 2);

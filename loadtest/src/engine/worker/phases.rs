@@ -65,7 +65,7 @@ impl Worker<'_> {
                 return Ok(None);
             }
             if !all_answered {
-                let answered = self.slots.iter().filter(|slot| slot.client.served() > 0).count();
+                let answered = self.slots.iter().filter(|slot| slot.client.answered_once()).count();
                 self.counters.answered_once(answered);
                 all_answered = answered == self.slots.len();
             }
@@ -106,6 +106,7 @@ impl Worker<'_> {
             fruitless_polling,
             waited,
             established: self.established(),
+            answered_once: self.slots.iter().filter(|slot| slot.client.answered_once()).count(),
             answers: self.recorder.answers - answers,
             served: self.slots.iter().map(|slot| slot.client.served()).collect(),
             longest_wait: Duration::from_nanos(waiting.map(|since| now.saturating_sub(since)).max().unwrap_or(0)),
