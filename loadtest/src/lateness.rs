@@ -1,11 +1,7 @@
 //! An open loop whose requests are sent late: what its latencies still show.
 
 use results::figures::{Reason, Times};
-
-/// Lateness that is allowed however short the latencies are, in microseconds.
-const ALWAYS_ALLOWED: f64 = 100.0;
-/// Lateness that is allowed, as a share of the latency.
-const ALLOWED_SHARE: f64 = 0.25;
+use results::verdict::allowed_lateness;
 
 /// Removes the percentiles of the latency that the load generator's own lateness may have made: a request that is sent
 /// late is answered late. `lag` is how late requests were sent although a connection was free, in the same unit, which
@@ -16,7 +12,7 @@ pub(crate) fn without_late(
 ) -> Times<Result<f64, Reason>> {
     let too_late = |lag: &Result<f64, Reason>, latency: &Result<f64, Reason>, name: &str| -> Result<(), Reason> {
         let (Ok(lag), Ok(latency)) = (lag, latency) else { return Ok(()) };
-        match ALWAYS_ALLOWED.max(ALLOWED_SHARE * latency) {
+        match allowed_lateness(*latency) {
             allowed if *lag > allowed => Err(format!(
                 "the load generator sent requests {lag:.0} us late at {name}, more than {allowed:.0} us: the larger of \
                  100 us and a quarter of this latency"

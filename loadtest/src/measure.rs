@@ -1,10 +1,10 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
 use crate::cost::{Costs, machine_use, server_cost, sources};
-use crate::engine::{Measurement, Recorder, ThreadMeasurement, encode};
+use crate::engine::{Measurement, Recorder, ThreadMeasurement};
 use crate::lateness::without_late;
-use hdrhistogram::Histogram;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
+use results::histogram::{encode, times};
 use results::units::nine_digits;
 use results::{OutcomeClass, Trial, statistics};
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         machine: machine_use(costs),
     };
     let (figures, missing) = figures.values_and_missing();
+    let mut sources = sources(costs);
+    sources.retain(|figure, _| !missing.contains_key(figure));
     let served = || threads.iter().flat_map(|thread| thread.served.iter().copied());
     let open_loops = |histogram| if offered.is_some() { encode(histogram) } else { String::new() };
     Trial {
@@ -59,7 +61,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         trend: *trend,
         outcomes,
         figures,
-        sources: sources(costs),
+        sources,
         contents_checked: Some(recorder.contents_checked).filter(|&checked| checked > 0),
         probes: Vec::new(),
         background: *background,
@@ -88,26 +90,6 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
 
 fn no_schedule() -> Value {
     Err("a closed loop has no schedule".into())
-}
-
-/// The distribution in a histogram of nanoseconds. A percentile q needs 10/(1-q) samples, so that ten lie beyond it.
-fn times(histogram: &Histogram<u64>) -> Times<Value> {
-    let samples = histogram.len();
-    if samples == 0 {
-        return Times::all(Err("no samples".into()));
-    }
-    let quantile = |q: f64, needed: u64| match samples < needed {
-        true => Err(format!("needs {needed} samples, has {samples}")),
-        false => Ok(histogram.value_at_quantile(q) as f64 / 1e3),
-    };
-    Times {
-        mean: Ok(histogram.mean() / 1e3),
-        p50: quantile(0.5, 20),
-        p90: quantile(0.9, 100),
-        p99: quantile(0.99, 1_000),
-        p999: quantile(0.999, 10_000),
-        max: Ok(histogram.max() as f64 / 1e3),
-    }
 }
 
 /// The longest time in microseconds for which a request in flight at the window's end had been waiting: the maximum of the

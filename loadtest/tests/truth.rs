@@ -113,15 +113,12 @@ fn latency(cell: &Cell, quantile: f64) -> f64 {
     quantile_of(&cell.trials[0].latency_histogram, quantile)
 }
 
-fn quantile_of(histogram: &str, quantile: f64) -> f64 {
-    decode(histogram).value_at_quantile(quantile) as f64 / 1e6
+fn decode(histogram: &str) -> Histogram<u64> {
+    results::histogram::decode(histogram).expect("a histogram")
 }
 
-fn decode(histogram: &str) -> Histogram<u64> {
-    use base64::Engine;
-    use hdrhistogram::serialization::Deserializer;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(histogram).unwrap();
-    Deserializer::new().deserialize(&mut &bytes[..]).unwrap()
+fn quantile_of(histogram: &str, quantile: f64) -> f64 {
+    decode(histogram).value_at_quantile(quantile) as f64 / 1e6
 }
 
 /// In virtual time, a test of the client shows that 10 ms are reported as 10 ms ± 1 % at every percentile. Here the

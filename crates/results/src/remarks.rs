@@ -32,7 +32,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         let (cut_off, failed) = (sum(|group| group.cut_off), sum(|group| group.failed));
         (last.asked > 0).then(|| {
             format!(
-                "background: {} of {} {name} open, {cut_off} closed by the target, {failed} failed",
+                "background: the target held {} of {} {name}, {cut_off} closed by the target, {failed} failed",
                 last.up, last.asked
             )
         })

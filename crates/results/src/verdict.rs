@@ -30,6 +30,7 @@ mod steady;
 
 pub(crate) use client::usable_cpus;
 pub use disturbed::disturbance;
+pub use late::allowed_lateness;
 
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;

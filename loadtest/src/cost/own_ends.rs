@@ -14,9 +14,12 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
 /// Connections of a process to itself: their memory, 15 MB, is far more than what moves on an idle machine.
 const CONNECTIONS: usize = 2_000;
+/// How long one of them may take: a full table of tracked connections drops its packets.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bytes that the load generator's end of a connection takes.
 ///
@@ -39,7 +42,7 @@ fn measure(connections: usize) -> Result<f64, Reason> {
     let grown = |from: u64, to: u64| to.saturating_sub(from) as f64 / connections as f64;
     let (pair, registration) = (grown(before.bytes, connected), grown(connected, registered));
     // A TCP socket alone takes more than a kibibyte. Less is told where other programs have freed memory meanwhile.
-    if pair < 2048.0 || ((connected.saturating_sub(before.bytes)) as f64) < 5.0 * before.drift as f64 {
+    if pair < 2048.0 || connected.saturating_sub(before.bytes) < 5 * before.drift {
         return Err(not("other programs use and free too much memory".into()));
     }
     Ok(pair / 2.0 + registration)
@@ -50,7 +53,7 @@ fn connect(connections: usize) -> io::Result<Vec<(TcpStream, TcpStream)>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let pair = |_| {
-        let client = TcpStream::connect(address)?;
+        let client = TcpStream::connect_timeout(&address, TIMEOUT)?;
         // A reset instead of TIME_WAIT, which would take memory for a minute. socket(7)
         setsockopt(&client, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
         Ok((client, listener.accept()?.0))

@@ -15,6 +15,8 @@ const MOST_OF_A_CPU: f64 = 1.02;
 /// Seconds of CPU time from which on user and system time are told apart: 20 clock ticks of 10 ms. The kernel looks at each
 /// tick which mode it interrupts, so the share of either has then a standard error of a tenth.
 const ENOUGH_TO_SPLIT: f64 = 0.2;
+/// The source of the memory where only some of the processes were read, which then stand for the others.
+const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
 
 /// The target's cost, with this number of connections, background connections included.
@@ -30,7 +32,7 @@ pub(crate) fn sources(costs: &Costs) -> BTreeMap<String, String> {
     let Ok(Readings { begin, loaded, kernel, .. }) = &costs.0 else { return BTreeMap::new() };
     let memory = loaded[0].memory_source.as_deref().map(|source| match source {
         "pss" => "PSS of the process tree".to_owned(),
-        "pss-sampled" => "PSS of some processes of the tree, which stand for the others".to_owned(),
+        SAMPLED => "PSS of some processes of the tree, which stand for the others".to_owned(),
         "cgroup" => "the target's control group, with kernel memory and page cache".to_owned(),
         other => other.to_owned(),
     });
@@ -158,6 +160,10 @@ impl Readings {
     /// load.
     fn per_reply(&self, counter: fn(&Snapshot) -> Option<f64>) -> Value {
         let last = &self.loaded[self.loaded.len() - 1];
+        // Then the counters are extrapolated, too, and the difference of two such numbers shows nothing.
+        if [&self.warm, last].iter().any(|snapshot| snapshot.memory_source.as_deref() == Some(SAMPLED)) {
+            return Err("there were too many processes to read the counters of all of them".into());
+        }
         let grown = |figure: fn(&Snapshot) -> Option<f64>| Some(figure(last)? - figure(&self.warm)?);
         let counted = grown(counter).ok_or_else(|| self.why_missing.clone())?;
         match grown(|snapshot| snapshot.replies) {

@@ -25,7 +25,7 @@ mod worker;
 pub use expected::{Expected, KEPT};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
-pub use recorder::{Recorder, encode};
+pub use recorder::Recorder;
 pub use response::{ParseProgress, Response};
 pub use script::Script;
 pub use worker::ThreadMeasurement;

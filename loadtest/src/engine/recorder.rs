@@ -3,10 +3,7 @@
 use super::clock::Nanos;
 use super::expected::Mismatch;
 use super::live::{CoarseHistogram, LONGEST};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use results::{OutcomeClass, OutcomeCounts};
 use std::io;
 use std::ops::Range;
@@ -14,14 +11,6 @@ use std::ops::Range;
 /// An empty latency histogram in nanoseconds: 1 ns to one hour, three significant digits.
 pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("valid bounds")
-}
-
-/// The text of a histogram in results.json: V2, deflated, base64.
-pub fn encode(histogram: &Histogram<u64>) -> String {
-    let mut bytes = Vec::new();
-    // Serialising fails only for a histogram of more than 4 GiB.
-    let _ = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-    STANDARD.encode(bytes)
 }
 
 /// The counts and histograms of one client thread.

@@ -5,9 +5,10 @@
 //! histograms are made before the load begins.
 
 use super::clock::Nanos;
-use super::recorder::{Recorder, encode, histogram};
+use super::recorder::{Recorder, histogram};
 use super::worker::ThreadMeasurement;
 use hdrhistogram::Histogram;
+use results::histogram::encode;
 use results::slices::SLICES;
 use results::units::nine_digits;
 use results::{OutcomeClass, OutcomeCounts, Slice};

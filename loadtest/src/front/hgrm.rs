@@ -1,10 +1,8 @@
 //! Percentile distributions of latencies, a file for each cell, in the text form of HdrHistogram (`.hgrm`), which wrk2
 //! prints, too, and which <https://hdrhistogram.github.io/HdrHistogram/plotFiles.html> draws.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::Deserializer;
+use results::histogram::pooled;
 use results::{Cell, Results};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -29,7 +27,8 @@ pub fn distributions(results: &Results) -> Vec<Distribution<'_>> {
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
     for cell in &results.cells {
-        let latencies = pooled(cell);
+        let trials = cell.counted_trials().into_iter();
+        let Some(latencies) = pooled(trials.map(|trial| trial.latency_histogram.as_str())) else { continue };
         if latencies.is_empty() {
             continue;
         }
@@ -39,19 +38,6 @@ pub fn distributions(results: &Results) -> Vec<Distribution<'_>> {
         all.extend(free.map(|name| Distribution { name: name + ".hgrm", cell, latencies }));
     }
     all
-}
-
-/// The latencies of all trials that count. An aborted trial counts only if there is no other.
-fn pooled(cell: &Cell) -> Histogram<u64> {
-    let mut pooled = Histogram::new(3).expect("three digits are possible");
-    let has_whole = cell.whole_trials().next().is_some();
-    for trial in cell.trials.iter().filter(|trial| !(trial.aborted && has_whole)) {
-        let bytes = STANDARD.decode(&trial.latency_histogram).unwrap_or_default();
-        if let Ok(of_trial) = Deserializer::new().deserialize::<u64, _>(&mut &bytes[..]) {
-            pooled.add(of_trial).expect("it grows as needed");
-        }
-    }
-    pooled
 }
 
 /// What identifies the cell, in letters, digits and a few signs that every file system and shell takes.
@@ -106,14 +92,11 @@ impl Distribution<'_> {
 mod tests {
     use super::*;
     use crate::measure::tests::empty_trial;
-    use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
     use results::{Flaw, Key, PerConnection, Schedule, Verdict};
 
     fn cell(workload: &str, millis: impl Iterator<Item = u64>) -> Cell {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
         millis.for_each(|ms| histogram.record(ms * 1_000_000).unwrap());
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&histogram, &mut bytes).unwrap();
         let mut cell = Cell::new(Key {
             target: "epoll again".into(),
             workload: workload.into(),
@@ -122,7 +105,7 @@ mod tests {
             requests_per_connection: PerConnection::UNLIMITED,
         });
         cell.trials.push(empty_trial());
-        cell.trials[0].latency_histogram = STANDARD.encode(bytes);
+        cell.trials[0].latency_histogram = results::histogram::encode(&histogram);
         cell
     }
 

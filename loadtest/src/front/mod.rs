@@ -23,7 +23,6 @@ use crate::{limits, privileges};
 use progress::Progress;
 use results::conditions::{self, Condition};
 use results::{Plan, Results, table};
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -75,7 +74,6 @@ pub fn run(
     let mut failures = Vec::new();
     if !flags.quiet {
         failures.extend(print(|out| table::print(&results, out)).err());
-        failures.extend(print(|out| print_given(&results, out)).err());
     }
     if results.interrupted && results.cells.is_empty() {
         return Ok(Finished { results, failures }); // no file, and an older one stays
@@ -86,15 +84,6 @@ pub fn run(
         files.iter().for_each(|file| say(&format!("results: {}", file.display())));
     }
     Ok(Finished { results, failures })
-}
-
-/// Prints with which flags targets ran, on their command line or by their environment.
-fn print_given(results: &Results, out: &mut dyn Write) -> io::Result<()> {
-    for (name, target) in results.targets.iter().filter(|(_, target)| !target.given.is_empty()) {
-        let flags: Vec<String> = target.given.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-        writeln!(out, "{name} ran with {}", flags.join(" "))?;
-    }
-    Ok(())
 }
 
 /// How the program ends after the run. Prints to standard error which conditions of `--fail-on` were not met.

@@ -53,8 +53,8 @@ pub struct GroupCpu {
 }
 
 impl OwnGroup {
-    /// Takes the group of this process if it is alone in it, as in a container; else makes one below it, in version 2, and
-    /// moves this process there. It limits nothing.
+    /// Takes the group of this process if it is alone in it, but for the init that a container may have, which only waits;
+    /// else makes one below it, in version 2, and moves this process there. It limits nothing.
     ///
     /// What is started in the group from outside, such as the health check of a container, counts as a descendant. To be
     /// called before there is a child. The groups that [`own_cgroup`](super::own_cgroup) finds afterwards may have no
@@ -65,10 +65,11 @@ impl OwnGroup {
     pub fn find_or_make(name: &str) -> io::Result<OwnGroup> {
         let hierarchies = Hierarchies::of_self().ok_or(io::ErrorKind::Unsupported)?;
         let this = std::process::id() as i32;
-        let alone = hierarchies.directory("cpuacct").filter(|group| {
-            let processes = processes_in(group.path());
-            processes.is_some_and(|processes| processes.into_iter().eq([this]))
-        });
+        let init = Some(1).filter(|&init| nix::unistd::getppid().as_raw() == init);
+        let is_ours = |pid: &i32| *pid == this || Some(*pid) == init;
+        let alone = hierarchies
+            .directory("cpuacct")
+            .filter(|group| processes_in(group.path()).is_some_and(|processes| processes.iter().all(is_ours)));
         let place = match alone {
             Some(group) => Place { group, parent: None },
             None => {

@@ -85,7 +85,7 @@ impl Cell {
     }
 
     /// The trials that the cell's figures come from: an aborted one counts only if there is no other.
-    pub(crate) fn counted_trials(&self) -> Vec<&Trial> {
+    pub fn counted_trials(&self) -> Vec<&Trial> {
         let whole: Vec<&Trial> = self.whole_trials().collect();
         if whole.is_empty() { self.trials.iter().collect() } else { whole }
     }

@@ -7,10 +7,12 @@ use crate::histogram;
 use crate::schema::{Cell, Trial};
 use crate::units::micros;
 
-/// A schedule lag up to this, in microseconds, is normal for any program on this kind of system.
-const NORMAL_LAG: f64 = 100.0;
-/// The largest share of a percentile of the latency that a longer lag at the same percentile may have.
-const LAG_SHARE: f64 = 0.25;
+/// How late requests may be sent at a percentile whose latency is this, in microseconds: a quarter of it, or 100 µs, which
+/// is normal for any program on this kind of system. If they were later, the percentile shows the generator's lateness
+/// as much as the target's latency.
+pub fn allowed_lateness(latency_us: f64) -> f64 {
+    (0.25 * latency_us).max(100.0)
+}
 
 /// The generator was late, and the percentiles of the latency that are its lateness as much as the target's latency.
 pub(super) struct Lateness {
@@ -42,8 +44,7 @@ fn of_trial(trial: &Trial) -> Option<Lateness> {
 
 /// Judges the lag at the 90th and the 99th percentile by the latency at the same.
 fn judged(lag: [Option<f64>; 2], latency: [Option<f64>; 2]) -> Option<Lateness> {
-    let is_late =
-        |at: usize| lag[at].zip(latency[at]).filter(|(lag, latency)| *lag > NORMAL_LAG.max(LAG_SHARE * latency));
+    let is_late = |at: usize| lag[at].zip(latency[at]).filter(|(lag, latency)| *lag > allowed_lateness(*latency));
     let percentiles: &[&str] = if is_late(0).is_some() { &["p90", "p99", "p999"] } else { &["p99", "p999"] };
     let (who, (lag, _)) = match is_late(1) {
         Some(late) => ("one request of a hundred", late),

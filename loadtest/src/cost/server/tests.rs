@@ -99,6 +99,15 @@ fn replies_that_came_meanwhile_leave_no_figure_a_request() {
 }
 
 #[test]
+fn extrapolated_counters_have_no_difference() {
+    let mut all = readings();
+    all.loaded[2].memory_source = Some("pss-sampled".into());
+    let cost = all.server_cost(4);
+    assert!(cost.minor_faults_per_request.unwrap_err().starts_with("there were too many processes"));
+    assert_eq!((cost.cpu_us_per_request, cost.syscalls_per_request), (Ok(500.0), Ok(3.0)));
+}
+
+#[test]
 fn a_few_clock_ticks_are_no_split() {
     let mut all = readings();
     let last = &mut all.loaded[2];
