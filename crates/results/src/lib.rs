@@ -28,6 +28,7 @@ pub mod lists;
 pub mod machine;
 mod marks;
 pub mod merge;
+pub mod ndjson;
 pub mod noise;
 pub mod outcomes;
 pub mod plan;

@@ -99,7 +99,11 @@ impl Results {
         let head: Head = serde_json::from_slice(&text).map_err(json)?;
         match head.schema.as_ref().map(|schema| schema.as_str()) {
             Some(Some(SCHEMA)) => serde_json::from_slice(&text).map_err(json),
-            Some(Some(VERSION_1)) => serde_json::from_slice(&text).map(version1::upgraded).map_err(json),
+            Some(Some(VERSION_1)) => {
+                let mut results: Results = serde_json::from_slice(&text).map_err(json)?;
+                results.cells.iter_mut().for_each(version1::upgrade);
+                Ok(results)
+            }
             other => {
                 let schema = other.flatten().unwrap_or("not said");
                 Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))

@@ -1,9 +1,9 @@
 //! A trial of a cell.
 
+use super::flaw::Verdict;
 use crate::background::BackgroundResults;
 use crate::figures::{Figures, Reason};
 use crate::outcomes::OutcomeCounts;
-use crate::schema::Verdict;
 use crate::slices::Slice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
