@@ -136,8 +136,9 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ENOENT))
 }
 
-/// Converts clock ticks to time: proc_pid_stat(5).
-pub(crate) fn ticks(count: u64) -> Duration {
+/// Converts the clock ticks of `/proc` to time: proc_pid_stat(5). They are those of sysconf(3), `_SC_CLK_TCK`, usually 10 ms,
+/// and not those of the kernel's own clock.
+pub fn ticks(count: u64) -> Duration {
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
     Duration::from_nanos(count * (1_000_000_000 / per_second))
 }

@@ -37,6 +37,7 @@ mod tree;
 pub use account::{Account, boot_id};
 pub use busy_times::BusyTimes;
 pub use cgroup::{Cgroup, GroupCpu, OwnGroup, Pressure, Stall, Throttled, own_cgroup};
+pub use files::ticks;
 pub use kernel_memory::KernelMemory;
 pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
 pub use sample::Sample;

@@ -26,8 +26,10 @@ pub(crate) fn run(service: &Service, listener: TcpListener, supervisor: Pid) -> 
     let serve = || {
         set_up_signals(supervisor)?;
         // The supervisor may use other CPUs, and threads and children inherit those of their parent.
-        if let Err(error) = service.cpus.of_model.apply() {
-            let cpus = &service.cpus.of_model;
+        let cpus = &service.cpus.of_model;
+        if !cpus.cpus().is_empty()
+            && let Err(error) = cpus.apply()
+        {
             log(model.name, format_args!("--cpus: cannot use CPU {cpus}: {error}"));
         }
         (model.serve)(listener, App::new(service.settings.clone(), board)?)

@@ -23,7 +23,7 @@ use crate::{Failure, Model, bounds, listener};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
-    let cpus = Cpus::divide(&model, &flags)?;
+    let cpus = Cpus::divide(&model, &flags);
     bounds::check_sizes(&model, &flags)?;
     let threads = bounds::threads(&model, flags.threads, cpus.count)?;
     let machine = MachineLimits::of_this_machine(threads)?;

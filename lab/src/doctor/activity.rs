@@ -6,8 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cpu_list::CpuList;
-use nix::unistd::{SysconfVar, sysconf};
-use process_tree::{BusyTimes, KernelMemory};
+use process_tree::{BusyTimes, KernelMemory, ticks};
 
 /// What has happened within a time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,19 +53,17 @@ impl Activity {
 type Programs = BTreeMap<u32, (String, Duration)>;
 
 fn programs() -> Programs {
-    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| Some((pid, parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, ticks)?))).collect()
+    pids.filter_map(|pid| Some((pid, parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
 }
 
 /// The name and the CPU time in `/proc/pid/stat`: proc_pid_stat(5).
-fn parse(stat: &str, ticks_per_second: f64) -> Option<(String, Duration)> {
+fn parse(stat: &str) -> Option<(String, Duration)> {
     let (before, after) = stat.rsplit_once(") ")?;
     let name = before.split_once('(')?.1.to_owned();
     let mut fields = after.split(' ').skip(11).map_while(|field| field.parse::<u64>().ok());
-    let ticks = fields.next()? + fields.next()?;
-    Some((name, Duration::from_secs_f64(ticks as f64 / ticks_per_second)))
+    Some((name, ticks(fields.next()? + fields.next()?)))
 }
 
 /// The three processes that used most, if that was 2 % of a CPU or more.
@@ -88,9 +85,9 @@ mod tests {
     #[test]
     fn the_programs_that_used_most_are_named() {
         let stat = |name: &str, user: u32| format!("7 ({name}) R 1 7 7 0 -1 4194304 9 0 0 0 {user} 5 0 0 20 0 1 0 9\n");
-        let (name, time) = parse(&stat("a) b", 20), 100.0).unwrap();
-        assert_eq!((name.as_str(), time), ("a) b", Duration::from_millis(250)));
-        assert_eq!(parse("7 (x", 100.0), None);
+        let (name, time) = parse(&stat("a) b", 20)).unwrap();
+        assert_eq!((name.as_str(), time), ("a) b", ticks(25)));
+        assert_eq!(parse("7 (x"), None);
         let programs = |times: [u64; 5]| -> Programs {
             let program = |(pid, ms): (usize, u64)| (pid as u32, (format!("p{pid}"), Duration::from_millis(ms)));
             times.into_iter().enumerate().map(program).collect()

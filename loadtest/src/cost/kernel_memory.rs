@@ -40,11 +40,14 @@ impl Baseline {
     /// Waits with `sleep`, for at most 2 s, until the memory has stood still for 300 ms.
     ///
     /// # Errors
-    /// That of `read`.
-    pub fn settle<E>(mut read: impl FnMut() -> Result<u64, E>, mut sleep: impl FnMut(Duration)) -> Result<Baseline, E> {
+    /// That of `read` or of `sleep`.
+    pub fn settle<E>(
+        mut read: impl FnMut() -> Result<u64, E>,
+        mut sleep: impl FnMut(Duration) -> Result<(), E>,
+    ) -> Result<Baseline, E> {
         let mut readings = vec![read()?];
         loop {
-            sleep(STEP);
+            sleep(STEP)?;
             readings.push(read()?);
             let recent = &readings[readings.len().saturating_sub(STILL_STEPS + 1)..];
             let (least, most) = recent.iter().fold((u64::MAX, 0), |(least, most), &n| (n.min(least), n.max(most)));
@@ -115,7 +118,11 @@ mod tests {
             at += 1;
             Ok::<u64, ()>(readings[(at - 1).min(readings.len() - 1)])
         };
-        let baseline = Baseline::settle(read, |time| waited += time).unwrap();
+        let sleep = |time| {
+            waited += time;
+            Ok(())
+        };
+        let baseline = Baseline::settle(read, sleep).unwrap();
         (baseline, waited.as_millis())
     }
 

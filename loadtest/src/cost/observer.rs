@@ -19,6 +19,8 @@ const PROGRESS: Duration = Duration::from_millis(100);
 /// Snapshots under load.
 const SNAPSHOTS: usize = 3;
 
+const INTERRUPTED: &str = "the trial was interrupted";
+
 /// What the observer has to know of a trial.
 pub(crate) struct Observed<'a> {
     /// The source of the target's cost.
@@ -43,6 +45,8 @@ pub(crate) type Progress<'a> = dyn FnMut(Duration, u64, u64, &LiveSnapshot) + 'a
 /// Reads the cost of the target in a trial, and reports progress.
 pub(crate) struct CostObserver<'a> {
     observed: Observed<'a>,
+    /// Ends the trial early.
+    stop: &'a AtomicBool,
     sampler: CostSampler<'a>,
     /// The control group of this process.
     group: Option<Cgroup>,
@@ -76,6 +80,7 @@ impl<'a> CostObserver<'a> {
         let idle = sampler.snapshot();
         CostObserver {
             observed,
+            stop,
             sampler,
             group: process_tree::own_cgroup(),
             kernel,
@@ -124,12 +129,14 @@ fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64
     if observed.reconnects {
         return Err("connections that are closed all the time leave memory behind for a minute (TIME_WAIT)".into());
     }
-    let own_end = own_ends::bytes_each()?;
     let sleep = |time| {
-        if !stop.load(Relaxed) {
-            thread::sleep(time)
+        if stop.load(Relaxed) {
+            return Err(INTERRUPTED.into());
         }
+        thread::sleep(time);
+        Ok(())
     };
+    let own_end = own_ends::bytes_each(sleep)?;
     Ok((Baseline::settle(kernel_memory::read, sleep)?, own_end))
 }
 
@@ -172,10 +179,16 @@ impl TrialObserver for CostObserver<'_> {
         let cpu_pressure = Self::cpu_pressure().zip(begin.cpu_pressure).map(|(end, begin)| end.saturating_sub(begin));
         let mut loaded = Vec::new();
         let mut kernel_readings = Vec::new();
-        for _ in 0..SNAPSHOTS {
-            loaded.push(self.snapshot(answered));
-            if self.kernel.is_ok() {
-                kernel_readings.push(kernel_memory::read());
+        let interrupted = self.stop.load(Relaxed);
+        if interrupted {
+            self.kernel = Err(INTERRUPTED.into()); // nobody wants to wait for the levels
+            loaded.push(Snapshot::default());
+        } else {
+            for _ in 0..SNAPSHOTS {
+                loaded.push(self.snapshot(answered));
+                if self.kernel.is_ok() {
+                    kernel_readings.push(kernel_memory::read());
+                }
             }
         }
         let kernel = self.kernel.clone().and_then(|(before, own_end)| {
@@ -194,7 +207,45 @@ impl TrialObserver for CostObserver<'_> {
             kernel,
             cpus_allowed: self.observed.cpus_allowed,
             generator_cpus: self.observed.generator_cpus.to_vec(),
-            why_missing: self.sampler.missing(),
+            why_missing: if interrupted { INTERRUPTED.into() } else { self.sampler.missing() },
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::server_cost;
+
+    #[test]
+    fn an_interrupted_window_has_its_cpu_time_and_no_levels() {
+        let observed = Observed {
+            cost: CostSource::ProcessTree(std::process::id() as i32),
+            cpus_allowed: None,
+            generator_cpus: &[],
+            connections: 1,
+            reconnects: false,
+            warmup: Duration::from_secs(1),
+            duration: Duration::from_secs(1),
+        };
+        for interrupted in [false, true] {
+            let stop = AtomicBool::new(false);
+            let mut progress = |_, _, _, _: &LiveSnapshot| {};
+            let mut observer =
+                CostObserver::new(Observed { cost: observed.cost.clone(), ..observed }, &stop, &mut progress);
+            observer.warms_up(Duration::from_millis(499), &|| 1);
+            assert!(observer.warm.is_none());
+            observer.warms_up(Duration::from_millis(500), &|| 10);
+            assert_eq!((observer.warm.as_ref().unwrap().replies, observer.rate), (Some(10.0), 20.0));
+            observer.window_begins(&|| 20);
+            stop.store(interrupted, Relaxed);
+            observer.window_ended(&|| 40);
+            let cost = server_cost(&observer.costs(), 1);
+            assert!(cost.cpus_used.is_ok() && cost.cpu_us_per_request.is_ok(), "{cost:?}");
+            match interrupted {
+                false => assert!(cost.threads.is_ok(), "{cost:?}"),
+                true => assert_eq!(cost.threads, Err("the trial was interrupted".into())),
+            }
+        }
     }
 }

@@ -13,7 +13,6 @@ use results::figures::Reason;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
 
 /// Connections of a process to itself: their memory, 15 MB, is far more than what moves on an idle machine.
@@ -21,18 +20,21 @@ const CONNECTIONS: usize = 2_000;
 /// How long one of them may take: a full table of tracked connections drops its packets.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bytes that the load generator's end of a connection takes.
+/// The bytes that the load generator's end of a connection takes. Where they could not be measured, the next call tries again.
 ///
 /// # Errors
-/// A line that says why they could not be measured.
-pub(super) fn bytes_each() -> Result<f64, Reason> {
-    static MEASURED: OnceLock<Result<f64, Reason>> = OnceLock::new();
-    MEASURED.get_or_init(|| measure(CONNECTIONS)).clone()
+/// A line that says why they could not be measured: `sleep` has failed, or other programs moved too much memory.
+pub(super) fn bytes_each(sleep: impl FnMut(Duration) -> Result<(), Reason>) -> Result<f64, Reason> {
+    static MEASURED: OnceLock<f64> = OnceLock::new();
+    match MEASURED.get() {
+        Some(&bytes) => Ok(bytes),
+        None => measure(CONNECTIONS, sleep).map(|bytes| *MEASURED.get_or_init(|| bytes)),
+    }
 }
 
-fn measure(connections: usize) -> Result<f64, Reason> {
+fn measure(connections: usize, sleep: impl FnMut(Duration) -> Result<(), Reason>) -> Result<f64, Reason> {
     let not = |why: String| format!("what the load generator's own ends take could not be measured: {why}");
-    let before = Baseline::settle(kernel_memory::read, thread::sleep).map_err(not)?;
+    let before = Baseline::settle(kernel_memory::read, sleep).map_err(not)?;
     let failed = |error: io::Error| not(error.to_string());
     let pairs = connect(connections).map_err(failed)?;
     let connected = kernel_memory::read().map_err(not)?;
@@ -74,11 +76,22 @@ fn register(pairs: &[(TcpStream, TcpStream)]) -> io::Result<Epoll> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
+
+    #[test]
+    fn an_interrupted_measurement_is_given_up_at_once() {
+        let why = measure(500, |_| Err("interrupted".into())).unwrap_err();
+        assert_eq!(why, "what the load generator's own ends take could not be measured: interrupted");
+    }
 
     /// The figure itself depends on the machine and its other programs, so only its bounds are tested.
     #[test]
     fn an_end_of_a_connection_takes_some_kibibytes_or_there_is_a_reason() {
-        match measure(500) {
+        let sleep = |time| {
+            thread::sleep(time);
+            Ok(())
+        };
+        match measure(500, sleep) {
             Ok(bytes) => assert!((1_024.0..65_536.0).contains(&bytes), "{bytes}"),
             Err(why) => assert!(why.starts_with("what the load generator's own ends take could not be measured: ")),
         }
