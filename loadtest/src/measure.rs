@@ -35,13 +35,13 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         }
     };
     let figures = Figures {
-        throughput: Ok(outcomes[OutcomeClass::Ok] as f64 / seconds),
-        bytes_per_second: Ok(recorder.bytes as f64 / seconds),
+        throughput: per_second(outcomes[OutcomeClass::Ok] as f64, window),
+        bytes_per_second: per_second(recorder.bytes as f64, window),
         latency_us,
         service_time_us,
         schedule_lag_us,
         connect_us: times(&recorder.connect),
-        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, threads)),
+        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, window, threads)),
         server: server_cost(costs, concurrency as u64 + background.up()),
         client: client_cost(threads),
         machine: machine_use(costs),
@@ -103,32 +103,52 @@ fn answers(threads: &[ThreadMeasurement]) -> u64 {
     threads.iter().map(|thread| thread.answers).sum()
 }
 
-fn pace(offered: f64, seconds: f64, threads: &[ThreadMeasurement]) -> Pace<Value> {
+/// In a shorter window there are no rates and shares. A thread that has no CPU when the window begins has a shorter one,
+/// which is empty if it gets none until the window's end.
+const SHORTEST: Duration = Duration::from_millis(1);
+const NO_WINDOW: &str = "the load generator had no CPU in the window, or was interrupted";
+
+fn per_second(amount: f64, window: Duration) -> Value {
+    if window < SHORTEST { Err(NO_WINDOW.into()) } else { Ok(amount / window.as_secs_f64()) }
+}
+
+fn pace(offered: f64, window: Duration, threads: &[ThreadMeasurement]) -> Pace<Value> {
+    let answered = per_second(answers(threads) as f64, window);
     Pace {
-        offered_per_second: Ok(offered),
-        achieved_share: Ok(answers(threads) as f64 / seconds / offered),
+        offered_per_second: answered.clone().and(Ok(offered)),
+        achieved_share: match answered {
+            Ok(_) if offered == 0.0 => Err("no request was due in the window".into()),
+            answered => answered.map(|answered| answered / offered),
+        },
         unsent: Ok(threads.iter().map(|thread| thread.unsent).sum::<u64>() as f64),
     }
 }
 
 fn client_cost(threads: &[ThreadMeasurement]) -> ClientCost<Value> {
     let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
-    let largest_share = |time: fn(&ThreadMeasurement) -> Option<Duration>| {
-        let share = |thread| Some(time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9));
-        let shares: Option<Vec<f64>> = threads.iter().map(share).collect();
-        let largest = shares.map(|shares| shares.into_iter().fold(0.0, f64::max));
-        largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
+    let in_window = |time| match threads.iter().any(|thread| thread.window < SHORTEST) {
+        true => Err(NO_WINDOW.into()),
+        false => largest_share(threads, time),
     };
     ClientCost {
         cpu_us_per_request: match answers(threads) {
             0 => Err("no request was answered".into()),
             answered => Ok(cpu.as_secs_f64() * 1e6 / answered as f64),
         },
-        busiest_thread: largest_share(|thread| Some(thread.cpu)),
-        polling: largest_share(|thread| Some(thread.fruitless_polling)),
-        longest_cpu_wait: largest_share(|thread| thread.waited),
+        busiest_thread: in_window(|thread| Some(thread.cpu)),
+        polling: in_window(|thread| Some(thread.fruitless_polling)),
+        longest_cpu_wait: largest_share(threads, |thread| thread.waited),
         established: Ok(threads.iter().map(|thread| thread.established).sum::<usize>() as f64),
     }
+}
+
+/// The largest share of its window that a thread spent so. The wait for a CPU can be longer than the window, since it may
+/// have begun before it.
+fn largest_share(threads: &[ThreadMeasurement], time: fn(&ThreadMeasurement) -> Option<Duration>) -> Value {
+    let share = |thread| Some((time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9)).min(1.0));
+    let shares: Option<Vec<f64>> = threads.iter().map(share).collect();
+    let largest = shares.map(|shares| shares.into_iter().fold(0.0, f64::max));
+    largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
 }
 
 #[cfg(test)]
@@ -190,6 +210,27 @@ pub(crate) mod tests {
         assert!(trial.missing["client.longest_cpu_wait"].contains("schedstat"));
         assert_eq!(figures.latency_us.p999, None);
         assert_eq!(trial.missing["latency_us.p999"], "needs 10000 samples, has 2000");
+    }
+
+    #[test]
+    fn a_generator_without_a_cpu_in_the_window_has_no_rates_and_no_shares() {
+        let mut measurement = measurement(Some(0.0));
+        let threads = &mut measurement.threads;
+        threads
+            .iter_mut()
+            .for_each(|thread| (thread.window, thread.waited) = (Duration::ZERO, Some(Duration::MAX / 2)));
+        let late = trial(&measurement, &Costs::unknown("no cost"), 6, 0);
+        let (figures, pace) = (&late.figures, &late.figures.pace);
+        assert_eq!((figures.throughput, figures.bytes_per_second, figures.client.busiest_thread), (None, None, None));
+        assert_eq!((pace.offered_per_second, pace.achieved_share), (None, None));
+        assert_eq!(figures.client.longest_cpu_wait, Some(1.0));
+        assert!(late.missing["throughput"].contains("no CPU in the window"), "{:?}", late.missing);
+        measurement.threads.iter_mut().for_each(|thread| thread.window = Duration::from_millis(100));
+        measurement.threads[1].waited = Some(Duration::from_millis(900));
+        measurement.threads[0].waited = Some(Duration::ZERO);
+        let short = trial(&measurement, &Costs::unknown("no cost"), 6, 0);
+        assert_eq!((short.figures.client.longest_cpu_wait, short.figures.pace.achieved_share), (Some(1.0), None));
+        assert_eq!(short.missing["pace.achieved_share"], "no request was due in the window");
     }
 
     #[test]
