@@ -1,7 +1,7 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
 use crate::cost::{Costs, machine_use, server_cost, sources};
-use crate::engine::{Measurement, Recorder, ThreadMeasurement};
+use crate::engine::{Measurement, Recorder, ThreadMeasurement, mean_window};
 use crate::lateness::without_late;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::histogram::{encode, times};
@@ -20,7 +20,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, concurrency: usize, dropp
         sum.add(&thread.recorder);
         sum
     });
-    let window = threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32;
+    let window = mean_window(threads);
     let seconds = window.as_secs_f64().max(1e-9);
     let outcomes = recorder.outcomes;
     let mut all_latencies = times(&recorder.latency);
