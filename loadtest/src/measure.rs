@@ -72,7 +72,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         throttled_seconds: costs.throttled().map(|time| time.as_secs_f64()),
         gone: None,
         remarks: recorder
-            .first_mismatch
+            .mismatches
+            .first()
             .iter()
             .map(|how| format!("the first answer that ended as content: {how}"))
             .collect(),
