@@ -8,7 +8,10 @@ COLUMNS = 24
 # A model has the same colour wherever it is, for the colour follows from its name.
 BY_NAME = {"mode": "palette-classic-by-name"}
 PLAIN = {"mode": "absolute", "steps": [{"color": "blue", "value": None}]}
-VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple"}
+# In the order of their numbers in loadtest_run_verdict.
+VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue"}
+# Those that a figure can have.
+OF_FIGURES = [name for name in VERDICTS if name != "unsupported"]
 
 
 def target(expr, legend="", kind="range", ref="A"):
@@ -75,6 +78,36 @@ def bars(title, description, expr, unit, lowest_first=True, legend="{{target}} (
     queries = targets((f"{sort}({expr})", legend), kind="instant")
     nothing = "no such cell: see the table of results, and the choices above"
     return panel("bargauge", title, description, width, height, queries, unit, options, min=0, noValue=nothing)
+
+
+def parts(title, description, queries, unit, stacked, width=12, height=11):
+    """A bar for each part of a figure, side by side or stacked, for each target. queries: name of the part -> expression."""
+    custom = {
+        "axisPlacement": "auto",
+        "fillOpacity": 80,
+        "lineWidth": 1,
+        "scaleDistribution": {"type": "linear"},
+    }
+    options = {
+        "barWidth": 0.8,
+        "groupWidth": 0.7,
+        "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
+        "orientation": "horizontal",
+        "showValue": "auto",
+        "stacking": "normal" if stacked else "none",
+        "tooltip": {"mode": "multi", "sort": "none"},
+        "xField": "target",
+        "xTickLabelSpacing": 0,
+    }
+    # One query, so that a part that is absent everywhere cannot change the names of the others.
+    expr = " or ".join(f'label_replace({expr}, "part", "{name}", "", "")' for name, expr in queries.items())
+    made = panel("barchart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, min=0)
+    corner = "target\\part"
+    made["transformations"] = [
+        {"id": "groupingToMatrix", "options": {"columnField": "part", "emptyValue": "null", "rowField": "target", "valueField": "Value"}},
+        {"id": "organize", "options": {"excludeByName": {}, "indexByName": {}, "renameByName": {corner: "target"}}},
+    ]
+    return made
 
 
 def stat(title, description, expr, legend, width, height, unit="none"):

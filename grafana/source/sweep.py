@@ -1,6 +1,6 @@
 """Concurrency sweep: what more connections do to each model."""
 
-from .panels import NEWEST, RUNS, choice, curves, dashboard, text, variable
+from .panels import NEWEST, OF_FIGURES, RUNS, choice, curves, dashboard, text, variable
 
 
 def sweep():
@@ -14,8 +14,7 @@ def sweep():
         variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
                  f"{verdict}{{{workload}}}", "requests_per_connection"),
         variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
-        choice("verdict", "Verdict", "Which cells to draw. Only valid ones may be compared.",
-               ["valid", "client-limited", "errors", "unstable", "starved"], ["valid"]),
+        choice("verdict", "Verdict", "Which figures to draw. Only valid ones may be compared.", OF_FIGURES, ["valid"]),
     ]  # fmt: skip
     one = f'{workload}, requests_per_connection="$requests_per_connection", target=~"$model", verdict=~"$verdict"'
 
@@ -42,7 +41,7 @@ def sweep():
                 or falls. **p99** rises in proportion once throughput is level. **Memory** is level for an event loop, and a
                 slope where each connection has a process or thread.
 
-                Points whose verdict is not chosen above are left out. For a sweep: `docker compose run --rm loadtest
+                Figures whose verdict is not chosen above are left out. For a sweep: `docker compose run --rm loadtest
                 --concurrency 1,10,100,1000 --trials 5`.
                 """,
             ),
@@ -51,8 +50,8 @@ def sweep():
             curves("Latency, 99th percentile", """One request in a hundred took longer; lower is better. The scale is
                    logarithmic: each line of the grid is ten times the one below.""",
                    over("latency_seconds", ', quantile="0.99"'), "concurrency", "s", "target"),
-            curves("Peak memory", """The most memory that the model's processes had together by the end of the cell; lower is
-                   better. The scale is logarithmic.""",
+            curves("Peak memory", """The most memory that the model's processes had together in a trial, without the kernel's part;
+                   lower is better. The scale is logarithmic.""",
                    over("peak_memory_bytes"), "concurrency", "bytes", "target"),
             curves("CPU time per request", """CPU time of the model's whole process tree over the requests it answered; lower
                    is better.""",

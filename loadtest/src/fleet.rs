@@ -15,7 +15,8 @@ pub struct Endpoint {
     pub url: Url,
     /// The source of its cost.
     pub cost: CostSource,
-    /// CPUs that the target may run on; `None` means all CPUs of this machine. The verdict needs it to tell whether the
+    /// CPUs that the target may run on, as far as they are known before the load. In a trial the target's affinity is read,
+    /// and the lesser number counts; if neither is known, all CPUs of this machine. The verdict needs it to tell whether the
     /// target was saturated.
     pub cpus: Option<usize>,
     /// What the target says of itself.

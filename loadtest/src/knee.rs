@@ -1,8 +1,8 @@
 //! Searches for the knee: the highest rate that a target can take without a steep growth of its latency.
 //!
 //! The first two windows are at a low rate, [`LOW`] of the ceiling that the closed loop measured. A target *keeps up*
-//! with a rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if at least
-//! [`ACHIEVED`] of the offered requests are answered and none fails. The search then halves, on a logarithmic scale,
+//! with a rate if its 99th percentile of the latency is not above a multiple of that at the low rate, and if answers come
+//! as fast as requests are due ([`kept_up`]) and none fails. The search then halves, on a logarithmic scale,
 //! the bracket between the highest rate that the target kept up with and the lowest one that it did not keep up with,
 //! until the bracket is within [`RESOLUTION`].
 //!
@@ -14,7 +14,8 @@
 
 use crate::trial::Ended;
 use results::lists::add_new;
-use results::{Probe, Trial, Verdict};
+use results::verdict::kept_up;
+use results::{Probe, Schedule, Trial, Verdict};
 use std::io;
 
 /// The low rate, as a share of the ceiling.
@@ -26,8 +27,6 @@ const LOW_WINDOWS: usize = 2;
 const TOP: f64 = 1.5;
 /// The ratio of the ends of a bracket that is narrow enough.
 const RESOLUTION: f64 = 1.05;
-/// The smallest share of the offered rate that has to be achieved.
-const ACHIEVED: f64 = 0.99;
 /// The most windows of a search. Without a spoiled window it needs nine.
 const MOST_WINDOWS: usize = 15;
 
@@ -126,7 +125,7 @@ impl Search {
         add_new(&mut self.remarks, std::mem::take(&mut trial.remarks));
         let is_kept = !trial.aborted && {
             let p99_us = trial.figures.latency_us.p99;
-            let is_achieved = trial.figures.pace.achieved_share.is_some_and(|achieved| achieved >= ACHIEVED);
+            let is_achieved = kept_up(&trial, Schedule::Rate(rate)) == Some(true);
             let sound_p99 = p99_us.filter(|_| is_achieved && trial.outcomes.errors() == 0);
             let is_low = self.probes.len() < LOW_WINDOWS;
             let limit = sound_p99.filter(|_| is_low).map(|p99| p99 * self.multiple);

@@ -28,7 +28,7 @@ pub fn here() -> Machine {
     let word = |file: &str| read_to_string(file).ok().map(|text| text.trim().to_owned());
     Machine {
         host: word("/proc/sys/kernel/hostname"),
-        boot_id: word("/proc/sys/kernel/random/boot_id"),
+        boot_id: process_tree::boot_id().map(str::to_owned),
         kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
         cpu: line("/proc/cpuinfo", "model name"),
         cpus: online_cpus(),

@@ -69,7 +69,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         local_failures: recorder.local_failures,
         dropped_packets,
         redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
-        throttled_seconds: costs.throttled().map(|time| time.as_secs_f64()),
+        throttled_seconds: figures.machine.client_throttled.map(|share| nine_digits(share * seconds)),
         gone: None,
         remarks: recorder
             .mismatches

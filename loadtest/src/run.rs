@@ -69,6 +69,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
             let place = Place {
                 key,
                 trial,
+                window: 0,
                 waits_before: answered.contains(target) && !lost.contains(target),
                 waits_after: order[done + 1..].iter().any(|&(later, _)| keys[later].target == target),
                 windows_after: windows_left,

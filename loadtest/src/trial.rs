@@ -34,6 +34,8 @@ pub struct Attempt<'a> {
     pub key: &'a Key,
     /// When requests are sent, or why that is not known: the ceiling that it depends on was not measured.
     pub schedule: Result<Schedule, String>,
+    /// Decides the times of Poisson arrivals.
+    pub seed: u64,
     /// The estimated time that the run needs after this trial.
     pub rest_of_run: Duration,
     /// Whether the trial waits for a target that does not answer: it has answered earlier in the run, and was not waited
@@ -96,11 +98,11 @@ impl Attempt<'_> {
             Ok(schedule) => *schedule,
             Err(why) => return Ok(Ended::NoRate(why.clone())),
         };
-        let Some((mut trial, mut vary)) = self.measure(&reached, schedule, dropped_before, observer)? else {
+        let Some((mut trial, mut vary)) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
         while vary && let Some(remark) = self.loosen(&mut reached, &trial, limit) {
-            let Some(again) = self.measure(&reached, schedule, dropped_before, observer)? else { break };
+            let Some(again) = self.measure(&mut reached, schedule, dropped_before, observer)? else { break };
             (trial, vary) = again;
             trial.remarks.push(remark);
         }
@@ -196,12 +198,12 @@ impl Attempt<'_> {
     /// stopped before its window began.
     fn measure(
         &self,
-        reached: &Reached,
+        reached: &mut Reached,
         schedule: Schedule,
         dropped_before: u64,
         observer: &mut dyn Observer,
     ) -> io::Result<Option<(Trial, bool)>> {
-        let Attempt { plan, key, rest_of_run, stop, .. } = self;
+        let Attempt { plan, key, seed, rest_of_run, stop, .. } = self;
         let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
@@ -219,7 +221,7 @@ impl Attempt<'_> {
             script: &measured,
             schedule,
             arrivals: plan.arrivals,
-            seed: plan.seed,
+            seed: *seed,
             concurrency: key.concurrency,
             background: plan.background,
             authority,
@@ -251,6 +253,7 @@ impl Attempt<'_> {
         let measurement = engine::trial(&load, stop, &mut costs)?;
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
         let costs = costs.costs();
+        reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
         Ok(measurement.map(|measurement| {
             let began_at = began_at.map(machine::rfc3339_millis);
             let trial = Trial { began_at, ..measure::trial(&measurement, &costs, dropped) };

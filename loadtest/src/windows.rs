@@ -9,6 +9,7 @@ use crate::knee;
 use crate::neighbours::{Presence, named};
 use crate::rates::Asked;
 use crate::trial::{Attempt, Ended};
+use fastrand::Rng;
 use results::{Cell, Key, Plan, Schedule, Trial, Verdict, verdict};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -36,6 +37,8 @@ pub struct Place<'a> {
     pub key: &'a Key,
     /// Which trial of the cell, from 0.
     pub trial: usize,
+    /// Which window of the trial, from 0.
+    pub window: usize,
     /// Whether it waits for a target that does not answer: see [`Attempt`].
     pub waits_before: bool,
     /// Whether it waits for a target that does not answer any more at its end: see [`Attempt`].
@@ -78,6 +81,7 @@ impl<'a> Windows<'a> {
                     observer.on(Event::KneeWindow { cell: key, trial, number, rate });
                     let still = place.key.schedule.windows().saturating_sub(number + 1);
                     let place = Place {
+                        window: number,
                         waits_before: place.waits_before || number > 0,
                         waits_after: true,
                         windows_after: place.windows_after + still,
@@ -116,7 +120,8 @@ impl<'a> Windows<'a> {
         observer: &mut dyn Observer,
     ) -> io::Result<Ended> {
         let Windows { plan, stop, presence, .. } = *self;
-        let &Place { key, waits_before, waits_after, .. } = place;
+        let &Place { key, trial, window, waits_before, waits_after, .. } = place;
+        let seed = arrivals_seed(plan.seed, trial, window);
         if stop.load(Relaxed) {
             return Ok(Ended::Stopped);
         }
@@ -127,7 +132,8 @@ impl<'a> Windows<'a> {
         );
         conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
         let rest_of_run = self.pace() * place.windows_after as u32;
-        let attempt = Attempt { plan, key, schedule: schedule.clone(), rest_of_run, waits_before, waits_after, stop };
+        let schedule = schedule.clone();
+        let attempt = Attempt { plan, key, schedule, seed, rest_of_run, waits_before, waits_after, stop };
         let mut others = presence.others();
         let ended = attempt.make(fleet, observer);
         fleet.finished(&key.target);
@@ -151,6 +157,19 @@ impl<'a> Windows<'a> {
     }
 }
 
+/// Decides the times of Poisson arrivals in a window: each window of each block has times of its own, so that the median
+/// over the trials is not one of a single sequence. The targets of a block get the same times.
+fn arrivals_seed(seed: u64, block: usize, window: usize) -> u64 {
+    let nth = |seed: u64, n: usize| {
+        let mut random = Rng::with_seed(seed);
+        for _ in 0..n {
+            random.u64(..);
+        }
+        random.u64(..)
+    };
+    nth(nth(seed, block), window)
+}
+
 /// Why the target may not be the cause if it did not keep up in this window.
 fn objection(key: &Key, trial: &Trial, cpus: Option<usize>) -> Option<Verdict> {
     if verdict::disturbance(trial).is_some() {
@@ -162,4 +181,19 @@ fn objection(key: &Key, trial: &Trial, cpus: Option<usize>) -> Option<Verdict> {
     verdict::judge(&mut cell, cpus.unwrap_or_else(crate::cpus::online_cpus));
     let mut verdicts = cell.flaws.values().map(|flaw| flaw.verdict).chain([cell.verdict]);
     verdicts.find(|&verdict| verdict == Verdict::ClientLimited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_window_of_each_block_has_its_own_arrivals_and_a_run_can_be_repeated() {
+        let of = |seed| (0..5).flat_map(move |block| (0..15).map(move |window| arrivals_seed(seed, block, window)));
+        let mut all: Vec<u64> = of(1).chain(of(2)).collect();
+        assert!(of(1).eq(all[..75].iter().copied()));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 150);
+    }
 }

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("linux-only", &[]),
     ("scoreboard", &["linux-only"]),
-    ("process-tree", &["linux-only"]),
+    ("process-tree", &["linux-only", "cpu-list"]),
     ("cpu-list", &["linux-only"]),
     ("test-lifetime", &["linux-only"]), // only tests use it
     ("app", &["http1", "scoreboard"]),

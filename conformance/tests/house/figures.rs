@@ -19,7 +19,7 @@ fn every_metric_that_the_load_test_reads_is_one_of_the_supervisor() {
 }
 
 /// The series of a run that are no figures: loadtest/src/remote_write/samples.rs.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 11] = [
     "verdict",
     "trials",
     "requests",
@@ -27,6 +27,8 @@ const OTHERS: [&str; 9] = [
     "aborted_requests",
     "errors",
     "rank",
+    "cpu_seconds_per_request_low",
+    "cpu_seconds_per_request_high",
     "throughput_low",
     "throughput_high",
 ];

@@ -1,5 +1,7 @@
 //! What a service has served and what that has cost, both read at the same moment: [`Account`].
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 /// CPU time and replies of a service, read back to back. The admin endpoint of a service has it as `/account`, in JSON.
@@ -34,4 +36,13 @@ pub struct Account {
     /// What the kernel drew at random when it was booted: two programs that read the same one run on the same machine.
     /// random(4)
     pub boot_id: Option<String>,
+}
+
+/// What the kernel of this machine drew at random when it was booted; `None` if it cannot be read. random(4)
+pub fn boot_id() -> Option<&'static str> {
+    static BOOT_ID: LazyLock<Option<String>> = LazyLock::new(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+    });
+    BOOT_ID.as_deref()
 }

@@ -1,10 +1,11 @@
 //! Samples a tree, and keeps its counters from one sample to the next.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::unistd::Pid;
+use cpu_list::CpuList;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::cgroup::{Cgroup, Directory};
 use crate::files::{Files, ticks};
@@ -101,6 +102,32 @@ impl Tree {
         let members = Members::find(self.search, &mut self.files, self.root, Instant::now(), before_clocks)?;
         self.check_root(members.root())?;
         Ok(members.cpu)
+    }
+
+    /// The CPUs that the members may use, ascending: those of the affinity of each of their threads together.
+    /// sched_getaffinity(2)
+    ///
+    /// Where there are many members, those that a sample examines stand for the others. Once all CPUs of the machine are found,
+    /// no further thread is asked; usually the first one may use them all.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Tree::sample).
+    pub fn cpus(&mut self) -> io::Result<Vec<usize>> {
+        let deadline = Instant::now() + self.budget / 2;
+        let members = Members::find(self.search, &mut self.files, self.root, deadline, || ())?;
+        self.check_root(members.root())?;
+        let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten().unwrap_or(i64::MAX) as usize;
+        let mut cpus = BTreeSet::new();
+        for tid in members.examined().flat_map(Member::all_tids) {
+            // A thread that has ended is left out.
+            let of_thread = CpuList::of(Pid::from_raw(*tid)).unwrap_or_default();
+            cpus.extend(of_thread.cpus());
+            if cpus.len() >= online {
+                break;
+            }
+        }
+        Ok(cpus.into_iter().collect())
     }
 
     /// Reads the figures of the tree as it is now.

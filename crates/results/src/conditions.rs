@@ -5,6 +5,7 @@
 
 use crate::schema::{Bound, Cell, Results, Verdict};
 use crate::units::{micros, parse_duration};
+use crate::verdict;
 use std::fmt;
 use std::str::FromStr;
 
@@ -118,7 +119,7 @@ impl Condition {
     }
 
     /// Why this cell does not meet the condition; `None` if it does.
-    fn objection(&self, cell: &Cell, tolerates_errors: bool) -> Option<String> {
+    fn objection(&self, cell: &Cell) -> Option<String> {
         let Conditional { name, path, .. } = self.figure;
         let value = match self.figure.value(cell) {
             Ok(value) => value,
@@ -139,7 +140,6 @@ impl Condition {
         };
         match cell.verdict_on(&figure) {
             Verdict::Valid => objection,
-            Verdict::Errors if tolerates_errors => objection,
             _ if decides && is_met => None,
             verdict => {
                 let why =
@@ -153,14 +153,19 @@ impl Condition {
 
 /// A line for each condition and each cell that does not meet it. A cell without that figure does not meet it;
 /// unsupported cells are left out. A condition on errors allows some failures, so then failed requests make no other
-/// figure invalid.
+/// figure invalid; what else speaks against a figure does.
 pub fn crossed(conditions: &[Condition], results: &Results) -> Vec<String> {
-    let tolerates_errors = conditions.iter().any(Condition::is_about_errors);
-    let tried = || results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
+    let is_about_errors = conditions.iter().any(Condition::is_about_errors);
+    let tolerates = |cell: &Cell| is_about_errors && cell.verdict == Verdict::Errors;
+    let tried = results.cells.iter().filter(|cell| cell.verdict != Verdict::Unsupported);
+    let tolerated: Vec<Option<Cell>> = tried
+        .clone()
+        .map(|cell| tolerates(cell).then(|| verdict::beneath_errors(cell, results.machine.cpus)))
+        .collect();
     let lines = conditions.iter().flat_map(|condition| {
-        tried().filter_map(move |cell| {
-            let objection = condition.objection(cell, tolerates_errors)?;
-            Some(format!("--fail-on {condition}: {}: {objection}", cell.key))
+        tried.clone().zip(&tolerated).filter_map(move |(cell, tolerated)| {
+            let judged = tolerated.as_ref().filter(|_| !condition.is_about_errors()).unwrap_or(cell);
+            Some(format!("--fail-on {condition}: {}: {}", cell.key, condition.objection(judged)?))
         })
     });
     lines.collect()
@@ -234,6 +239,12 @@ mod tests {
         let why = "throughput 26000.0 is not valid: errors: 1 of 1000 requests ended as reset";
         assert!(lines(&results, &["throughput>1000"]).concat().ends_with(why));
         assert!(lines(&results, &["throughput>1000", "errors<1%"]).is_empty());
+        let mut trial = empty_trial();
+        (trial.seconds, trial.figures.machine.steal) = (5.0, Some(0.5));
+        trial.outcomes = results.cells[0].outcomes;
+        results.cells[0].trials.push(trial);
+        let line = lines(&results, &["throughput>1000", "errors<1%"]).concat();
+        assert!(line.contains("throughput 26000.0 is not valid: disturbed: the hypervisor gave"), "{line}");
     }
 
     #[test]

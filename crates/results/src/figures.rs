@@ -169,7 +169,7 @@ figures! {
     /// How well an open loop's schedule was kept.
     Pace {
         offered_per_second: PerSecond = "Requests that were due in the window",
-        achieved_share: Share = "Complete answers that came in the window, as a share of the offered rate",
+        achieved_share: Share = "Complete answers that came in the window, to whichever requests, as a share of the requests that were due in it: about 1 if the target keeps up, more or less by the requests that cross the ends of the window",
         unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they were sent or given up after it",
     }
 
@@ -207,9 +207,9 @@ figures! {
 
     /// What else happened on this machine in the window.
     MachineUse {
-        foreign_on_server_cpus: Share = "Share of the time of the target's CPUs that neither the target nor the load generator used",
+        foreign_on_server_cpus: Share = "Share of the time of the target's CPUs that other programs used, neither the target nor the load generator: at least this, as what clock ticks may hide is not counted",
         foreign_on_client_cpus: Share = "The same, of the load generator's CPUs",
-        steal: Share = "Share of the time of all these CPUs that the hypervisor gave to other machines",
+        steal: Share = "Share of its time that the hypervisor gave to other machines, of the CPU that lost most among all these",
         cpu_pressure: Share = "Share of the window in which a thread that was ready to run, of any program, waited for a CPU (PSI, some)",
         server_throttled: Share = "Share of the window for which a CPU quota kept the target from its CPUs",
         client_throttled: Share = "Share of the window for which a CPU quota kept the load generator from its CPUs",

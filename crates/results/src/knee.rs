@@ -7,8 +7,9 @@ use crate::units::count;
 /// The figures of a cell that depend on where the knee is.
 const FIGURES: [&str; 2] = ["pace.offered_per_second", "throughput"];
 
-/// Marks the rate and the throughput of a knee search with a [`Flaw`] if a trial did not find the knee. The cell loses
-/// its verdict `valid`, and gets the reason. Other cells stay as they are.
+/// Marks the rate and the throughput of a knee search with a [`Flaw`] if a trial did not find the knee, unless they have
+/// one that is as grave. The cell gets the verdict, if it has no graver one, and the reason. Other cells stay as they
+/// are.
 pub fn judge(cell: &mut Cell) {
     if !matches!(cell.key.schedule, Schedule::Knee(_)) {
         return;
@@ -25,12 +26,14 @@ pub fn judge(cell: &mut Cell) {
     if flaws.len() < trials.len() {
         flaw.why = format!("in {} of {} trials, {}", flaws.len(), trials.len(), flaw.why);
     }
-    if cell.verdict == Verdict::Valid {
-        cell.verdict = flaw.verdict;
-    }
+    cell.verdict = cell.verdict.max(flaw.verdict);
     cell.reasons.push(flaw.why.clone());
     for figure in FIGURES {
-        cell.flaws.entry(figure.into()).or_insert_with(|| flaw.clone());
+        // A flaw of the whole group counts, too.
+        let (name, _) = cell.figures.at(figure);
+        if cell.flaw(&name).is_none_or(|other| other.verdict < flaw.verdict) {
+            cell.flaws.insert(figure.into(), flaw.clone());
+        }
     }
 }
 
@@ -122,6 +125,24 @@ mod tests {
             let one_of_two = judged(&[&found, last]);
             assert!(one_of_two.reasons[0].starts_with("in 1 of 2 trials, "), "{:?}", one_of_two.reasons);
         }
+    }
+
+    #[test]
+    fn a_graver_flaw_of_a_figure_or_of_its_group_stays() {
+        let with = |at: &str, verdict| {
+            let mut cell = results(&["a"]).cells.remove(0);
+            cell.key.schedule = Schedule::Knee(3.0);
+            cell.trials.push(Trial { probes: vec![probe(10.0, true, None)], ..empty_trial() });
+            cell.verdict = verdict;
+            cell.flaws.insert(at.into(), Flaw { verdict, why: "other".into(), bound: None });
+            judge(&mut cell);
+            cell
+        };
+        let errors = with("pace", Verdict::Errors);
+        assert_eq!((errors.verdict, errors.flaws.len(), errors.reasons.len()), (Verdict::Errors, 2, 1));
+        assert!(!errors.flaws.contains_key("pace.offered_per_second"));
+        let disturbed = with("throughput", Verdict::Disturbed);
+        assert_eq!((disturbed.verdict, &disturbed.flaws["throughput"].why[..]), (Verdict::Disturbed, "other"));
     }
 
     #[test]

@@ -16,8 +16,8 @@ impl Flaw {
 }
 
 impl Cell {
-    /// The verdict on this figure. A cell that has a verdict but no flaws (of results of version 1, or of a target that
-    /// could not be measured) has the same verdict on all figures.
+    /// The verdict on this figure. A cell that has a verdict but no flaws (of a target that could not be measured) has the
+    /// same verdict on all figures.
     pub fn verdict_on(&self, name: &Name) -> Verdict {
         match self.flaw(name) {
             Some(flaw) => flaw.verdict,

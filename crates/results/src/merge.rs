@@ -39,13 +39,13 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     mine.content.extend(theirs.content);
     mine.set.extend(theirs.set);
     // Of what the runs state, the merged run has what is true of both.
-    let differs =
-        |theirs: &BTreeMap<String, String>, name: &str, mine: &str| theirs.get(name).is_some_and(|it| it != mine);
-    let theirs = &second.machine.provenance;
-    merged.machine.provenance.retain(|name, mine| !differs(theirs, name, mine));
+    let keep_common = |mine: &mut BTreeMap<String, String>, theirs: &BTreeMap<String, String>| {
+        mine.retain(|name, value| theirs.get(name) == Some(value));
+    };
+    keep_common(&mut merged.machine.provenance, &second.machine.provenance);
     for (target, theirs) in second.targets {
         let mine = merged.targets.entry(target).or_insert_with(|| theirs.clone());
-        mine.facts.retain(|name, mine| !differs(&theirs.facts, name, mine));
+        keep_common(&mut mine.facts, &theirs.facts);
     }
     let cpus = merged.machine.cpus;
     for cell in second.cells {
@@ -186,7 +186,9 @@ mod tests {
             run.settings.set.insert(target.into(), [text("workers", "2")].into());
             run
         };
-        let merged = merge(of("r", "a", "x"), of("s", "a", "y")).unwrap();
+        let mut first = of("r", "a", "x");
+        first.machine.provenance.insert("cloud".into(), "only the first run says it".into());
+        let merged = merge(first, of("s", "a", "y")).unwrap();
         assert_eq!(merged.machine.provenance.keys().collect::<Vec<_>>(), ["governor"]);
         assert_eq!(merged.targets["a"].facts.keys().collect::<Vec<_>>(), ["threads"]);
         let merged = merge(merged, of("t", "b", "x")).unwrap();

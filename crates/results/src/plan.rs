@@ -105,7 +105,7 @@ pub struct Plan {
     pub warmup: Duration,
     /// Trials of each cell.
     pub trials: usize,
-    /// Seed that decides the order of the trials.
+    /// Seed that decides the order of the trials, and with the numbers of block and window the times of Poisson arrivals.
     pub seed: u64,
     /// Threads of the generator.
     pub threads: usize,

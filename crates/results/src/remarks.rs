@@ -16,7 +16,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     if let (Some(offered), Some(achieved)) = (cell.figures.pace.offered_per_second, cell.figures.pace.achieved_share) {
         let time = |figure: Option<Figure>| figure.map_or("-".into(), |figure| micros(figure.median));
         remarks.push(format!(
-            "offered {}/s, {:.1} % of it answered; service time p50 {} p99 {} max {}; sent late by {} at p99",
+            "offered {}/s, answers came at {:.1} % of that; service time p50 {} p99 {} max {}; sent late by {} at p99",
             count(offered.median),
             achieved.median * 100.0,
             time(cell.figures.service_time_us.p50),

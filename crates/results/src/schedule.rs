@@ -52,7 +52,7 @@ pub enum Schedule {
     /// target whose closed loop has no sound figure does not count.
     Common(f64),
     /// The highest constant rate at which the 99th percentile of the latency is not above this multiple of its value at
-    /// a low rate, and at least 99 % of the offered requests are answered. Each trial searches for it, in several
+    /// a low rate, and the target keeps up with the rate: see [`kept_up`](crate::verdict::kept_up). Each trial searches for it, in several
     /// windows, and keeps the window at that rate.
     Knee(f64),
 }

@@ -5,7 +5,6 @@ mod flaw;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trial;
-mod version1;
 
 pub(crate) use cell::by_load;
 pub use cell::{Cell, Ranks};
@@ -16,8 +15,7 @@ use crate::machine::Machine;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 /// The name and version of the schema.
 ///
@@ -27,16 +25,6 @@ use std::path::Path;
 /// threads, descriptors and memory were read once, at the end of the window. Runs of both versions are different
 /// experiments, and are not merged.
 pub const SCHEMA: &str = "io-models-lab/results/2";
-const VERSION_1: &str = "io-models-lab/results/1";
-
-/// The largest file that is read, in bytes; a trial takes some kilobytes.
-const LARGEST: u64 = 512 << 20;
-
-/// What is read first, since the rest may have another form under another schema.
-#[derive(Deserialize)]
-struct Head {
-    schema: Option<serde_json::Value>,
-}
 
 /// The results of a whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,42 +59,6 @@ pub struct Target {
 }
 
 impl Results {
-    /// Reads a results.json file.
-    ///
-    /// # Errors
-    /// One line: the file does not exist, is not JSON, has another schema, or has more than 512 MiB.
-    pub fn load(path: &Path) -> Result<Results, String> {
-        let say = |why: String| format!("{}: {why}", path.display());
-        let io = |error: io::Error| match error.kind() {
-            io::ErrorKind::IsADirectory => say("it is a folder; name the results.json in it".into()),
-            _ => say(error.to_string()),
-        };
-        let json = |error: serde_json::Error| match error.is_eof() {
-            true => say(format!("it is no whole results.json: {error}")),
-            false => say(format!("it is no results.json: {error}")),
-        };
-        let mut text = Vec::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(LARGEST + 1).read_to_end(&mut text).map_err(io)?;
-        match text.len() as u64 {
-            0 => return Err(say("it is no results.json: it is empty".into())),
-            length if length > LARGEST => {
-                let why = format!("it is no results.json, or a huge one: it has more than {} MiB", LARGEST >> 20);
-                return Err(say(why));
-            }
-            _ => {}
-        }
-        let head: Head = serde_json::from_slice(&text).map_err(json)?;
-        match head.schema.as_ref().map(|schema| schema.as_str()) {
-            Some(Some(SCHEMA)) => serde_json::from_slice(&text).map_err(json),
-            Some(Some(VERSION_1)) => serde_json::from_slice(&text).map(version1::upgraded).map_err(json),
-            other => {
-                let schema = other.flatten().unwrap_or("not said");
-                Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))
-            }
-        }
-    }
-
     /// Writes the results as JSON.
     ///
     /// # Errors

@@ -188,8 +188,8 @@ fn notes(results: &Results) -> Vec<String> {
         notes.push(format!("{MEMORY}: user + kernel memory a connection; ? is a part that is not known"));
     }
     for (mark, note) in [
-        (">=", "at least this: the load generator was the limit"),
-        ("<=", "at most this: it contains delays of the load generator"),
+        (">=", "at least this: the lines below the table say why"),
+        ("<=", "at most this: the lines below the table say why"),
         ("!", "not to be compared: the lines below the table say why"),
     ] {
         notes.extend(shown.iter().any(|(_, text)| text.contains(mark)).then(|| format!("{mark} {note}")));
@@ -289,8 +289,8 @@ thread-pool     2      11.8  7.00..12.3    26,000    -   !1.20ms      -     59.0
 thread-pool ran with --workers=16
 rank, interval: of CPU µs/r; a target has a rank below another's if it is worse beyond noise
 mem/conn: user + kernel memory a connection; ? is a part that is not known
->= at least this: the load generator was the limit
-<= at most this: it contains delays of the load generator
+>= at least this: the lines below the table say why
+<= at most this: the lines below the table say why
 ! not to be compared: the lines below the table say why
 ";
         assert_eq!(printed(&results), expected);

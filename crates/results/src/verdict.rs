@@ -24,6 +24,8 @@
 mod client;
 mod disturbed;
 mod late;
+mod objection;
+mod pace;
 mod scope;
 mod served;
 mod steady;
@@ -31,30 +33,19 @@ mod steady;
 pub(crate) use client::usable_cpus;
 pub use disturbed::disturbance;
 pub use late::allowed_lateness;
+pub use pace::kept_up;
 
+use crate::knee;
 use crate::lists::add_new;
 use crate::outcomes::OutcomeClass;
 use crate::schema::{Cell, Flaw, Trial, Verdict};
+use objection::Objection;
 use scope::Scope;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// What speaks against some figures of a cell.
-#[derive(Clone, Debug, PartialEq)]
-struct Objection {
-    verdict: Verdict,
-    why: String,
-    scope: Scope,
-}
-
 /// What speaks against a trial.
 type Rule<'a> = &'a dyn Fn(&Trial) -> Option<Objection>;
-
-impl Objection {
-    fn new(verdict: Verdict, scope: Scope, why: impl Into<String>) -> Objection {
-        Objection { verdict, why: why.into(), scope }
-    }
-}
 
 /// Sets the verdict, the reasons and the flaws of a cell from its trials, and takes away percentiles that nobody has
 /// measured: those of a starved cell, and in an open loop those that contain the generator's own lateness.
@@ -70,14 +61,15 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
+    let schedule = cell.key.schedule;
     let rules: [Rule<'_>; 7] = [
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
         &disturbed::by_quota,
-        &|trial| client::busy(trial, server_cpus),
-        &client::kept_from_cpu,
-        &client::offered,
+        &|trial| client::busy(trial, schedule, server_cpus),
+        &|trial| client::kept_from_cpu(trial, schedule),
+        &|trial| client::offered(trial, schedule),
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(cell));
@@ -86,7 +78,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     let late = late::late(cell, &trials);
     objections.extend(late.iter().map(|late| late.objection.clone()));
     objections.sort_by_key(|objection| Reverse(objection.verdict));
-    cell.flaws = scope::flaws(&objections);
+    cell.flaws = objection::flaws(&objections);
     cell.verdict = objections.first().map_or(Verdict::Valid, |objection| objection.verdict);
     // The percentiles of a starved cell would be those of the connections that were served.
     if let Some(starved) = objections.iter().find(|objection| objection.verdict == Verdict::Starved) {
@@ -101,6 +93,20 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
 }
 
+/// The cell as it would be judged if no request had failed and the target had always been there: its flaws are those that
+/// lie beneath the verdict `errors`. `machine_cpus` are those of a target that does not say which it could run on.
+pub(crate) fn beneath_errors(cell: &Cell, machine_cpus: usize) -> Cell {
+    let mut cell = Cell { verdict: Verdict::Valid, reasons: Vec::new(), ..cell.clone() };
+    for class in OutcomeClass::ALL.into_iter().filter(|class| class.is_error()) {
+        cell.outcomes[class] = 0;
+    }
+    cell.trials.iter_mut().for_each(|trial| trial.gone = None);
+    let cpus = cell.server_cpus.unwrap_or(machine_cpus);
+    judge(&mut cell, cpus);
+    knee::judge(&mut cell);
+    cell
+}
+
 /// The flaws of a cell of which only the verdict and a reason are known.
 pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
     let scope = match verdict {
@@ -109,7 +115,7 @@ pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
         Verdict::Disturbed => Scope::CpuTime,
         Verdict::Starved | Verdict::ClientLimited | Verdict::Unstable => Scope::Speed,
     };
-    scope::flaws(&[Objection::new(verdict, scope, why)])
+    objection::flaws(&[Objection::new(verdict, scope, why)])
 }
 
 /// Takes away percentiles of a group of times.

@@ -22,7 +22,7 @@ struct Info<'a> {
     /// The CPUs that the model may use.
     cpus: &'a [usize],
     boot_id: Option<&'a str>,
-    /// The flags that were given, without those that say only where something is: they differ from run to run.
+    /// The flags that were given, without those on which no figure depends.
     given: BTreeMap<&'a str, &'a str>,
     threads: usize,
     max_connections: usize,
@@ -53,9 +53,9 @@ struct LimitsInfo {
     grace_seconds: f64,
 }
 
-/// Whether the flag only says where something is.
-fn is_place(flag: &str) -> bool {
-    ["listen", "admin", "cpus", "supervisor-cpus", "files", "store"].contains(&flag)
+/// Whether the flag changes no figure: it says where something is, which differs from run to run, or how the service stops.
+fn changes_no_figure(flag: &str) -> bool {
+    ["listen", "admin", "cpus", "supervisor-cpus", "files", "store", "grace"].contains(&flag)
 }
 
 /// Makes the page.
@@ -80,7 +80,7 @@ pub(crate) fn page(status: &mut Status) -> impl Serialize {
             .given
             .iter()
             .map(|(flag, value)| (&**flag, &**value))
-            .filter(|(flag, _)| !is_place(flag))
+            .filter(|(flag, _)| !changes_no_figure(flag))
             .collect(),
         threads: settings.threads,
         max_connections: settings.max_connections,

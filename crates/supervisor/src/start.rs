@@ -59,7 +59,7 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
         cpus,
         given: flags.given,
         kernel: uname()?.release().to_string_lossy().into_owned(),
-        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned()),
+        boot_id: process_tree::boot_id().map(str::to_owned),
         cgroup: process_tree::own_cgroup(),
     };
     // After the limits and figures of the group are known: below it, there is only the CPU time.

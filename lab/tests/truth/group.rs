@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A group of CPU accounting and CPU quota; it is removed when this is dropped.
 pub struct Group {
+    /// A process that only waits. A service that is not alone in its group takes its CPU time from elsewhere, so that the
+    /// two accounts are not the same file.
+    occupant: Child,
     /// Version 1: the group of `cpuacct`; version 2: the only one.
     accounts: PathBuf,
     /// Version 1: the group of `cpu`, which may be the same hierarchy; version 2: the only one.
@@ -21,14 +25,20 @@ impl Group {
     pub fn make(name: &str) -> Result<Group, String> {
         let name = format!("truth-{name}-{}", std::process::id());
         let root = Path::new("/sys/fs/cgroup");
-        let group = match root.join("cgroup.controllers").exists() {
-            true => Group { accounts: root.join(&name), quota: root.join(&name), is_v2: true },
-            false => {
-                Group { accounts: root.join("cpuacct").join(&name), quota: root.join("cpu").join(&name), is_v2: false }
-            }
+        let (accounts, quota, is_v2) = match root.join("cgroup.controllers").exists() {
+            true => (root.join(&name), root.join(&name), true),
+            false => (root.join("cpuacct").join(&name), root.join("cpu").join(&name), false),
         };
+        let none = |error: std::io::Error| format!("no control group can be made: {error}");
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let occupant = command.spawn().map_err(none)?;
+        let group = Group { occupant, accounts, quota, is_v2 };
         for folder in group.folders() {
-            fs::create_dir_all(folder).map_err(|error| format!("no control group can be made: {error}"))?;
+            fs::create_dir_all(folder).map_err(none)?;
+        }
+        for procs in group.procs() {
+            fs::write(procs, group.occupant.id().to_string()).map_err(none)?;
         }
         let usage = group.usage_text();
         usage.map(|_| group).ok_or_else(|| "the control group accounts no CPU time".into())
@@ -44,14 +54,6 @@ impl Group {
         self.folders().map(|folder| folder.join("cgroup.procs")).collect()
     }
 
-    /// Moves a process out of the group; its children stay.
-    pub fn expel(&self, pid: u32) {
-        for folder in self.folders() {
-            let root = folder.parent().expect("a group is below the root");
-            fs::write(root.join("cgroup.procs"), pid.to_string()).expect("a process can be moved to the root group");
-        }
-    }
-
     /// Limits the CPU time to this share of one CPU.
     ///
     /// # Errors
@@ -65,6 +67,14 @@ impl Group {
             false => write("cpu.cfs_quota_us", quota.to_string()),
         };
         written.map_err(|error| format!("the kernel has no CPU quotas: {error}"))
+    }
+
+    /// For how long the quota has kept the group from the CPUs; `None` if the kernel does not say it.
+    pub fn throttled(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(self.quota.join("cpu.stat")).ok()?;
+        let field = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        let in_v1 = || field("throttled_time ").map(Duration::from_nanos);
+        field("throttled_usec ").map(Duration::from_micros).or_else(in_v1)
     }
 
     fn usage_text(&self) -> Option<u64> {
@@ -86,6 +96,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        let _ = self.occupant.kill();
+        let _ = self.occupant.wait();
         for folder in self.folders() {
             // A process that has just ended may still be in it for a moment.
             for _ in 0..100 {

@@ -89,21 +89,35 @@ fn a_foreign_program_on_the_generators_cpu_leaves_no_valid_throughput() {
 fn a_service_with_a_cpu_quota_is_seen() {
     let _alone = alone();
     let Some((server_cpu, load_cpu)) = two_cpus() else { return skipped("it needs two CPUs") };
-    let group = match Group::make("quota").and_then(|group| group.limit(0.3).map(|()| group)) {
+    let group = match Group::make("quota").and_then(|group| group.limit(0.1).map(|()| group)) {
         Ok(group) => group,
         Err(why) => return skipped(&why),
     };
     let cell = epoll(server_cpu, load_cpu, Some(&group));
+    if !used_its_quota(&group) {
+        return;
+    }
     let throttled = cell.trials[0].figures.machine.server_throttled;
     assert!(throttled.is_some_and(|share| share > 0.02), "{throttled:?} {:?}", cell.trials[0].missing);
     assert_ne!(on_throughput(&cell), Verdict::Valid, "{:?}", cell.reasons);
+}
+
+/// Whether the group was kept from the CPUs for a while. On a very busy machine it may get less than its quota anyway.
+fn used_its_quota(group: &Group) -> bool {
+    let throttled = group.throttled().unwrap_or_default();
+    println!("the quota kept the group from the CPUs for {throttled:?}");
+    if throttled < Duration::from_millis(500) {
+        skipped("the group got less than its quota");
+        return false;
+    }
+    true
 }
 
 /// The whole lab runs in a group with a quota: generator, supervisor and model.
 #[test]
 fn a_generator_with_a_cpu_quota_leaves_no_valid_throughput() {
     let _alone = alone();
-    let group = match Group::make("lab").and_then(|group| group.limit(0.4).map(|()| group)) {
+    let group = match Group::make("lab").and_then(|group| group.limit(0.2).map(|()| group)) {
         Ok(group) => group,
         Err(why) => return skipped(&why),
     };
@@ -117,6 +131,9 @@ fn a_generator_with_a_cpu_quota_leaves_no_valid_throughput() {
     assert!(status.success(), "{status}");
     let results = results::Results::load(&out).expect("results");
     let cell = &results.cells[0];
+    if !used_its_quota(&group) {
+        return;
+    }
     let throttled = cell.trials[0].figures.machine.client_throttled;
     assert!(throttled.is_some_and(|share| share > 0.02), "{throttled:?} {:?}", cell.trials[0].missing);
     assert_ne!(on_throughput(cell), Verdict::Valid, "{:?}", cell.reasons);

@@ -11,9 +11,13 @@ use crate::service::{Service, only_cell};
 use crate::{alone, skipped};
 
 const CONNECTIONS: usize = 4000;
+/// The flags of the services.
+const ARGUMENTS: [&str; 4] = ["--max-connections", "5000", "--idle-timeout", "5m"];
 
-/// Waits until the memory of processes and kernel moves by less than this within 300 ms; how far it moved in the end.
+/// A machine's memory stands still if it moves by less than this within 300 ms.
 const STILL: u64 = 1 << 20;
+/// What a trial may leave behind on a quiet machine: pages and slabs that the kernel keeps for the next one.
+const QUIET: u64 = 16 << 20;
 
 fn all(memory: &KernelMemory) -> u64 {
     memory.anonymous + memory.kernel()
@@ -41,15 +45,25 @@ fn still() -> Result<u64, String> {
 }
 
 /// Opens idle connections to a service, each of which has been answered once.
-fn open(address: &str) -> Vec<TcpStream> {
+fn open(address: &str) -> std::io::Result<Vec<TcpStream>> {
     let one = || {
-        let mut stream = TcpStream::connect(address).expect("a connection");
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request is sent");
-        let mut answer = [0; 1024];
-        assert!(stream.read(&mut answer).expect("an answer") > 0);
-        stream
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        stream.read_exact(&mut [0; 15])?;
+        Ok(stream)
     };
     std::iter::repeat_with(one).take(CONNECTIONS).collect()
+}
+
+/// What the machine has lost for each idle connection to a model, in bytes, less the client's end.
+fn lost(model: &str, own_end: f64) -> Result<f64, String> {
+    let service = Service::start(model, &ARGUMENTS, None);
+    let before = still()?;
+    let connections = open(&service.listen).map_err(|error| format!("{CONNECTIONS} connections: {error}"))?;
+    let after = still()?;
+    drop(connections);
+    Ok((after as f64 - before as f64) / CONNECTIONS as f64 - own_end)
 }
 
 /// What both ends of a connection within this process take, in bytes, each: half of what a pair takes.
@@ -68,7 +82,7 @@ fn own_end() -> Result<f64, String> {
 
 /// The lab's figure for a model: user and kernel memory a connection.
 fn told(model: &str) -> (Option<f64>, String) {
-    let service = Service::start(model, &["--max-connections", "5000", "--idle-timeout", "5m"], None);
+    let service = Service::start(model, &ARGUMENTS, None);
     let plan = Plan {
         targets: vec![model.into()],
         schedules: vec![Schedule::Rate(50.0)],
@@ -96,35 +110,27 @@ fn memory_a_connection_agrees_with_what_the_machine_lost() {
         Err(why) => return skipped(&why),
     };
     println!("the client's own end of a connection takes {own:.0} bytes");
-    let mut compared = 0;
     for model in ["process-per-connection", "thread-per-connection", "epoll", "uring"] {
-        let service = Service::start(model, &["--max-connections", "5000", "--idle-timeout", "5m"], None);
-        let before = still();
-        let connections = open(&service.listen);
-        let after = still();
-        drop(connections);
-        drop(service);
-        let (before, after) = match (before, after) {
-            (Ok(before), Ok(after)) => (before as f64, after as f64),
-            (Err(why), _) | (_, Err(why)) => {
-                skipped(&format!("{model}: {why}"));
+        let skip = |why: String| skipped(&format!("{model}: {why}"));
+        let lost = match lost(model, own) {
+            Ok(lost) => lost,
+            Err(why) => {
+                skip(why);
                 continue;
             }
         };
-        let lost = (after - before) / CONNECTIONS as f64 - own;
-        if still().is_err() {
-            skipped(&format!("{model}: the machine is not quiet"));
-            continue;
-        }
-        let (told, why) = told(model);
+        let (before, (told, why), after) = (still(), told(model), still());
+        let quiet = before.and_then(|before| Ok(after?.abs_diff(before) < QUIET));
         let Some(told) = told else {
             assert!(!why.is_empty(), "{model}: a figure without a reason");
-            println!("{model}: no figure: {why}");
+            skip(format!("there is no figure: {why}"));
             continue;
         };
         println!("{model}: {told:.0} bytes told, {lost:.0} lost");
+        if quiet != Ok(true) {
+            skip("other programs took or gave back memory meanwhile".into());
+            continue;
+        }
         assert!((told / lost - 1.0).abs() < 0.25, "{model}: {told:.0} bytes told, {lost:.0} lost");
-        compared += 1;
     }
-    println!("{compared} models compared");
 }

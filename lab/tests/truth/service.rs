@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
 use nix::sys::signal::{Signal, kill};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 use results::{Cell, Plan};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use test_lifetime::limit_lifetime;
 
 use crate::group::Group;
@@ -25,8 +27,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts a model with these further arguments, in the group if there is one. The supervisor itself is then moved out of
-    /// the group, so that only the model's processes are in it.
+    /// Starts a model with these further arguments, in the group if there is one.
     pub fn start(model: &str, arguments: &[&str], group: Option<&Group>) -> Service {
         let joins: Vec<PathBuf> = group.map(Group::procs).unwrap_or_default();
         let join: String = joins.iter().map(|file| format!("echo $$ > {} && ", file.display())).collect();
@@ -41,10 +42,13 @@ impl Service {
         std::thread::spawn(move || lines.for_each(|line| println!("{line}")));
         let mut addresses = line.split("http://").skip(1).map(|part| part.split(',').next().unwrap_or(part).trim());
         let mut next = || addresses.next().expect("two addresses").to_owned();
-        if let Some(group) = group {
-            group.expel(child.id());
-        }
         Service { listen: next(), admin: next(), child }
+    }
+
+    /// The CPU time of the supervisor, by the kernel's clock of that process.
+    pub fn supervisor_cpu(&self) -> Duration {
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.child.id() as i32)).expect("it runs");
+        clock.now().expect("its clock can be read").into()
     }
 
     /// This service as the target of a run. Its cost is read through `admin`, the address of its admin endpoint or of what

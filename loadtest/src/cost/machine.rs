@@ -8,12 +8,20 @@ use std::time::Duration;
 
 /// What else happened on this machine in the window.
 ///
-/// Time that a CPU spends on interrupts counts as foreign where the kernel charges it to no program.
+/// The foreign shares are lower bounds: of each CPU, two times the smallest time that its busy times can show counts as
+/// known. From `/proc/stat` that is two clock ticks, 20 ms; nearly nothing from control groups.
 pub(crate) fn machine_use(costs: &Costs) -> MachineUse<Value> {
     match &costs.0 {
         Ok(readings) => readings.machine_use(),
         Err(why) => MachineUse::all(Err(why.clone())),
     }
+}
+
+/// How the foreign shares were computed; `None` if they were not.
+pub(super) fn foreign_source(readings: &Readings) -> Option<String> {
+    let BusyTimes { source, resolution, .. } = readings.end.busy.as_ref()?;
+    let bound = format!("at least this, as busy times are known to {resolution:?}");
+    Some(format!("busy times of the CPUs ({source}), less the CPU time of target and load generator; {bound}"))
 }
 
 /// The CPUs of both sides, and what is known to have used them.
@@ -28,7 +36,13 @@ struct Sides<'a> {
     generator: Duration,
     /// How long the window was, by the clock with which the busy times were read.
     length: Duration,
+    /// The smallest time that the busy times can show, for each CPU.
+    resolution: Duration,
 }
+
+/// How many times the resolution a CPU's busy time may be wrong by: what the kernel has in several fields is cut to whole
+/// clock ticks in each.
+const UNCERTAIN: u32 = 2;
 
 impl Sides<'_> {
     fn overlap(&self) -> bool {
@@ -44,13 +58,15 @@ impl Sides<'_> {
     /// The foreign shares of the target's and of the load generator's CPUs. If the sides share a CPU, both are that of all
     /// CPUs together.
     ///
-    /// The supervisor may run on either side: its time is subtracted on both, so the share of one of them is too low by the
-    /// supervisor's CPU time in the window, which `supervisor_cpus_used` tells.
+    /// The supervisor may run on either side: its time is subtracted on both, so the share of the side on which it does not
+    /// run is a lower bound, too low by at most the supervisor's CPU time, which `supervisor_cpus_used` tells. The lab keeps
+    /// supervisors on the load's side.
     fn foreign(&self, busy: impl Fn(&[usize]) -> Option<Duration>) -> (Value, Value) {
         let Sides { target, supervisor, generator, .. } = *self;
         let share = |cpus: &[usize], ours: Duration| -> Value {
             let busy = busy(cpus).ok_or("the kernel does not tell for how long these CPUs were busy")?;
-            Ok(busy.saturating_sub(ours).as_secs_f64() / (self.length.as_secs_f64() * cpus.len() as f64))
+            let known = ours + self.resolution * UNCERTAIN * cpus.len() as u32;
+            Ok(busy.saturating_sub(known).as_secs_f64() / (self.length.as_secs_f64() * cpus.len() as f64))
         };
         if self.overlap() {
             let of_all = share(&self.all(), target + supervisor + generator);
@@ -103,6 +119,7 @@ impl Readings {
             supervisor: used(now.supervisor_cpu.unwrap_or_default(), then.supervisor_cpu.unwrap_or_default()),
             generator: self.end.own_cpu.saturating_sub(self.begin.own_cpu),
             length,
+            resolution: busy_now.resolution,
         };
         let (server, client) = sides.foreign(|cpus| busy_now.busy_since(busy_then, cpus));
         let why_not = |why: &str| -> Result<f64, Reason> { Err(why.into()) };
@@ -128,7 +145,15 @@ mod tests {
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn sides<'a>(servers: &'a [usize], clients: &'a [usize]) -> Sides<'a> {
-        Sides { servers, clients, target: MS(600), supervisor: MS(10), generator: MS(300), length: MS(1_000) }
+        let (length, resolution) = (MS(1_000), Duration::ZERO);
+        Sides { servers, clients, target: MS(600), supervisor: MS(10), generator: MS(300), length, resolution }
+    }
+
+    #[test]
+    fn what_the_clock_ticks_may_hide_is_not_foreign() {
+        let sides = Sides { resolution: MS(10), ..sides(&[0], &[1, 2]) };
+        let (server, client) = sides.foreign(|cpus| Some(MS(if cpus == [0] { 630 } else { 410 })));
+        assert_eq!((server, client), (Ok(0.0), Ok(0.03)), "20 ms of each CPU");
     }
 
     #[test]

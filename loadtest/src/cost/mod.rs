@@ -83,8 +83,11 @@ impl Costs {
         Costs(Err(why.into()))
     }
 
-    /// For how long this process was throttled in the window, if that is known.
-    pub fn throttled(&self) -> Option<Duration> {
-        self.0.as_ref().ok()?.throttled
+    /// How many CPUs the target may use: by its affinity, and by what is said of it otherwise, if that is less (a service
+    /// counts its CPU quota in). `None` if neither is known.
+    pub fn server_cpus(&self) -> Option<usize> {
+        let readings = self.0.as_ref().ok()?;
+        let affinity = readings.end.spent.as_ref().map_or(0, |spent| spent.cpus.len());
+        [(affinity > 0).then_some(affinity), readings.cpus_allowed].into_iter().flatten().min()
     }
 }

@@ -12,7 +12,7 @@ use results::figures::Reason;
 use results::plan::ENOUGH_FOR_KERNEL_MEMORY;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often progress is reported.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) struct CostObserver<'a> {
     idle: Snapshot,
     /// Known in the warm-up.
     warm: Option<Snapshot>,
-    /// Answers a second since the load began.
+    /// Answers a second since the load began, in the warm-up.
     rate: f64,
     /// Known when the window has begun.
     begin: Option<WindowBegin>,
@@ -134,6 +134,16 @@ fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64
 }
 
 impl TrialObserver for CostObserver<'_> {
+    fn warms_up(&mut self, elapsed: Duration, answered: &dyn Fn() -> u64) {
+        if !elapsed.is_zero() {
+            self.rate = answered() as f64 / elapsed.as_secs_f64();
+        }
+        // Half of the warm-up is left then, so the snapshot is over before the window begins.
+        if self.warm.is_none() && !elapsed.is_zero() && elapsed >= self.observed.warmup / 2 {
+            self.warm = Some(self.snapshot(answered));
+        }
+    }
+
     fn window_begins(&mut self, answered: &dyn Fn() -> u64) {
         if self.warm.is_none() {
             self.warm = Some(self.snapshot(answered)); // there is no warm-up
@@ -145,17 +155,6 @@ impl TrialObserver for CostObserver<'_> {
     }
 
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot) {
-        let warms_up = self.begin.is_none() && self.readings.is_none() && !elapsed.is_zero();
-        if warms_up {
-            self.rate = answered as f64 / elapsed.as_secs_f64();
-        }
-        // Half of the warm-up is left then, so the snapshot is over before the window begins.
-        if warms_up && self.warm.is_none() && elapsed >= self.observed.warmup / 2 {
-            let began = Instant::now();
-            let rate = self.rate;
-            let estimate = || answered + (rate * began.elapsed().as_secs_f64()) as u64;
-            self.warm = Some(self.snapshot(&estimate));
-        }
         if elapsed >= self.reported + PROGRESS {
             self.reported = elapsed;
             (self.progress)(elapsed, answered, errors, &live());

@@ -2,7 +2,7 @@
 
 use super::CostSource;
 use super::snapshot::Snapshot;
-use super::spent::{Place, Spent, cpus_of, monotonic};
+use super::spent::{Place, Spent, monotonic};
 use crate::scrape;
 use crate::signals::unless_stopped;
 use crate::target::Url;
@@ -34,11 +34,12 @@ enum Source {
         is_older: bool,
     },
     Process {
-        pid: Pid,
         /// For snapshots.
         tree: Box<Tree>,
         /// For accounts: it has hardly any time for what is expensive.
         clocks: Box<Tree>,
+        /// The CPUs that it may use, as they were at the last snapshot; none if that is not known.
+        cpus: Vec<usize>,
     },
     None,
 }
@@ -51,7 +52,7 @@ impl<'a> CostSampler<'a> {
             CostSource::ProcessTree(pid) => {
                 let pid = Pid::from_raw(pid);
                 let clocks = Box::new(Tree::new(pid).with_budget(CLOCKS_ONLY));
-                Source::Process { pid, tree: Box::new(Tree::new(pid)), clocks }
+                Source::Process { tree: Box::new(Tree::new(pid)), clocks, cpus: Vec::new() }
             }
             CostSource::None => Source::None,
         };
@@ -62,7 +63,10 @@ impl<'a> CostSampler<'a> {
     pub fn snapshot(&mut self) -> Snapshot {
         let result = match &mut self.source {
             Source::Service { metrics, .. } => page(metrics, self.stop).map(|text| Snapshot::of_metrics(&text)),
-            Source::Process { tree, .. } => tree.sample().map(|sample| Snapshot::of_tree(&sample)),
+            Source::Process { tree, cpus, .. } => tree.sample().map(|sample| {
+                *cpus = tree.cpus().unwrap_or_default();
+                Snapshot::of_tree(&sample)
+            }),
             Source::None => return Snapshot::default(),
         };
         result.unwrap_or_else(|error| {
@@ -91,9 +95,9 @@ impl<'a> CostSampler<'a> {
                 }
                 spent_by_metrics(metrics, self.stop, answered).map_err(|error| format!("{metrics}: {error}"))
             }
-            Source::Process { pid, clocks, .. } => {
-                spent_by_tree(*pid, clocks, answered).map_err(|error| format!("process tree: {error}"))
-            }
+            Source::Process { clocks, cpus, .. } => spent_by_tree(clocks, answered)
+                .map(|spent| Spent { cpus: cpus.clone(), ..spent })
+                .map_err(|error| format!("process tree: {error}")),
             Source::None => Err(self.missing()),
         }
     }
@@ -132,7 +136,7 @@ fn spent_by_metrics(metrics: &Url, stop: &AtomicBool, answered: &dyn Fn() -> u64
     })
 }
 
-fn spent_by_tree(pid: Pid, clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io::Result<Spent> {
+fn spent_by_tree(clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io::Result<Spent> {
     let (began, before) = (monotonic(), answered());
     let sample = clocks.sample()?;
     Ok(Spent {
@@ -143,7 +147,7 @@ fn spent_by_tree(pid: Pid, clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io:
         syscalls: None,
         throttled: None,
         source: format!("the process tree ({}), and the load generator's count of answers", sample.cpu_source),
-        cpus: cpus_of(pid),
+        cpus: Vec::new(),
         place: Place::Here,
     })
 }

@@ -1,5 +1,6 @@
 //! The target's cost in the window: [`server_cost`].
 
+use super::machine::foreign_source;
 use super::moment::{LARGEST_SPREAD, Moment};
 use super::snapshot::{Snapshot, median};
 use super::spent::Place;
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// A target may seem to use a little more than its CPUs: its clocks are not read at one instant.
 const MOST_OF_A_CPU: f64 = 1.02;
+/// And so many seconds of each CPU more: a control group's CPU time is brought up to date at the clock ticks, of which no
+/// kernel has less than 100 a second, so what belongs before the window may be counted in it.
+const TICK: f64 = 0.010;
 /// Seconds of CPU time from which on user and system time are told apart: 20 clock ticks of 10 ms. The kernel looks at each
 /// tick which mode it interrupts, so the share of either has then a standard error of a tenth.
 const ENOUGH_TO_SPLIT: f64 = 0.2;
@@ -65,7 +69,8 @@ pub(crate) fn server_cost(costs: &Costs, connections: Connections) -> ServerCost
 
 /// Where those figures come from for which there is more than one way.
 pub(crate) fn sources(costs: &Costs) -> BTreeMap<String, String> {
-    let Ok(Readings { begin, loaded, kernel, .. }) = &costs.0 else { return BTreeMap::new() };
+    let Ok(readings) = &costs.0 else { return BTreeMap::new() };
+    let Readings { begin, loaded, kernel, .. } = readings;
     let memory = loaded[0].memory_source.as_deref().map(|source| match source {
         "pss" => "PSS of the process tree".to_owned(),
         SAMPLED => "PSS of some processes of the tree, which stand for the others".to_owned(),
@@ -77,6 +82,8 @@ pub(crate) fn sources(costs: &Costs) -> BTreeMap<String, String> {
         ("server.cpu_us_per_request", begin.spent.as_ref().ok().map(|spent| spent.source.clone())),
         ("server.memory_bytes", memory),
         ("server.kernel_memory_bytes", kernel.is_ok().then(|| of_kernel.to_owned())),
+        ("machine.foreign_on_server_cpus", foreign_source(readings)),
+        ("machine.foreign_on_client_cpus", foreign_source(readings)),
     ];
     all.into_iter().filter_map(|(figure, source)| Some((figure.to_owned(), source?))).collect()
 }
@@ -110,7 +117,7 @@ impl InWindow {
             replies: end.replies() - begin.replies(),
             spread: begin.spread().max(end.spread()),
             cpu: match cpu / seconds {
-                used if used > allowed as f64 * MOST_OF_A_CPU => Err(format!(
+                used if used > allowed as f64 * (MOST_OF_A_CPU + TICK / seconds) => Err(format!(
                     "used {used:.2} of {}: the two readings do not belong together",
                     plural(allowed, "CPU")
                 )),

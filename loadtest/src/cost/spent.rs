@@ -1,9 +1,7 @@
 //! What a target has used up to one moment, read together with what it has answered: [`Spent`].
 
-use nix::sched::{CpuSet, sched_getaffinity};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::Pid;
-use process_tree::Account;
+use process_tree::{Account, boot_id};
 use std::time::Duration;
 
 /// Where the target runs, seen from the load generator.
@@ -44,7 +42,7 @@ impl Spent {
     /// Takes over the account that a service gives.
     pub fn of_service(account: Account) -> Spent {
         let place = match (&account.boot_id, boot_id()) {
-            (Some(theirs), Some(ours)) if theirs.trim() == ours => Place::Here,
+            (Some(theirs), Some(ours)) if theirs == ours => Place::Here,
             (Some(_), Some(_)) => Place::Elsewhere,
             _ => Place::Unknown,
         };
@@ -77,16 +75,6 @@ pub(super) fn monotonic() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// The CPUs that a process of this machine may use, ascending; none if the kernel does not say it.
-pub(super) fn cpus_of(pid: Pid) -> Vec<usize> {
-    let set = sched_getaffinity(pid).unwrap_or_default();
-    (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect()
-}
-
-fn boot_id() -> Option<String> {
-    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,16 +94,10 @@ mod tests {
             boot_id,
         };
         let place = |boot_id| Spent::of_service(account(boot_id)).place;
-        assert_eq!(place(boot_id()), Place::Here);
+        assert_eq!(place(boot_id().map(str::to_owned)), Place::Here);
         assert_eq!(place(Some("another".into())), Place::Elsewhere);
         assert_eq!(place(None), Place::Unknown);
         let spent = Spent::of_service(account(None));
         assert_eq!((spent.spread(), spent.replies(), spent.at), (3, 11.5, Duration::from_micros(1)));
-    }
-
-    #[test]
-    fn a_process_has_the_cpus_of_its_affinity() {
-        assert_eq!(cpus_of(nix::unistd::getpid()), cpu_list::CpuList::allowed().unwrap().cpus());
-        assert!(cpus_of(Pid::from_raw(1 << 23)).is_empty());
     }
 }

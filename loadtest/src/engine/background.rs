@@ -274,7 +274,10 @@ impl BackgroundDriver<'_> {
             match recv(socket.as_raw_fd(), &mut buffer[..room], MsgFlags::empty()) {
                 Ok(0) => {
                     let connection = &mut self.connections[index as usize];
-                    connection.complete |= connection.response.is_complete_at_eof();
+                    if !connection.complete && connection.response.is_complete_at_eof() {
+                        connection.complete = true;
+                        self.counters.answers.fetch_add(1, Relaxed);
+                    }
                     return self.close(index, now);
                 }
                 Ok(read) if !self.answer(index, &buffer[..read]) => return self.close(index, now),
@@ -301,6 +304,7 @@ impl BackgroundDriver<'_> {
         };
         let progress = connection.response.feed(bytes, request.starts_with(b"HEAD "), |_| {});
         connection.complete = matches!(progress, ParseProgress::Complete(_));
+        self.counters.answers.fetch_add(u64::from(connection.complete), Relaxed);
         let is_up = match connection.kind {
             BackgroundKind::Idle => connection.complete,
             BackgroundKind::SlowReader => connection.response.status() > 0,

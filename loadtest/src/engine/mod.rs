@@ -58,14 +58,17 @@ const WARM_UP_LOOK: Duration = Duration::from_millis(5);
 
 /// Is notified while a trial runs, always from the thread that called [`trial`].
 pub trait TrialObserver {
-    /// The window begins. `answered` returns the number of complete answers since the load began; it may be called
-    /// again later.
+    /// Called about every 10 ms until the window begins, with the time since the load began. `answered` returns the number of
+    /// complete answers so far, those on background connections included, as the target counts them; it may be called again
+    /// later. (What a target may have answered to a connection that was reset at once is not known.)
+    fn warms_up(&mut self, _elapsed: Duration, _answered: &dyn Fn() -> u64) {}
+    /// The window begins. `answered` as in [`warms_up`](Self::warms_up).
     fn window_begins(&mut self, answered: &dyn Fn() -> u64);
-    /// Called about every 10 ms with the time since the load began, the complete answers since then, the errors in the
+    /// Called about every 10 ms with the time since the load began, the measured connections' complete answers, their errors in the
     /// present part of the trial, and a function that takes a snapshot of the window. It is also called after
     /// [`window_ended`](Self::window_ended), while an open loop waits for the last answers.
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot);
-    /// The window has ended, and the load goes on until this returns. `answered` as in [`window_begins`](Self::window_begins).
+    /// The window has ended, and the load goes on until this returns. `answered` as in [`warms_up`](Self::warms_up).
     fn window_ended(&mut self, answered: &dyn Fn() -> u64);
 }
 
@@ -234,6 +237,7 @@ fn coordinate(
         let elapsed = Duration::from_nanos(now.saturating_sub(load_begin));
         observer.tick(elapsed, control::answered(counters), control::errors(counters), &live);
     };
+    let all_answers = || control::answered(counters) + background_counters.answered();
     let mut window_began = false;
     while control.past_window() < counters.len() {
         if thread_ended() || (control.stopped() && !window_began) {
@@ -247,7 +251,10 @@ fn coordinate(
         }
         if !window_began && begin.is_some_and(|begin| now >= begin) {
             window_began = true;
-            observer.window_begins(&|| control::answered(counters));
+            observer.window_begins(&all_answers);
+        }
+        if !window_began {
+            observer.warms_up(Duration::from_nanos(now.saturating_sub(load_begin)), &all_answers);
         }
         tick(observer, begin);
         let next = match begin {
@@ -258,7 +265,7 @@ fn coordinate(
         thread::sleep(next.min(REPORT_INTERVAL));
     }
     background_counters.remember_up();
-    observer.window_ended(&|| control::answered(counters));
+    observer.window_ended(&all_answers);
     // The answers to an open loop's requests that were due in the window.
     while control.finished() < counters.len() && !thread_ended() {
         tick(observer, begin);

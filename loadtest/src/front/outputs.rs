@@ -3,7 +3,7 @@
 use super::flags::RunFlags;
 use super::hgrm::distributions;
 use super::save::{self, Contents};
-use results::{Results, csv, slices};
+use results::{Results, csv, ndjson};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ impl Output {
 
     /// The files in a folder of a run.
     fn folder(flag: &'static str, folder: &Path) -> [Output; 2] {
-        let slices = Output { flag, path: folder.join("slices.ndjson"), format: slices::write };
+        let slices = Output { flag, path: folder.join("slices.ndjson"), format: ndjson::write };
         [Output::json(flag, folder.join("results.json")), slices]
     }
 }

@@ -42,6 +42,15 @@ struct Used {
     own: GroupCpu,
 }
 
+/// The most CPU time that a process has used which only starts another one and waits for it.
+const WAITING: Duration = Duration::from_millis(100);
+
+/// Whether a process has hardly used a CPU so far.
+fn only_waits(pid: i32) -> bool {
+    let clock = ClockId::pid_cpu_clock_id(nix::unistd::Pid::from_raw(pid)).and_then(ClockId::now);
+    clock.is_ok_and(|used| Duration::from(used) < WAITING)
+}
+
 /// CPU time of the processes of a control group, live and dead: [`OwnGroup::cpu`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GroupCpu {
@@ -69,7 +78,10 @@ impl OwnGroup {
         let is_ours = |pid: &i32| *pid == this || Some(*pid) == init;
         let alone = hierarchies
             .directory("cpuacct")
-            .filter(|group| processes_in(group.path()).is_some_and(|processes| processes.iter().all(is_ours)));
+            .filter(|group| {
+                processes_in(group.path()).is_some_and(|all| all.contains(&this) && all.iter().all(is_ours))
+            })
+            .filter(|_| init.is_none_or(only_waits));
         let place = match alone {
             Some(group) => Place { group, parent: None },
             None => {

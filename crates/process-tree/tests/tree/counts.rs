@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Barrier;
 use std::time::Duration;
 
+use cpu_list::CpuList;
 use process_tree::Tree;
 
 use crate::child::{Child, before_and_after, wait_for_reports};
@@ -41,6 +42,33 @@ pub fn processes_threads_and_descriptors_are_counted() {
     assert_eq!((after.processes, after.threads), (3, 7));
     assert_eq!(after.open_fds.unwrap() - before.open_fds.unwrap(), 8);
     assert!(after.user.is_some(), "no process has exited");
+    root.resume();
+}
+
+pub fn the_cpus_are_those_of_all_threads() {
+    let all = CpuList::allowed().unwrap();
+    let first = CpuList::from(vec![all.cpus()[0]]);
+    let mut root = Child::fork(|parent| {
+        first.apply().unwrap();
+        parent.pause();
+        let barrier = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                all.apply().unwrap();
+                barrier.wait();
+                barrier.wait();
+            });
+            barrier.wait();
+            parent.pause();
+            barrier.wait();
+        });
+    });
+    root.wait_for_report();
+    let mut tree = Tree::new(root.pid);
+    assert_eq!(tree.cpus().unwrap(), first.cpus());
+    root.resume();
+    root.wait_for_report();
+    assert_eq!(tree.cpus().unwrap(), all.cpus());
     root.resume();
 }
 

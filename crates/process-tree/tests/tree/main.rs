@@ -26,6 +26,7 @@ const TESTS: &[(&str, fn())] = tests![
     memory::a_peak_between_two_samples_of_a_single_process_is_seen,
     memory::of_many_alike_processes_some_stand_for_all,
     counts::processes_threads_and_descriptors_are_counted,
+    counts::the_cpus_are_those_of_all_threads,
     counts::a_root_that_has_exited_is_not_found,
     counts::switches_of_all_threads_count_and_are_kept,
     counts::faults_of_reaped_children_count,

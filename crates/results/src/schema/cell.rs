@@ -1,6 +1,7 @@
 //! A cell: a target under one load.
 
-use super::{Flaw, Trial, Verdict};
+use super::flaw::{Flaw, Verdict};
+use super::trial::Trial;
 use crate::figures::{Figures, Name, Reason};
 use crate::outcomes::OutcomeCounts;
 use crate::plan::Key;

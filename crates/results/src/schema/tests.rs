@@ -1,6 +1,7 @@
 use super::*;
 use crate::background::BackgroundResults;
 use crate::figures::Figures;
+use crate::load::{LARGEST, VERSION_1};
 use crate::outcomes::OutcomeClass;
 use crate::outcomes::OutcomeCounts;
 

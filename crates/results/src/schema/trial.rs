@@ -1,9 +1,9 @@
 //! A trial of a cell.
 
+use super::flaw::Verdict;
 use crate::background::BackgroundResults;
 use crate::figures::{Figures, Reason};
 use crate::outcomes::OutcomeCounts;
-use crate::schema::Verdict;
 use crate::slices::Slice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,8 +63,8 @@ pub struct Trial {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub redirections: BTreeMap<u16, u64>,
     /// Seconds of the window for which the kernel kept the generator from the CPUs, because a CPU quota of its control
-    /// group, or of one above, was used up; in version 1 of control groups they are summed over the CPUs. Null if it is
-    /// not known.
+    /// group, or of one above, was used up; in version 1 of control groups they are summed over the CPUs. The same as
+    /// the figure `machine.client_throttled`, which older files lack. Null if it is not known.
     #[serde(default)]
     pub throttled_seconds: Option<f64>,
     /// When and why the target did not answer, if it was gone for a while and came back.

@@ -1,22 +1,24 @@
 //! Whether the load generator was the bottleneck.
 
 use super::disturbed::SHARE;
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::pace::kept_up;
+use super::scope::Scope;
+use crate::schedule::Schedule;
 use crate::schema::{Cell, Trial, Verdict};
 use crate::units::plural;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
-const BUSY_SHARE: f64 = 0.9;
-/// The smallest share of the offered rate that has to be achieved.
-const OFFERED_SHARE: f64 = 0.99;
+const SATURATED_SHARE: f64 = 0.9;
 /// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered
 /// it, whatever the target does.
 const BEYOND_GENERATOR: f64 = 2.0;
-/// What a generator without enough CPU time bounds. An offered rate that was achieved is what was measured, whatever
-/// the generator did.
-fn bounds(trial: &Trial) -> Scope {
-    match trial.figures.pace.achieved_share {
-        Some(share) if share >= OFFERED_SHARE => Scope::TimesBounds,
+
+/// What a generator without enough CPU time bounds. An offered rate with which the target kept up is what was measured,
+/// whatever the generator did.
+fn bounds(trial: &Trial, schedule: Schedule) -> Scope {
+    match kept_up(trial, schedule) {
+        Some(true) => Scope::TimesBounds,
         _ => Scope::SpeedBounds,
     }
 }
@@ -33,16 +35,16 @@ pub(crate) fn usable_cpus(threads: Option<f64>, server_cpus: usize) -> f64 {
 
 /// The busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it could. If the
 /// target's CPU time is not known, it cannot be shown that the target was saturated.
-pub(super) fn busy(trial: &Trial, server_cpus: usize) -> Option<Objection> {
-    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > BUSY_SHARE)?;
+pub(super) fn busy(trial: &Trial, schedule: Schedule, server_cpus: usize) -> Option<Objection> {
+    let busy = trial.figures.client.busiest_thread.filter(|&busy| busy > SATURATED_SHARE)?;
     let busy = format!("a client thread was busy {:.0} % of the time", busy * 100.0);
     let Some(used) = trial.figures.server.cpus_used else {
-        return Some(limited(bounds(trial), format!("{busy}; the target's CPU time is not known")));
+        return Some(limited(bounds(trial, schedule), format!("{busy}; the target's CPU time is not known")));
     };
     let could = usable_cpus(trial.figures.server.threads, server_cpus);
     let cpus = if could == 1.0 { "CPU" } else { "CPUs" };
-    (used < BUSY_SHARE * could)
-        .then(|| limited(bounds(trial), format!("{busy}; the target used {used:.2} of {could} {cpus}")))
+    (used < SATURATED_SHARE * could)
+        .then(|| limited(bounds(trial, schedule), format!("{busy}; the target used {used:.2} of {could} {cpus}")))
 }
 
 /// For which share of the window a CPU quota kept the generator from its CPUs, if that is too much.
@@ -55,24 +57,24 @@ pub(super) fn throttled(trial: &Trial) -> Option<f64> {
 /// had answered already was read late. The generator's own CPU time does not show that.
 ///
 /// Where generator and target share their CPUs it is always so: there only CPU time a request can be compared.
-pub(super) fn kept_from_cpu(trial: &Trial) -> Option<Objection> {
+pub(super) fn kept_from_cpu(trial: &Trial, schedule: Schedule) -> Option<Objection> {
     if let Some(share) = throttled(trial) {
         let why = format!(
             "the generator was throttled for {:.0} % of the window: the CPU quota of its control group is too small",
             share * 100.0
         );
-        return Some(limited(bounds(trial), why));
+        return Some(limited(bounds(trial, schedule), why));
     }
     let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > SHARE)?;
     let why = format!("a client thread was kept from its CPU {:.0} % of the time", share * 100.0);
-    Some(limited(bounds(trial), why))
+    Some(limited(bounds(trial, schedule), why))
 }
 
-/// Less than 99 % of the offered rate was achieved: by the generator, if it would need by far too many CPUs for all of
-/// it, else by the target, whose latency then grows with the length of the window.
-pub(super) fn offered(trial: &Trial) -> Option<Objection> {
-    let short = trial.figures.pace.achieved_share.filter(|&achieved| achieved < OFFERED_SHARE)?;
-    let why = format!("only {:.1} % of the offered rate was achieved", short * 100.0);
+/// Answers came more slowly than requests were due: because of the generator, if it would need by far too many CPUs to
+/// send all of them, else because of the target, whose latency then grows with the length of the window.
+pub(super) fn offered(trial: &Trial, schedule: Schedule) -> Option<Objection> {
+    let short = trial.figures.pace.achieved_share.filter(|_| kept_up(trial, schedule) == Some(false))?;
+    let why = format!("answers came at only {:.1} % of the offered rate", short * 100.0);
     let needed = trial.figures.client.busiest_thread.map(|busiest| busiest / short);
     match needed.filter(|&needed| needed > BEYOND_GENERATOR && needed.is_finite()) {
         Some(needed) => {

@@ -1,15 +1,18 @@
 //! Who else used the CPUs.
 
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::schema::{Trial, Verdict};
 
 /// Others may use the CPUs for this share of the window: more is seen in the figures.
 pub(super) const SHARE: f64 = 0.02;
-/// And for this many seconds: in less, the kernel's own threads and the ticks of its clocks are seen.
+/// And for this many seconds of each CPU of the side on average: in less, the kernel's own threads and the ticks of its
+/// clocks are seen, and there may be some on every CPU.
 const SECONDS: f64 = 0.040;
 
 /// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did: if no
-/// share is above 2 % of the window and above 40 ms.
+/// share is above 2 % of the window and above 40 ms. A share is one of the time of all CPUs of a side, so on a side with
+/// four CPUs, others have used more than 160 ms of CPU time in all.
 ///
 /// Others are other programs, on the CPUs of either side, and other machines of the same hypervisor.
 pub fn disturbance(trial: &Trial) -> Option<String> {
@@ -17,7 +20,7 @@ pub fn disturbance(trial: &Trial) -> Option<String> {
     let found: Vec<String> = [
         ("other programs used", machine.foreign_on_server_cpus, "of the target's CPUs"),
         ("other programs used", machine.foreign_on_client_cpus, "of the load generator's CPUs"),
-        ("the hypervisor gave other machines", machine.steal, "of the CPUs"),
+        ("the hypervisor gave other machines", machine.steal, "of a CPU"),
     ]
     .into_iter()
     .filter_map(|(who, share, of)| {
@@ -63,10 +66,10 @@ mod tests {
         for (trial, words) in [
             (trial(0.6, 0.07, 0.0, 0.0), "other programs used 7 % of the target's CPUs"),
             (trial(5.0, 0.0, 0.31, 0.0), "other programs used 31 % of the load generator's CPUs"),
-            (trial(5.0, 0.0, 0.0, 0.03), "the hypervisor gave other machines 3 % of the CPUs"),
+            (trial(5.0, 0.0, 0.0, 0.03), "the hypervisor gave other machines 3 % of a CPU"),
             (
                 trial(5.0, 0.5, 0.0, 0.03),
-                "other programs used 50 % of the target's CPUs, the hypervisor gave other machines 3 % of the CPUs",
+                "other programs used 50 % of the target's CPUs, the hypervisor gave other machines 3 % of a CPU",
             ),
         ] {
             assert_eq!(disturbance(&trial).as_deref(), Some(words));

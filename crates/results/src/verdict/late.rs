@@ -1,7 +1,8 @@
 //! Whether an open loop's requests were sent in time.
 
 use super::client::limited;
-use super::{Objection, Scope};
+use super::objection::Objection;
+use super::scope::Scope;
 use crate::figures::Times;
 use crate::histogram;
 use crate::schema::{Cell, Trial};
@@ -34,10 +35,10 @@ pub(super) fn late(cell: &Cell, trials: &[&Trial]) -> Option<Lateness> {
 
 fn of_trial(trial: &Trial) -> Option<Lateness> {
     let (lag, mut latency) = (&trial.figures.schedule_lag_us, trial.figures.latency_us);
-    if let (Some(_), None) = (lag.p90, latency.p99) {
+    if lag.p90.is_some() && (latency.p90.is_none() || latency.p99.is_none()) {
         // A late generator's percentiles are taken from its trial, but not from its histogram.
         let Times { p90, p99, .. } = histogram::times(&histogram::decode(&trial.latency_histogram)?);
-        (latency.p90, latency.p99) = (p90.ok(), p99.ok());
+        (latency.p90, latency.p99) = (latency.p90.or(p90.ok()), latency.p99.or(p99.ok()));
     }
     judged([lag.p90, lag.p99], [latency.p90, latency.p99])
 }
@@ -45,7 +46,11 @@ fn of_trial(trial: &Trial) -> Option<Lateness> {
 /// Judges the lag at the 90th and the 99th percentile by the latency at the same.
 fn judged(lag: [Option<f64>; 2], latency: [Option<f64>; 2]) -> Option<Lateness> {
     let is_late = |at: usize| lag[at].zip(latency[at]).filter(|(lag, latency)| *lag > allowed_lateness(*latency));
-    let percentiles: &[&str] = if is_late(0).is_some() { &["p90", "p99", "p999"] } else { &["p99", "p999"] };
+    let percentiles: &[&str] = match (is_late(0), is_late(1)) {
+        (Some(_), Some(_)) => &["p90", "p99", "p999"],
+        (Some(_), None) => &["p90"],
+        (None, _) => &["p99", "p999"],
+    };
     let (who, (lag, _)) = match is_late(1) {
         Some(late) => ("one request of a hundred", late),
         None => ("one request of ten", is_late(0)?),

@@ -1,9 +1,7 @@
 //! Which figures an objection falls on.
 
-use super::Objection;
-use crate::figures::{Name, names};
-use crate::schema::{Bound, Flaw};
-use std::collections::BTreeMap;
+use crate::figures::Name;
+use crate::schema::Bound;
 
 /// Figures that an objection falls on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +24,7 @@ pub(super) enum Scope {
 
 impl Scope {
     /// Whether the objection falls on the figure, and what the figure's value still shows.
-    fn covers(self, name: &Name) -> Option<Option<Bound>> {
+    pub(super) fn covers(self, name: &Name) -> Option<Option<Bound>> {
         let is_rate = name.group.is_empty();
         let is_time = ["latency_us", "service_time_us", "connect_us"].contains(&name.group);
         let if_in = |is_in: bool| is_in.then_some(None);
@@ -50,26 +48,4 @@ impl Scope {
             Scope::These(paths) => if_in(paths.contains(&name.path().as_str())),
         }
     }
-}
-
-/// The flaw of each figure: of the first objection that falls on it. A flaw of all figures of a group stands there
-/// once, under the name of the group.
-pub(super) fn flaws(objections: &[Objection]) -> BTreeMap<String, Flaw> {
-    let mut groups: BTreeMap<&str, Vec<(String, Option<Flaw>)>> = BTreeMap::new();
-    for name in names() {
-        let flaw = objections.iter().find_map(|Objection { verdict, why, scope }| {
-            scope.covers(&name).map(|bound| Flaw { verdict: *verdict, why: why.clone(), bound })
-        });
-        groups.entry(name.group).or_default().push((name.path(), flaw));
-    }
-    let mut found = BTreeMap::new();
-    for (group, flaws) in groups {
-        match &flaws[0].1 {
-            Some(first) if !group.is_empty() && flaws.iter().all(|(_, flaw)| flaw.as_ref() == Some(first)) => {
-                found.insert(group.to_owned(), first.clone());
-            }
-            _ => found.extend(flaws.into_iter().filter_map(|(path, flaw)| Some((path, flaw?)))),
-        }
-    }
-    found
 }

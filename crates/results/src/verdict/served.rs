@@ -1,6 +1,9 @@
 //! Whether all connections were served.
 
-use super::{Objection, Scope, client};
+use super::client;
+use super::objection::Objection;
+use super::pace::answers_in_window;
+use super::scope::Scope;
 use crate::plan::Key;
 use crate::schedule::Schedule;
 use crate::schema::{Trial, Verdict};
@@ -28,10 +31,11 @@ fn starved(why: String) -> Objection {
     Objection::new(Verdict::Starved, Scope::Speed, why)
 }
 
-/// A generator that was throttled serves its own connections unevenly, so its trial says nothing of the target.
+/// The answers that the connections got in the window, and the connections. A generator that was throttled serves its own
+/// connections unevenly, so its trial says nothing of the target.
 fn answers_of(trial: &Trial, key: &Key) -> Option<(f64, f64)> {
     let is_throttled = client::throttled(trial).is_some();
-    (!is_throttled).then(|| (trial.outcomes.answered() as f64, key.concurrency as f64))
+    (!is_throttled).then(|| (answers_in_window(trial), key.concurrency as f64))
 }
 
 /// What shows that connections were not served: the first of the three that follow, since each shows what the others

@@ -1,3 +1,5 @@
+mod late;
+
 use super::*;
 use crate::outcomes::OutcomeCounts;
 use crate::plan::PerConnection;
@@ -133,6 +135,26 @@ fn connections_are_starved_only_beyond_chance() {
     assert!(!starved(1, 1_000, 0));
 }
 
+/// 1000 requests are due a second, and each is answered a second later: in a window of 0.6 s come 600 answers, to requests
+/// that were due before it; those to the 600 requests that were due in it come later.
+#[test]
+fn an_open_loops_answers_after_the_window_starve_nobody() {
+    let verdict = |unserved, achieved_share, latency_us| {
+        let mut cell = results(&["a"]).cells.remove(0);
+        (cell.key.concurrency, cell.key.schedule) = (1_200, Schedule::Rate(1_000.0));
+        let mut trial = Trial { unserved: Some(unserved), seconds: 0.6, ..empty_trial() };
+        trial.outcomes[OutcomeClass::Ok] = 600;
+        let figures = &mut trial.figures;
+        figures.latency_us.mean = Some(latency_us);
+        (figures.pace.offered_per_second, figures.pace.achieved_share) = (Some(1_000.0), Some(achieved_share));
+        cell.trials.push(trial);
+        judged_as_it_is(cell).verdict
+    };
+    assert_eq!(verdict(600, 1.0, 1e6), Verdict::Valid);
+    assert_eq!(verdict(1_200, 0.0, 1e6), Verdict::Unstable, "no answer came in the window");
+    assert_eq!(verdict(1_000, 1.0, 1e3), Verdict::Starved, "200 connections got three answers each");
+}
+
 #[test]
 fn answers_that_fall_at_random_starve_nobody() {
     let mut random = fastrand::Rng::with_seed(1);
@@ -246,50 +268,6 @@ fn a_throttled_generator_shows_no_starved_connections() {
 }
 
 #[test]
-fn a_late_generator_bounds_the_times_alone() {
-    let late = |lag: f64| changed(|trial| trial.figures.schedule_lag_us.p99 = Some(lag));
-    let cell = late(3_100.0);
-    assert_eq!((cell.verdict, of(&cell, P99)), (Verdict::ClientLimited, (Verdict::ClientLimited, Some(Bound::Upper))));
-    assert_eq!((of(&cell, THROUGHPUT).0, of(&cell, CPU).0), (Verdict::Valid, Verdict::Valid));
-    assert_eq!(late(2_900.0).verdict, Verdict::Valid, "below a quarter of the p99");
-    assert_eq!(cell.figures.latency_us.p99, None, "nobody has measured it");
-    assert!(cell.figures.latency_us.p90.is_some() && cell.figures.service_time_us.p99.is_some());
-    assert_eq!(cell.missing["latency_us.p99"], cell.reasons[0]);
-    assert!(cell.reasons[0].starts_with("one request of a hundred was sent 3.10ms late or more"));
-    let small = |lag: f64| {
-        changed(|trial| {
-            (trial.figures.schedule_lag_us.p99, trial.figures.latency_us.p99) = (Some(lag), Some(120.0));
-        })
-    };
-    assert_eq!((small(99.0).verdict, small(101.0).verdict), (Verdict::Valid, Verdict::ClientLimited));
-}
-
-#[test]
-fn a_late_generator_is_seen_where_its_percentiles_were_taken_already_and_in_all_samples_together() {
-    let histogram = |samples: u64, us: u64| {
-        let mut histogram = hdrhistogram::Histogram::<u64>::new(3).unwrap();
-        histogram.record_n(us * 1_000, samples).unwrap();
-        crate::histogram::encode(&histogram)
-    };
-    let taken = changed(|trial| {
-        (trial.figures.latency_us.p99, trial.figures.schedule_lag_us.p99) = (None, Some(5_000.0));
-        trial.figures.schedule_lag_us.p90 = Some(10.0);
-        trial.latency_histogram = histogram(6_400, 12_000);
-    });
-    assert_eq!((taken.verdict, of(&taken, P99).1), (Verdict::ClientLimited, Some(Bound::Upper)));
-    let few = |lag: u64| {
-        let mut trial = sound();
-        trial.figures.latency_us.p99 = None;
-        (trial.latency_histogram, trial.schedule_lag_histogram) = (histogram(600, 12_000), histogram(600, lag));
-        let mut cell = Cell { trials: vec![trial.clone(), trial], ..results(&["a"]).cells.remove(0) };
-        cell.key.schedule = Schedule::Rate(600.0);
-        judged_as_it_is(cell)
-    };
-    assert!(few(10).figures.latency_us.p99.is_some());
-    assert_eq!((few(5_000).verdict, few(5_000).figures.latency_us.p99), (Verdict::ClientLimited, None));
-}
-
-#[test]
 fn an_offered_rate_that_was_not_achieved_is_the_generators_limit_or_unstable() {
     for (achieved, busiest, expected) in [
         (1.0, Some(0.6), Verdict::Valid),
@@ -374,6 +352,9 @@ fn a_trend_in_half_of_the_trials_is_unstable() {
     });
     assert!(with(&[Some(-0.5)]).reasons[0].starts_with("the rate fell by 50 %"));
     assert_eq!(with(&[Some(0.23), None, None, None, None]).verdict, Verdict::Valid);
+    let both_ways = [Some(0.3), Some(-0.3), None, None];
+    assert_eq!(with(&both_ways).verdict, Verdict::Valid, "it rose in one and fell in another");
+    assert!(with(&[Some(0.3), Some(-0.2), Some(-0.3)]).reasons[0].starts_with("the rate fell by 20 %"));
 }
 
 #[test]

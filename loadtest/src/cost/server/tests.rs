@@ -3,6 +3,7 @@
 use super::*;
 use crate::cost::kernel_memory::{Baseline, KernelGrowth};
 use crate::cost::spent::Spent;
+use process_tree::BusyTimes;
 use std::time::Instant;
 
 /// What a target on CPU 0 of this machine has used at the second `n`: half of the CPU, for 1,000 replies a second.
@@ -77,6 +78,8 @@ fn more_cpu_than_the_target_may_use_is_no_figure() {
     let used = |ms: u64| Spent { cpu: Duration::from_millis(500 + 2 * ms), ..spent(3) };
     all.end = moment(used(1_010));
     assert_eq!(all.server_cost(answered(4)).cpus_used, Ok(1.01));
+    all.end = moment(used(1_024));
+    assert_eq!(all.server_cost(answered(4)).cpus_used, Ok(1.024), "a clock tick of 10 ms in 2 s");
     all.end = moment(used(1_310));
     let cost = all.server_cost(answered(4));
     let why = || Err("used 1.31 of 1 CPU: the two readings do not belong together".into());
@@ -208,4 +211,13 @@ fn the_share_of_throttled_time_is_of_the_window() {
     assert_eq!((machine.server_throttled, machine.client_throttled), (Ok(0.02), Ok(0.05)));
     assert!(machine.cpu_pressure.unwrap_err().contains("/proc/pressure/cpu"));
     assert_eq!(machine.foreign_on_server_cpus, Err("/proc/stat cannot be read".into()));
+}
+
+#[test]
+fn foreign_shares_say_where_they_are_from() {
+    let mut all = readings();
+    assert!(!sources(&Costs(Ok(readings()))).contains_key("machine.foreign_on_client_cpus"));
+    all.end.busy = BusyTimes::read().ok();
+    let source = &sources(&Costs(Ok(all)))["machine.foreign_on_client_cpus"];
+    assert!(source.starts_with("busy times of the CPUs (") && source.contains("at least"), "{source}");
 }

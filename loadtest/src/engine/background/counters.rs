@@ -19,6 +19,8 @@ pub struct BackgroundCounters {
     pub settled: AtomicU64,
     pub resets: AtomicU64,
     pub busy_answers: AtomicU64,
+    /// Complete answers on connections of any kind. Resetters do not wait for theirs.
+    pub answers: AtomicU64,
     groups: [GroupCounters; 5],
 }
 
@@ -42,6 +44,11 @@ impl BackgroundCounters {
     /// Connections of which the first result is known.
     pub fn settled(&self) -> usize {
         self.settled.load(Relaxed) as usize
+    }
+
+    /// Complete answers so far.
+    pub fn answered(&self) -> u64 {
+        self.answers.load(Relaxed)
     }
 
     /// The window has ended: remembers how many connections are up, and how many are established.

@@ -145,3 +145,16 @@ fn a_busy_client_is_up_if_its_latest_request_was_answered_with_success() {
     });
     assert_eq!((results.busy.up, results.busy.cut_off, results.busy_answers), (1, 1, 2));
 }
+
+#[test]
+fn each_complete_answer_counts_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let load = BackgroundLoad { idle: 2, busy: 1, ..BackgroundLoad::default() };
+    with(load, listener.local_addr().unwrap(), |counters| {
+        let held = [answer_one(&listener, OK), answer_one(&listener, OK)];
+        drop(answer_one(&listener, b"HTTP/1.1 200 OK\r\n\r\nuntil the end"));
+        wait_until(|| counters.answered() >= 3);
+        assert_eq!(counters.answered(), 3);
+        held
+    });
+}

@@ -1,20 +1,15 @@
 //! Files of version 1 of the schema.
 
-use super::{Cell, Results};
 use crate::figures::Reason;
+use crate::schema::Cell;
 use crate::verdict::flaws_of;
 use std::collections::BTreeMap;
 
 const MEMORY: &str = "server.memory_bytes_per_connection";
 const MEMORY_MISSING: &str = "version 1 of results.json read it after the load, and without the kernel's part";
 
-/// The results of a file of version 1 as this program understands them: see [`SCHEMA`](super::SCHEMA).
-pub(super) fn upgraded(mut results: Results) -> Results {
-    results.cells.iter_mut().for_each(upgrade);
-    results
-}
-
-fn upgrade(cell: &mut Cell) {
+/// Makes of a cell of version 1 what this program understands: see [`SCHEMA`](crate::schema::SCHEMA).
+pub(crate) fn upgrade(cell: &mut Cell) {
     take(&mut cell.figures.server.memory_bytes_per_connection, &mut cell.missing);
     for trial in &mut cell.trials {
         take(&mut trial.figures.server.memory_bytes_per_connection, &mut trial.missing);
