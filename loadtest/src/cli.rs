@@ -83,9 +83,12 @@ impl Cli {
     /// environment. Wrong usage ends the process.
     pub fn from_args(arguments: Vec<OsString>) -> Cli {
         let plain = Cli::command();
-        let on_the_line = plain.clone().ignore_errors(true).try_get_matches_from(&arguments).unwrap_or_default();
-        let is_on_the_line =
-            |other: &Arg| on_the_line.value_source(other.get_id().as_str()) == Some(ValueSource::CommandLine);
+        // With --help and --version there are none.
+        let on_the_line = plain.clone().ignore_errors(true).try_get_matches_from(&arguments).ok();
+        let is_on_the_line = |other: &Arg| {
+            let source = on_the_line.as_ref().and_then(|matches| matches.value_source(other.get_id().as_str()));
+            source == Some(ValueSource::CommandLine)
+        };
         let excludes = |one: &Arg, other: &Arg| plain.get_arg_conflicts_with(one).contains(&other);
         let loses = |arg: &Arg| {
             let mut others = plain.get_arguments().filter(|other| excludes(arg, other) || excludes(other, arg));

@@ -1,7 +1,7 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
 use crate::cost::{Connections, Costs, machine_use, server_cost, sources};
-use crate::engine::{Measurement, Recorder, ThreadMeasurement};
+use crate::engine::{Measurement, Recorder, ThreadMeasurement, mean_window};
 use crate::lateness::without_late;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::histogram::{encode, times};
@@ -20,7 +20,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         sum.add(&thread.recorder);
         sum
     });
-    let window = threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32;
+    let window = mean_window(threads);
     let seconds = window.as_secs_f64().max(1e-9);
     let outcomes = recorder.outcomes;
     let mut all_latencies = times(&recorder.latency);
@@ -35,13 +35,13 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         }
     };
     let figures = Figures {
-        throughput: Ok(outcomes[OutcomeClass::Ok] as f64 / seconds),
-        bytes_per_second: Ok(recorder.bytes as f64 / seconds),
+        throughput: per_second(outcomes[OutcomeClass::Ok] as f64, window),
+        bytes_per_second: per_second(recorder.bytes as f64, window),
         latency_us,
         service_time_us,
         schedule_lag_us,
         connect_us: times(&recorder.connect),
-        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, seconds, threads)),
+        pace: offered.map_or_else(|| Pace::all(no_schedule()), |offered| pace(offered, window, threads)),
         server: server_cost(costs, connections(measurement)),
         client: client_cost(threads),
         machine: machine_use(costs),
@@ -116,32 +116,52 @@ fn connections(measurement: &Measurement) -> Connections {
     }
 }
 
-fn pace(offered: f64, seconds: f64, threads: &[ThreadMeasurement]) -> Pace<Value> {
+/// In a shorter window there are no rates and shares. A thread that has no CPU when the window begins has a shorter one,
+/// which is empty if it gets none until the window's end.
+const SHORTEST: Duration = Duration::from_millis(1);
+const NO_WINDOW: &str = "the load generator had no CPU in the window, or was interrupted";
+
+fn per_second(amount: f64, window: Duration) -> Value {
+    if window < SHORTEST { Err(NO_WINDOW.into()) } else { Ok(amount / window.as_secs_f64()) }
+}
+
+fn pace(offered: f64, window: Duration, threads: &[ThreadMeasurement]) -> Pace<Value> {
+    let answered = per_second(answers(threads) as f64, window);
     Pace {
-        offered_per_second: Ok(offered),
-        achieved_share: Ok(answers(threads) as f64 / seconds / offered),
+        offered_per_second: answered.clone().and(Ok(offered)),
+        achieved_share: match answered {
+            Ok(_) if offered == 0.0 => Err("no request was due in the window".into()),
+            answered => answered.map(|answered| answered / offered),
+        },
         unsent: Ok(threads.iter().map(|thread| thread.unsent).sum::<u64>() as f64),
     }
 }
 
 fn client_cost(threads: &[ThreadMeasurement]) -> ClientCost<Value> {
     let cpu: Duration = threads.iter().map(|thread| thread.cpu).sum();
-    let largest_share = |time: fn(&ThreadMeasurement) -> Option<Duration>| {
-        let share = |thread| Some(time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9));
-        let shares: Option<Vec<f64>> = threads.iter().map(share).collect();
-        let largest = shares.map(|shares| shares.into_iter().fold(0.0, f64::max));
-        largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
+    let in_window = |time| match threads.iter().any(|thread| thread.window < SHORTEST) {
+        true => Err(NO_WINDOW.into()),
+        false => largest_share(threads, time),
     };
     ClientCost {
         cpu_us_per_request: match answers(threads) {
             0 => Err("no request was answered".into()),
             answered => Ok(cpu.as_secs_f64() * 1e6 / answered as f64),
         },
-        busiest_thread: largest_share(|thread| Some(thread.cpu)),
-        polling: largest_share(|thread| Some(thread.fruitless_polling)),
-        longest_cpu_wait: largest_share(|thread| thread.waited),
+        busiest_thread: in_window(|thread| Some(thread.cpu)),
+        polling: in_window(|thread| Some(thread.fruitless_polling)),
+        longest_cpu_wait: largest_share(threads, |thread| thread.waited),
         established: Ok(threads.iter().map(|thread| thread.established).sum::<usize>() as f64),
     }
+}
+
+/// The largest share of its window that a thread spent so. The wait for a CPU can be longer than the window, since it may
+/// have begun before it.
+fn largest_share(threads: &[ThreadMeasurement], time: fn(&ThreadMeasurement) -> Option<Duration>) -> Value {
+    let share = |thread| Some((time(thread)?.as_secs_f64() / thread.window.as_secs_f64().max(1e-9)).min(1.0));
+    let shares: Option<Vec<f64>> = threads.iter().map(share).collect();
+    let largest = shares.map(|shares| shares.into_iter().fold(0.0, f64::max));
+    largest.ok_or_else(|| "the kernel does not record it in /proc/thread-self/schedstat".into())
 }
 
 #[cfg(test)]
@@ -214,6 +234,27 @@ pub(crate) mod tests {
         background.busy = results::BackgroundGroup { asked: 2, up: 2, ..group };
         let measurement = Measurement { background, background_unanswered: 4_174, ..measurement(None) };
         assert_eq!(connections(&measurement), Connections { answered: 4 + 4_099, unanswered: 2 + 4_174 });
+    }
+
+    #[test]
+    fn a_generator_without_a_cpu_in_the_window_has_no_rates_and_no_shares() {
+        let mut measurement = measurement(Some(0.0));
+        let threads = &mut measurement.threads;
+        threads
+            .iter_mut()
+            .for_each(|thread| (thread.window, thread.waited) = (Duration::ZERO, Some(Duration::MAX / 2)));
+        let late = trial(&measurement, &Costs::unknown("no cost"), 0);
+        let (figures, pace) = (&late.figures, &late.figures.pace);
+        assert_eq!((figures.throughput, figures.bytes_per_second, figures.client.busiest_thread), (None, None, None));
+        assert_eq!((pace.offered_per_second, pace.achieved_share), (None, None));
+        assert_eq!(figures.client.longest_cpu_wait, Some(1.0));
+        assert!(late.missing["throughput"].contains("no CPU in the window"), "{:?}", late.missing);
+        measurement.threads.iter_mut().for_each(|thread| thread.window = Duration::from_millis(100));
+        measurement.threads[1].waited = Some(Duration::from_millis(900));
+        measurement.threads[0].waited = Some(Duration::ZERO);
+        let short = trial(&measurement, &Costs::unknown("no cost"), 0);
+        assert_eq!((short.figures.client.longest_cpu_wait, short.figures.pace.achieved_share), (Some(1.0), None));
+        assert_eq!(short.missing["pace.achieved_share"], "no request was due in the window");
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Measurement {
     }
 }
 
+/// The length of the window, on average over the threads.
+pub fn mean_window(threads: &[ThreadMeasurement]) -> Duration {
+    threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32
+}
+
 /// Runs one trial. `None` if it was stopped before its window began.
 ///
 /// # Errors
@@ -159,7 +164,7 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
     })?;
     let Some(warmup) = warmup else { return Ok(None) };
     let Some(threads) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
-    let window = threads.iter().map(|thread| thread.window.as_secs_f64()).sum::<f64>() / threads.len() as f64;
+    let window = mean_window(&threads).as_secs_f64();
     let due: u64 = threads.iter().map(|thread| thread.recorder.started).sum();
     Ok(Some(Measurement {
         offered: times.map(|_| due as f64 / window.max(1e-9)),

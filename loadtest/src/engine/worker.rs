@@ -44,7 +44,8 @@ const LONGEST_SLEEP: Nanos = 20_000_000;
 #[derive(Debug)]
 pub struct ThreadMeasurement {
     pub recorder: Recorder,
-    /// Length of the window in this thread.
+    /// Length of the window in this thread; shorter than planned if it had no CPU when the window began, and zero if it had
+    /// none until its end.
     pub window: Duration,
     /// Whether the window was cut short.
     pub interrupted: bool,
@@ -52,7 +53,8 @@ pub struct ThreadMeasurement {
     pub cpu: Duration,
     /// Time of fruitless polls in the window: the next request was due too soon for a sleep.
     pub fruitless_polling: Duration,
-    /// Time in the window for which this thread was ready to run and had no CPU; `None` if the kernel does not record it.
+    /// Time in the planned window for which this thread was ready to run and had no CPU; `None` if the kernel does not
+    /// record it.
     pub waited: Option<Duration>,
     /// Connections that were established when the window ended. Those that wait in the server's backlog are among them,
     /// since the kernel establishes them, too; `served` shows which ones the server has answered.

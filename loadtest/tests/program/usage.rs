@@ -22,6 +22,15 @@ fn wrong_usage_prints_one_line_and_exits_with_2() {
 }
 
 #[test]
+fn help_and_version_are_printed() {
+    for (flag, words) in [("--help", "--concurrency"), ("-h", "--concurrency"), ("--version", "loadtest ")] {
+        let output = loadtest(&[flag]);
+        assert_eq!(output.status.code(), Some(0), "{flag}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(words), "{flag}: {output:?}");
+    }
+}
+
+#[test]
 fn numbers_that_no_machine_can_have_are_answered_by_one_line() {
     const MAX: &str = "18446744073709551615";
     let target = "--target=a=http://127.0.0.1:1";

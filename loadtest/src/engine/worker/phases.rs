@@ -92,7 +92,10 @@ impl Worker<'_> {
         self.slots.iter_mut().for_each(|slot| slot.client.reset_served());
         let now = self.run_until(events, window.end)?;
         let cpu = thread_cpu() - cpu;
+        // A thread that had no CPU when the window began has waited for it in the window, too.
+        let lost = self.control.window().map_or(0, |planned| window.start.min(planned.end) - planned.start);
         let waited = run_queue::waited().zip(waited).map(|(end, begin)| end.saturating_sub(begin));
+        let waited = waited.map(|waited| waited + Duration::from_nanos(lost));
         let fruitless_polling = self.polling.fruitless() - fruitless_polling;
         let interrupted = now < window.end;
         // An open loop's window ends exactly, since requests that are due later do not belong to it.
