@@ -72,7 +72,8 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         throttled_seconds: figures.machine.client_throttled.map(|share| nine_digits(share * seconds)),
         gone: None,
         remarks: recorder
-            .first_mismatch
+            .mismatches
+            .first()
             .iter()
             .map(|how| format!("the first answer that ended as content: {how}"))
             .collect(),
@@ -242,7 +243,7 @@ pub(crate) mod tests {
         threads
             .iter_mut()
             .for_each(|thread| (thread.window, thread.waited) = (Duration::ZERO, Some(Duration::MAX / 2)));
-        let late = trial(&measurement, &Costs::unknown("no cost"), 6, 0);
+        let late = trial(&measurement, &Costs::unknown("no cost"), 0);
         let (figures, pace) = (&late.figures, &late.figures.pace);
         assert_eq!((figures.throughput, figures.bytes_per_second, figures.client.busiest_thread), (None, None, None));
         assert_eq!((pace.offered_per_second, pace.achieved_share), (None, None));
@@ -251,7 +252,7 @@ pub(crate) mod tests {
         measurement.threads.iter_mut().for_each(|thread| thread.window = Duration::from_millis(100));
         measurement.threads[1].waited = Some(Duration::from_millis(900));
         measurement.threads[0].waited = Some(Duration::ZERO);
-        let short = trial(&measurement, &Costs::unknown("no cost"), 6, 0);
+        let short = trial(&measurement, &Costs::unknown("no cost"), 0);
         assert_eq!((short.figures.client.longest_cpu_wait, short.figures.pace.achieved_share), (Some(1.0), None));
         assert_eq!(short.missing["pace.achieved_share"], "no request was due in the window");
     }

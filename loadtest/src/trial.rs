@@ -98,12 +98,12 @@ impl Attempt<'_> {
             Ok(schedule) => *schedule,
             Err(why) => return Ok(Ended::NoRate(why.clone())),
         };
-        let Some(mut trial) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
+        let Some((mut trial, mut vary)) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
-        while let Some(remark) = self.loosen(&mut reached, &trial, limit) {
+        while vary && let Some(remark) = self.loosen(&mut reached, &trial, limit) {
             let Some(again) = self.measure(&mut reached, schedule, dropped_before, observer)? else { break };
-            trial = again;
+            (trial, vary) = again;
             trial.remarks.push(remark);
         }
         trial.gone = absence.map(|absence| format!("the target was gone before a trial: {absence}"));
@@ -156,9 +156,13 @@ impl Attempt<'_> {
         (Err(NotReady::Unreachable(first_why)), None)
     }
 
-    /// Looks, after a trial in which answers differed from the expected ones, whether the target answers the same request
-    /// with something else by now: then its answers vary with time, and that says nothing against them. From then on
-    /// only what has not changed is expected. Returns a remark about it; `None` if nothing has changed.
+    /// Looks, after a trial in which answers differed from the expected one and from one another, whether the target answers
+    /// the same request with something else by now: then its answers vary with time, as a counter does, and that says
+    /// nothing against them. From then on only what has not changed is expected. Returns a remark about it; `None` if
+    /// nothing has changed.
+    ///
+    /// Where all wrong answers are the same one, they are errors: a load may have spoilt the target for good. So answers
+    /// that change just once in a trial are errors, too.
     fn loosen(&self, reached: &mut Reached, trial: &Trial, limit: Duration) -> Option<String> {
         if trial.outcomes[OutcomeClass::Content] == 0 || self.stop.load(Relaxed) {
             return None;
@@ -190,14 +194,15 @@ impl Attempt<'_> {
         found.map_err(|error| NotReady::Unreachable(format!("{}: {error}", endpoint.url)))
     }
 
-    /// Loads the target. `None` if the trial was stopped before its window began.
+    /// Loads the target, and returns also whether the answers that were not the expected one vary. `None` if the trial was
+    /// stopped before its window began.
     fn measure(
         &self,
         reached: &mut Reached,
         schedule: Schedule,
         dropped_before: u64,
         observer: &mut dyn Observer,
-    ) -> io::Result<Option<Trial>> {
+    ) -> io::Result<Option<(Trial, bool)>> {
         let Attempt { plan, key, seed, rest_of_run, stop, .. } = self;
         let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
@@ -249,9 +254,10 @@ impl Attempt<'_> {
         let dropped = conntrack::dropped().saturating_sub(dropped_before);
         let costs = costs.costs();
         reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
-        Ok(measurement.map(|measurement| Trial {
-            began_at: began_at.map(machine::rfc3339_millis),
-            ..measure::trial(&measurement, &costs, dropped)
+        Ok(measurement.map(|measurement| {
+            let began_at = began_at.map(machine::rfc3339_millis);
+            let trial = Trial { began_at, ..measure::trial(&measurement, &costs, dropped) };
+            (trial, measurement.mismatches_vary())
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LIFETIME, OK, OK_CLOSE, SingleTarget, only, request, run, server};
+use common::{LIFETIME, OK, OK_CLOSE, SingleTarget, only, request, run, server, unchecked_server};
 use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
 use results::{Cell, OutcomeClass, PerConnection, Plan, Results, Verdict};
@@ -246,7 +246,7 @@ fn a_connection_that_the_server_closes_between_requests_is_not_an_error() {
 
 #[test]
 fn large_chunked_answers_are_read_completely() {
-    let address = server(|stream, _| {
+    let address = unchecked_server(|stream, _| {
         let body = vec![b'x'; 3_000_000];
         while request(&stream).is_some() {
             let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len());
@@ -263,7 +263,7 @@ fn large_chunked_answers_are_read_completely() {
 
 #[test]
 fn large_answers_that_end_with_the_connection_are_read_completely() {
-    let address = server(|stream, _| {
+    let address = unchecked_server(|stream, _| {
         request(&stream);
         let _ =
             (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n").and_then(|()| (&stream).write_all(&vec![b'x'; 8_000_000]));
@@ -512,25 +512,44 @@ fn one_wrong_byte_in_a_thousand_answers_is_found() {
     assert!(told("ended as content: byte 2 of 2 is 0x68 instead of 0x69"), "{:?}", cell.reasons);
 }
 
-/// An answer that changes with time is no error: when the target is asked again at the end, it answers as in the trial.
-#[test]
-fn answers_that_change_with_time_are_not_compared() {
+/// A server whose answers are good at first; then `later` makes them of the number of requests before.
+fn changes(later: fn(usize) -> String) -> SocketAddr {
     let answered = AtomicUsize::new(0);
-    let address = server(move |stream, _| {
+    server(move |stream, _| {
         while request(&stream).is_some() {
             let answer = match answered.fetch_add(1, Relaxed) {
-                0..10 => OK,
-                _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nho",
+                0..10 => OK.to_vec(),
+                number => {
+                    let body = later(number);
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+                }
             };
-            if (&stream).write_all(answer).is_err() {
+            if (&stream).write_all(&answer).is_err() {
                 return;
             }
         }
-    });
-    let cell = only(&plan(), address);
+    })
+}
+
+/// An answer that changes with time is no error: the wrong answers differ from one another, and when the target is asked
+/// again at the end, it answers with something else, too.
+#[test]
+fn answers_that_change_with_time_are_not_compared() {
+    let cell = only(&plan(), changes(|number| format!("{:02}", number % 100)));
     assert!(classes(&cell).is_empty() && cell.outcomes[OutcomeClass::Ok] > 0, "{cell:?}");
     assert_eq!((cell.trials.len(), cell.trials[0].contents_checked), (1, None));
-    let remark =
-        "the trial was repeated without comparing what varies (the first answer that ended as content: byte 2 of 2";
+    let remark = "the trial was repeated without comparing what varies (the first answer that ended as content: byte ";
     assert!(cell.reasons.iter().any(|reason| reason.contains(remark)), "{:?}", cell.reasons);
+}
+
+/// A target that the load has spoilt for good gives one wrong answer, again and again, and when it is asked at the end.
+#[test]
+fn a_target_that_answers_wrongly_from_some_time_on_has_errors() {
+    for wrong in [|_| "ho".to_owned(), |_| "hi and more".to_owned(), |_| String::new()] {
+        let cell = only(&Plan { duration: Duration::from_millis(700), ..plan() }, changes(wrong));
+        assert_eq!(classes(&cell).keys().collect::<Vec<_>>(), [&"content"]);
+        assert_eq!(cell.verdict, Verdict::Errors);
+        let repeated = cell.reasons.iter().any(|reason| reason.contains("was repeated"));
+        assert!(!repeated, "{:?}", cell.reasons);
+    }
 }

@@ -285,7 +285,9 @@ impl Client {
         let (status, expected) = (self.response.status(), script.expected());
         let covers_content = self.comparison.covers_content(status, expected);
         match self.comparison.mismatch(status, expected) {
-            Some(mismatch) => recorder.differed(mismatch, self.intended, covers_content),
+            Some(mismatch) => {
+                recorder.differed(mismatch, self.comparison.answer(), self.intended, covers_content);
+            }
             None => {
                 recorder.answered(status, self.intended, now.saturating_sub(self.intended), covers_content);
                 if script.is_open_loop() {

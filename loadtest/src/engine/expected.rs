@@ -81,6 +81,52 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// Answers that differed from the expected one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mismatches {
+    /// How the first one differed, and which answer it was.
+    first: Option<(Mismatch, WrongAnswer)>,
+    vary: bool,
+}
+
+impl Mismatches {
+    /// Such an answer has come.
+    pub fn note(&mut self, mismatch: Mismatch, answer: WrongAnswer) {
+        let (_, first) = self.first.get_or_insert((mismatch, answer));
+        self.vary |= first.is_another_than(&answer);
+    }
+
+    /// Adds the answers that another thread has got.
+    pub fn add(&mut self, other: &Mismatches) {
+        other.first.into_iter().for_each(|(mismatch, answer)| self.note(mismatch, answer));
+        self.vary |= other.vary;
+    }
+
+    /// How the first one differed.
+    pub fn first(&self) -> Option<Mismatch> {
+        self.first.map(|(mismatch, _)| mismatch)
+    }
+
+    /// Whether they differ from one another, too.
+    pub fn vary(&self) -> bool {
+        self.vary
+    }
+}
+
+/// Tells one wrong answer from another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongAnswer {
+    length: u64,
+    /// Of what differs from the expected content, if that was compared.
+    hash: Option<u64>,
+}
+
+impl WrongAnswer {
+    fn is_another_than(&self, other: &WrongAnswer) -> bool {
+        self.length != other.length || self.hash.zip(other.hash).is_some_and(|(mine, theirs)| mine != theirs)
+    }
+}
+
 /// The comparison of one answer with the expected one, while its body comes in pieces.
 #[derive(Debug, Default)]
 pub struct Comparison {
@@ -90,6 +136,8 @@ pub struct Comparison {
     length: u64,
     /// The first byte that differs: its offset, and the byte itself.
     difference: Option<(u64, u8)>,
+    /// Of all bytes from there on: FNV-1a.
+    hash: u64,
 }
 
 impl Comparison {
@@ -114,11 +162,25 @@ impl Comparison {
             let body = expected.and_then(|expected| expected.body.as_deref()).unwrap_or_default();
             let rest = &body[body.len().min(from as usize)..];
             let both = rest.len().min(piece.len());
-            if piece[..both] != rest[..both] {
-                let at = piece.iter().zip(rest).position(|(found, expected)| found != expected).unwrap_or_default();
+            let is_longer = || expected.is_some_and(|expected| expected.length < Some(self.length));
+            if piece[..both] != rest[..both] || is_longer() {
+                let at = piece.iter().zip(rest).position(|(found, expected)| found != expected).unwrap_or(both);
                 self.difference = Some((from + at as u64, piece[at]));
+                self.add_to_hash(&piece[at..]);
             }
+        } else if self.content {
+            self.add_to_hash(piece);
         }
+    }
+
+    fn add_to_hash(&mut self, bytes: &[u8]) {
+        let add = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.hash = bytes.iter().fold(self.hash, add);
+    }
+
+    /// Which answer this is, now that it is complete.
+    pub fn answer(&self) -> WrongAnswer {
+        WrongAnswer { length: self.length, hash: self.content.then_some(self.hash) }
     }
 
     /// Whether the content of the answer, which has this status, was compared.
@@ -202,6 +264,38 @@ mod tests {
             *wrong.last_mut().unwrap() ^= 0x80;
             assert_eq!(compare(&expected, &wrong, 60_000, 0).1.is_some(), length <= KEPT, "{length}");
         }
+    }
+
+    #[test]
+    fn wrong_answers_are_told_from_one_another_however_they_are_split() {
+        let answer = |right: &Expected, body: &[u8], piece, number| {
+            let mut comparison = Comparison::begin(Some(right), number);
+            body.chunks(piece).for_each(|piece| comparison.add(piece, Some(right)));
+            comparison.answer()
+        };
+        let nine = expected(b"count: 9");
+        let first = answer(&nine, b"count: 10", 3, 0);
+        for piece in 1..=9 {
+            assert!(!first.is_another_than(&answer(&nine, b"count: 10", piece, 1)));
+            for other in [&b"count: 11"[..], b"count: 20", b"count: 8", b"Count: 10", b"count: 100", b"count:"] {
+                assert!(first.is_another_than(&answer(&nine, other, piece, 1)), "{piece}");
+            }
+        }
+        // Of a large body it is known in one answer of sixteen only.
+        let large = expected(&[b'x'; 5000]);
+        let [wrong, other] = [[b'y'; 5000], [b'z'; 5000]];
+        assert!(answer(&large, &wrong, 999, 0).is_another_than(&answer(&large, &other, 999, 16)));
+        assert!(!answer(&large, &wrong, 999, 0).is_another_than(&answer(&large, &other, 999, 1)));
+
+        let mismatch = Mismatch::Length { found: 9, expected: 8 };
+        let mut mine = Mismatches::default();
+        (0..2).for_each(|_| mine.note(mismatch, first));
+        assert!(!mine.vary());
+        let mut theirs = Mismatches::default();
+        theirs.note(mismatch, answer(&nine, b"count: 11", 3, 0));
+        assert!(!theirs.vary());
+        mine.add(&theirs);
+        assert!(mine.vary());
     }
 
     #[test]

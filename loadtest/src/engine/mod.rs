@@ -22,7 +22,7 @@ mod wait;
 mod warm_up;
 mod worker;
 
-pub use expected::{Expected, KEPT};
+pub use expected::{Expected, KEPT, Mismatches};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
 pub use recorder::Recorder;
@@ -90,6 +90,15 @@ pub struct Measurement {
     /// How much the rate of answers changed from the first to the last quarter of the window, as a share of the mean rate, if
     /// that was more than chance and the schedule did not ask for it.
     pub trend: Option<f64>,
+}
+
+impl Measurement {
+    /// Whether the answers that differed from the expected one differed from one another, too.
+    pub fn mismatches_vary(&self) -> bool {
+        let mut all = Mismatches::default();
+        self.threads.iter().for_each(|thread| all.add(&thread.recorder.mismatches));
+        all.vary()
+    }
 }
 
 /// The length of the window, on average over the threads.

@@ -1,7 +1,7 @@
 //! Records what one client thread measures in the window: request outcomes, latencies and connect times.
 
 use super::clock::Nanos;
-use super::expected::Mismatch;
+use super::expected::{Mismatch, Mismatches, WrongAnswer};
 use super::live::{CoarseHistogram, LONGEST};
 use hdrhistogram::Histogram;
 use results::{OutcomeClass, OutcomeCounts};
@@ -52,8 +52,8 @@ pub struct Recorder {
     pub redirections: [u64; 100],
     /// Answers whose content was compared with the expected one.
     pub contents_checked: u64,
-    /// How the first answer with the outcome `content` differed from the expected one.
-    pub first_mismatch: Option<Mismatch>,
+    /// How the answers with the outcome `content` differed from the expected one.
+    pub mismatches: Mismatches,
 }
 
 impl Default for Recorder {
@@ -73,7 +73,7 @@ impl Default for Recorder {
             local_failures: 0,
             redirections: [0; 100],
             contents_checked: 0,
-            first_mismatch: None,
+            mismatches: Mismatches::default(),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Recorder {
             local_failures,
             redirections,
             contents_checked,
-            first_mismatch,
+            mismatches,
         } = self;
         *started = in_flight;
         *outcomes = OutcomeCounts::default();
@@ -107,7 +107,7 @@ impl Recorder {
         *live_latency = CoarseHistogram::default();
         (*bytes, *close_ignored, *local_failures) = (0, 0, 0);
         redirections.fill(0);
-        (*contents_checked, *first_mismatch) = (0, None);
+        (*contents_checked, *mismatches) = (0, Mismatches::default());
     }
 
     /// A request of an open loop that was due at `intended` starts.
@@ -138,12 +138,12 @@ impl Recorder {
     }
 
     /// A request that was due at `intended` ended with a complete answer whose length or content was not the expected one.
-    pub fn differed(&mut self, mismatch: Mismatch, intended: Nanos, content_checked: bool) {
+    pub fn differed(&mut self, mismatch: Mismatch, answer: WrongAnswer, intended: Nanos, content_checked: bool) {
         self.answers += 1;
         if self.due.contains(&intended) {
             self.contents_checked += u64::from(content_checked);
             self.outcomes[OutcomeClass::Content] += 1;
-            self.first_mismatch.get_or_insert(mismatch);
+            self.mismatches.note(mismatch, answer);
         }
     }
 
@@ -196,7 +196,7 @@ impl Recorder {
             schedule_lag,
             redirections,
             contents_checked,
-            first_mismatch,
+            mismatches,
             due: _,
             live_latency: _, // only for what is shown while the load is on
             connect: _,
@@ -212,7 +212,7 @@ impl Recorder {
         self.schedule_lag += schedule_lag;
         self.redirections.iter_mut().zip(redirections).for_each(|(mine, theirs)| *mine += theirs);
         self.contents_checked += contents_checked;
-        self.first_mismatch = self.first_mismatch.or(*first_mismatch);
+        self.mismatches.add(mismatches);
     }
 
     /// Requests that were started and have no outcome yet; negative if another recorder has counted the start.

@@ -4,27 +4,32 @@ use super::*;
 use results::content::Content;
 use results::{Arrivals, BackgroundLoad, OutcomeClass};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that answers each read with a complete answer. Its threads end with their connections, or with the tests.
-fn server() -> SocketAddr {
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+/// A server that serves each connection on a thread of its own, which ends with the connection or with the tests.
+fn serve(connection: fn(&mut TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut buffer = [0; 1024];
-                while stream.read(&mut buffer).is_ok_and(|read| read > 0)
-                    && stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").is_ok()
-                {}
-            });
+            thread::spawn(move || connection(&mut stream));
         }
     });
     address
+}
+
+/// A server that answers each read with a complete answer.
+fn server() -> SocketAddr {
+    serve(|stream| {
+        let mut buffer = [0; 1024];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) && stream.write_all(ANSWER).is_ok() {}
+    })
 }
 
 fn measure(schedule: Schedule, change: impl FnOnce(&mut Load<'_>), observer: &mut dyn TrialObserver) -> Measurement {
@@ -135,12 +140,12 @@ fn the_offered_rate_of_poisson_arrivals_is_that_of_the_requests_that_were_due() 
 
 #[test]
 fn an_interrupted_window_has_an_outcome_for_each_request_that_was_due() {
-    /// Stops the trial when its window has begun.
+    /// Stops the trial when the window of each thread has begun: only then a connection of it is shown as established.
     struct Stopper<'a>(&'a AtomicBool, u64);
     impl TrialObserver for Stopper<'_> {
         fn window_begins(&mut self, _: &dyn Fn() -> u64) {}
         fn tick(&mut self, _: Duration, answered: u64, _: u64, live: &dyn Fn() -> LiveSnapshot) {
-            if live().since.is_some() && answered > 0 {
+            if live().established == 4 && answered > 0 {
                 self.0.store(true, Relaxed);
             }
         }
@@ -149,17 +154,11 @@ fn an_interrupted_window_has_an_outcome_for_each_request_that_was_due() {
         }
     }
     // The server reads the requests and never answers, apart from the first one of each connection.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut buffer = [0; 1024];
-                let _ = stream.read(&mut buffer);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
-                while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
-            });
-        }
+    let target = serve(|stream| {
+        let mut buffer = [0; 1024];
+        let _ = stream.read(&mut buffer);
+        let _ = stream.write_all(ANSWER);
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {}
     });
     let script = Script::new("x", "/", &Content::default(), None, TIMEOUT, TIMEOUT).open_loop();
     let stop = AtomicBool::new(false);
@@ -181,15 +180,38 @@ fn an_interrupted_window_has_an_outcome_for_each_request_that_was_due() {
         shortest_timeout: TIMEOUT,
     };
     let mut stopper = Stopper(&stop, 0);
-    // A thread that sees the stop before its own window leaves no measurement.
-    if let Some(measured) = trial(&load, &stop, &mut stopper).unwrap() {
-        assert!(stopper.1 > 0);
-        for thread in &measured.threads {
-            assert!(thread.interrupted && thread.recorder.check().is_ok());
-            let [ok, aborted] =
-                [OutcomeClass::Ok, OutcomeClass::AbortedAtEnd].map(|class| thread.recorder.outcomes[class]);
-            assert_eq!(ok + aborted, thread.recorder.started);
+    let measured = trial(&load, &stop, &mut stopper).unwrap().unwrap();
+    assert!(stopper.1 > 0);
+    for thread in &measured.threads {
+        assert!(thread.interrupted && thread.recorder.check().is_ok());
+        assert_eq!(thread.recorder.outcomes.total(), thread.recorder.started);
+    }
+    assert_eq!(measured.trend, None);
+}
+
+/// Each answer takes longer than the warm-up and the window together, so none comes in the window to a request that was
+/// due in it.
+#[test]
+fn an_open_loop_counts_the_answers_in_its_window_and_waits_for_those_to_its_requests() {
+    let target = serve(|stream| {
+        let mut buffer = [0; 1024];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+            thread::sleep(Duration::from_secs(2));
+            if stream.write_all(ANSWER).is_err() {
+                return;
+            }
         }
-        assert_eq!(measured.trend, None);
+    });
+    let slow = |load: &mut Load<'_>| (load.target, load.concurrency) = (target, 300);
+    let measured = measure(Schedule::Rate(100.0), slow, &mut Patient { further: 1_000, ..Patient::default() });
+    for thread in &measured.threads {
+        let recorder = &thread.recorder;
+        // Two threads share 70 requests. On a busy machine a thread may learn of its window a little late.
+        assert!((1..=36).contains(&recorder.started), "{}", recorder.started);
+        assert_eq!(recorder.outcomes[OutcomeClass::Ok], recorder.started);
+        assert!(recorder.latency.min() >= 1_990_000_000, "{}", recorder.latency.min());
+        // Answers that come in the window are answers to requests of the warm-up.
+        assert_eq!(thread.served.iter().map(|&answers| u64::from(answers)).sum::<u64>(), thread.answers);
+        assert_eq!(thread.established, 150);
     }
 }

@@ -34,16 +34,21 @@ pub fn mortal(mut command: Command) -> Command {
 /// Serves each connection on its own thread with `serve`, which gets the connection's number, counted from 1. The two
 /// connections before them are the check before the first trial, and always get a good answer.
 pub fn server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
+    unchecked_server(move |stream, number| match number {
+        0 | 1 => drop(request(&stream).map(|_| (&stream).write_all(OK_CLOSE))),
+        _ => serve(stream, number - 1),
+    })
+}
+
+/// As [`server`], but the connections are counted from 0, and `serve` gets those of the check, too.
+pub fn unchecked_server(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
     thread::spawn(move || {
         for (number, stream) in listener.incoming().flatten().enumerate() {
             let serve = serve.clone();
-            thread::spawn(move || match number {
-                0 | 1 => drop(request(&stream).map(|_| (&stream).write_all(OK_CLOSE))),
-                _ => serve(stream, number - 1),
-            });
+            thread::spawn(move || serve(stream, number));
         }
     });
     address
