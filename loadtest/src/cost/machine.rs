@@ -1,7 +1,7 @@
 //! What else happened on this machine in the window: [`machine_use`].
 
+use super::readings::{Costs, Readings, Value};
 use super::spent::{Place, Spent};
-use super::{Costs, Readings, Value};
 use process_tree::BusyTimes;
 use results::figures::{MachineUse, Reason};
 use std::time::Duration;

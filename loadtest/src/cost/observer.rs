@@ -3,9 +3,10 @@
 use super::kernel_memory::{self, Baseline, KernelGrowth};
 use super::moment::{Moment, tightest};
 use super::own_ends;
+use super::readings::{Costs, Readings};
 use super::sampler::CostSampler;
 use super::snapshot::Snapshot;
-use super::{CostSource, Costs, Readings};
+use super::source::CostSource;
 use crate::engine::{LiveSnapshot, TrialObserver};
 use process_tree::{Cgroup, Pressure, Throttled};
 use results::figures::Reason;
@@ -215,7 +216,7 @@ impl TrialObserver for CostObserver<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cost::server_cost;
+    use crate::cost::{Connections, server_cost};
 
     #[test]
     fn an_interrupted_window_has_its_cpu_time_and_no_levels() {
@@ -240,7 +241,7 @@ mod tests {
             observer.window_begins(&|| 20);
             stop.store(interrupted, Relaxed);
             observer.window_ended(&|| 40);
-            let cost = server_cost(&observer.costs(), 1);
+            let cost = server_cost(&observer.costs(), Connections { answered: 1, unanswered: 0 });
             assert!(cost.cpus_used.is_ok() && cost.cpu_us_per_request.is_ok(), "{cost:?}");
             match interrupted {
                 false => assert!(cost.threads.is_ok(), "{cost:?}"),

@@ -1,7 +1,7 @@
 //! Asks a target for its cost: [`CostSampler`].
 
-use super::CostSource;
 use super::snapshot::Snapshot;
+use super::source::CostSource;
 use super::spent::{Place, Spent, monotonic};
 use crate::scrape;
 use crate::signals::unless_stopped;

@@ -2,9 +2,9 @@
 
 use super::machine::foreign_source;
 use super::moment::{LARGEST_SPREAD, Moment};
+use super::readings::{Costs, Readings, Value};
 use super::snapshot::{Snapshot, median};
 use super::spent::Place;
-use super::{Costs, Readings, Value};
 use crate::cpus::online_cpus;
 use results::figures::{Reason, ServerCost};
 use results::units::plural;
