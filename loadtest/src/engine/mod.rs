@@ -9,6 +9,7 @@ mod expected;
 mod intended_times;
 mod live;
 mod load;
+mod measurement;
 mod open_loop;
 mod pacer;
 mod polling;
@@ -22,20 +23,20 @@ mod wait;
 mod warm_up;
 mod worker;
 
-pub use expected::{Expected, KEPT, Mismatches};
+pub use expected::{Expected, KEPT};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
+pub use measurement::{Measurement, ThreadMeasurement, mean_window};
 pub use recorder::Recorder;
 pub use response::{ParseProgress, Response};
 pub use script::Script;
-pub use worker::ThreadMeasurement;
 
 use crate::cpus;
 use clock::Nanos;
 use control::{Control, LiveCounters};
 use intended_times::IntendedTimes;
+use results::Schedule;
 use results::slices::SLICES;
-use results::{BackgroundResults, Schedule, Slice};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, ScopedJoinHandle};
@@ -70,40 +71,6 @@ pub trait TrialObserver {
     fn tick(&mut self, elapsed: Duration, answered: u64, errors: u64, live: &dyn Fn() -> LiveSnapshot);
     /// The window has ended, and the load goes on until this returns. `answered` as in [`warms_up`](Self::warms_up).
     fn window_ended(&mut self, answered: &dyn Fn() -> u64);
-}
-
-/// What a trial measured.
-#[derive(Debug)]
-pub struct Measurement {
-    /// What each client thread measured; there is at least one.
-    pub threads: Vec<ThreadMeasurement>,
-    /// Requests a second that were due in the window. Open loop only.
-    pub offered: Option<f64>,
-    /// The counts of the background connections.
-    pub background: BackgroundResults,
-    /// Idle connections and slow readers that were established at the end of the window and not answered yet.
-    pub background_unanswered: u64,
-    /// How long the warm-up was: at least as long as planned, and longer where the target was not warm by then.
-    pub warmup: Duration,
-    /// The window in slices, summed over the threads. In an interrupted trial, slices are missing at the end.
-    pub slices: Vec<Slice>,
-    /// How much the rate of answers changed from the first to the last quarter of the window, as a share of the mean rate, if
-    /// that was more than chance and the schedule did not ask for it.
-    pub trend: Option<f64>,
-}
-
-impl Measurement {
-    /// Whether the answers that differed from the expected one differed from one another, too.
-    pub fn mismatches_vary(&self) -> bool {
-        let mut all = Mismatches::default();
-        self.threads.iter().for_each(|thread| all.add(&thread.recorder.mismatches));
-        all.vary()
-    }
-}
-
-/// The length of the window, on average over the threads.
-pub fn mean_window(threads: &[ThreadMeasurement]) -> Duration {
-    threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32
 }
 
 /// Runs one trial. `None` if it was stopped before its window began.
@@ -171,7 +138,7 @@ pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserve
         background: background_counters.results(&load.background),
         background_unanswered: background_counters.unanswered_at_end(),
         warmup,
-        slices: slicer::slices(&threads, load.duration.as_secs_f64(), window),
+        slices: measurement::slices(&threads, load.duration.as_secs_f64(), window),
         trend: if matches!(load.schedule, Schedule::Ramp { .. }) { None } else { trend(&threads) },
         threads,
     }))

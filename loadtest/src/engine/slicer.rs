@@ -6,12 +6,9 @@
 
 use super::clock::Nanos;
 use super::recorder::{Recorder, histogram};
-use super::worker::ThreadMeasurement;
 use hdrhistogram::Histogram;
-use results::histogram::encode;
 use results::slices::SLICES;
-use results::units::nine_digits;
-use results::{OutcomeClass, OutcomeCounts, Slice};
+use results::{OutcomeClass, OutcomeCounts};
 use std::ops::Range;
 
 /// What one thread recorded in a slice.
@@ -109,31 +106,6 @@ impl Slicer {
         }
         self.slices
     }
-}
-
-/// The sums over the threads. The window has the length `seconds` on average. A window that was interrupted has slices of
-/// the `planned` length, and slices are missing at its end.
-pub fn slices(threads: &[ThreadMeasurement], planned: f64, seconds: f64) -> Vec<Slice> {
-    let count = threads.iter().map(|thread| thread.slices.len()).max().unwrap_or_default();
-    let whole = if threads.iter().any(|thread| thread.interrupted) { planned } else { seconds };
-    let begin = |slice: usize| whole * slice as f64 / SLICES as f64;
-    let sum = |slice: usize| {
-        let (mut outcomes, mut bytes, mut latency) = (OutcomeCounts::default(), 0, histogram());
-        for part in threads.iter().filter_map(|thread| thread.slices.get(slice)) {
-            outcomes.add(&part.outcomes);
-            bytes += part.bytes;
-            latency += &part.latency;
-        }
-        Slice {
-            slice,
-            from_seconds: nine_digits(begin(slice)),
-            to_seconds: nine_digits(if slice + 1 == count { seconds } else { begin(slice + 1) }),
-            outcomes,
-            bytes,
-            latency_histogram: encode(&latency),
-        }
-    };
-    (0..count).map(sum).collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use super::polling::{POLL_LEAD, Polling};
 use super::recorder::Recorder;
 use super::run_queue;
 use super::script::Script;
-use super::slicer::{Slicer, ThreadSlice};
+use super::slicer::Slicer;
 use super::wait::wait_precisely;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -39,40 +39,6 @@ const BUFFER: usize = 64 * 1024;
 const MAX_CONNECTING: usize = 128;
 /// The longest sleep, so that the thread soon notices a request to stop.
 const LONGEST_SLEEP: Nanos = 20_000_000;
-
-/// What one client thread measured.
-#[derive(Debug)]
-pub struct ThreadMeasurement {
-    pub recorder: Recorder,
-    /// Length of the window in this thread; shorter than planned if it had no CPU when the window began, and zero if it had
-    /// none until its end.
-    pub window: Duration,
-    /// Whether the window was cut short.
-    pub interrupted: bool,
-    /// CPU time of this thread in the window, without fruitless polling.
-    pub cpu: Duration,
-    /// Time of fruitless polls in the window: the next request was due too soon for a sleep.
-    pub fruitless_polling: Duration,
-    /// Time in the planned window for which this thread was ready to run and had no CPU; `None` if the kernel does not
-    /// record it.
-    pub waited: Option<Duration>,
-    /// Connections that were established when the window ended. Those that wait in the server's backlog are among them,
-    /// since the kernel establishes them, too; `served` shows which ones the server has answered.
-    pub established: usize,
-    /// Connections that had got an answer since the load began, when the window ended.
-    pub answered_once: usize,
-    /// Complete answers that came in the window, whichever requests they belong to.
-    pub answers: u64,
-    /// Answers that each connection got in the window.
-    pub served: Vec<u32>,
-    /// The longest time for which a request that was in flight when the window ended had been waiting for its answer.
-    pub longest_wait: Duration,
-    /// The window in slices, which add up to the recorder's counts and latencies.
-    pub slices: Vec<ThreadSlice>,
-    /// Requests that were due in the window and still waited for a connection at its end. They were sent or given up after
-    /// it.
-    pub unsent: u64,
-}
 
 /// The part of the load that one thread carries.
 #[derive(Clone, Copy)]
