@@ -58,7 +58,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         aborted: threads.iter().any(|thread| thread.interrupted),
         seconds: nine_digits(seconds),
         warmup_seconds: Some(nine_digits(warmup.as_secs_f64())),
-        trend: *trend,
+        trend: trend.map(nine_digits),
         outcomes,
         figures,
         sources,

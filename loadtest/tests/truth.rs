@@ -379,8 +379,11 @@ fn an_overloaded_server_did_not_achieve_the_rate_although_all_requests_are_answe
     let cell = only(&plan(Schedule::Rate(200.0), 1, 700), address);
     let trial = &cell.trials[0];
     assert_eq!(trial.outcomes[OutcomeClass::Ok], trial.outcomes.total(), "{:?}", trial.outcomes);
-    assert!(trial.figures.pace.achieved_share.unwrap() < 0.53, "{:?}", trial.figures.pace);
-    assert!(trial.figures.pace.unsent.unwrap() > 30.0, "{:?}", trial.figures.pace);
+    // A window that a busy machine makes shorter has room for fewer answers, too, and one crosses each of its ends.
+    let (due, pace) = (trial.outcomes.total() as f64, &trial.figures.pace);
+    let most_answers = trial.seconds * 100.0 + 2.0;
+    assert!(pace.achieved_share.unwrap() * due <= most_answers + 1e-6, "{pace:?} of {due} in {} s", trial.seconds);
+    assert!(pace.unsent.unwrap() >= due - most_answers, "{pace:?} of {due} in {} s", trial.seconds);
 }
 
 /// The target closes idle connections: each close is counted, and the connection is opened again.
