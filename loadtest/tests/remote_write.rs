@@ -212,6 +212,8 @@ fn a_real_prometheus_has_what_the_results_have() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let results: Results = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     let run = &results.run_id;
+    // The series of a trial that other programs have disturbed go on, from zero, when it is made again.
+    let made_again = results.cells.iter().flat_map(|cell| &cell.reasons).any(|reason| reason.starts_with("made again"));
 
     // Prometheus has each figure of each cell as in the results.
     assert_eq!(results.cells.len(), 2);
@@ -221,6 +223,17 @@ fn a_real_prometheus_has_what_the_results_have() {
             "run_id=\"{run}\",target=\"x\",workload=\"{workload}\",concurrency=\"{concurrency}\",schedule=\"closed\",requests_per_connection=\"unlimited\""
         );
         let figure = |name: &str, more: &str| prometheus.value(&format!("loadtest_run_{name}{{{which}{more}}}"));
+        // A busy machine may leave a cell without a figure; then there is no series of it.
+        let has = |name: &str, more: &str, expected: Option<results::Figure>, base: f64| match expected {
+            Some(expected) => {
+                let value = figure(name, more);
+                assert!((value / (expected.median * base) - 1.0).abs() < 1e-8, "{name}{more}: {value}, {expected:?}");
+            }
+            None => {
+                let query = format!("loadtest_run_{name}{{{which}{more}}}");
+                assert_eq!(prometheus.query(&query, None), Vec::<Value>::new(), "{query}");
+            }
+        };
         assert_eq!(figure("requests", ""), cell.outcomes.total() as f64);
         assert_eq!(figure("ok_requests", ""), cell.outcomes[OutcomeClass::Ok] as f64);
         assert_eq!(figure("aborted_requests", ""), cell.outcomes[OutcomeClass::AbortedAtEnd] as f64);
@@ -231,13 +244,11 @@ fn a_real_prometheus_has_what_the_results_have() {
             ("0.99", cell.figures.latency_us.p99),
             ("1", cell.figures.latency_us.max),
         ] {
-            let seconds = figure("latency_seconds", &format!(",quantile=\"{quantile}\""));
-            assert!((seconds * 1e6 / times.unwrap().median - 1.0).abs() < 1e-8);
+            has("latency_seconds", &format!(",quantile=\"{quantile}\""), times, 1e-6);
         }
-        let cpu = cell.figures.server.cpu_us_per_request.unwrap().median;
-        assert!((figure("cpu_seconds_per_request", "") * 1e6 / cpu - 1.0).abs() < 1e-8);
-        assert_eq!(figure("peak_memory_bytes", ""), cell.figures.server.peak_memory_bytes.unwrap().median);
-        assert_eq!(figure("processes", ""), cell.figures.server.processes.unwrap().median);
+        has("cpu_seconds_per_request", "", cell.figures.server.cpu_us_per_request, 1e-6);
+        has("peak_memory_bytes", "", cell.figures.server.peak_memory_bytes, 1.0);
+        has("processes", "", cell.figures.server.processes, 1.0);
         let verdict = figure("verdict", &format!(",verdict=\"{}\"", cell.verdict.name()));
         assert_eq!(verdict == 0.0, cell.verdict.name() == "valid");
 
@@ -247,7 +258,8 @@ fn a_real_prometheus_has_what_the_results_have() {
             let last = format!("last_over_time(loadtest_requests_total{{{live}}}[10m])");
             assert_eq!(prometheus.value(&last), trial.outcomes.total() as f64);
             let count = format!("count_over_time(loadtest_requests_total{{{live}}}[10m])");
-            assert!((3.0..=4.0).contains(&prometheus.value(&count)), "1.5 s have samples at 0, 1 and 1.5");
+            let samples = prometheus.value(&count);
+            assert!(samples >= 3.0 && (samples <= 4.0 || made_again), "1.5 s have samples at 0, 1 and 1.5");
         }
     }
 
@@ -259,7 +271,8 @@ fn a_real_prometheus_has_what_the_results_have() {
     let series = prometheus.query(&format!("{{run_id=\"{run}\"}}[10m]"), None);
     let samples: usize = series.iter().map(|series| series["values"].as_array().unwrap().len()).sum();
     let ended = prometheus.value(&format!("count(last_over_time({{{live},run_id=\"{run}\"}}[10m]))"));
-    assert_eq!(samples as f64 + ended, sent, "{last}");
+    let markers = sent - samples as f64;
+    assert!(markers == ended || made_again && markers > ended, "{last}");
 
     // The live series end at once, not after the five minutes for which Prometheus looks back; the results stay.
     assert_eq!(prometheus.query(&format!("{{{live}}}"), None), Vec::<Value>::new());
