@@ -11,7 +11,7 @@ use crate::trial::Ended;
 use crate::windows::{Place, Windows};
 use results::schema::SCHEMA;
 use results::{Cell, Plan, Results, Schedule, Target, Verdict};
-use results::{knee, ranks, remarks, verdict};
+use results::{ranks, remarks, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -136,7 +136,6 @@ fn conclude(cell: &mut Cell, server_cpus: usize) {
     cell.summarise();
     cell.server_cpus = Some(server_cpus);
     verdict::judge(cell, server_cpus);
-    knee::judge(cell);
     cell.reasons.extend(remarks::remarks(cell));
 }
 

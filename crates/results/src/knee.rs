@@ -8,16 +8,13 @@ use crate::units::count;
 const FIGURES: [&str; 2] = ["pace.offered_per_second", "throughput"];
 
 /// Marks the rate and the throughput of a knee search with a [`Flaw`] if a trial did not find the knee, unless they have
-/// one that is as grave. The cell gets the verdict, if it has no graver one, and the reason. Other cells stay as they
-/// are.
-pub fn judge(cell: &mut Cell) {
+/// one that is as grave. It comes after all other objections: the cell gets the verdict, if it has no graver one, and the
+/// reason. Other cells stay as they are.
+pub(crate) fn judge(cell: &mut Cell) {
     if !matches!(cell.key.schedule, Schedule::Knee(_)) {
         return;
     }
-    let trials: Vec<&Trial> = match cell.whole_trials().collect::<Vec<_>>() {
-        none if none.is_empty() => cell.trials.iter().collect(),
-        whole => whole,
-    };
+    let trials = cell.counted_trials();
     let flaws: Vec<Flaw> = trials.iter().filter_map(|trial| flaw(trial)).collect();
     let Some(mut flaw) = flaws.first().cloned() else { return };
     if flaws.iter().any(|other| other.bound != flaw.bound) {

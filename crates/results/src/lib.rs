@@ -23,7 +23,7 @@ pub mod csv;
 pub mod differences;
 pub mod figures;
 pub mod histogram;
-pub mod knee;
+mod knee;
 pub mod lists;
 mod load;
 pub mod machine;

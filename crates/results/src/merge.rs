@@ -1,7 +1,6 @@
 //! Merges two runs into one.
 
 use crate::differences::{common_runs, differences};
-use crate::knee;
 use crate::lists::add_new;
 use crate::ranks::rank;
 use crate::remarks::remarks;
@@ -78,7 +77,6 @@ fn merge_cell(mine: &mut Cell, theirs: Cell, cpus: usize) {
     if !mine.trials.is_empty() {
         mine.summarise();
         verdict::judge(mine, cpus);
-        knee::judge(mine);
         mine.reasons.extend(remarks(mine));
     }
 }
@@ -91,7 +89,6 @@ fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
     let mut judged = Cell { verdict: Verdict::Valid, reasons: Vec::new(), flaws: BTreeMap::new(), ..cell.clone() };
     if !judged.trials.is_empty() {
         verdict::judge(&mut judged, cpus);
-        knee::judge(&mut judged);
         judged.reasons.extend(remarks(cell));
     }
     let told = cell.reasons.iter().filter(|reason| !judged.reasons.contains(reason)).cloned().collect();

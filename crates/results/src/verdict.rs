@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 /// What speaks against a trial.
 type Rule<'a> = &'a dyn Fn(&Trial) -> Option<Objection>;
 
-/// Sets the verdict, the reasons and the flaws of a cell from its trials, and takes away percentiles that nobody has
+/// Sets the verdict, the reasons and the flaws of a cell from its trials, and takes away percentiles that were not
 /// measured: those of a starved cell, and in an open loop those that contain the generator's own lateness.
 ///
 /// A verdict of `errors` or `unsupported` and the reasons that the cell has already are kept, before those that follow
@@ -91,6 +91,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     add_new(&mut cell.reasons, told);
     add_new(&mut cell.reasons, objections.iter().map(|objection| objection.why.clone()));
+    knee::judge(cell);
 }
 
 /// The cell as it would be judged if no request had failed and the target had always been there: its flaws are those that
@@ -103,7 +104,6 @@ pub(crate) fn beneath_errors(cell: &Cell, machine_cpus: usize) -> Cell {
     cell.trials.iter_mut().for_each(|trial| trial.gone = None);
     let cpus = cell.server_cpus.unwrap_or(machine_cpus);
     judge(&mut cell, cpus);
-    knee::judge(&mut cell);
     cell
 }
 
