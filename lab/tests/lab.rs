@@ -1,5 +1,7 @@
 //! Tests of the lab as a user runs it.
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,35 +11,17 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{LIFETIME, lab, output, text};
 use lab::MODELS;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use test_lifetime::limit_lifetime;
-
-/// After so many seconds, SIGALRM kills a lab, and its services end with it. So what a test reads from it comes to an
-/// end. The test of all models takes more than a minute, and several times as long on a busy machine.
-const LIFETIME: u32 = 900;
-
-fn lab(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    limit_lifetime(&mut command, LIFETIME);
-    command
-}
-
-fn output(args: &[&str]) -> Output {
-    lab(args).output().expect("the lab runs")
-}
 
 /// The path of a folder that only this test uses; it does not exist yet.
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
     folder
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn interrupt(child: &Child) {

@@ -1,32 +1,15 @@
 //! Tests of what the lab says of itself and of this machine: `--set`, `--aa`, `doctor`.
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use common::{lab, output, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use test_lifetime::limit_lifetime;
-
-/// After so many seconds, SIGALRM kills a lab, and its services end with it.
-const LIFETIME: u32 = 600;
-
-fn lab(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    limit_lifetime(&mut command, LIFETIME);
-    command
-}
-
-fn output(args: &[&str]) -> Output {
-    lab(args).output().expect("the lab runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 /// The body of the answer to GET `path`.
 fn get(address: &str, path: &str) -> String {

@@ -32,12 +32,11 @@ fn server() -> SocketAddr {
     })
 }
 
-fn measure(schedule: Schedule, change: impl FnOnce(&mut Load<'_>), observer: &mut dyn TrialObserver) -> Measurement {
-    let script = Script::new("x", "/", &Content::default(), None, TIMEOUT, TIMEOUT);
-    let script = if schedule == Schedule::Closed { script } else { script.open_loop() };
-    let mut load = Load {
-        target: server(),
-        script: &script,
+/// A load of four connections on two threads, for 0.7 s.
+fn load(target: SocketAddr, script: &Script, schedule: Schedule) -> Load<'_> {
+    Load {
+        target,
+        script,
         schedule,
         arrivals: Arrivals::Even,
         seed: 1,
@@ -51,7 +50,13 @@ fn measure(schedule: Schedule, change: impl FnOnce(&mut Load<'_>), observer: &mu
         warmup: Duration::from_millis(50),
         duration: Duration::from_millis(700),
         shortest_timeout: TIMEOUT,
-    };
+    }
+}
+
+fn measure(schedule: Schedule, change: impl FnOnce(&mut Load<'_>), observer: &mut dyn TrialObserver) -> Measurement {
+    let script = Script::new("x", "/", &Content::default(), None, TIMEOUT, TIMEOUT);
+    let script = if schedule == Schedule::Closed { script } else { script.open_loop() };
+    let mut load = load(server(), &script, schedule);
     change(&mut load);
     trial(&load, &AtomicBool::new(false), observer).unwrap().unwrap()
 }
@@ -163,21 +168,9 @@ fn an_interrupted_window_has_an_outcome_for_each_request_that_was_due() {
     let script = Script::new("x", "/", &Content::default(), None, TIMEOUT, TIMEOUT).open_loop();
     let stop = AtomicBool::new(false);
     let load = Load {
-        target,
-        script: &script,
-        schedule: Schedule::Rate(1_000.0),
         arrivals: Arrivals::Poisson,
-        seed: 1,
-        concurrency: 4,
-        background: BackgroundLoad::default(),
-        authority: "x",
-        busy_request: b"",
-        slow_reader_request: b"",
-        threads: 2,
-        cpus: &[],
-        warmup: Duration::from_millis(50),
         duration: Duration::from_secs(100),
-        shortest_timeout: TIMEOUT,
+        ..load(target, &script, Schedule::Rate(1_000.0))
     };
     let mut stopper = Stopper(&stop, 0);
     let measured = trial(&load, &stop, &mut stopper).unwrap().unwrap();
