@@ -8,7 +8,7 @@ use std::io;
 /// How often a trial is made again.
 pub const MOST: usize = 2;
 
-/// Makes a trial with `make`, and again while `judge` says who disturbed it, up to [`MOST`] times; `left` is how often
+/// Makes a trial with `make`, and again while `judge` says that other programs disturbed it, up to [`MOST`] times; `left` is how often
 /// the run may still do so. Returns the first undisturbed one, else the last one, with a remark that says why others
 /// were thrown away. `make` gets the reason why the trial before was thrown away.
 ///

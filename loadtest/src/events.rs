@@ -48,7 +48,7 @@ pub enum Event<'a> {
         cell: &'a Key,
         /// Which trial of the cell, from 0.
         trial: usize,
-        /// Who disturbed it.
+        /// What disturbed it.
         why: &'a str,
     },
     /// Other load tests run on this machine now, with these process ids. Reported once, when the run begins.

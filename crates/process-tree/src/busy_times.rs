@@ -1,4 +1,4 @@
-//! For how long each CPU of the machine was busy, whoever used it: [`BusyTimes`].
+//! For how long each CPU of the machine was busy, whichever program used it: [`BusyTimes`].
 
 use std::io;
 use std::path::Path;

@@ -79,7 +79,7 @@ fn numbered<'c>(cell: &'c Cell, figure: &Compared) -> Option<Vec<(Place<'c>, f64
 /// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, and throughput.
 ///
 /// A cell takes part in the ranking by a figure that it has and that has no flaw, whatever its others are. Throughput
-/// ranks nobody where it does not show capacity: where the schedule decides it, or where waiting does, because neither
+/// gives no ranks where it does not show capacity: where the schedule decides it, or where waiting does, because neither
 /// a target nor the load generator was busy.
 pub fn rank(cells: &mut [Cell]) {
     cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost

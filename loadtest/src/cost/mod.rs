@@ -1,4 +1,4 @@
-//! What a trial costs the target, and who else used the machine meanwhile.
+//! What a trial costs the target, and what other programs use of the machine meanwhile.
 //!
 //! The [`observer`] reads, in this order:
 //! - before the load: a [`Snapshot`] of the idle target, and the kernel's memory;

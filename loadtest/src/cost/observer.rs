@@ -182,7 +182,7 @@ impl TrialObserver for CostObserver<'_> {
         let mut kernel_readings = Vec::new();
         let interrupted = self.stop.load(Relaxed);
         if interrupted {
-            self.kernel = Err(INTERRUPTED.into()); // nobody wants to wait for the levels
+            self.kernel = Err(INTERRUPTED.into()); // the levels would only delay the end
             loaded.push(Snapshot::default());
         } else {
             for _ in 0..SNAPSHOTS {

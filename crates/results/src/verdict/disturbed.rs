@@ -1,4 +1,4 @@
-//! Who else used the CPUs.
+//! Whether other programs or other machines used the CPUs.
 
 use super::objection::Objection;
 use super::scope::Scope;
@@ -10,7 +10,7 @@ pub(super) const SHARE: f64 = 0.02;
 /// clocks are seen, and there may be some on every CPU.
 const SECONDS: f64 = 0.040;
 
-/// Who else used the CPUs in a trial so much that it has to be repeated, as a sentence; `None` if nobody did: if no
+/// What other programs used of the CPUs, so much that the trial has to be repeated, as a sentence; `None` if no
 /// share is above 2 % of the window and above 40 ms. A share is one of the time of all CPUs of a side, so on a side with
 /// four CPUs, others have used more than 160 ms of CPU time in all.
 ///
@@ -23,9 +23,9 @@ pub fn disturbance(trial: &Trial) -> Option<String> {
         ("the hypervisor gave other machines", machine.steal, "of a CPU"),
     ]
     .into_iter()
-    .filter_map(|(who, share, of)| {
+    .filter_map(|(use_of_others, share, of)| {
         let share = share.filter(|&share| share > SHARE && share * trial.seconds > SECONDS)?;
-        Some(format!("{who} {:.0} % {of}", share * 100.0))
+        Some(format!("{use_of_others} {:.0} % {of}", share * 100.0))
     })
     .collect();
     (!found.is_empty()).then(|| found.join(", "))

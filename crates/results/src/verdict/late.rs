@@ -51,10 +51,10 @@ fn judged(lag: [Option<f64>; 2], latency: [Option<f64>; 2]) -> Option<Lateness> 
         (Some(_), None) => &["p90"],
         (None, _) => &["p99", "p999"],
     };
-    let (who, (lag, _)) = match is_late(1) {
+    let (which, (lag, _)) = match is_late(1) {
         Some(late) => ("one request of a hundred", late),
         None => ("one request of ten", is_late(0)?),
     };
-    let why = format!("{who} was sent {} late or more although a connection was free", micros(lag));
+    let why = format!("{which} was sent {} late or more although a connection was free", micros(lag));
     Some(Lateness { objection: limited(Scope::TimesBounds, why), percentiles })
 }
