@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+
+use crate::client::Client;
 
 /// The open descriptors of a process.
 fn descriptors(pid: Pid) -> HashSet<u64> {
@@ -66,4 +69,16 @@ pub fn has_pending(pid: Pid, signal: Signal) -> bool {
     let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).expect("Linux has this line");
     let pending = u64::from_str_radix(pending.trim(), 16).expect("a mask");
     pending & (1 << (signal as i32 - 1)) != 0
+}
+
+/// The bytes of that client that the server has not read: rx_queue of its socket, proc_pid_net(5). `None` without a socket.
+pub fn unread_bytes(server: SocketAddr, client: &Client) -> Option<u64> {
+    let port = client.stream().local_addr().expect("an address").port();
+    let ports = (format!(":{:04X}", server.port()), format!(":{port:04X}"));
+    let table = fs::read_to_string("/proc/net/tcp").expect("a table of sockets");
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_it = fields.len() > 4 && fields[1].ends_with(&ports.0) && fields[2].ends_with(&ports.1);
+        is_it.then(|| u64::from_str_radix(fields[4].split_once(':')?.1, 16).ok()).flatten()
+    })
 }

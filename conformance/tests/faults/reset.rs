@@ -1,6 +1,5 @@
 //! Peers whose request sleeps, and those that go meanwhile.
 
-use std::fs;
 use std::net::Shutdown;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use nix::libc::linger;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::client::{Client, get, request};
-use crate::proc::open_files;
-use crate::service::{Service, start, wait_for};
+use crate::proc::{open_files, unread_bytes};
+use crate::service::{start, wait_for};
 
 /// One connection may be open. Its peer resets it, and the next one is served long before the sleep of a minute is over.
 pub fn frees_the_place_of_a_sleeping_request(model: &'static str) {
@@ -19,7 +18,9 @@ pub fn frees_the_place_of_a_sleeping_request(model: &'static str) {
         let mut sleeper = Client::connect(service.listen).expect("a connection");
         (0..requests_before).for_each(|_| assert_eq!(sleeper.get("/").expect("an answer").status, 200));
         sleeper.send(&request("/sleep/60000")).expect("it is open");
-        wait_for("the request to be read", || service.active() == 1.0 && unread_bytes(&service, &sleeper) == Some(0));
+        wait_for("the request to be read", || {
+            service.active() == 1.0 && unread_bytes(service.listen, &sleeper) == Some(0)
+        });
         reset(sleeper);
         assert_eq!(get(service.listen, "/").expect("an answer").status, 200);
     }
@@ -36,7 +37,7 @@ pub fn takes_no_second_descriptor(model: &'static str) {
     let before = open_files(pid);
     let [mut sleeper, mut other] = clients;
     sleeper.send(&request("/sleep/60000")).expect("it is open");
-    wait_for("the request to be read", || unread_bytes(&service, &sleeper) == Some(0));
+    wait_for("the request to be read", || unread_bytes(service.listen, &sleeper) == Some(0));
     assert_eq!(other.get("/").expect("an answer").status, 200); // the one loop has begun the sleep before
     assert!(open_files(pid) <= before, "{} descriptors are open, and {before} were", open_files(pid));
     reset(sleeper);
@@ -62,16 +63,4 @@ pub fn not_by_the_end_of_the_stream(model: &'static str) {
 /// Closes the connection with a reset: SO_LINGER of socket(7) with a time of 0.
 fn reset(client: Client) {
     setsockopt(client.stream(), sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 }).expect("a socket");
-}
-
-/// The bytes of that client that the server has not read: rx_queue of its socket, proc_pid_net(5). `None` without a socket.
-fn unread_bytes(service: &Service, client: &Client) -> Option<u64> {
-    let port = client.stream().local_addr().expect("an address").port();
-    let ports = (format!(":{:04X}", service.listen.port()), format!(":{port:04X}"));
-    let table = fs::read_to_string("/proc/net/tcp").expect("a table of sockets");
-    table.lines().find_map(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        let is_it = fields.len() > 4 && fields[1].ends_with(&ports.0) && fields[2].ends_with(&ports.1);
-        is_it.then(|| u64::from_str_radix(fields[4].split_once(':')?.1, 16).ok()).flatten()
-    })
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::client::{Client, last_request, request};
-use crate::proc::{children, has_pending};
+use crate::proc::{children, has_pending, unread_bytes};
 use crate::service::{PATIENCE, Service, start, wait_for};
 
 /// The test looks for a race, so it runs more than once.
@@ -227,6 +227,8 @@ pub fn looks_once_more_at_idle_connections(model: &'static str) {
     service.signal(Signal::SIGTERM);
     wait_for("SIGTERM to be pending", || has_pending(pid, Signal::SIGTERM));
     clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
+    let arrived = |client: &Client| unread_bytes(service.listen, client).is_some_and(|bytes| bytes > 0);
+    wait_for("the requests to arrive", || clients.iter().all(arrived));
     tree.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).expect("it lives"));
     for mut client in clients {
         assert_eq!(client.answer().expect("an answer").status, 200);
