@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 4000;
 struct Comparison {
     model: &'static str,
     /// A program that looks through /proc leaves some MB of inodes behind, which a connection of 5 KB shows and one of 50 KB
-    /// does not. The median of several readings does without those that this has met.
+    /// does not. So some of five readings may differ by more than [`TOLERANCE`], but not four.
     times: usize,
     /// Of the CPUs other programs may use this share. Above 4 % the load test repeats a trial, on the memory that the last one
     /// has left behind, some hundred bytes a connection. (Threads of the kernel use up to a fifth beside 4000 processes.)
@@ -140,7 +140,7 @@ fn told(&Comparison { model, most_foreign, .. }: &Comparison) -> Result<f64, Str
     })
 }
 
-/// The median; `None` where most readings are far from it, so that chance decides which one it is.
+/// The median; `None` where most readings are far from it.
 fn median(mut readings: Vec<f64>) -> Option<f64> {
     readings.sort_by(f64::total_cmp);
     let median = readings[readings.len() / 2];
@@ -162,9 +162,11 @@ fn compare(comparison: &Comparison) -> Result<(), String> {
     }
     println!("{model}: {told:.0?} bytes told, {lost:.0?} lost, of which the client's end is {own:.0?}");
     let noisy = || "other programs use and free too much memory".to_owned();
-    let lost = median(lost).zip(median(own)).map(|(lost, own)| lost - own).ok_or_else(noisy)?;
-    let told = median(told).ok_or_else(noisy)?;
-    assert!((told / lost - 1.0).abs() < TOLERANCE, "{model}: {told:.0} bytes told, {lost:.0} lost");
+    let own = median(own).ok_or_else(noisy)?;
+    median(lost.clone()).ok_or_else(noisy)?;
+    let is_outside = |(told, lost): &(f64, f64)| (told / (lost - own) - 1.0).abs() > TOLERANCE;
+    let outside = told.into_iter().zip(lost).filter(is_outside).count();
+    assert!(outside * 5 < times * 4, "{model}: {outside} of {times} readings differ by more than a quarter");
     Ok(())
 }
 
