@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::client::{Client, get, request};
 use crate::nod;
-use crate::proc::children;
+use crate::proc::{children, halt};
 use crate::service::start;
 
 const SHORT_TIMEOUTS: [&str; 6] = ["--threads", "1", "--idle-timeout", "2s", "--head-timeout", "2s"];
@@ -50,7 +50,7 @@ pub fn a_stopped_process_times_out_no_connection(model: &'static str) {
     let mut client = Client::connect(service.listen).expect("a connection");
     assert_eq!(client.get("/").expect("an answer").status, 200);
     let tree: Vec<_> = std::iter::once(pid).chain(children(pid)).collect();
-    tree.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).expect("it lives"));
+    halt(&tree);
     client.send(&request("/")).expect("it is open");
     sleep(LONG); // the process is stopped for this time
     tree.iter().for_each(|&pid| kill(pid, Signal::SIGCONT).expect("it lives"));

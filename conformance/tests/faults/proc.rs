@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::Client;
+use crate::service::wait_for;
 
 /// The open descriptors of a process.
 fn descriptors(pid: Pid) -> HashSet<u64> {
@@ -69,6 +70,21 @@ pub fn has_pending(pid: Pid, signal: Signal) -> bool {
     let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).expect("Linux has this line");
     let pending = u64::from_str_radix(pending.trim(), 16).expect("a mask");
     pending & (1 << (signal as i32 - 1)) != 0
+}
+
+/// Stops processes (SIGSTOP), and waits until each of their threads has stopped. A thread that gets the signal stops the
+/// others only when it has a CPU, and until then they run.
+pub fn halt(processes: &[Pid]) {
+    processes.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).expect("it lives"));
+    wait_for("all threads to stop", || processes.iter().all(|&pid| has_stopped(pid)));
+}
+
+/// Are all threads of a process stopped? The workers of io_uring run nothing of the program.
+fn has_stopped(pid: Pid) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    let state = |stat: String| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('T'));
+    stats.filter(|stat| !stat.contains("(iou-wrk")).filter_map(state).all(|stopped| stopped)
 }
 
 /// The bytes of that client that the server has not read: rx_queue of its socket, proc_pid_net(5). `None` without a socket.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 
 use crate::client::{Client, last_request, request};
-use crate::proc::{children, has_pending, unread_bytes};
+use crate::proc::{children, halt, has_pending, unread_bytes};
 use crate::service::{PATIENCE, Service, start, wait_for};
 
 /// The test looks for a race, so it runs more than once.
@@ -223,7 +223,7 @@ pub fn looks_once_more_at_idle_connections(model: &'static str) {
     let mut clients = idle_for(GRACE_TIME, &service, 20);
     let pid = service.model_pid().expect("a model");
     let tree: Vec<_> = std::iter::once(pid).chain(children(pid)).collect();
-    tree.iter().for_each(|&pid| kill(pid, Signal::SIGSTOP).expect("it lives"));
+    halt(&tree);
     service.signal(Signal::SIGTERM);
     wait_for("SIGTERM to be pending", || has_pending(pid, Signal::SIGTERM));
     clients.iter_mut().for_each(|client| client.send(&request("/")).expect("it is open"));
@@ -247,7 +247,7 @@ pub fn serves_the_backlog(model: &'static str) {
 fn stop_with_a_backlog(model: &'static str, flags: &[&str], clients_stay: bool) {
     let Some(service) = start(model, flags) else { return };
     let pid = service.model_pid().expect("a model");
-    kill(pid, Signal::SIGSTOP).expect("it lives");
+    halt(&[pid]);
     let mut clients: Vec<_> =
         (0..50).map(|_| Client::connect(service.listen).expect("a place in the backlog")).collect();
     let (early, late) = clients.split_at_mut(25);
