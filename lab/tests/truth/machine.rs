@@ -122,14 +122,14 @@ fn a_generator_with_a_cpu_quota_leaves_no_valid_throughput() {
         Err(why) => return skipped(&why),
     };
     let joins: String = group.procs().iter().map(|file| format!("echo $$ > {} && ", file.display())).collect();
-    let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("quota.json");
+    let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("quota");
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{joins}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_lab")]);
-    command.args(["--models", "epoll", "-c", "16", "-d", "800ms", "-q", "--timeout", "2m", "--json"]).arg(&out);
+    command.args(["--models", "epoll", "-c", "16", "-d", "800ms", "-q", "--timeout", "2m", "--out"]).arg(&out);
     limit_lifetime(&mut command, 600);
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("the lab runs");
     assert!(status.success(), "{status}");
-    let results = results::Results::load(&out).expect("results");
+    let results = results::Results::load(&out.join("results.json")).expect("results");
     let cell = &results.cells[0];
     if !used_its_quota(&group) {
         return;
