@@ -1,7 +1,7 @@
 //! Memory a connection, against what the fields of `/proc/meminfo` grew by.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -13,6 +13,7 @@ use crate::service::{Service, only_cell};
 use crate::{alone, skipped};
 
 const CONNECTIONS: usize = 4000;
+
 /// How a model is compared.
 struct Comparison {
     model: &'static str,
@@ -30,6 +31,7 @@ const COMPARISONS: [Comparison; 4] = [
     Comparison { model: "epoll", times: 5, most_foreign: 0.04 },
     Comparison { model: "uring", times: 5, most_foreign: 0.04 },
 ];
+
 /// The flags of the services.
 const ARGUMENTS: [&str; 4] = ["--max-connections", "5000", "--idle-timeout", "5m"];
 
@@ -63,12 +65,17 @@ fn still() -> Result<u64, String> {
     }
 }
 
+/// A connection that ends with a reset: TIME_WAIT would take memory for a minute. socket(7)
+fn connect(address: impl ToSocketAddrs) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
+    Ok(stream)
+}
+
 /// Opens idle connections to a service, each of which has been answered once.
 fn open(address: &str) -> std::io::Result<Vec<TcpStream>> {
     let one = || {
-        let mut stream = TcpStream::connect(address)?;
-        // A reset instead of TIME_WAIT, which would take memory for a minute. socket(7)
-        setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
+        let mut stream = connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")?;
         // To its end: bytes that nothing has read take memory in the client's socket.
@@ -101,8 +108,7 @@ fn own_end() -> Result<f64, String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let before = still()?;
     let pair = |_| {
-        let client = TcpStream::connect(address)?;
-        setsockopt(&client, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
+        let client = connect(address)?;
         Ok((client, listener.accept()?.0))
     };
     let pairs =
