@@ -64,7 +64,7 @@ impl LocalFleet {
                     if status != 200 || body != b"Hello World\n" {
                         return Err(wrong("/", format!("answered {status} with {} bytes", body.len())));
                     }
-                    for workload in &plan.workloads {
+                    for workload in plan.workloads() {
                         let status = probe::check(&endpoint.url, workload, plan.content_of(workload), TIMEOUT)
                             .map_err(|error| wrong(workload, error.to_string()))?;
                         if status == 404 {

@@ -9,7 +9,7 @@ const FORM: &str = "nod=Hello+World";
 
 /// Gives the plan's requests of `POST /nod` this form. What the command line says of it stays.
 pub fn fill_in(plan: &mut Plan) {
-    if !plan.requested().any(|workload| workload == NOD) {
+    if !plan.requested().into_iter().any(|workload| workload == NOD) {
         return;
     }
     let content = plan.content.entry(NOD.into()).or_default();
@@ -27,9 +27,11 @@ pub fn fill_in(plan: &mut Plan) {
 mod tests {
     use super::*;
     use results::content::{Content, NOTHING};
+    use results::{BackgroundLoad, Load};
 
     fn plan(workload: &str) -> Plan {
-        Plan { workloads: vec!["/".into(), workload.into()], ..Plan::default() }
+        let load = |workload: &str| Load { workload: workload.into(), ..Load::default() };
+        Plan { loads: vec![load("/"), load(workload)], ..Plan::default() }
     }
 
     #[test]
@@ -50,10 +52,11 @@ mod tests {
         fill_in(&mut others);
         assert!(others.content.is_empty());
 
-        let mut busy = Plan { busy_workload: NOD.into(), ..plan("/") };
+        let mut busy = plan("/");
         fill_in(&mut busy);
         assert!(busy.content.is_empty(), "there are no busy clients");
-        busy.background.busy = 1;
+        busy.loads[0].background =
+            BackgroundLoad { busy: 1, busy_workload: Some(NOD.into()), ..BackgroundLoad::default() };
         fill_in(&mut busy);
         assert_eq!(busy.content_of(NOD).headers.len(), 2);
     }

@@ -2,9 +2,9 @@
 
 use crate::fleet::{Endpoint, Fleet, NotReady};
 use results::noise::aa_name;
-use results::{Plan, statistics};
+use results::{Plan, Twice, statistics};
 
-/// Turns a plan into that of an A/A run: each target is followed by its copy, and there are enough trials for an
+/// Turns a plan into that of an A/A run: each target is measured twice under each load, and there are enough trials for an
 /// interval. The run needs an [`AaFleet`].
 ///
 /// # Errors
@@ -14,12 +14,9 @@ pub fn plan(mut plan: Plan) -> Result<Plan, String> {
         return Err(format!("a target has the name '{taken}', which the copy of another one gets: give it another"));
     }
     plan.trials = plan.trials.max(statistics::MIN_TRIALS);
-    for name in &plan.targets {
-        if let Some(flags) = plan.set.get(name).cloned() {
-            plan.set.insert(aa_name(name), flags);
-        }
-    }
-    plan.targets = plan.targets.into_iter().flat_map(|name| [name.clone(), aa_name(&name)]).collect();
+    let loads = 0..plan.loads.len();
+    let twice = loads.flat_map(|load| plan.targets.iter().map(move |target| Twice { target: target.clone(), load }));
+    plan.twice = twice.collect();
     Ok(plan)
 }
 
@@ -54,7 +51,6 @@ impl Fleet for AaFleet<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     /// Remembers what was asked of it.
     struct Asked(Vec<String>);
@@ -72,16 +68,15 @@ mod tests {
 
     #[test]
     fn a_copy_is_the_target_itself() {
-        let flags = BTreeMap::from([("backlog".to_owned(), "1".to_owned())]);
-        let set = BTreeMap::from([("b".to_owned(), flags.clone())]);
-        let one = Plan { targets: vec!["a".into(), "b".into()], set, ..Plan::default() };
+        let one = Plan { targets: vec!["a".into(), "b".into()], ..Plan::default() };
         let twice = plan(one.clone()).unwrap();
-        assert_eq!(twice.targets, ["a", "a again", "b", "b again"]);
-        assert_eq!((twice.trials, &twice.set["b again"], twice.set.len()), (statistics::MIN_TRIALS, &flags, 2));
+        let targets: Vec<String> = twice.cells().into_iter().map(|key| key.target).collect();
+        assert_eq!(targets, ["a", "a again", "b", "b again"]);
+        assert_eq!(twice.trials, statistics::MIN_TRIALS);
         assert_eq!(plan(Plan { trials: 9, ..one.clone() }).unwrap().trials, 9);
         let mut asked = Asked(Vec::new());
         let mut fleet = AaFleet::new(&mut asked, &one.targets);
-        for target in &twice.targets[..2] {
+        for target in &targets[..2] {
             assert!(fleet.ready(target).is_err());
             fleet.finished(target);
         }

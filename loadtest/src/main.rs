@@ -118,7 +118,7 @@ impl RunningTargets {
             }
         }
         let exists = |workload: &&String| answers.iter().any(|(_, path, status)| path == *workload && *status != 404);
-        if let (Some(workload), false) = (plan.workloads.iter().find(|path| !exists(path)), answers.is_empty()) {
+        if let (Some(workload), false) = (plan.workloads().into_iter().find(|path| !exists(path)), answers.is_empty()) {
             let known = std::env::var("LOADTEST_WORKLOAD").map(|known| format!("; LOADTEST_WORKLOAD has {known}"));
             let known = known.unwrap_or_default();
             let why = format!("no target has the workload {workload}: each answers 404; is the path right?{known}");
@@ -139,7 +139,7 @@ impl RunningTargets {
             Err(NotReady::Unreachable(why)) => return Err(format!("{name}: {why}")),
         };
         let mut answers = Vec::new();
-        for workload in &plan.workloads {
+        for workload in plan.workloads() {
             let status = check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
                 format!("{name} does not answer {workload} at {}: {error}{IS_IT_RUNNING}", endpoint.url)
             })?;

@@ -10,7 +10,7 @@ use results::{Key, Plan};
 pub fn order(plan: &Plan) -> Vec<(usize, usize)> {
     let cells = plan.cells();
     let (later, first): (Vec<usize>, Vec<usize>) =
-        (0..cells.len()).partition(|&cell| cells[cell].schedule.needs_ceiling());
+        (0..cells.len()).partition(|&cell| cells[cell].load.schedule.needs_ceiling());
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut order = Vec::with_capacity(cells.len() * plan.trials);
     for part in [first, later] {
@@ -30,7 +30,7 @@ pub fn order(plan: &Plan) -> Vec<(usize, usize)> {
 fn by_load(cells: &[Key], part: &[usize]) -> Vec<Vec<usize>> {
     let mut loads: Vec<Vec<usize>> = Vec::new();
     for &cell in part {
-        match loads.iter_mut().find(|load| cells[load[0]].same_load(&cells[cell])) {
+        match loads.iter_mut().find(|load| cells[load[0]].load == cells[cell].load) {
             Some(load) => load.push(cell),
             None => loads.push(vec![cell]),
         }
@@ -41,13 +41,13 @@ fn by_load(cells: &[Key], part: &[usize]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use results::Schedule;
+    use results::{Load, Schedule};
 
     #[test]
     fn every_cell_runs_once_in_each_round_and_the_targets_of_a_load_follow_each_other() {
         let plan = Plan {
             targets: vec!["a".into(), "b".into(), "c".into()],
-            concurrencies: vec![1, 64],
+            loads: [1, 64].map(|concurrency| Load { concurrency, ..Load::default() }).to_vec(),
             trials: 3,
             ..Plan::default()
         };
@@ -57,7 +57,7 @@ mod tests {
             let mut cells: Vec<usize> = trials.iter().map(|&(cell, _)| cell).collect();
             assert!(trials.iter().all(|&(_, trial)| trial == round));
             for block in cells.chunks(3) {
-                assert!(block.iter().all(|&cell| keys[cell].same_load(&keys[block[0]])), "{order:?}");
+                assert!(block.iter().all(|&cell| keys[cell].load == keys[block[0]].load), "{order:?}");
             }
             cells.sort_unstable();
             assert_eq!(cells, [0, 1, 2, 3, 4, 5]);
@@ -72,9 +72,15 @@ mod tests {
     #[test]
     fn trials_that_need_a_ceiling_come_after_those_that_measure_it() {
         let targets = vec!["a".into(), "b".into()];
-        let plan = Plan { targets, schedules: Schedule::KNEE.to_vec(), trials: 3, ..Plan::default() };
+        let plan = Plan {
+            targets,
+            loads: Schedule::KNEE.map(|schedule| Load { schedule, ..Load::default() }).to_vec(),
+            trials: 3,
+            ..Plan::default()
+        };
         let cells = plan.cells();
-        let needs: Vec<bool> = order(&plan).iter().map(|&(cell, _)| cells[cell].schedule.needs_ceiling()).collect();
+        let needs: Vec<bool> =
+            order(&plan).iter().map(|&(cell, _)| cells[cell].load.schedule.needs_ceiling()).collect();
         assert_eq!(needs.iter().filter(|&&needs| !needs).count(), 6);
         assert!(needs.is_sorted(), "{needs:?}");
     }

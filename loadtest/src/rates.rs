@@ -1,6 +1,6 @@
 //! Resolves the schedules that depend on a ceiling: the throughput that was measured in the closed loop.
 
-use results::{Cell, Key, Schedule, Verdict};
+use results::{Cell, Key, Load, Schedule, Verdict};
 
 /// What a trial of a cell is asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,14 +26,14 @@ pub enum Asked {
 /// # Errors
 /// Why there is no rate: the ceiling was not measured.
 pub fn resolve(key: &Key, cells: &[Cell]) -> Result<Asked, String> {
-    let closed_loop = Key { schedule: Schedule::Closed, ..key.clone() };
-    let closed = || cells.iter().filter(|cell| cell.key.same_load(&closed_loop));
+    let closed_loop = Load { schedule: Schedule::Closed, ..key.load.clone() };
+    let closed = || cells.iter().filter(|cell| cell.key.load == closed_loop);
     let own = || {
         let ceiling = closed().find(|cell| cell.key.target == key.target).and_then(ceiling);
         ceiling.ok_or_else(|| "the closed loop gave no ceiling".to_owned())
     };
     let window = |schedule, remark| Ok(Asked::Window { schedule, remark });
-    match key.schedule {
+    match key.load.schedule {
         Schedule::Share(share) => window(Schedule::Rate(own()? * share), None),
         Schedule::Knee(multiple) => Ok(Asked::Knee { ceiling: own()?, multiple }),
         Schedule::Common(share) => {
@@ -71,7 +71,11 @@ mod tests {
     /// Closed loops that are over, and cells of `schedule` that are to come.
     fn cells(schedule: Schedule, ceilings: &[(&str, f64, Verdict)]) -> Vec<Cell> {
         let targets = ceilings.iter().map(|(name, ..)| (*name).to_owned()).collect();
-        let plan = Plan { targets, schedules: vec![Schedule::Closed, schedule], ..Plan::default() };
+        let plan = Plan {
+            targets,
+            loads: [Schedule::Closed, schedule].map(|schedule| Load { schedule, ..Load::default() }).to_vec(),
+            ..Plan::default()
+        };
         let mut cells: Vec<Cell> = plan.cells().into_iter().map(Cell::new).collect();
         for (cell, &(_, rate, verdict)) in cells.iter_mut().zip(ceilings) {
             cell.figures.throughput = Figure::of(&[rate]);

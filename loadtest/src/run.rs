@@ -10,7 +10,7 @@ use crate::rates;
 use crate::trial::Ended;
 use crate::windows::{Place, Windows};
 use results::schema::SCHEMA;
-use results::{Cell, Plan, Results, Schedule, Target, Verdict};
+use results::{Cell, Load, Plan, Results, Schedule, Target, Verdict};
 use results::{ranks, remarks, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -30,25 +30,26 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         run_id: machine::run_id(now),
         started_at: machine::rfc3339(now),
         interrupted: false,
+        remarks: Vec::new(),
         machine: machine::here(),
         settings: plan.clone(),
         targets: BTreeMap::new(),
         cells: keys.iter().cloned().map(Cell::new).collect(),
     };
-    let is_open = |schedule: &Schedule| *schedule != Schedule::Closed;
+    let is_open = |load: &Load| load.schedule != Schedule::Closed;
     observer.on(Event::RunStarted {
         run_id: &results.run_id,
         cells: keys.len(),
         trials: order.len(),
         estimate: plan.estimate(),
-        arrivals: plan.schedules.iter().any(is_open).then_some(plan.arrivals),
+        arrivals: plan.loads.iter().any(is_open).then_some(plan.arrivals),
     });
     let (presence, others) = Presence::announce();
     if !others.is_empty() {
         observer.on(Event::Disturbed { by: &others });
     }
     let mut fleet = Listening { fleet, said: BTreeMap::new() };
-    let mut windows_left: usize = order.iter().map(|&(index, _)| keys[index].schedule.windows()).sum();
+    let mut windows_left: usize = order.iter().map(|&(index, _)| keys[index].load.schedule.windows()).sum();
     let mut windows = Windows::new(plan, windows_left, &presence, stop);
     // The targets that have answered, and of these the ones that were waited for in vain.
     let (mut answered, mut lost) = (BTreeSet::new(), BTreeSet::new());
@@ -61,7 +62,7 @@ pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop
         let asked = rates::resolve(&keys[index], &results.cells);
         let (key, cell) = (&keys[index], &mut results.cells[index]);
         trials_left[index] -= 1;
-        windows_left -= key.schedule.windows();
+        windows_left -= key.load.schedule.windows();
         // After a trial that could not be measured, the cell's other trials are skipped.
         if matches!(cell.verdict, Verdict::Valid) {
             observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });

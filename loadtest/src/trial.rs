@@ -187,7 +187,7 @@ impl Attempt<'_> {
 
     /// Asks the target with `how`: whether it answers the workload, at which address, and what.
     fn ask(&self, endpoint: &Endpoint, limit: Duration, how: HowToAsk) -> Result<probe::Found, NotReady> {
-        let (url, workload) = (endpoint.url.clone(), self.key.workload.clone());
+        let (url, workload) = (endpoint.url.clone(), self.key.load.workload.clone());
         let content = self.plan.content_of(&workload).clone();
         let found = unless_stopped(self.stop, Duration::ZERO, move || how(&url, &workload, &content, limit));
         let found = found.and_then(|found| found.ok_or(io::ErrorKind::Interrupted)?);
@@ -210,11 +210,12 @@ impl Attempt<'_> {
             let content = plan.content_of(workload);
             Script::new(authority, workload, content, per_connection, plan.timeout, plan.connect_timeout)
         };
-        let measured = script(&key.workload, key.requests_per_connection.0);
+        let measured = script(&key.load.workload, key.load.requests_per_connection.0);
         let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };
         let measured = measured.expecting(expected.clone());
-        let busy = script(&plan.busy_workload, None);
-        let slow_reader = script(&plan.slow_reader_workload, None);
+        let background = |workload: &Option<String>| script(workload.as_deref().unwrap_or("/"), None);
+        let busy = background(&key.load.background.busy_workload);
+        let slow_reader = background(&key.load.background.slow_reader_workload);
         let cpus = if plan.cpus.is_empty() { allowed_cpus() } else { plan.cpus.clone() };
         let load = Load {
             target: *address,
@@ -222,8 +223,8 @@ impl Attempt<'_> {
             schedule,
             arrivals: plan.arrivals,
             seed: *seed,
-            concurrency: key.concurrency,
-            background: plan.background,
+            concurrency: key.load.concurrency,
+            background: key.load.background.clone(),
             authority,
             busy_request: busy.closing_request(),
             slow_reader_request: slow_reader.request(),
@@ -244,8 +245,8 @@ impl Attempt<'_> {
             cost: endpoint.cost.clone(),
             cpus_allowed: endpoint.cpus,
             generator_cpus: &cpus,
-            connections: key.concurrency.saturating_add(plan.background.total()),
-            reconnects: plan.reconnects(key),
+            connections: key.load.connections(),
+            reconnects: key.load.reconnects(),
             warmup: plan.warmup,
             duration: plan.duration,
         };

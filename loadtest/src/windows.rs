@@ -79,7 +79,7 @@ impl<'a> Windows<'a> {
                 knee::search(ceiling, multiple, &objection, &mut |number, rate| {
                     let Place { key, trial, .. } = *place;
                     observer.on(Event::KneeWindow { cell: key, trial, number, rate });
-                    let still = place.key.schedule.windows().saturating_sub(number + 1);
+                    let still = place.key.load.schedule.windows().saturating_sub(number + 1);
                     let place = Place {
                         window: number,
                         waits_before: place.waits_before || number > 0,
@@ -127,7 +127,7 @@ impl<'a> Windows<'a> {
         }
         let opened = conntrack::entries_needed(
             plan.connections(),
-            key.requests_per_connection.0.is_none(),
+            key.load.requests_per_connection.0.is_none(),
             plan.warmup + plan.duration,
         );
         conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));

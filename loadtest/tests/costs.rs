@@ -6,7 +6,7 @@ use common::{OK, SingleTarget, request, run, server};
 use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
-use results::{Cell, Plan, Trial};
+use results::{Cell, Load, Plan, Trial};
 use std::fs::read_to_string;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -31,7 +31,7 @@ impl Fleet for TargetWithPages {
 fn plan() -> Plan {
     Plan {
         targets: vec!["x".into()],
-        concurrencies: vec![1],
+        loads: vec![Load { concurrency: 1, ..Load::default() }],
         duration: Duration::from_millis(700),
         warmup: Duration::from_millis(100),
         ..Plan::default()

@@ -218,7 +218,7 @@ fn a_real_prometheus_has_what_the_results_have() {
     // Prometheus has each figure of each cell as in the results.
     assert_eq!(results.cells.len(), 2);
     for cell in &results.cells {
-        let (workload, concurrency) = (&cell.key.workload, cell.key.concurrency);
+        let (workload, concurrency) = (&cell.key.load.workload, cell.key.load.concurrency);
         let which = format!(
             "run_id=\"{run}\",target=\"x\",workload=\"{workload}\",concurrency=\"{concurrency}\",schedule=\"closed\",requests_per_connection=\"unlimited\""
         );

@@ -6,7 +6,7 @@ use common::{OK, request, run, server};
 use loadtest::cost::CostSource;
 use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
-use results::{Plan, Probe, Schedule, Target, Trial, Verdict};
+use results::{Load, Plan, Probe, Schedule, Target, Trial, Verdict};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 fn plan(targets: &[&str]) -> Plan {
     Plan {
         targets: targets.iter().map(|&name| name.to_owned()).collect(),
-        concurrencies: vec![2],
+        loads: vec![Load { concurrency: 2, ..Load::default() }],
         duration: Duration::from_millis(700),
         warmup: Duration::ZERO,
         timeout: Duration::from_secs(20),
@@ -89,11 +89,14 @@ fn a_knee_search_keeps_the_window_at_the_knee_whatever_stands_beside_it() {
         while request(&stream).is_some() && (&stream).write_all(answer).is_ok() {}
     });
     let mut fleet = Targets([("good", good_server()), ("broken", broken)].into());
-    let plan = Plan { schedules: Schedule::KNEE.to_vec(), ..plan(&["good", "broken"]) };
+    let plan = Plan {
+        loads: Schedule::KNEE.map(|schedule| Load { schedule, concurrency: 2, ..Load::default() }).to_vec(),
+        ..plan(&["good", "broken"])
+    };
     let mut windows = Windows(Vec::new());
     let results = loadtest::run(&plan, &mut fleet, &mut windows, &AtomicBool::new(false)).unwrap();
     let cell = |target: &str, schedule: Schedule| {
-        results.cells.iter().find(|cell| cell.key.target == target && cell.key.schedule == schedule).unwrap()
+        results.cells.iter().find(|cell| cell.key.target == target && cell.key.load.schedule == schedule).unwrap()
     };
     let [closed, knee, common] = Schedule::KNEE;
     let ceiling = cell("good", closed).figures.throughput.unwrap().median;

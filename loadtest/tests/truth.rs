@@ -8,7 +8,7 @@ use common::{LIFETIME, OK, SingleTarget, only, program, request, server};
 use hdrhistogram::Histogram;
 use loadtest::events::{Event, Observer};
 use results::slices::SLICES;
-use results::{BackgroundLoad, Cell, OutcomeClass, OutcomeCounts, PerConnection, Plan, Schedule, Verdict};
+use results::{BackgroundLoad, Cell, Load, OutcomeClass, OutcomeCounts, PerConnection, Plan, Schedule, Verdict};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -98,11 +98,16 @@ fn assert_agrees(cell: &Cell, histogram: &str, record: &[ServerTimes]) {
     assert!(disagreements.contains(&None), "{disagreements:?} of {}", reported.len());
 }
 
+/// The plan with this background.
+fn beside(background: BackgroundLoad, mut plan: Plan) -> Plan {
+    plan.loads.iter_mut().for_each(|load| load.background = background.clone());
+    plan
+}
+
 fn plan(schedule: Schedule, connections: usize, millis: u64) -> Plan {
     Plan {
         targets: vec!["x".into()],
-        schedules: vec![schedule],
-        concurrencies: vec![connections],
+        loads: vec![Load { schedule, concurrency: connections, ..Load::default() }],
         duration: Duration::from_millis(millis),
         warmup: Duration::from_millis(50),
         ..Plan::default()
@@ -205,9 +210,10 @@ fn every_unanswered_request_is_counted_as_an_error() {
 fn a_server_that_ignores_connection_close_is_reported() {
     let _alone = alone();
     let address = server(|stream, _| while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {});
-    let mode = vec![PerConnection(NonZeroU32::new(1))];
     // A constant rate, so that not all ports of the machine are used up.
-    let cell = only(&Plan { requests_per_connection: mode, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
+    let mut plan = plan(Schedule::Rate(200.0), 4, 500);
+    plan.loads[0].requests_per_connection = PerConnection(NonZeroU32::new(1));
+    let cell = only(&plan, address);
     assert!(cell.outcomes[OutcomeClass::Ok] > 0);
     assert!(
         cell.trials[0].close_ignored.abs_diff(cell.outcomes[OutcomeClass::Ok]) <= 4,
@@ -259,8 +265,16 @@ fn background_connections_are_counted_separately() {
             }
         }
     });
-    let background = BackgroundLoad { idle: 50, slow_senders: 5, slow_readers: 3, resetters: 2, busy: 2 };
-    let cell = only(&Plan { background, ..plan(Schedule::Rate(200.0), 4, 500) }, address);
+    let background = BackgroundLoad {
+        idle: 50,
+        slow_senders: 5,
+        slow_readers: 3,
+        resetters: 2,
+        busy: 2,
+        busy_workload: Some("/".into()),
+        slow_reader_workload: Some("/".into()),
+    };
+    let cell = only(&beside(background, plan(Schedule::Rate(200.0), 4, 500)), address);
     let seen = cell.trials[0].background;
     assert_eq!(
         (seen.idle.up, seen.idle.cut_off, seen.slow_senders.up, seen.slow_readers.up),
@@ -398,7 +412,7 @@ fn idle_connections_that_the_target_closes_are_counted() {
         while request(&stream).is_some() && (&stream).write_all(OK).is_ok() {}
     });
     let background = BackgroundLoad { idle: 40, ..BackgroundLoad::default() };
-    let cell = only(&Plan { background, ..plan(Schedule::Rate(20.0), 1, 1500) }, address);
+    let cell = only(&beside(background, plan(Schedule::Rate(20.0), 1, 1500)), address);
     let seen = cell.trials[0].background.idle;
     assert!((9..=10).contains(&seen.cut_off) && seen.up == 40, "{seen:?}");
 }
@@ -423,8 +437,9 @@ fn the_load_begins_when_the_idle_connections_are_answered() {
         }
     });
     let background = BackgroundLoad { idle: 10, ..BackgroundLoad::default() };
-    let workloads = vec!["/measured".into()];
-    let cell = only(&Plan { background, workloads, ..plan(Schedule::Closed, 1, 700) }, address);
+    let mut plan = beside(background, plan(Schedule::Closed, 1, 700));
+    plan.loads[0].workload = "/measured".into();
+    let cell = only(&plan, address);
     assert_eq!(idle_at_begin.recv_timeout(LIFETIME), Ok(10));
     assert_eq!(cell.trials[0].background.idle.up, 10, "{:?}", cell.trials[0].background);
 }

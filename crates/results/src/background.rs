@@ -1,28 +1,64 @@
 //! The background load: connections that are not measured, and what became of them.
 
+use crate::units::plural;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Connections that are not measured, but which the server has to handle at the same time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackgroundLoad {
     /// Connections that made one request and then stay idle.
     pub idle: usize,
     /// Connections that send a request head one byte at a time and never complete it.
     pub slow_senders: usize,
-    /// Connections that request the plan's `slow_reader_workload` and read the answer in small pieces.
+    /// Connections that request `slow_reader_workload` and read the answer in small pieces.
     pub slow_readers: usize,
     /// Clients that connect, send a request, and reset the connection before they read the answer, again and again.
     pub resetters: usize,
-    /// Clients that request the plan's `busy_workload` and read the answer, one request a connection, again and again.
+    /// Clients that request `busy_workload` and read the answer, one request a connection, again and again.
     #[serde(default)]
     pub busy: usize,
+    /// What the busy clients request; null if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_workload: Option<String>,
+    /// What the slow readers request; null if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_reader_workload: Option<String>,
 }
 
 impl BackgroundLoad {
     /// The number of background connections of all kinds, or the largest number if there are more.
     pub fn total(&self) -> usize {
-        let BackgroundLoad { idle, slow_senders, slow_readers, resetters, busy } = *self;
+        let BackgroundLoad { idle, slow_senders, slow_readers, resetters, busy, .. } = *self;
         [idle, slow_senders, slow_readers, resetters, busy].into_iter().fold(0, usize::saturating_add)
+    }
+
+    /// Whether there are no background connections.
+    pub fn is_none(&self) -> bool {
+        self.total() == 0
+    }
+
+    /// What busy clients and slow readers request; `None` where there are none.
+    pub fn workloads(&self) -> [Option<&String>; 2] {
+        [self.busy_workload.as_ref(), self.slow_reader_workload.as_ref()]
+    }
+}
+
+impl fmt::Display for BackgroundLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |count: usize, workload: &Option<String>, kind: &str| match workload {
+            Some(workload) if count > 0 => format!("{} of {workload}", plural(count, kind)),
+            _ => plural(count, kind),
+        };
+        let kinds = [
+            (self.idle, plural(self.idle, "idle connection")),
+            (self.slow_senders, plural(self.slow_senders, "slow sender")),
+            (self.slow_readers, of(self.slow_readers, &self.slow_reader_workload, "slow reader")),
+            (self.resetters, plural(self.resetters, "resetter")),
+            (self.busy, of(self.busy, &self.busy_workload, "client")),
+        ];
+        let there: Vec<String> = kinds.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
+        f.write_str(&there.join(" and "))
     }
 }
 

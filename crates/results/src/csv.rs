@@ -11,11 +11,11 @@ type Column = (&'static str, fn(&Results, &Cell) -> String);
 const COLUMNS: [Column; 13] = [
     ("run_id", |results, _| results.run_id.clone()),
     ("target", |_, cell| cell.key.target.clone()),
-    ("workload", |_, cell| cell.key.workload.clone()),
-    ("schedule", |_, cell| cell.key.schedule.into()),
-    ("concurrency", |_, cell| cell.key.concurrency.to_string()),
+    ("workload", |_, cell| cell.key.load.workload.clone()),
+    ("schedule", |_, cell| cell.key.load.schedule.into()),
+    ("concurrency", |_, cell| cell.key.load.concurrency.to_string()),
     ("requests_per_connection", |_, cell| {
-        cell.key.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())
+        cell.key.load.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())
     }),
     ("verdict", |_, cell| cell.verdict.name().into()),
     ("reasons", |_, cell| cell.reasons.join("; ")),

@@ -1,6 +1,5 @@
 //! In what two runs differ apart from what they measured: whether they are the same experiment.
 
-use crate::background::BackgroundLoad;
 use crate::lists::add_new;
 use crate::machine::Machine;
 use crate::plan::Plan;
@@ -107,26 +106,8 @@ fn plans(first: &Plan, second: &Plan) -> Vec<String> {
     found.extend(unlike("CPUs of the threads", &first.cpus, &second.cpus, shown));
     found.extend(unlike("timeout", &first.timeout, &second.timeout, |&time| duration(time)));
     found.extend(unlike("connect timeout", &first.connect_timeout, &second.connect_timeout, |&time| duration(time)));
-    type Kind = (&'static str, fn(&BackgroundLoad) -> usize);
-    let kinds: [Kind; 5] = [
-        ("idle background connections", |background| background.idle),
-        ("slow senders", |background| background.slow_senders),
-        ("slow readers", |background| background.slow_readers),
-        ("resetters", |background| background.resetters),
-        ("busy clients", |background| background.busy),
-    ];
-    for (kind, count) in kinds {
-        found.extend(unlike(kind, &count(&first.background), &count(&second.background), shown));
-    }
-    let clients = ["workload of busy clients", "workload of slow readers"];
-    for ((what, mine), theirs) in
-        clients.into_iter().zip(first.background_workloads()).zip(second.background_workloads())
-    {
-        if let (Some(mine), Some(theirs)) = (mine, theirs) {
-            found.extend(unlike(what, mine, theirs, |workload| workload.clone()));
-        }
-    }
-    for workload in first.requested().filter(|&workload| second.requested().any(|it| it == workload)) {
+    let theirs = second.requested();
+    for workload in first.requested().into_iter().filter(|workload| theirs.contains(workload)) {
         if first.content_of(workload) != second.content_of(workload) {
             add_new(&mut found, [format!("the requests of {workload} differ in header fields or body")]);
         }
@@ -187,8 +168,6 @@ mod tests {
         assert_eq!(line(|it| it.settings.cpus = vec![1]), "CPUs of the threads: [] and [1]");
         assert_eq!(line(|it| it.settings.timeout *= 2), "timeout: 10.0s and 20.0s");
         assert_eq!(line(|it| it.settings.connect_timeout *= 2), "connect timeout: 5.0s and 10.0s");
-        assert_eq!(line(|it| it.settings.background.idle = 5), "idle background connections: 0 and 5");
-        assert_eq!(line(|it| it.settings.background.busy = 5), "busy clients: 0 and 5");
         assert_eq!(line(|it| it.settings.arrivals = Arrivals::Poisson), "arrivals: even and poisson");
         let set = |it: &mut Results| {
             it.settings.set.insert("a".into(), [("workers".into(), "16".into())].into());

@@ -11,7 +11,7 @@ const FIGURES: [&str; 2] = ["pace.offered_per_second", "throughput"];
 /// one that is as grave. It comes after all other objections: the cell gets the verdict, if it has no graver one, and the
 /// reason. Other cells stay as they are.
 pub(crate) fn judge(cell: &mut Cell) {
-    if !matches!(cell.key.schedule, Schedule::Knee(_)) {
+    if !matches!(cell.key.load.schedule, Schedule::Knee(_)) {
         return;
     }
     let trials = cell.counted_trials();
@@ -93,7 +93,7 @@ mod tests {
     /// The cell of a knee search whose trials tried this.
     fn judged(trials: &[&[Probe]]) -> Cell {
         let mut cell = results(&["a"]).cells.remove(0);
-        cell.key.schedule = Schedule::Knee(3.0);
+        cell.key.load.schedule = Schedule::Knee(3.0);
         cell.trials = trials.iter().map(|probes| Trial { probes: probes.to_vec(), ..empty_trial() }).collect();
         judge(&mut cell);
         cell
@@ -128,7 +128,7 @@ mod tests {
     fn a_graver_flaw_of_a_figure_or_of_its_group_stays() {
         let with = |at: &str, verdict| {
             let mut cell = results(&["a"]).cells.remove(0);
-            cell.key.schedule = Schedule::Knee(3.0);
+            cell.key.load.schedule = Schedule::Knee(3.0);
             cell.trials.push(Trial { probes: vec![probe(10.0, true, None)], ..empty_trial() });
             cell.verdict = verdict;
             cell.flaws.insert(at.into(), Flaw { verdict, why: "other".into(), bound: None });

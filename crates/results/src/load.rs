@@ -1,61 +1,173 @@
-//! Reads results.json files, of this version of the schema and of version 1.
+//! What is put on a target: a load.
 
-use crate::schema::{Results, SCHEMA};
-use crate::version1;
-use serde::Deserialize;
-use std::io::{self, Read};
-use std::path::Path;
+use crate::background::BackgroundLoad;
+use crate::schedule::Schedule;
+use crate::units::plural;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
 
-/// The name of version 1.
-pub(crate) const VERSION_1: &str = "io-models-lab/results/1";
-
-/// The largest file that is read, in bytes; a trial takes some kilobytes.
-pub(crate) const LARGEST: u64 = 512 << 20;
-
-/// What is read first, since the rest may have another form under another schema.
-#[derive(Deserialize)]
-struct Head {
-    schema: Option<serde_json::Value>,
+/// What is requested, when, over how many connections, and beside which background connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Path, optionally with a method before it (`POST /counter`).
+    pub workload: String,
+    /// The schedule: when requests are sent.
+    pub schedule: Schedule,
+    /// Number of concurrent connections.
+    pub concurrency: usize,
+    /// Connection mode: how many requests a connection carries.
+    pub requests_per_connection: PerConnection,
+    /// Background connections, which are not measured.
+    #[serde(rename = "beside", default, skip_serializing_if = "BackgroundLoad::is_none")]
+    pub background: BackgroundLoad,
 }
 
-impl Results {
-    /// Reads a results.json file.
-    ///
-    /// # Errors
-    /// One line: the file does not exist, is not JSON, has another schema, or has more than 512 MiB.
-    pub fn load(path: &Path) -> Result<Results, String> {
-        let say = |why: String| format!("{}: {why}", path.display());
-        let io = |error: io::Error| match error.kind() {
-            io::ErrorKind::IsADirectory => say("it is a folder; name the results.json in it".into()),
-            _ => say(error.to_string()),
-        };
-        let json = |error: serde_json::Error| match error.is_eof() {
-            true => say(format!("it is no whole results.json: {error}")),
-            false => say(format!("it is no results.json: {error}")),
-        };
-        let mut text = Vec::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(LARGEST + 1).read_to_end(&mut text).map_err(io)?;
-        match text.len() as u64 {
-            0 => return Err(say("it is no results.json: it is empty".into())),
-            length if length > LARGEST => {
-                let why = format!("it is no results.json, or a huge one: it has more than {} MiB", LARGEST >> 20);
-                return Err(say(why));
-            }
-            _ => {}
+impl Default for Load {
+    /// `/`, closed loop, 64 connections, keep-alive, without background connections.
+    fn default() -> Load {
+        Load {
+            workload: "/".into(),
+            schedule: Schedule::Closed,
+            concurrency: 64,
+            requests_per_connection: PerConnection::UNLIMITED,
+            background: BackgroundLoad::default(),
         }
-        let head: Head = serde_json::from_slice(&text).map_err(json)?;
-        match head.schema.as_ref().map(|schema| schema.as_str()) {
-            Some(Some(SCHEMA)) => serde_json::from_slice(&text).map_err(json),
-            Some(Some(VERSION_1)) => {
-                let mut results: Results = serde_json::from_slice(&text).map_err(json)?;
-                results.cells.iter_mut().for_each(version1::upgrade);
-                Ok(results)
-            }
-            other => {
-                let schema = other.flatten().unwrap_or("not said");
-                Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))
-            }
+    }
+}
+
+impl Load {
+    /// The largest number of connections that are open at the same time.
+    pub fn connections(&self) -> usize {
+        self.concurrency.saturating_add(self.background.total())
+    }
+
+    /// Whether connections are closed and opened anew all the time, those of busy clients included. Connections that are
+    /// reset leave nothing behind.
+    pub fn reconnects(&self) -> bool {
+        self.requests_per_connection.0.is_some() || self.background.busy > 0
+    }
+
+    /// All that is requested: the measured workload, and those of the background clients.
+    pub fn requested(&self) -> impl Iterator<Item = &String> {
+        [Some(&self.workload)].into_iter().chain(self.background.workloads()).flatten()
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connections = plural(self.concurrency, "connection");
+        write!(f, "{} with {connections}, {}", self.workload, self.requests_per_connection)?;
+        if self.schedule != Schedule::Closed {
+            write!(f, ", {}", self.schedule)?;
         }
+        match self.background.is_none() {
+            true => Ok(()),
+            false => write!(f, ", beside {}", self.background),
+        }
+    }
+}
+
+/// Identifies a cell within a run: a target, and the load on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Key {
+    /// Name of the target.
+    pub target: String,
+    /// The load.
+    #[serde(flatten)]
+    pub load: Load,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.target, self.load)
+    }
+}
+
+/// How many requests a connection carries before it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "PerConnectionJson", try_from = "PerConnectionJson")]
+pub struct PerConnection(pub Option<NonZeroU32>);
+
+impl PerConnection {
+    /// Keep-alive: the client never closes the connection.
+    pub const UNLIMITED: PerConnection = PerConnection(None);
+}
+
+impl FromStr for PerConnection {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PerConnection, String> {
+        match text {
+            "unlimited" => Ok(PerConnection::UNLIMITED),
+            number => match number.parse() {
+                Ok(limit) => Ok(PerConnection(Some(limit))),
+                Err(_) => Err("write a number from 1 on, or 'unlimited'".into()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for PerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("keep-alive"),
+            Some(limit) if limit.get() == 1 => f.write_str("1 request a connection"),
+            Some(limit) => write!(f, "{limit} requests a connection"),
+        }
+    }
+}
+
+/// The JSON form in results.json: a number, or the word `unlimited`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum PerConnectionJson {
+    Limit(NonZeroU32),
+    Word(String),
+}
+
+impl From<PerConnection> for PerConnectionJson {
+    fn from(mode: PerConnection) -> Self {
+        mode.0.map_or_else(|| PerConnectionJson::Word("unlimited".into()), PerConnectionJson::Limit)
+    }
+}
+
+impl TryFrom<PerConnectionJson> for PerConnection {
+    type Error = String;
+
+    fn try_from(json: PerConnectionJson) -> Result<Self, String> {
+        match json {
+            PerConnectionJson::Limit(limit) => Ok(PerConnection(Some(limit))),
+            PerConnectionJson::Word(word) => word.parse(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_mode_survives_parsing_and_json() {
+        for (text, json) in [("unlimited", "\"unlimited\""), ("1", "1"), ("100", "100")] {
+            let mode: PerConnection = text.parse().unwrap();
+            assert_eq!(serde_json::to_string(&mode).unwrap(), json);
+            assert_eq!(serde_json::from_str::<PerConnection>(json).unwrap(), mode);
+        }
+        assert!("0".parse::<PerConnection>().is_err());
+        assert!("many".parse::<PerConnection>().is_err());
+    }
+
+    #[test]
+    fn a_load_is_said_in_a_line() {
+        let mut load = Load::default();
+        assert_eq!(load.to_string(), "/ with 64 connections, keep-alive");
+        load.schedule = Schedule::Rate(500.0);
+        load.background = BackgroundLoad { idle: 1_000, busy: 2, ..BackgroundLoad::default() };
+        load.background.busy_workload = Some("/work/9".into());
+        let expected =
+            "/ with 64 connections, keep-alive, 500 requests/s, beside 1000 idle connections and 2 clients of /work/9";
+        assert_eq!(load.to_string(), expected);
     }
 }

@@ -31,10 +31,7 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     let (mine, theirs) = (&mut merged.settings, second.settings);
     mine.trials += theirs.trials;
     add_new(&mut mine.targets, theirs.targets);
-    add_new(&mut mine.workloads, theirs.workloads);
-    add_new(&mut mine.schedules, theirs.schedules);
-    add_new(&mut mine.concurrencies, theirs.concurrencies);
-    add_new(&mut mine.requests_per_connection, theirs.requests_per_connection);
+    add_new(&mut mine.loads, theirs.loads);
     mine.content.extend(theirs.content);
     mine.set.extend(theirs.set);
     // Of what the runs state, the merged run has what is true of both.
@@ -108,7 +105,7 @@ mod tests {
         let two_loads = |id, target| {
             let mut run = run(id, &[(target, 100.0)], 1);
             let mut other = run.cells[0].clone();
-            other.key.concurrency = 1;
+            other.key.load.concurrency = 1;
             run.cells.push(other);
             run
         };

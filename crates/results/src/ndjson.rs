@@ -1,6 +1,6 @@
 //! The file `slices.ndjson`: one JSON object a line, one line a slice of a trial's window.
 
-use crate::plan::Key;
+use crate::load::Key;
 use crate::schema::Results;
 use crate::slices::Slice;
 use serde::{Deserialize, Serialize};

@@ -31,7 +31,7 @@ pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Resu
         let copy = results
             .cells
             .iter()
-            .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.same_load(&cell.key));
+            .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.load == cell.key.load);
         let Some(copy) = copy else { continue };
         for figure in &COMPARED {
             let Some(ratio) = paired(cell, copy, figure) else { continue };

@@ -114,7 +114,7 @@ fn shows_capacity<'c>(mut cells: impl Iterator<Item = &'c Cell>) -> bool {
         // What is not known may have been busy.
         [used, client].into_iter().any(|share| share.is_none_or(|share| share >= BUSY_SHARE))
     };
-    cells.any(|cell| match cell.key.schedule {
+    cells.any(|cell| match cell.key.load.schedule {
         Schedule::Closed => is_busy(cell),
         Schedule::Knee(_) => true,
         _ => false,
@@ -186,7 +186,7 @@ mod tests {
         let ranks = |schedule: Schedule, used: Option<f64>, client: Option<f64>| {
             let mut run = run("r", &[("a", 100.0), ("b", 300.0)], 5);
             for cell in &mut run.cells {
-                (cell.key.schedule, cell.server_cpus) = (schedule, Some(4));
+                (cell.key.load.schedule, cell.server_cpus) = (schedule, Some(4));
                 for trial in &mut cell.trials {
                     (trial.figures.server.cpus_used, trial.figures.server.threads) = (Some(0.1), Some(1.0));
                     trial.figures.client.busiest_thread = client;

@@ -55,8 +55,11 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
-    if cell.key.requests_per_connection.0.is_none() && established < cell.key.concurrency as f64 {
-        remarks.push(format!("only {established} of {} connections were established at the end", cell.key.concurrency));
+    if cell.key.load.requests_per_connection.0.is_none() && established < cell.key.load.concurrency as f64 {
+        remarks.push(format!(
+            "only {established} of {} connections were established at the end",
+            cell.key.load.concurrency
+        ));
     }
     let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
     if ignored > 0 {
@@ -77,7 +80,7 @@ fn pooled(cell: &Cell) -> Option<String> {
     let trials = cell.counted_trials();
     let lacked = trials.iter().flat_map(|trial| trial.figures.iter()).filter(|(_, value)| value.is_none());
     let (had, lacked) = (names(had.collect()), names(lacked.map(|(name, _)| name).collect()));
-    let is_same = cell.key.schedule == Schedule::Closed; // the service times are the latencies
+    let is_same = cell.key.load.schedule == Schedule::Closed; // the service times are the latencies
     let both = had.intersection(&lacked).filter(|name| !(is_same && name.starts_with("service_time_us")));
     let both: Vec<&str> = both.map(String::as_str).collect();
     (!both.is_empty()).then(|| format!("from the samples of all trials together: {}", both.join(", ")))

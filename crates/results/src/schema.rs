@@ -37,6 +37,9 @@ pub struct Results {
     pub started_at: String,
     /// Whether the run was interrupted: cells may lack trials.
     pub interrupted: bool,
+    /// What the run says of itself: blocks and loads that its budget left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// The machine that it ran on.
     pub machine: Machine,
     /// The plan of the run.

@@ -16,7 +16,7 @@ impl Cell {
         let trials = self.counted_trials();
         let mut figures = Figures::summarise(trials.iter().map(|trial| &trial.figures));
         let mut missing: BTreeMap<_, _> = trials.iter().flat_map(|trial| trial.missing.clone()).collect();
-        let is_closed = self.key.schedule == Schedule::Closed;
+        let is_closed = self.key.load.schedule == Schedule::Closed;
         if is_closed {
             // A closed loop's service times are its latencies, and older files give the reason only there.
             let latencies: Vec<_> = missing.iter().map(|(name, why)| (name.clone(), why.clone())).collect();
@@ -129,7 +129,7 @@ mod tests {
 
     fn summarised(schedule: Schedule, trials: Vec<Trial>) -> Cell {
         let mut cell = Cell { trials, ..results(&["a"]).cells.remove(0) };
-        cell.key.schedule = schedule;
+        cell.key.load.schedule = schedule;
         cell.summarise();
         cell
     }

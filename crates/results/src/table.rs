@@ -64,15 +64,15 @@ pub fn print(results: &Results, out: &mut dyn Write) -> io::Result<()> {
 fn table(cells: &[&Cell], arrivals: Arrivals, out: &mut dyn Write) -> io::Result<()> {
     let head = &cells[0].key;
     let bold = Style::new().bold();
-    let connections = plural(head.concurrency, "connection");
-    let poisson = match (head.schedule, arrivals) {
+    let connections = plural(head.load.concurrency, "connection");
+    let poisson = match (head.load.schedule, arrivals) {
         (Schedule::Closed, _) | (_, Arrivals::Even) => "",
         (_, Arrivals::Poisson) => ", Poisson arrivals",
     };
     writeln!(
         out,
         "{bold}{} · {connections} · {} · {}{poisson}{bold:#}",
-        head.workload, head.requests_per_connection, head.schedule
+        head.load.workload, head.load.requests_per_connection, head.load.schedule
     )?;
     let columns = columns(cells);
     let heads: Vec<String> = columns.iter().map(|(head, _)| (*head).to_owned()).collect();
@@ -300,7 +300,7 @@ mem/conn: user + kernel memory a connection; ? is a part that is not known
     fn without_cpu_time_the_rank_and_the_interval_are_of_another_figure_and_failures_have_a_column() {
         let mut results = results(&["a"]);
         let cell = &mut results.cells[0];
-        cell.key.schedule = Schedule::Rate(500.0);
+        cell.key.load.schedule = Schedule::Rate(500.0);
         cell.figures.throughput = Figure::of(&[1.0, 2.0, 3.0, 4.0, 5.0]);
         cell.outcomes[crate::OutcomeClass::Reset] = 7;
         results.settings.arrivals = Arrivals::Poisson;

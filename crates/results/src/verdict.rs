@@ -61,7 +61,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     }
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
-    let schedule = cell.key.schedule;
+    let schedule = cell.key.load.schedule;
     let rules: [Rule<'_>; 7] = [
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use process_tree::Account;
-use results::{PerConnection, Plan, Verdict};
+use results::{Load, PerConnection, Plan, Verdict};
 
 use crate::group::Group;
 use crate::service::{Service, only_cell, two_cpus};
@@ -81,9 +81,12 @@ fn cpu_a_request_agrees_with_the_kernels_account_in_every_model() {
         for (connections, requests, path) in LOADS {
             let plan = Plan {
                 targets: vec![model.name.into()],
-                workloads: vec![path.into()],
-                concurrencies: vec![connections],
-                requests_per_connection: vec![PerConnection(requests.and_then(NonZeroU32::new))],
+                loads: vec![Load {
+                    workload: path.into(),
+                    concurrency: connections,
+                    requests_per_connection: PerConnection(requests.and_then(NonZeroU32::new)),
+                    ..Load::default()
+                }],
                 duration: Duration::from_millis(800),
                 warmup: Duration::from_millis(100),
                 cpus: vec![load_cpu],

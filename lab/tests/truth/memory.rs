@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
 use process_tree::KernelMemory;
-use results::{BackgroundLoad, Plan, Schedule};
+use results::{BackgroundLoad, Load, Plan, Schedule};
 
 use crate::service::{Service, only_cell};
 use crate::{alone, skipped};
@@ -123,9 +123,12 @@ fn told(&Comparison { model, most_foreign, .. }: &Comparison) -> Result<f64, Str
     let service = Service::start(model, &ARGUMENTS, None);
     let plan = Plan {
         targets: vec![model.into()],
-        schedules: vec![Schedule::Rate(50.0)],
-        concurrencies: vec![1],
-        background: BackgroundLoad { idle: CONNECTIONS, ..BackgroundLoad::default() },
+        loads: vec![Load {
+            schedule: Schedule::Rate(50.0),
+            concurrency: 1,
+            background: BackgroundLoad { idle: CONNECTIONS, ..BackgroundLoad::default() },
+            ..Load::default()
+        }],
         duration: Duration::from_millis(1000),
         warmup: Duration::from_millis(100),
         timeout: Duration::from_secs(60),

@@ -7,7 +7,7 @@ use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
 use results::lists::each_once;
 use results::schedule::{Arrivals, Schedule, parse_ramp, parse_rate};
 use results::units::parse_duration;
-use results::{BackgroundLoad, PerConnection, Plan};
+use results::{BackgroundLoad, Load, PerConnection, Plan};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -160,29 +160,19 @@ impl RunFlags {
         }
         let mut plan = Plan {
             targets,
-            // Two values that are the same would make two cells that nothing tells apart.
-            workloads: each_once(self.workload.clone()),
-            schedules,
+            loads: self.loads(),
             arrivals: self.arrivals.unwrap_or_default(),
-            concurrencies: each_once(self.concurrency.clone()),
-            requests_per_connection: each_once(self.requests_per_connection.clone()),
             duration: self.duration,
             warmup: self.warmup.unwrap_or((self.duration / 10).min(Duration::from_secs(1))),
             trials: self.trials,
+            budget: None,
+            precision: None,
+            twice: Vec::new(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
             threads: self.threads.unwrap_or((online_cpus() / 2).clamp(1, allowed_cpus().len().max(1))),
             cpus: Vec::new(),
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
-            background: BackgroundLoad {
-                idle: self.idle,
-                slow_senders: self.slow_senders,
-                slow_readers: self.slow_readers,
-                resetters: self.resetters,
-                busy: self.busy,
-            },
-            busy_workload: self.busy_workload.clone().unwrap_or("/".into()),
-            slow_reader_workload: self.slow_reader_workload.clone().unwrap_or("/".into()),
             content: BTreeMap::new(),
             set: BTreeMap::new(),
         };
@@ -199,18 +189,44 @@ impl RunFlags {
             (None, None) => Body::default(),
         };
         let has_body = |workload: &str| carries_body(method_and_path(workload).0);
-        if !body.0.is_empty() && !plan.requested().any(|workload| has_body(workload)) {
+        if !body.0.is_empty() && !plan.requested().into_iter().any(|workload| has_body(workload)) {
             return Err("a body: GET and HEAD have none; name the method, as in --workload 'POST /path'".into());
         }
         let headers_alone = Content { headers: self.headers.clone(), ..Content::default() };
         if headers_alone.count_headers("Host") > 1 {
             return Err("--header Host: a request has one (RFC 9112, 3.2); give it once".into());
         }
-        let content = plan.requested().map(|workload| {
+        let content = plan.requested().into_iter().map(|workload| {
             let body = if has_body(workload) { body.clone() } else { Body::default() };
             (workload.clone(), Content { body, ..headers_alone.clone() })
         });
         Ok(content.filter(|(_, content)| *content != NOTHING).collect())
+    }
+
+    /// All combinations of the values of these flags. Two values that are the same would make two cells that nothing tells
+    /// apart.
+    fn loads(&self) -> Vec<Load> {
+        let background = BackgroundLoad {
+            idle: self.idle,
+            slow_senders: self.slow_senders,
+            slow_readers: self.slow_readers,
+            resetters: self.resetters,
+            busy: self.busy,
+            busy_workload: self.busy_workload.clone().filter(|_| self.busy > 0),
+            slow_reader_workload: self.slow_reader_workload.clone().filter(|_| self.slow_readers > 0),
+        };
+        let mut loads = Vec::new();
+        for workload in each_once(self.workload.clone()) {
+            for schedule in each_once(self.schedules()) {
+                for requests_per_connection in each_once(self.requests_per_connection.clone()) {
+                    for concurrency in each_once(self.concurrency.clone()) {
+                        let (workload, background) = (workload.clone(), background.clone());
+                        loads.push(Load { workload, schedule, concurrency, requests_per_connection, background });
+                    }
+                }
+            }
+        }
+        loads
     }
 
     fn schedules(&self) -> Vec<Schedule> {
@@ -305,8 +321,8 @@ mod tests {
     fn a_value_that_is_given_twice_counts_once() {
         let arguments = ["--workload", "/,/,/b", "-c", "1,2", "-c", "1", "--requests-per-connection", "1,unlimited,1"];
         let plan = plan(&[&arguments[..], &["-R", "100,0.1k,50"]].concat()).unwrap();
-        assert_eq!((plan.workloads, plan.concurrencies), (vec!["/".to_owned(), "/b".to_owned()], vec![1, 2]));
-        assert_eq!((plan.requests_per_connection.len(), plan.schedules.len()), (2, 2));
+        assert_eq!(plan.workloads(), ["/", "/b"]);
+        assert_eq!(plan.loads.len(), 2 * 2 * 2 * 3);
     }
 
     #[test]

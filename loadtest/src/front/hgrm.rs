@@ -43,8 +43,14 @@ pub fn distributions(results: &Results) -> Vec<Distribution<'_>> {
 /// What identifies the cell, in letters, digits and a few signs that every file system and shell takes.
 fn stem(cell: &Cell) -> String {
     let key = &cell.key;
-    let mode = key.requests_per_connection.to_string();
-    let parts = [&key.target, &key.workload, &format!("c{}", key.concurrency), &mode, &String::from(key.schedule)];
+    let mode = key.load.requests_per_connection.to_string();
+    let parts = [
+        &key.target,
+        &key.load.workload,
+        &format!("c{}", key.load.concurrency),
+        &mode,
+        &String::from(key.load.schedule),
+    ];
     let safe = |part: &str| -> String {
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
         part.trim_matches('/').chars().map(safe).collect()
@@ -92,17 +98,14 @@ impl Distribution<'_> {
 mod tests {
     use super::*;
     use crate::measure::tests::empty_trial;
-    use results::{Flaw, Key, PerConnection, Schedule, Verdict};
+    use results::{Flaw, Key, Load, Schedule, Verdict};
 
     fn cell(workload: &str, millis: impl Iterator<Item = u64>) -> Cell {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
         millis.for_each(|ms| histogram.record(ms * 1_000_000).unwrap());
         let mut cell = Cell::new(Key {
             target: "epoll again".into(),
-            workload: workload.into(),
-            schedule: Schedule::Rate(500.0),
-            concurrency: 64,
-            requests_per_connection: PerConnection::UNLIMITED,
+            load: Load { workload: workload.into(), schedule: Schedule::Rate(500.0), ..Load::default() },
         });
         cell.trials.push(empty_trial());
         cell.trials[0].latency_histogram = results::histogram::encode(&histogram);

@@ -22,10 +22,10 @@ pub fn run_labels(run_id: &str) -> Labels {
 pub fn cell_labels(run: &Labels, cell: &Key) -> Labels {
     run.with(&[
         ("target", &cell.target),
-        ("workload", &cell.workload),
-        ("schedule", &json_text(&cell.schedule)),
-        ("concurrency", &cell.concurrency.to_string()),
-        ("requests_per_connection", &json_text(&cell.requests_per_connection)),
+        ("workload", &cell.load.workload),
+        ("schedule", &json_text(&cell.load.schedule)),
+        ("concurrency", &cell.load.concurrency.to_string()),
+        ("requests_per_connection", &json_text(&cell.load.requests_per_connection)),
     ])
 }
 

@@ -64,7 +64,7 @@ fn flags_can_come_from_the_environment_and_each_run_has_its_own_folder() {
     let json = std::fs::read_to_string(runs[0].join("results.json")).unwrap();
     let results: results::Results = serde_json::from_str(&json).unwrap();
     assert_eq!(results.cells.len(), 4);
-    assert!(results.cells.iter().all(|cell| cell.key.concurrency == 2), "the flag wins");
+    assert!(results.cells.iter().all(|cell| cell.key.load.concurrency == 2), "the flag wins");
     assert!(runs.len() == 1 && runs[0].ends_with(&results.run_id));
     let last = format!("\nRun {}: http://localhost:3000\n", results.run_id);
     assert!(String::from_utf8(output.stderr).unwrap().ends_with(&last));

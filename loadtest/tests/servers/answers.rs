@@ -2,7 +2,7 @@
 
 use crate::common::{OK, OK_CLOSE, only, request, server, unchecked_server};
 use crate::{classes, plan, until};
-use results::{OutcomeClass, PerConnection, Plan, Verdict};
+use results::{Load, OutcomeClass, PerConnection, Plan, Verdict};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -32,7 +32,10 @@ fn each_connection_carries_exactly_n_requests() {
             }
         });
         let mode = PerConnection(NonZeroU32::new(limit));
-        let cell = only(&Plan { requests_per_connection: vec![mode], ..plan() }, address);
+        let cell = only(
+            &Plan { loads: vec![Load { requests_per_connection: mode, concurrency: 2, ..Load::default() }], ..plan() },
+            address,
+        );
         assert!(classes(&cell).is_empty(), "{cell:?}");
         let seen = seen.lock().unwrap();
         assert!(!seen.is_empty());

@@ -9,7 +9,7 @@ mod runs;
 
 use common::{LIFETIME, SingleTarget, only, server};
 use loadtest::events::{Event, Observer};
-use results::{Cell, OutcomeClass, Plan, Results, Verdict};
+use results::{Cell, Load, OutcomeClass, Plan, Results, Verdict};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +24,7 @@ fn hold(mut stream: &TcpStream) {
 fn plan() -> Plan {
     Plan {
         targets: vec!["x".into()],
-        concurrencies: vec![2],
+        loads: vec![Load { concurrency: 2, ..Load::default() }],
         duration: Duration::from_secs(1),
         warmup: Duration::ZERO,
         // The time-outs are long, so that a busy machine does not turn one class into another.

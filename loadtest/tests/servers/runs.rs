@@ -4,7 +4,7 @@ use crate::common::{OK, OK_CLOSE, SingleTarget, only, request, run, server};
 use crate::{plan, until};
 use loadtest::events::{Event, Observer};
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
-use results::{OutcomeClass, Plan, Results, Verdict};
+use results::{Load, OutcomeClass, Plan, Results, Verdict};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -84,8 +84,9 @@ fn a_target_that_was_gone_and_came_back_is_told_and_its_other_cells_are_measured
         let mut server = Restartable { address, end: None, open: Arc::default(), waited: 0 };
         server.start();
         let mut fleet = SingleTarget(server.address);
-        let workloads = vec!["/".into(), "/b".into(), "/c".into()];
-        let plan = Plan { workloads, duration: Duration::from_secs(3), trials: 1, seed: 1, ..plan() };
+        let load = |workload: &str| Load { workload: workload.into(), concurrency: 2, ..Load::default() };
+        let loads = ["/", "/b", "/c"].map(load).to_vec();
+        let plan = Plan { loads, duration: Duration::from_secs(3), trials: 1, seed: 1, ..plan() };
         let mut observer = EndsInFirstTrial { server: &mut server, comes_back, ended: false };
         let results = loadtest::run(&plan, &mut fleet, &mut observer, &AtomicBool::new(false)).unwrap();
         server.end();
@@ -180,7 +181,12 @@ fn a_pool_of_four_threads_under_64_clients_is_starved() {
     // Even a slow machine reaches 10 answers per connection, below which starvation is not judged: four workers do far
     // more than 640.
     let cell = only(
-        &Plan { concurrencies: vec![64], duration: Duration::from_secs(2), timeout: Duration::from_secs(5), ..plan() },
+        &Plan {
+            loads: vec![Load { concurrency: 64, ..Load::default() }],
+            duration: Duration::from_secs(2),
+            timeout: Duration::from_secs(5),
+            ..plan()
+        },
         address,
     );
     assert!(cell.outcomes[OutcomeClass::Ok] > 640, "{}", cell.outcomes[OutcomeClass::Ok]);

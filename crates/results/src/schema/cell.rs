@@ -3,8 +3,8 @@
 use super::flaw::{Flaw, Verdict};
 use super::trial::Trial;
 use crate::figures::{Figures, Name, Reason};
+use crate::load::Key;
 use crate::outcomes::OutcomeCounts;
-use crate::plan::Key;
 use crate::statistics::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Cell {
 pub(crate) fn by_load(cells: &[Cell]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (at, cell) in cells.iter().enumerate() {
-        match groups.iter_mut().find(|group| cells[group[0]].key.same_load(&cell.key)) {
+        match groups.iter_mut().find(|group| cells[group[0]].key.load == cell.key.load) {
             Some(group) => group.push(at),
             None => groups.push(vec![at]),
         }

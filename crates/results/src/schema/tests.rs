@@ -1,9 +1,9 @@
 use super::*;
 use crate::background::BackgroundResults;
 use crate::figures::Figures;
-use crate::load::{LARGEST, VERSION_1};
 use crate::outcomes::OutcomeClass;
 use crate::outcomes::OutcomeCounts;
+use crate::read::{LARGEST, VERSION_1};
 
 /// A run of these targets before any measurement.
 pub(crate) fn results(targets: &[&str]) -> Results {
@@ -13,6 +13,7 @@ pub(crate) fn results(targets: &[&str]) -> Results {
         run_id: "r".into(),
         started_at: String::new(),
         interrupted: false,
+        remarks: Vec::new(),
         machine: Machine {
             host: None,
             boot_id: None,

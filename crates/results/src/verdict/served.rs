@@ -4,7 +4,7 @@ use super::client;
 use super::objection::Objection;
 use super::pace::answers_in_window;
 use super::scope::Scope;
-use crate::plan::Key;
+use crate::load::Key;
 use crate::schedule::Schedule;
 use crate::schema::{Trial, Verdict};
 use statrs::distribution::{ChiSquared, ContinuousCDF, DiscreteCDF, Poisson};
@@ -35,7 +35,7 @@ fn starved(why: String) -> Objection {
 /// connections unevenly, so its trial says nothing of the target.
 fn answers_of(trial: &Trial, key: &Key) -> Option<(f64, f64)> {
     let is_throttled = client::throttled(trial).is_some();
-    (!is_throttled).then(|| (answers_in_window(trial), key.concurrency as f64))
+    (!is_throttled).then(|| (answers_in_window(trial), key.load.concurrency as f64))
 }
 
 /// What shows that connections were not served: the first of the three that follow, since each shows what the others
@@ -69,7 +69,7 @@ fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
 /// of freedom, where J is Jain's index.
 fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
-    let is_closed = key.schedule == Schedule::Closed;
+    let is_closed = key.load.schedule == Schedule::Closed;
     let index = trial.fairness.filter(|&index| is_closed && index > 0.0 && index < FAIR_INDEX)?;
     let shares = ChiSquared::new(connections - 1.0).ok()?;
     let is_uneven = answers >= ENOUGH_ANSWERS * connections && shares.sf(answers * (1.0 / index - 1.0)) < BY_CHANCE;
@@ -80,7 +80,7 @@ fn uneven(trial: &Trial, key: &Key) -> Option<Objection> {
 /// be. Only for a closed loop with kept connections, in which each connection always has one.
 fn in_flight(trial: &Trial, key: &Key) -> Option<Objection> {
     let (answers, connections) = answers_of(trial, key)?;
-    let kept = key.requests_per_connection.0.is_none() && key.schedule == Schedule::Closed;
+    let kept = key.load.requests_per_connection.0.is_none() && key.load.schedule == Schedule::Closed;
     if !kept || answers < ENOUGH_ANSWERS * connections {
         return None;
     }

@@ -1,8 +1,8 @@
 mod late;
 
 use super::*;
+use crate::load::PerConnection;
 use crate::outcomes::OutcomeCounts;
-use crate::plan::PerConnection;
 use crate::schedule::Schedule;
 use crate::schema::Bound;
 use crate::schema::tests::{empty_trial, results};
@@ -119,7 +119,7 @@ fn a_starved_cell_keeps_its_cpu_time_and_loses_its_percentiles() {
 fn connections_are_starved_only_beyond_chance() {
     let starved = |connections: usize, answers: u64, unserved: u64| {
         let mut cell = results(&["a"]).cells.remove(0);
-        cell.key.concurrency = connections;
+        cell.key.load.concurrency = connections;
         let mut trial = Trial { unserved: Some(unserved), ..empty_trial() };
         trial.outcomes[OutcomeClass::Ok] = answers;
         cell.trials.push(trial);
@@ -141,7 +141,7 @@ fn connections_are_starved_only_beyond_chance() {
 fn an_open_loops_answers_after_the_window_starve_nobody() {
     let verdict = |unserved, achieved_share, latency_us| {
         let mut cell = results(&["a"]).cells.remove(0);
-        (cell.key.concurrency, cell.key.schedule) = (1_200, Schedule::Rate(1_000.0));
+        (cell.key.load.concurrency, cell.key.load.schedule) = (1_200, Schedule::Rate(1_000.0));
         let mut trial = Trial { unserved: Some(unserved), seconds: 0.6, ..empty_trial() };
         trial.outcomes[OutcomeClass::Ok] = 600;
         let figures = &mut trial.figures;
@@ -169,7 +169,7 @@ fn answers_that_fall_at_random_starve_nobody() {
                 trial.unserved = Some(served.iter().filter(|&&answers| answers == 0).count() as u64);
                 trial.fairness = crate::statistics::fairness(served.into_iter());
                 let mut cell = results(&["a"]).cells.remove(0);
-                cell.key.concurrency = connections;
+                cell.key.load.concurrency = connections;
                 cell.trials.push(trial);
                 let cell = judged_as_it_is(cell);
                 assert_eq!(cell.verdict, Verdict::Valid, "{connections}, {answers}: {:?}", cell.reasons);
@@ -190,11 +190,11 @@ fn uneven_service_and_too_few_requests_in_flight_are_starvation() {
     };
     assert_eq!(changed(few).verdict, Verdict::Valid, "there are too few answers to judge");
     let mut open = results(&["a"]).cells.remove(0);
-    open.key.schedule = Schedule::Rate(6_400.0);
+    open.key.load.schedule = Schedule::Rate(6_400.0);
     open.trials.push(Trial { fairness: Some(0.5), ..sound() });
     assert_eq!(judged_as_it_is(open).verdict, Verdict::Valid, "the generator chose the connections");
     let mut cell = results(&["a"]).cells.remove(0);
-    cell.key.requests_per_connection = PerConnection(std::num::NonZeroU32::new(1));
+    cell.key.load.requests_per_connection = PerConnection(std::num::NonZeroU32::new(1));
     cell.trials.push(sound());
     cell.trials[0].figures.latency_us.mean = Some(5_000.0);
     assert_eq!(judged_as_it_is(cell).verdict, Verdict::Valid, "connecting is not in the latency");

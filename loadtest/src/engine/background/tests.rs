@@ -48,7 +48,7 @@ fn with<T>(
         control.release();
         driver.join().unwrap().unwrap();
     });
-    counters.results(&background)
+    counters.results(&load.background)
 }
 
 /// Waits until `condition` holds.

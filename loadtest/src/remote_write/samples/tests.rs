@@ -2,17 +2,12 @@
 
 use super::*;
 use crate::measure::tests::empty_trial;
-use results::{Bound, Figure, Flaw, PerConnection, Schedule};
+use results::{Bound, Figure, Flaw, Load};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-const KEY: fn() -> Key = || Key {
-    target: "epoll".into(),
-    workload: "POST /counter".into(),
-    schedule: Schedule::Closed,
-    concurrency: 64,
-    requests_per_connection: PerConnection::UNLIMITED,
-};
+const KEY: fn() -> Key =
+    || Key { target: "epoll".into(), load: Load { workload: "POST /counter".into(), ..Load::default() } };
 
 fn run() -> Labels {
     run_labels("r")

@@ -56,7 +56,7 @@ fn a_late_generator_is_seen_where_its_percentiles_were_taken_already_and_in_all_
         trial.figures.latency_us.p99 = None;
         (trial.latency_histogram, trial.schedule_lag_histogram) = (histogram(600, 12_000), histogram(600, lag));
         let mut cell = Cell { trials: vec![trial.clone(), trial], ..results(&["a"]).cells.remove(0) };
-        cell.key.schedule = Schedule::Rate(600.0);
+        cell.key.load.schedule = Schedule::Rate(600.0);
         judged_as_it_is(cell)
     };
     assert!(few(10).figures.latency_us.p99.is_some());
