@@ -54,7 +54,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
         plan = aa::plan(plan).map_err(Failure::usage)?;
     }
     nod::fill_in(&mut plan);
-    let outputs = front::prepare(&args.run, &plan)?;
+    let prepared = front::prepare(&args.run, &plan)?;
     if let Some(folder) = args.files.as_ref().filter(|folder| !folder.is_dir()) {
         let why = format!("--files {}: there is no such directory: create it, or name another", folder.display());
         return Err(Failure::usage(why));
@@ -74,7 +74,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
         checked => checked?,
     }
     let mut fleet = AaFleet::new(&mut fleet, &targets);
-    let run = front::run(&args.run, &outputs, &plan, &mut fleet, &mut (), stop)?;
+    let run = front::run(&args.run, &prepared, &plan, &mut fleet, &mut (), stop)?;
     if args.is_aa {
         front::print(|out| noise::print(&run.results, true, out)).map_err(Failure::usage)?;
     }

@@ -47,7 +47,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let (single, endpoints) = cli.plan().map_err(Failure::usage)?;
     let plan = if aa { aa::plan(single.clone()).map_err(Failure::usage)? } else { single.clone() };
     front::become_owner(cli.run.results.as_deref(), cli.owner.as_deref())?;
-    let outputs = front::prepare(&cli.run, &plan)?;
+    let prepared = front::prepare(&cli.run, &plan)?;
     let stop = end_on_signals();
     let mut targets = RunningTargets { endpoints, stop };
     targets.check_all(&single, cli.wait)?;
@@ -55,7 +55,7 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
     stop_on_signals();
-    let run = front::run(&cli.run, &outputs, &plan, &mut fleet, &mut remote, stop)?;
+    let run = front::run(&cli.run, &prepared, &plan, &mut fleet, &mut remote, stop)?;
     end_on_signals();
     if stop.load(Relaxed) && !run.results.interrupted {
         front::conclude(&cli.run, run)?;

@@ -15,13 +15,19 @@ use results::{ranks, remarks, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-/// Runs the plan. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
+/// Runs the plan; its budget counts from `_began`. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
 ///
 /// # Errors
 /// The kernel's error if this machine could not run the load at all. Failures of targets are part of the results.
-pub fn run(plan: &Plan, fleet: &mut dyn Fleet, observer: &mut dyn Observer, stop: &AtomicBool) -> io::Result<Results> {
+pub fn run(
+    plan: &Plan,
+    _began: Instant,
+    fleet: &mut dyn Fleet,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> io::Result<Results> {
     let keys = plan.cells();
     let order = order(plan);
     let now = SystemTime::now();

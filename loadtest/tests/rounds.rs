@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 use std::time::{Duration, SystemTime};
 
 fn plan(targets: &[&str]) -> Plan {
@@ -94,7 +95,7 @@ fn a_knee_search_keeps_the_window_at_the_knee_whatever_stands_beside_it() {
         ..plan(&["good", "broken"])
     };
     let mut windows = Windows(Vec::new());
-    let results = loadtest::run(&plan, &mut fleet, &mut windows, &AtomicBool::new(false)).unwrap();
+    let results = loadtest::run(&plan, Instant::now(), &mut fleet, &mut windows, &AtomicBool::new(false)).unwrap();
     let cell = |target: &str, schedule: Schedule| {
         results.cells.iter().find(|cell| cell.key.target == target && cell.key.load.schedule == schedule).unwrap()
     };

@@ -370,7 +370,7 @@ fn a_closed_loop_sees_a_stall_at_the_windows_end() {
     });
     let plan = Plan { warmup: Duration::ZERO, duration: LIFETIME, timeout: LIFETIME, ..plan(Schedule::Closed, 4, 0) };
     let mut observer = EndsInStall(&stall, &stop);
-    let results = loadtest::run(&plan, &mut SingleTarget(address), &mut observer, &stop).unwrap();
+    let results = loadtest::run(&plan, Instant::now(), &mut SingleTarget(address), &mut observer, &stop).unwrap();
     let trial = &results.cells[0].trials[0];
     let max = trial.figures.latency_us.max.unwrap() / 1e6;
     assert!(max >= 0.5, "{max} s");

@@ -58,7 +58,7 @@ impl fmt::Display for BackgroundLoad {
             (self.busy, of(self.busy, &self.busy_workload, "client")),
         ];
         let there: Vec<String> = kinds.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
-        f.write_str(&there.join(" and "))
+        f.write_str(&there.join(", "))
     }
 }
 

@@ -15,10 +15,12 @@
 //!
 //! Nothing here measures: this crate uses none of ours, and needs no system call.
 
+pub mod answers;
 pub mod background;
 pub mod compare;
 pub mod conditions;
 pub mod content;
+pub mod contrast;
 pub mod csv;
 pub mod differences;
 pub mod figures;

@@ -167,7 +167,7 @@ mod tests {
         load.background = BackgroundLoad { idle: 1_000, busy: 2, ..BackgroundLoad::default() };
         load.background.busy_workload = Some("/work/9".into());
         let expected =
-            "/ with 64 connections, keep-alive, 500 requests/s, beside 1000 idle connections and 2 clients of /work/9";
+            "/ with 64 connections, keep-alive, 500 requests/s, beside 1000 idle connections, 2 clients of /work/9";
         assert_eq!(load.to_string(), expected);
     }
 }

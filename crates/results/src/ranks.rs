@@ -55,10 +55,15 @@ pub(crate) fn values(cell: &Cell, figure: &Compared) -> Vec<f64> {
 /// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials of
 /// several runs, and another cell may lack those of some.
 pub(crate) fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
+    let (first, second) = paired_values(first, second, figure)?;
+    statistics::paired(&first, &second)
+}
+
+/// The figure's values in these trials, of both cells in the same order; `None` if one of the trials lacks it.
+pub(crate) fn paired_values(first: &Cell, second: &Cell, figure: &Compared) -> Option<(Vec<f64>, Vec<f64>)> {
     let (first, second) = (numbered(first, figure)?, numbered(second, figure)?);
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
-    let (first, second): (Vec<f64>, Vec<f64>) = pairs.unzip();
-    statistics::paired(&first, &second)
+    Some(pairs.unzip())
 }
 
 /// A run, and a trial's block in it.

@@ -137,8 +137,16 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
 /// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
 /// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
 pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
+    if first.len().min(second.len()) < MIN_TRIALS {
+        return None;
+    }
+    ratio_of_pairs(first, second)
+}
+
+/// The same with any number of pairs from two on.
+pub(crate) fn ratio_of_pairs(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let pairs: Vec<f64> = logarithms(first)?.iter().zip(logarithms(second)?).map(|(a, b)| b - a).collect();
-    if pairs.len() < MIN_TRIALS {
+    if pairs.len() < 2 {
         return None;
     }
     let (mean, variance) = mean_and_variance(&pairs);

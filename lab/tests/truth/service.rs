@@ -11,7 +11,7 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 use results::{Cell, Plan};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use test_lifetime::limit_lifetime;
 
 use crate::group::Group;
@@ -78,8 +78,8 @@ impl Fleet for OneTarget {
 
 /// Runs a plan of one cell, and returns it.
 pub fn only_cell(plan: &Plan, fleet: &mut dyn Fleet) -> Cell {
-    let mut results =
-        loadtest::run(plan, fleet, &mut (), &AtomicBool::new(false)).expect("this machine can run a load");
+    let mut results = loadtest::run(plan, Instant::now(), fleet, &mut (), &AtomicBool::new(false))
+        .expect("this machine can run a load");
     results.cells.remove(0)
 }
 

@@ -14,17 +14,18 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
-pub use outputs::Outputs;
 pub use terminal::{print, say};
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::{limits, privileges};
+use outputs::Outputs;
 use progress::Progress;
 use results::conditions::{self, Condition};
 use results::{Plan, Results, table};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 /// If the program runs as root, it takes the identity of the owner of the folder of `--results`, or of the owner of the
 /// file `like` if root owns the folder: see [`privileges::drop_privileges_to_owner`]. Nothing happens without both.
@@ -37,13 +38,24 @@ pub fn become_owner(results: Option<&Path>, like: Option<&Path>) -> Result<(), F
         .map_err(|error| Failure::usage(format!("--results {}, --owner {}: {error}", folder.display(), like.display())))
 }
 
-/// Checks, before the load, that this machine has room for the plan's connections and that the files can be written.
+/// What a run needs beside its plan.
+#[derive(Debug)]
+pub struct Prepared {
+    outputs: Outputs,
+    /// The plan's budget counts from here.
+    began: Instant,
+}
+
+/// Checks, before the load, that this machine has room for the plan's connections and that the files can be written. The
+/// time of the plan's budget begins.
 ///
 /// # Errors
 /// Wrong usage: one line that says what to change.
-pub fn prepare(flags: &RunFlags, plan: &Plan) -> Result<Outputs, Failure> {
+pub fn prepare(flags: &RunFlags, plan: &Plan) -> Result<Prepared, Failure> {
+    let began = Instant::now();
     limits::make_room(plan.connections()).map_err(Failure::usage)?;
-    Outputs::check(flags).map_err(Failure::usage)
+    let outputs = Outputs::check(flags).map_err(Failure::usage)?;
+    Ok(Prepared { outputs, began })
 }
 
 /// A run that is over: its results, and what could not be written.
@@ -61,14 +73,14 @@ pub struct Finished {
 /// The load could not be run.
 pub fn run(
     flags: &RunFlags,
-    outputs: &Outputs,
+    prepared: &Prepared,
     plan: &Plan,
     fleet: &mut dyn Fleet,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
     let mut observers = (Progress::new(flags.quiet), observer);
-    let results = crate::run(plan, fleet, &mut observers, stop)
+    let results = crate::run(plan, prepared.began, fleet, &mut observers, stop)
         .map_err(|error| Failure(Exit::Failed, format!("the load could not be run: {error}")))?;
     observers.0.clear();
     let mut failures = Vec::new();
@@ -78,7 +90,7 @@ pub fn run(
     if results.interrupted && results.cells.is_empty() {
         return Ok(Finished { results, failures }); // no file, and an older one stays
     }
-    let (files, not_written) = outputs.write(&results);
+    let (files, not_written) = prepared.outputs.write(&results);
     failures.extend(not_written);
     if !flags.quiet {
         files.iter().for_each(|file| say(&format!("results: {}", file.display())));

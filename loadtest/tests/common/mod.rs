@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use test_lifetime::limit_lifetime;
 
@@ -79,7 +79,7 @@ impl Fleet for SingleTarget {
 
 /// Runs the plan.
 pub fn run(plan: &Plan, fleet: &mut dyn Fleet) -> Results {
-    loadtest::run(plan, fleet, &mut (), &AtomicBool::new(false)).unwrap()
+    loadtest::run(plan, Instant::now(), fleet, &mut (), &AtomicBool::new(false)).unwrap()
 }
 
 /// Runs a plan that has a single cell, and returns it.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Keeps a connection open until the client closes it.
 fn hold(mut stream: &TcpStream) {
@@ -70,5 +70,6 @@ impl Observer for StopAfterAnswers<'_> {
 fn until(answers: u64, plan: &Plan, address: SocketAddr) -> Results {
     let stop = AtomicBool::new(false);
     let plan = Plan { duration: LIFETIME, ..plan.clone() };
-    loadtest::run(&plan, &mut SingleTarget(address), &mut StopAfterAnswers(&stop, answers), &stop).unwrap()
+    loadtest::run(&plan, Instant::now(), &mut SingleTarget(address), &mut StopAfterAnswers(&stop, answers), &stop)
+        .unwrap()
 }

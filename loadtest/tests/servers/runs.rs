@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server that can be ended, with all its connections, and started again at the same address.
 struct Restartable {
@@ -88,7 +88,7 @@ fn a_target_that_was_gone_and_came_back_is_told_and_its_other_cells_are_measured
         let loads = ["/", "/b", "/c"].map(load).to_vec();
         let plan = Plan { loads, duration: Duration::from_secs(3), trials: 1, seed: 1, ..plan() };
         let mut observer = EndsInFirstTrial { server: &mut server, comes_back, ended: false };
-        let results = loadtest::run(&plan, &mut fleet, &mut observer, &AtomicBool::new(false)).unwrap();
+        let results = loadtest::run(&plan, Instant::now(), &mut fleet, &mut observer, &AtomicBool::new(false)).unwrap();
         server.end();
         assert_eq!(server.waited, 1, "a target that does not come back is waited for once");
         let (gone, others): (Vec<_>, Vec<_>) =

@@ -5,35 +5,45 @@ use crate::load::{Load, PerConnection};
 use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 
-/// The loads as they are written, and as older programs wrote them.
+/// The loads as they are written, and the lists that older programs wrote: the loads are all combinations of their values,
+/// each beside the same background. One or the other is there.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Loads { loads: Vec<Load> },
-    Product(Product),
-}
-
-/// What older programs wrote: the loads are all combinations of the lists' values, each beside the same background.
-#[derive(Deserialize)]
-struct Product {
+#[serde(default)]
+struct Written {
+    loads: Option<Vec<Load>>,
     workloads: Vec<String>,
     schedules: Vec<Schedule>,
     concurrencies: Vec<usize>,
     requests_per_connection: Vec<PerConnection>,
-    #[serde(default)]
     beside: BackgroundLoad,
-    busy_workload: Option<String>,
-    slow_reader_workload: Option<String>,
+    busy_workload: String,
+    slow_reader_workload: String,
 }
 
-impl Product {
+impl Default for Written {
+    fn default() -> Written {
+        Written {
+            loads: None,
+            workloads: Vec::new(),
+            schedules: Vec::new(),
+            concurrencies: Vec::new(),
+            requests_per_connection: Vec::new(),
+            beside: BackgroundLoad::default(),
+            // What these clients requested before results.json said it.
+            busy_workload: "/work/10000000".into(),
+            slow_reader_workload: "/files/1m".into(),
+        }
+    }
+}
+
+impl Written {
     fn loads(self) -> Vec<Load> {
-        // What these clients requested before results.json said it.
-        let busy = self.busy_workload.unwrap_or_else(|| "/work/10000000".into());
-        let slow_reader = self.slow_reader_workload.unwrap_or_else(|| "/files/1m".into());
+        if let Some(loads) = self.loads {
+            return loads;
+        }
         let background = BackgroundLoad {
-            busy_workload: (self.beside.busy > 0).then_some(busy),
-            slow_reader_workload: (self.beside.slow_readers > 0).then_some(slow_reader),
+            busy_workload: (self.beside.busy > 0).then_some(self.busy_workload),
+            slow_reader_workload: (self.beside.slow_readers > 0).then_some(self.slow_reader_workload),
             ..self.beside
         };
         let mut loads = Vec::new();
@@ -65,9 +75,6 @@ pub mod loads {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Load>, D::Error> {
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Loads { loads } => loads,
-            Written::Product(product) => product.loads(),
-        })
+        Ok(Written::deserialize(deserializer)?.loads())
     }
 }
