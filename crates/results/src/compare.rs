@@ -128,7 +128,7 @@ mod tests {
             faster.contains("x1.200") && faster.contains(": differs in these two runs\nWhether it would"),
             "{faster}"
         );
-        assert!(printed(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 5 trials"));
+        assert!(printed(&before, &run("s", &[("a", 80.0)], 3)).contains("req/s: needs 4 trials"));
     }
 
     #[test]

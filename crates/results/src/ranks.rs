@@ -1,7 +1,7 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
 use crate::schedule::Schedule;
-use crate::schema::{Cell, Ranks, Trial, by_load};
+use crate::schema::{Cell, Ranks, by_load};
 use crate::statistics::{self, Ratio};
 use crate::verdict::usable_cpus;
 use std::collections::BTreeMap;
@@ -40,45 +40,48 @@ impl Compared {
             _ => &mut ranks.cpu,
         }
     }
-
-    fn value(&self, trial: &Trial) -> Option<f64> {
-        *trial.figures.at(self.path).1
-    }
 }
 
-/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
+/// The figure's value in each counted trial; empty if one of these lacks it.
 pub(crate) fn values(cell: &Cell, figure: &Compared) -> Vec<f64> {
-    cell.whole_trials().map(|trial| figure.value(trial)).collect::<Option<Vec<f64>>>().unwrap_or_default()
+    let values = cell.counted_trials().into_iter().map(|trial| *trial.figures.at(figure.path).1);
+    values.collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
 /// The ratio of `second` to `first` by the trials that were measured close to each other: those of the same run and
 /// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials of
 /// several runs, and another cell may lack those of some.
-pub(crate) fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
-    let (first, second) = paired_values(first, second, figure)?;
+fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
+    let (first, second) = paired_values(first, second, figure.path);
     statistics::paired(&first, &second)
 }
 
-/// The figure's values in these trials, of both cells in the same order; `None` if one of the trials lacks it.
-pub(crate) fn paired_values(first: &Cell, second: &Cell, figure: &Compared) -> Option<(Vec<f64>, Vec<f64>)> {
-    let (first, second) = (numbered(first, figure)?, numbered(second, figure)?);
+/// The figure's values in these trials, of both cells in the same order, where both trials have it.
+pub(crate) fn paired_values(first: &Cell, second: &Cell, path: &str) -> (Vec<f64>, Vec<f64>) {
+    let (first, second) = (placed(first, path), placed(second, path));
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
-    Some(pairs.unzip())
+    pairs.unzip()
 }
 
 /// A run, and a trial's block in it.
 type Place<'c> = (Option<&'c str>, u64);
 
-/// The figure's value in each trial that was not cut short, with the run of the trial and its block in that run, or
-/// where that is not known its number in that run; `None` if one of these trials lacks it.
-fn numbered<'c>(cell: &'c Cell, figure: &Compared) -> Option<Vec<(Place<'c>, f64)>> {
+/// The figure's value in each counted trial that has it, with the run of the trial and its block in that run, or where that
+/// is not known its number in that run.
+fn placed<'c>(cell: &'c Cell, path: &str) -> Vec<(Place<'c>, f64)> {
+    let counted = cell.counted_trials();
     let mut in_run: BTreeMap<Option<&str>, u64> = BTreeMap::new();
-    let numbered = cell.trials.iter().map(|trial| {
+    let mut placed = Vec::new();
+    for trial in &cell.trials {
         let number = in_run.entry(trial.run_id.as_deref()).or_default();
         *number += 1;
-        (trial, (trial.run_id.as_deref(), trial.block.unwrap_or(*number)))
-    });
-    numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, figure.value(trial)?))).collect()
+        if let Some(value) = *trial.figures.at(path).1
+            && counted.iter().any(|&counted| std::ptr::eq(counted, trial))
+        {
+            placed.push(((trial.run_id.as_deref(), trial.block.unwrap_or(*number)), value));
+        }
+    }
+    placed
 }
 
 /// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, and throughput.
