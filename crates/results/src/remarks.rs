@@ -52,6 +52,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
         );
         remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
     }
+    remarks.extend(left_out(cell));
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -71,6 +72,16 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     }
     add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
+}
+
+/// Says how many trials do not count because others disturbed them, and what these others did.
+fn left_out(cell: &Cell) -> Option<String> {
+    let left_out = cell.left_out();
+    let mut causes = Vec::new();
+    add_new(&mut causes, left_out.iter().cloned());
+    let whole = cell.counted_trials().len() + left_out.len();
+    let trials = plural(left_out.len(), "trial");
+    (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
 }
 
 /// Names the percentiles that come from the samples of all trials together, because a single trial has too few.

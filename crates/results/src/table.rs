@@ -272,7 +272,7 @@ uring                          -       -       -           -      -         -   
             cell.figures.throughput = once(26_000.0);
             cell.figures.latency_us.p99 = once(1_200.0);
             cell.figures.server.user_memory_bytes_per_connection = once(59.0 * 1024.0);
-            cell.ranks = Ranks { cpu: Some(rank), p99: None, throughput: Some(1) };
+            cell.ranks = Ranks { cpu: Some(rank), p99: None, throughput: Some(1), memory: None };
         }
         results.cells[0].figures.server.kernel_memory_bytes_per_connection = once(108.0 * 1024.0);
         let flaw = |verdict, bound| Flaw { verdict, why: "why".into(), bound };
