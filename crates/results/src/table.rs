@@ -23,10 +23,11 @@ use std::io::{self, Write};
 /// gets it at the end, if it occurs. Headings are bold and verdicts have colours; a stream that is no terminal has to leave
 /// these out, as `anstream::AutoStream` does.
 ///
-/// The rows are sorted by CPU time a request, the best first, or by another figure where no target has that. A row whose
-/// figure may not be compared is grey. A dash stands for a figure that is missing, and a column without any figure is not
-/// printed; results.json says why they are missing. Where there are too few requests for a 99th percentile, the 90th stands
-/// in its place, with its name.
+/// The rows are compared by CPU time a request; beside busy clients by a high percentile of the latency, and by another
+/// figure where no target has that. Where it has an interval, they are sorted by it, the best first: the order of single
+/// values is chance. A row is grey if that figure of it may not be compared. A dash stands for a figure that is missing,
+/// and a column without any figure is not printed; results.json says why they are missing. Where there are too few requests
+/// for a 99th percentile, the 90th stands in its place, with its name.
 ///
 /// A table is at most `width` columns wide: of what does not fit, the least telling columns are left out, and a line below
 /// the table names them. Without a width, everything is printed.
@@ -66,7 +67,8 @@ fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &m
     let bold = Style::new().bold();
     writeln!(out, "{bold}{}{bold:#}", wrap(&head(cells[0], results.settings.arrivals), 2, width))?;
     let by = RankedBy::of(&cells);
-    if let Some(by) = by {
+    let sorted_by = by.filter(|by| by.orders(&cells));
+    if let Some(by) = sorted_by {
         by.sort(&mut cells);
     }
     let rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(results, &cells, cell)).collect();
@@ -90,7 +92,8 @@ fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &m
     for line in lines {
         writeln!(out, "{}", wrap(&format!("  {line}"), 4, width))?;
     }
-    Ok(Printed { by, rows: rows.len(), columns: printed, left_out: !left_out.is_empty() })
+    let (is_beside_busy, left_out) = (load.background.busy > 0, !left_out.is_empty());
+    Ok(Printed { sorted_by, rows: rows.len(), columns: printed, is_beside_busy, left_out })
 }
 
 /// Names the load of a cell.

@@ -7,6 +7,7 @@ use crate::schema::Cell;
 use crate::units::{bytes, count, micros, three_digits};
 
 const P99: &str = "latency_us.p99";
+const P90: &str = "latency_us.p90";
 const KERNEL_MEMORY: &str = "server.kernel_memory_bytes_per_connection";
 const ACHIEVED: &str = "pace.achieved_share";
 
@@ -35,6 +36,9 @@ pub(super) enum Column {
 use Column::{
     Achieved, Cpu, Errors, Interval, Memory, MemoryInterval, P50, P999, Processes, Rank, Rate, Target, Verdict,
 };
+
+/// The columns of figures that rows are compared by.
+const FIGURES: [Column; 3] = [Cpu, Rate, Column::P99];
 
 impl Column {
     /// The heading.
@@ -77,6 +81,11 @@ impl Column {
         }
     }
 
+    /// Whether it has the figure that rows are compared by. The 90th percentile stands in the column of the 99th.
+    fn is_of(self, by: &RankedBy) -> bool {
+        self.path() == Some(by.path) || (self == Column::P99 && by.path == P90)
+    }
+
     /// How the column's figure is written.
     fn form(self) -> fn(f64) -> String {
         match self {
@@ -94,11 +103,13 @@ impl Column {
             Target => Some(cell.key.target.clone()),
             Rank => by.and_then(|by| (by.rank)(&cell.ranks)).map(|rank| rank.to_string()),
             Interval => by.and_then(|by| {
-                let column = [Cpu, Rate, Column::P99].into_iter().find(|column| column.path() == Some(by.path))?;
+                let column = FIGURES.into_iter().find(|column| column.is_of(by))?;
                 interval(cell, by.path, column.form())
             }),
-            Column::P99 => shown(cell, P99, micros)
-                .or_else(|| shown(cell, "latency_us.p90", micros).map(|p90| format!("p90 {p90}"))),
+            Column::P99 => {
+                let p99 = if by.is_some_and(|by| by.path == P90) { None } else { shown(cell, P99, micros) };
+                p99.or_else(|| shown(cell, P90, micros).map(|p90| format!("p90 {p90}")))
+            }
             Errors => Some(count(cell.outcomes.errors() as f64)),
             Memory => memory(cell),
             MemoryInterval => interval(cell, "server.memory_bytes_per_connection", bytes),
@@ -147,29 +158,26 @@ pub(super) fn columns(cells: &[&Cell], by: Option<&RankedBy>) -> Vec<Column> {
 }
 
 /// The columns in the order in which they tell about this load, the most telling first. In a closed loop the rate is a
-/// result; in an open loop the latency is. The memory of a few connections is mostly what the process itself needs.
+/// result; in an open loop the latency is, above all beside busy clients. The memory of a few connections is mostly what the
+/// process itself needs.
 pub(super) fn by_telling(load: &Load, cells: &[&Cell], by: Option<&RankedBy>) -> Vec<Column> {
-    let mut columns = match load.schedule {
-        Schedule::Closed => vec![Target, Verdict, Errors, Cpu, Rate, Column::P99, Rank, P50, Processes, P999],
-        _ => vec![Target, Verdict, Errors, Cpu, Column::P99, Achieved, Rank, P50, P999, Rate, Processes],
-    };
+    let mut columns = vec![Target, Verdict, Errors];
+    columns.extend_from_slice(match load.schedule {
+        Schedule::Closed => &[Cpu, Rate, Column::P99, Rank, P50, Processes, P999],
+        _ if load.background.busy > 0 => &[Column::P99, P50, Achieved, Rank, P999, Cpu, Rate, Processes],
+        _ => &[Cpu, Column::P99, Achieved, Rank, P50, P999, Rate, Processes],
+    });
     put_interval(&mut columns, by);
-    let after_cpu = columns.iter().position(|column| *column == Interval).filter(|_| by.is_some_and(is_cpu));
-    let place = match after_cpu {
-        Some(place) if is_kernel_memory_told(cells) => place + 1,
-        _ => columns.len(),
-    };
+    let after =
+        columns.iter().position(|column| *column == Interval).or(columns.iter().position(|column| *column == Cpu));
+    let place = after.filter(|_| is_kernel_memory_told(cells)).map_or(columns.len(), |after| after + 1);
     columns.splice(place..place, [Memory, MemoryInterval]);
     columns
 }
 
-fn is_cpu(by: &RankedBy) -> bool {
-    Cpu.path() == Some(by.path)
-}
-
 /// Puts the interval after the figure that it is of.
 fn put_interval(columns: &mut Vec<Column>, by: Option<&RankedBy>) {
-    let of = |by: &RankedBy| columns.iter().position(|column| column.path() == Some(by.path));
+    let of = |by: &RankedBy| columns.iter().position(|column| column.is_of(by));
     if let Some(place) = by.and_then(of) {
         columns.insert(place + 1, Interval);
     }

@@ -6,12 +6,14 @@ use crate::lists::each_once;
 
 /// What is printed in a table.
 pub(super) struct Printed {
-    /// What its rows are sorted by.
-    pub by: Option<&'static RankedBy>,
+    /// What its rows are sorted by; `None` if they are not.
+    pub sorted_by: Option<&'static RankedBy>,
     /// The number of its rows.
     pub rows: usize,
     /// Its columns, each with its texts.
     pub columns: Vec<(Column, Vec<String>)>,
+    /// Whether busy clients were beside.
+    pub is_beside_busy: bool,
     /// Whether columns were left out.
     pub left_out: bool,
 }
@@ -22,7 +24,7 @@ pub(super) fn notes(tables: &[Printed]) -> Vec<String> {
     let all_texts = || tables.iter().flat_map(|table| &table.columns).flat_map(|(_, texts)| texts);
     let mut rows = Vec::new();
     let sorted = tables.iter().filter(|table| table.rows > 1);
-    let by = each_once(sorted.filter_map(|table| table.by).map(|by| by.head)).join(" or ");
+    let by = each_once(sorted.filter_map(|table| table.sorted_by).map(|by| by.head)).join(" or ");
     if !by.is_empty() {
         rows.push(format!("rows: by {by}, the best first"));
     }
@@ -31,6 +33,10 @@ pub(super) fn notes(tables: &[Printed]) -> Vec<String> {
     }
     if has(Column::Rank) {
         rows.push("rank: below another's only if worse beyond noise".into());
+    }
+    let has_cpu = |table: &Printed| table.columns.iter().any(|(column, _)| *column == Column::Cpu);
+    if tables.iter().any(|table| table.is_beside_busy && has_cpu(table)) {
+        rows.push("beside busy clients, CPU µs/r has theirs, too".into());
     }
     let mut marks = Vec::new();
     if has(Column::Memory) {

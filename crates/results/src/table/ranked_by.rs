@@ -15,23 +15,43 @@ pub(super) struct RankedBy {
     higher_is_better: bool,
 }
 
+const CPU: RankedBy =
+    RankedBy { head: "CPU µs/r", path: "server.cpu_us_per_request", rank: |ranks| ranks.cpu, higher_is_better: false };
+const P99: RankedBy =
+    RankedBy { head: "p99", path: "latency_us.p99", rank: |ranks| ranks.p99, higher_is_better: false };
+const P90: RankedBy = RankedBy { head: "p90", path: "latency_us.p90", rank: |_| None, higher_is_better: false };
+const RATE: RankedBy =
+    RankedBy { head: "req/s", path: "throughput", rank: |ranks| ranks.throughput, higher_is_better: true };
+
 /// CPU time comes first: it does not depend on what the load generator can do, which often limits the throughput.
-const FIGURES: [RankedBy; 3] = [
-    RankedBy { head: "CPU µs/r", path: "server.cpu_us_per_request", rank: |ranks| ranks.cpu, higher_is_better: false },
-    RankedBy { head: "p99", path: "latency_us.p99", rank: |ranks| ranks.p99, higher_is_better: false },
-    RankedBy { head: "req/s", path: "throughput", rank: |ranks| ranks.throughput, higher_is_better: true },
-];
+const USUALLY: [RankedBy; 3] = [CPU, P99, RATE];
+/// Beside busy clients, CPU time a request is mostly theirs; what they do to the latency of the others is the question.
+const BESIDE_BUSY: [RankedBy; 4] = [P99, P90, CPU, RATE];
 
 impl RankedBy {
-    /// What these cells are compared by: the first figure by which one has a rank, or else of which one has an interval, or
-    /// else a value.
+    /// What these cells under the same load are compared by: the first figure by which one has a rank, or else of which one
+    /// has an interval, or else a value.
     pub fn of(cells: &[&Cell]) -> Option<&'static RankedBy> {
-        let one_has = |has: fn(&RankedBy, &Cell) -> bool| {
-            FIGURES.iter().find(|figure| cells.iter().any(|cell| has(figure, cell))) //
-        };
-        one_has(|figure, cell| (figure.rank)(&cell.ranks).is_some())
-            .or_else(|| one_has(|figure, cell| figure.value(cell).is_some_and(|value| value.low.is_some())))
-            .or_else(|| one_has(|figure, cell| figure.value(cell).is_some()))
+        let is_beside_busy = cells.first().is_some_and(|cell| cell.key.load.background.busy > 0);
+        let figures: &'static [RankedBy] = if is_beside_busy { &BESIDE_BUSY } else { &USUALLY };
+        let is_shown = |figure: &&RankedBy| cells.iter().any(|cell| figure.value(cell).is_some());
+        let has_rank = |figure: &&RankedBy| figure.has_ranks(cells);
+        let has_interval = |figure: &&RankedBy| figure.has_intervals(cells);
+        let first = |has: &dyn Fn(&&'static RankedBy) -> bool| figures.iter().find(has);
+        first(&has_rank).or_else(|| first(&has_interval)).or_else(|| first(&is_shown))
+    }
+
+    /// Whether more than chance may order these cells: one has a rank by the figure, or an interval.
+    pub fn orders(&self, cells: &[&Cell]) -> bool {
+        self.has_ranks(cells) || self.has_intervals(cells)
+    }
+
+    fn has_ranks(&self, cells: &[&Cell]) -> bool {
+        cells.iter().any(|cell| (self.rank)(&cell.ranks).is_some())
+    }
+
+    fn has_intervals(&self, cells: &[&Cell]) -> bool {
+        cells.iter().any(|cell| self.value(cell).is_some_and(|figure| figure.low.is_some()))
     }
 
     /// The figure of this cell.

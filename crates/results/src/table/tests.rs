@@ -41,8 +41,6 @@ target                   req/s     p50         p99  proc/thr  verdict
 process-per-connection  12,346  87.2µs  p90 1.23ms     65/65  valid
 uring                        -       -           -         -  unsupported
   uring: not permitted here
-
-rows: by req/s, the best first
 ";
     assert_eq!(printed(&results, None), expected);
 }
@@ -156,6 +154,28 @@ epoll       40.0  38.8..42.0  p90 313µs  700B+3.50K  4.06K..4.39K  valid
 }
 
 #[test]
+fn beside_busy_clients_rows_are_compared_by_a_high_percentile() {
+    let mut results = results(&["loop", "threads"]);
+    for (cell, p90) in results.cells.iter_mut().zip([90_000.0, 1_000.0]) {
+        cell.key.load.schedule = Schedule::Rate(200.0);
+        cell.key.load.background =
+            BackgroundLoad { busy: 2, busy_workload: Some("/work/9".into()), ..BackgroundLoad::default() };
+        cell.figures.server.cpu_us_per_request = about(4_000.0);
+        cell.figures.latency_us.p90 = about(p90);
+        cell.figures.latency_us.p99 = once(p90 * 2.0);
+    }
+    let expected = "\
+/ · 64 connections · keep-alive · 200 requests/s · beside 2 clients of /work/9
+target   CPU µs/r         p99        interval  verdict
+threads      4000  p90 1.00ms   970µs..1.05ms  valid
+loop         4000  p90 90.0ms  87.3ms..94.5ms  valid
+
+rows: by p90, the best first; interval: of the figure before it; beside busy clients, CPU µs/r has theirs, too
+";
+    assert_eq!(printed(&results, None), expected);
+}
+
+#[test]
 fn without_cpu_time_the_rows_are_compared_by_another_figure_and_failures_have_a_column() {
     let mut results = results(&["a"]);
     let cell = &mut results.cells[0];
@@ -189,8 +209,8 @@ fn what_is_said_of_several_targets_is_one_line() {
     }
     let text = printed(&results, None);
     let expected = "
-  b, c, d and 2 more: it was late
   a: no CPU µs/r: nothing was counted
+  b, c, d and 2 more: it was late
   all 6 targets: 10 to 15 of 64 connections were slow
   b: one
   b: two
