@@ -209,8 +209,7 @@ mod tests {
             let mut run = run(id, &[("a", 100.0)], 1);
             let cell = &mut run.cells[0];
             cell.trials[0].outcomes[OutcomeClass::Reset] = 1;
-            cell.trials[0].background.busy.asked = 1;
-            cell.trials[0].background.busy_answers = 7;
+            cell.trials[0].background.busy.failed = 7;
             cell.summarise();
             match why {
                 Some(why) => (cell.verdict, cell.reasons) = (Verdict::Errors, vec![why.into()]),
@@ -221,7 +220,7 @@ mod tests {
         };
         let merged = |first: Results, second: Results| merge(first, second).unwrap().cells.remove(0);
         let judged = "2 of 2002 requests ended as reset".to_owned();
-        let remark = "background: 14 requests of busy clients answered, 0 failed".to_owned();
+        let remark = "busy clients: attempts that failed: 14".to_owned();
         let cell = merged(failed("r", None), failed("s", None));
         assert_eq!((cell.verdict, cell.reasons), (Verdict::Errors, vec![judged.clone(), remark.clone()]));
         let gone = "unreachable: it is gone".to_owned();

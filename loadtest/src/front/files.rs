@@ -2,10 +2,11 @@
 
 use super::exit::Failure;
 use super::outputs;
+use super::report;
 use super::terminal::{print, say};
 use clap::{Parser, Subcommand};
 use results::differences::{circumstances, common_runs, differences};
-use results::{Results, compare, merge, table};
+use results::{Results, compare, merge};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ struct Files {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the table of a run again
+    /// Print the answers and tables of a run again
     Show {
         /// The results.json of the run
         file: PathBuf,
@@ -38,7 +39,7 @@ enum Command {
         first: PathBuf,
         /// The results.json of the second run
         second: PathBuf,
-        /// File for the joined results; without it, the table is printed
+        /// File for the joined results; without it, they are printed
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
@@ -61,11 +62,10 @@ enum Command {
 /// # Errors
 /// What is wrong with a file, or why the runs are not compared.
 pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
-    let print_table = |results: &Results| print(|out| table::print(results, out));
     let files = Files::parse_from(arguments);
     super::become_owner(files.results.as_deref(), files.owner.as_deref())?;
     let done = match files.command {
-        Command::Show { file } => print_table(&load(&file)?),
+        Command::Show { file } => report::print(&load(&file)?),
         Command::Merge { first, second, output } => {
             let (first, second) = (load(&first)?, load(&second)?);
             let unlike = circumstances(&first, &second);
@@ -75,7 +75,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
             }
             match output {
                 Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
-                None => print_table(&merged),
+                None => report::print(&merged),
             }
         }
         Command::Compare { first, second, anyway } => compare_files(&load(&first)?, &load(&second)?, anyway),

@@ -1,5 +1,5 @@
 //! What the programs that make a run have in common, `loadtest` and the lab: their flags, the progress that they show,
-//! the table and the files at the end, and their exit codes.
+//! the report and the files at the end, and their exit codes.
 
 mod exit;
 pub mod files;
@@ -8,6 +8,7 @@ mod hgrm;
 mod hint;
 mod outputs;
 mod progress;
+mod report;
 mod save;
 mod terminal;
 
@@ -22,7 +23,7 @@ use crate::{limits, privileges};
 use outputs::Outputs;
 use progress::Progress;
 use results::conditions::{self, Condition};
-use results::{Plan, Results, table};
+use results::{Plan, Results};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -66,7 +67,7 @@ pub struct Finished {
     failures: Vec<String>,
 }
 
-/// Makes the run: shows its progress, prints the table and writes the files. None of these depends on another one;
+/// Makes the run: shows its progress, prints the report and writes the files. None of these depends on another one;
 /// [`conclude`] tells which failed.
 ///
 /// # Errors
@@ -85,7 +86,7 @@ pub fn run(
     observers.0.clear();
     let mut failures = Vec::new();
     if !flags.quiet {
-        failures.extend(print(|out| table::print(&results, out)).err());
+        failures.extend(report::print(&results).err());
     }
     if results.interrupted && results.cells.is_empty() {
         return Ok(Finished { results, failures }); // no file, and an older one stays
@@ -93,7 +94,7 @@ pub fn run(
     let (files, not_written) = prepared.outputs.write(&results);
     failures.extend(not_written);
     if !flags.quiet {
-        files.iter().for_each(|file| say(&format!("results: {}", file.display())));
+        files.iter().for_each(|file| say(&report::names(file)));
     }
     Ok(Finished { results, failures })
 }
