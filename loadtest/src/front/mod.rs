@@ -1,11 +1,14 @@
 //! What the programs that make a run have in common, `loadtest` and the lab: their flags, the progress that they show,
 //! the table and the files at the end, and their exit codes.
 
+mod content_flags;
 mod exit;
 pub mod files;
 mod flags;
 mod hgrm;
 mod hint;
+mod load_flags;
+mod load_text;
 mod outputs;
 mod progress;
 mod save;
@@ -14,6 +17,7 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
+pub use load_flags::DESCRIBE_A_LOAD;
 pub use terminal::{print, say};
 
 use crate::events::Observer;
