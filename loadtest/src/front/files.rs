@@ -17,7 +17,7 @@ pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
 pub enum FileCommand {
     /// Print the table of a run again
     Show {
-        /// The results.json of the run [default: that of the newest run in the folder of --results, or else in results/]
+        /// The results.json of the run [default: that of the newest run]
         file: Option<PathBuf>,
     },
     /// Join two runs with the same settings: the trials of both

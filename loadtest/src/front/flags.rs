@@ -4,7 +4,8 @@ use super::content_flags::ContentFlags;
 use super::load_flags::{DESCRIBE_A_LOAD, LoadFlags};
 use super::load_text;
 use crate::cpus::{allowed_cpus, online_cpus};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use results::conditions::Condition;
 use results::schedule::{Arrivals, Schedule};
 use results::units::{duration, parse_duration};
@@ -84,6 +85,18 @@ pub struct RunFlags {
 }
 
 impl RunFlags {
+    /// Whether a command line that was parsed into these flags names its loads.
+    pub fn name_loads(matches: &ArgMatches) -> bool {
+        let is_said = |id: &str| matches.value_source(id).is_some_and(|source| source != ValueSource::DefaultValue);
+        is_said("texts") || DESCRIBE_A_LOAD.into_iter().any(is_said)
+    }
+
+    /// Makes these the loads, in the words of `--load`, and bounds how long the run may take if the command line does not.
+    pub fn measure(&mut self, loads: &[&str], budget: Option<Duration>) {
+        self.texts = loads.iter().map(|&load| load.to_owned()).collect();
+        self.budget = self.budget.or(budget);
+    }
+
     /// Returns the plan that these flags ask for.
     ///
     /// # Errors

@@ -15,8 +15,9 @@ pub fn loads(texts: &[String], flags: &LoadFlags) -> Result<Vec<Load>, String> {
     check_connections(&flags.concurrency)?;
     let mut loads = Vec::new();
     for text in texts {
-        let wrong = |why: String| format!("--load '{text}': {why}; write it as in '/ -R 500 --idle 1000'");
-        let mut described = parse(text).map_err(wrong)?;
+        let wrong = |why: String| format!("--load '{text}': {why}");
+        let mut described =
+            parse(text).map_err(|why| wrong(format!("{why}; write a path and flags, as in '/ -R 500 --idle 1000'")))?;
         described.busy_workload = described.busy_workload.or_else(|| flags.busy_workload.clone());
         described.slow_reader_workload = described.slow_reader_workload.or_else(|| flags.slow_reader_workload.clone());
         for load in described.loads().map_err(wrong)? {
@@ -123,21 +124,21 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_load_is_refused_with_what_to_write() {
-        for (text, words) in [
-            ("", "not provided: <PATH>"),
-            ("-c 64", "not provided: <PATH>"),
-            ("files", "'files' is no path; write '/files/64k'"),
-            ("/ -c", "a value is required for '--concurrency"),
-            ("/ -c 0", "--concurrency must be at least 1"),
-            ("/ -c many", "invalid value 'many'"),
-            ("/ --duration 5s", "unexpected argument '--duration'"),
-            ("/ -R 1 --knee", "cannot be used with"),
-            ("/ --busy 1", "say with --busy-workload"),
+        let as_in = "write a path and flags, as in '/ -R 500 --idle 1000'";
+        for (text, words, instead) in [
+            ("", "not provided: <PATH>", as_in),
+            ("-c 64", "not provided: <PATH>", as_in),
+            ("/ -c", "a value is required for '--concurrency", as_in),
+            ("/ -c many", "invalid value 'many'", as_in),
+            ("/ --duration 5s", "unexpected argument '--duration'", as_in),
+            ("/ -R 1 --knee", "cannot be used with", as_in),
+            ("files", "'files' is no path", "write '/files/64k' or 'POST /counter'"),
+            ("/ -c 0", "--concurrency", "must be at least 1"),
+            ("/ --busy 1", "--busy-workload", "what these clients request"),
         ] {
             let why = loads_of(&[text], &[]).unwrap_err();
-            assert!(why.contains(words), "{why}");
             assert!(why.starts_with(&format!("--load '{text}': ")) && why.lines().count() == 1, "{why}");
-            assert!(why.ends_with("; write it as in '/ -R 500 --idle 1000'"), "{why}");
+            assert!(why.contains(words) && why.ends_with(instead), "{why}");
         }
         assert!(loads_of(&["/"], &["-c", "0"]).unwrap_err().contains("must be at least 1"));
     }

@@ -17,7 +17,6 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
-pub use load_flags::DESCRIBE_A_LOAD;
 pub use terminal::{print, say};
 
 use crate::events::Observer;
