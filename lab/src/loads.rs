@@ -25,6 +25,8 @@ pub const LOADS: [&str; 5] = [
 const BUDGET: Duration = Duration::from_secs(5 * 60);
 /// Trials of each cell: an interval needs three, and one of the four may be disturbed.
 const TRIALS: &str = "4";
+/// Trials of each cell of an A/A run.
+const TRIALS_OF_AA: &str = "5";
 /// The window of a trial.
 const DURATION: &str = "600ms";
 /// The values of flags with `--all`.
@@ -53,7 +55,7 @@ pub fn with_defaults(command: Command, is_aa: bool) -> Command {
     let command = command
         .mut_arg("texts", |arg| note(arg, &loads))
         .mut_arg("budget", |arg| note(arg, budget))
-        .mut_arg("trials", |arg| arg.default_value(if is_aa { "5" } else { TRIALS }))
+        .mut_arg("trials", |arg| arg.default_value(if is_aa { TRIALS_OF_AA } else { TRIALS }))
         .mut_arg("duration", |arg| arg.default_value(DURATION))
         .mut_arg("busy_workload", |arg| arg.default_value("/work/10000000"))
         .mut_arg("slow_reader_workload", |arg| arg.default_value("/files/1m"));

@@ -71,8 +71,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
         say(&fleet.division().describe());
-        let originals = plan.set.iter().filter(|(name, _)| targets.contains(name));
-        originals.for_each(|(model, flags)| say(&set::describe(model, flags)));
+        plan.set.iter().for_each(|(model, flags)| say(&set::describe(model, flags)));
     }
     match fleet.check(&plan, stop) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
