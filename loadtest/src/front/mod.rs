@@ -1,11 +1,14 @@
 //! What the programs that make a run have in common, `loadtest` and the lab: their flags, the progress that they show,
 //! the report and the files at the end, and their exit codes.
 
+mod content_flags;
 mod exit;
 pub mod files;
 mod flags;
 mod hgrm;
 mod hint;
+mod load_flags;
+mod load_text;
 mod outputs;
 mod progress;
 mod report;
