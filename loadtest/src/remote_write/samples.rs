@@ -18,7 +18,7 @@ pub fn run_labels(run_id: &str) -> Labels {
     Labels::new([("run_id", run_id.to_owned())])
 }
 
-/// The labels that identify a cell of the run.
+/// The labels that identify a cell of the run. A load without background connections has no label `beside`.
 pub fn cell_labels(run: &Labels, cell: &Key) -> Labels {
     run.with(&[
         ("target", &cell.target),
@@ -26,6 +26,7 @@ pub fn cell_labels(run: &Labels, cell: &Key) -> Labels {
         ("schedule", &json_text(&cell.load.schedule)),
         ("concurrency", &cell.load.concurrency.to_string()),
         ("requests_per_connection", &json_text(&cell.load.requests_per_connection)),
+        ("beside", &cell.load.background.to_string()),
     ])
 }
 

@@ -88,6 +88,16 @@ fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
 }
 
 #[test]
+fn cells_of_loads_that_differ_in_their_background_alone_have_series_of_their_own() {
+    let mut cell = Cell::new(KEY());
+    let alone = cell_samples(&run(), &cell, 5);
+    cell.key.load.background.idle = 1_000;
+    let beside = cell_samples(&run(), &cell, 5);
+    assert!(!alone[0].0.selector("").contains("beside"), "{:?}", alone[0]);
+    assert!(beside[0].0.selector("").contains(r#"beside="1000 idle connections""#), "{:?}", beside[0]);
+}
+
+#[test]
 fn a_trial_that_was_not_measured_has_no_counts_of_its_own() {
     let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     assert!(trial.finish(None, 1_000).is_empty());
