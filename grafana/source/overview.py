@@ -46,7 +46,7 @@ def overview():
     results = table(
         "All results of this run and workload",
         """A row for each cell: a model under one load. The verdict is the gravest on any of its figures, and the
-        last column says why, and which figures are meant. Every figure is the median over the trials; from five trials
+        last column says why, and which figures are meant. Every figure is the median over the trials; from three trials
         on, two have the ends of their interval beside them; results.json has the trials. An empty field is a
         figure that could not be had, a percentile of too few requests for example.""",
         {
