@@ -40,7 +40,7 @@ pub struct Results {
     pub started_at: String,
     /// Whether the run was interrupted: cells may lack trials.
     pub interrupted: bool,
-    /// What the run says of itself: blocks and loads that its budget left out.
+    /// What the run says of itself: blocks and loads that its budget left out. Of merged runs, what any of them says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// The machine that it ran on.
