@@ -1,36 +1,56 @@
 //! What a run says, in sentences.
+//!
+//! A question is asked of a run that has its targets and a load of its kind ([`kind`]). Targets are compared by the ratio
+//! of a figure with its 95 % confidence interval over the blocks ([`comparison`] has the words); a figure that may not be
+//! compared is not, and the reason is said. Throughput is no ground, except where waiting decides it, because the load
+//! generator often limits it.
+
+mod answer;
+mod comparison;
+mod computing;
+mod costs;
+mod disturbance;
+mod group;
+mod idle;
+mod kind;
+mod models;
+mod plain;
+mod printed;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod wording;
+
+pub use answer::Answer;
+pub use models::{Family, MODELS};
+pub use printed::{print, print_short};
 
 use crate::schema::Results;
-use std::io::{self, Write};
+use kind::Kind;
 
-/// The answer to a question that a run can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The question, as in "is io_uring faster than epoll?".
-    pub question: String,
-    /// The answer in one short sentence.
-    pub short: String,
-    /// What the answer rests on: sentences with figures and intervals, and what could not be shown and why.
-    pub details: Vec<String>,
-}
-
-/// The answers that this run gives, the most telling ones last.
-pub fn answers(_results: &Results) -> Vec<Answer> {
-    Vec::new()
-}
-
-/// Prints the answers, wrapped at `width` columns.
-///
-/// # Errors
-/// An error of writing to `out`.
-pub fn print(_answers: &[Answer], _width: usize, _out: &mut dyn Write) -> io::Result<()> {
-    Ok(())
-}
-
-/// Prints each answer in its shortest form, a line each, for the end of the output.
-///
-/// # Errors
-/// An error of writing to `out`.
-pub fn print_short(_answers: &[Answer], _width: usize, _out: &mut dyn Write) -> io::Result<()> {
-    Ok(())
+/// The answers that this run gives: about the models, then about loads without a question, then about the machine.
+pub fn answers(results: &Results) -> Vec<Answer> {
+    let groups = group::groups(results);
+    if groups.iter().all(|group| group.cells.len() < 2 && group.twice.is_empty()) {
+        return Vec::new();
+    }
+    let asked: [(Option<Answer>, &[Kind]); 7] = [
+        (idle::answer(&groups), &[Kind::BesideIdle]),
+        (costs::workers(&groups), &costs::WORKER_KINDS),
+        (costs::select(&groups), &costs::KINDS),
+        (costs::uring(&groups), &costs::KINDS),
+        (waiting::answer(&groups), &[Kind::SlowBackend]),
+        (computing::answer(&groups), &[Kind::BesideBusy]),
+        (costs::styles(&groups), &costs::STYLE_KINDS),
+    ];
+    let is_asked = |kind: Kind| asked.iter().any(|(answer, kinds)| answer.is_some() && kinds.contains(&kind));
+    let is_plain = |group: &&group::Group<'_>| {
+        let has_others = group.cells.iter().any(|cell| models::family(&cell.key.target).is_none());
+        has_others || !is_asked(group.kind)
+    };
+    let plain: Vec<Answer> = groups.iter().filter(is_plain).filter_map(plain::answer).collect();
+    let mut answers: Vec<Answer> = asked.into_iter().filter_map(|(answer, _)| answer).collect();
+    answers.extend(plain);
+    answers.extend(disturbance::answer(results, &groups));
+    answers
 }

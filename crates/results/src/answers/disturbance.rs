@@ -1,0 +1,79 @@
+//! How much noise the machine had.
+
+use super::answer::Answer;
+use super::comparison::Comparison;
+use super::group::Group;
+use super::wording::CPU;
+use crate::schema::{Cell, Results, Trial};
+use crate::units::plural;
+
+/// How much a target differed from itself, and what else ran on the machine.
+pub(super) fn answer(results: &Results, groups: &[Group<'_>]) -> Option<Answer> {
+    let trials: Vec<&Trial> = results.cells.iter().flat_map(Cell::counted_trials).collect();
+    if trials.is_empty() {
+        return None;
+    }
+    let (noise, details): (Vec<f64>, Vec<String>) = groups.iter().flat_map(against_themselves).unzip();
+    let mut parts = Vec::new();
+    if let Some(largest) = noise.into_iter().filter(|half_width| half_width.is_finite()).reduce(f64::max) {
+        parts.push(format!("differences below {:.1} % are noise", largest * 100.0));
+    }
+    for (what, value) in [
+        ("others took {} of the server's CPUs", (|trial| trial.figures.machine.foreign_on_server_cpus) as Value),
+        ("steal {}", |trial| trial.figures.machine.steal),
+    ] {
+        let values: Vec<f64> = trials.iter().filter_map(|trial| value(trial)).collect();
+        let Some(most) = values.iter().copied().reduce(f64::max) else { continue };
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let shares = format!("{:.1} % (at most {:.1} %)", mean * 100.0, most * 100.0);
+        parts.push(what.replace("{}", &shares));
+    }
+    let mut answer = Answer::new("noise", "How much noise has this machine?", parts.join("; "));
+    answer.details = details;
+    let counts: Vec<String> = [repeated(&trials), flawed(&results.cells)].into_iter().flatten().collect();
+    answer.details.extend((!counts.is_empty()).then(|| format!("{}.", counts.join("; "))));
+    answer.details.extend(results.remarks.iter().map(|remark| format!("{}.", remark.trim_end_matches('.'))));
+    if answer.short.is_empty() {
+        answer.short = "it is not known".into();
+    }
+    Some(answer)
+}
+
+type Value = fn(&Trial) -> Option<f64>;
+
+/// How far each target that was measured twice is from its copy: half the width of the interval, as a share, or NaN if
+/// there is none; and the sentence.
+fn against_themselves(group: &Group<'_>) -> Vec<(f64, String)> {
+    let pairs = group.twice.iter().map(|(cell, copy)| {
+        let comparison = Comparison::of(copy, cell, CPU);
+        let half_width = match &comparison {
+            Comparison::Interval(contrast) => (contrast.high / contrast.low).sqrt() - 1.0,
+            _ => f64::NAN,
+        };
+        let text = match &comparison {
+            Comparison::Interval(contrast) => format!(
+                "{:.2}x ({:.2} .. {:.2}, {})",
+                contrast.ratio,
+                contrast.low,
+                contrast.high,
+                plural(contrast.blocks, "block")
+            ),
+            other => other.text(),
+        };
+        (half_width, format!("{} measured twice {}: CPU a request {text}.", cell.key.target, group.phrase))
+    });
+    pairs.collect()
+}
+
+/// How many trials were made again because of a disturbance; each says so in a remark.
+fn repeated(trials: &[&Trial]) -> Option<String> {
+    let is_repeated = |trial: &&&Trial| trial.remarks.iter().any(|remark| remark.starts_with("made again"));
+    let number = trials.iter().filter(is_repeated).count();
+    (number > 0).then(|| format!("{number} of {} were made again", plural(trials.len(), "trial")))
+}
+
+/// How many cells have figures that may not be compared.
+fn flawed(cells: &[Cell]) -> Option<String> {
+    let number = cells.iter().filter(|cell| !cell.flaws.is_empty()).count();
+    (number > 0).then(|| format!("{number} of {} have figures that may not be compared", plural(cells.len(), "cell")))
+}

@@ -1,0 +1,52 @@
+//! The cells of a run under one load.
+
+use super::kind::{Kind, phrase};
+use crate::load::Load;
+use crate::noise::aa_name;
+use crate::schema::{Cell, Results, by_load};
+
+/// The cells of a run under one load.
+pub(super) struct Group<'r> {
+    /// The load.
+    pub load: &'r Load,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name within a sentence.
+    pub phrase: String,
+    /// The cells of the targets, without copies of an A/A run.
+    pub cells: Vec<&'r Cell>,
+    /// Each target that was measured twice, with its copy.
+    pub twice: Vec<(&'r Cell, &'r Cell)>,
+}
+
+impl<'r> Group<'r> {
+    /// The cell of this target.
+    pub(super) fn cell(&self, target: &str) -> Option<&'r Cell> {
+        self.cells.iter().copied().find(|cell| cell.key.target == target)
+    }
+}
+
+/// The cells of each load, in the order of the results.
+pub(super) fn groups(results: &Results) -> Vec<Group<'_>> {
+    let all = by_load(&results.cells);
+    let loads: Vec<&Load> = all.iter().map(|cells| &results.cells[cells[0]].key.load).collect();
+    let group = |(cells, load): (&Vec<usize>, &&'_ Load)| {
+        let of_its_kind: Vec<&Load> = loads.iter().copied().filter(|other| Kind::of(other) == Kind::of(load)).collect();
+        let cells: Vec<&Cell> = cells.iter().map(|&at| &results.cells[at]).collect();
+        let copy_of = |cell: &Cell| {
+            let name = aa_name(&cell.key.target);
+            cells.iter().copied().find(|copy| copy.key.target == name)
+        };
+        let twice: Vec<_> = cells.iter().filter_map(|cell| Some((*cell, copy_of(cell)?))).collect();
+        let is_copy = |cell: &Cell| twice.iter().any(|(_, copy)| copy.key == cell.key);
+        let load = &cells[0].key.load;
+        Group {
+            load,
+            kind: Kind::of(load),
+            phrase: phrase(load, &of_its_kind),
+            cells: cells.iter().copied().filter(|cell| !is_copy(cell)).collect(),
+            twice,
+        }
+    };
+    all.iter().zip(&loads).map(group).collect()
+}

@@ -1,0 +1,148 @@
+//! Prints answers.
+
+use super::answer::Answer;
+use anstyle::Style;
+use std::io::{self, Write};
+
+/// Prints the answers, wrapped at `width` columns.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let (bold, dimmed) = (Style::new().bold(), Style::new().dimmed());
+    for answer in answers {
+        for line in wrapped(&answer.question, width) {
+            writeln!(out, "{bold}{line}{bold:#}")?;
+        }
+        for line in wrapped(&format!("{}.", answer.short), width.saturating_sub(2)) {
+            writeln!(out, "  {line}")?;
+        }
+        for line in answer.details.iter().flat_map(|detail| wrapped(detail, width.saturating_sub(4))) {
+            writeln!(out, "    {dimmed}{line}{dimmed:#}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints each answer in its shortest form, a line each, for the end of the output. What does not fit is left out, from
+/// the end.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print_short(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let topic = answers.iter().map(|answer| answer.topic.chars().count()).max().unwrap_or(0);
+    for answer in answers {
+        let short = cut(&answer.short, width.saturating_sub(topic + 2));
+        writeln!(out, "{:topic$}  {short}", answer.topic)?;
+    }
+    Ok(())
+}
+
+/// As many parts of a sentence, which semicolons separate, as fit. If that is one of several, what stands in brackets is
+/// left out before others are. The first part is cut if it is too long itself.
+fn cut(sentence: &str, width: usize) -> String {
+    let parts: Vec<&str> = sentence.split("; ").collect();
+    let bare: Vec<String> = parts.iter().map(|part| without_brackets(part)).collect();
+    let fitting = |parts: &[&str]| {
+        let sentence = |number: usize| parts[..number].join("; ");
+        (1..=parts.len()).rev().map(sentence).find(|sentence| sentence.chars().count() <= width)
+    };
+    let whole = fitting(&parts).filter(|whole| parts.len() == 1 || whole.contains("; "));
+    let bare: Vec<&str> = bare.iter().map(String::as_str).collect();
+    let cut_off = || bare[0].chars().take(width.saturating_sub(1)).chain(['…']).collect();
+    whole.or_else(|| fitting(&bare)).unwrap_or_else(cut_off)
+}
+
+fn without_brackets(part: &str) -> String {
+    match (part.find(" ("), part.find(')')) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &part[..from], without_brackets(&part[to + 1..])),
+        _ => part.into(),
+    }
+}
+
+/// The lines of a text of at most `width` columns; a longer word has a line to itself. An interval (`0.90 .. 0.94`) and a
+/// number with its unit (`3 %`, `51 MiB`) count as a word.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(text) {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit());
+    for word in text.split(' ') {
+        let belongs = |last: &String| {
+            let is_unit = ["%", "KiB", "MiB", "GiB", "ms", "s"]
+                .iter()
+                .any(|unit| word.trim_end_matches(['.', ';', ':', ',', ')']) == *unit);
+            word == ".." || last.ends_with(" ..") || is_unit && is_number(last)
+        };
+        match words.last_mut() {
+            Some(last) if belongs(last) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.into()),
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anstream::StripStream;
+
+    fn answer() -> Answer {
+        Answer {
+            topic: "io_uring".into(),
+            question: "Is it?".into(),
+            short: "yes: 0.92x (0.90 .. 0.94) with keep-alive; the same beside others".into(),
+            details: vec![
+                "Intervals stay together (0.90 .. 0.94).".into(),
+                "Another thing that is longer than a line.".into(),
+            ],
+        }
+    }
+
+    #[test]
+    fn answers_are_wrapped() {
+        let mut out = Vec::new();
+        print(&[answer()], 40, &mut StripStream::new(&mut out)).unwrap();
+        let expected = "\
+Is it?
+  yes: 0.92x (0.90 .. 0.94) with
+  keep-alive; the same beside others.
+    Intervals stay together
+    (0.90 .. 0.94).
+    Another thing that is longer than a
+    line.
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_short_answer_keeps_the_parts_that_fit() {
+        let printed = |width| {
+            let mut out = Vec::new();
+            let noise = Answer { topic: "noise".into(), ..answer() };
+            print_short(&[answer(), noise], width, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = "yes: 0.92x (0.90 .. 0.94) with keep-alive; the same beside others";
+        assert_eq!(printed(75), format!("io_uring  {whole}\nnoise     {whole}\n"));
+        let bare = "yes: 0.92x with keep-alive; the same beside others";
+        assert_eq!(printed(74), format!("io_uring  {bare}\nnoise     {bare}\n"));
+        assert_eq!(printed(36), "io_uring  yes: 0.92x with keep-alive\nnoise     yes: 0.92x with keep-alive\n");
+        assert_eq!(printed(30), "io_uring  yes: 0.92x with kee…\nnoise     yes: 0.92x with kee…\n");
+    }
+}
