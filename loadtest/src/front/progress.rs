@@ -154,8 +154,8 @@ fn cpu(trial: &Trial) -> Option<f64> {
 /// has the table's mark.
 fn finished(cell: &Cell) -> String {
     let mut line = format!("{}:", cell.key);
-    let figures: [(&str, &str, fn(f64) -> String); 3] = [
-        ("server.cpu_us_per_request", "CPU µs/r", three_digits),
+    let figures = [
+        ("server.cpu_us_per_request", "CPU µs/r", three_digits as fn(f64) -> String),
         ("throughput", "req/s", count),
         ("latency_us.p99", "p99", micros),
     ];
