@@ -4,16 +4,21 @@
 //! (`nf_conntrack_tcp_timeout_time_wait`). When it is full, the kernel drops new connections without any error, so that
 //! a good server seems to hang.
 
+use crate::stop::Stop;
+use results::{Load, Schedule};
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The assumed limit of connections that a trial opens in a second.
 const OPENED_A_SECOND: f64 = 20_000.0;
+/// The same for one busy client, which opens one after the other.
+const OPENED_BY_CLIENT: f64 = 10_000.0;
 /// The longest wait: after this time, all old entries have expired.
 const LONGEST: Duration = Duration::from_secs(150);
 const TICK: Duration = Duration::from_millis(100);
+/// How often it is said that a trial waits.
+const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// The entries in the table, and its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,23 +44,32 @@ impl Table {
     }
 }
 
-/// The number of entries that a trial needs: its connections, and if these are closed within it, all connections that
-/// it opens.
-pub fn entries_needed(concurrent: usize, are_kept: bool, time: Duration) -> u64 {
-    let again = if are_kept { 0.0 } else { time.as_secs_f64() * OPENED_A_SECOND };
-    concurrent as u64 + again as u64
+/// The number of entries that a trial needs that loads a target for so long under this schedule: its connections, and if
+/// these are closed within it, all that it opens. In an open loop, a request opens at most one.
+pub fn entries_needed(load: &Load, schedule: Schedule, time: Duration) -> u64 {
+    let rate = match schedule {
+        Schedule::Rate(rate) => rate,
+        Schedule::Ramp { from, to } => from.max(to),
+        _ => OPENED_A_SECOND,
+    };
+    let measured = load.requests_per_connection.0.map_or(0.0, |requests| rate / f64::from(requests.get()));
+    let busy = load.background.busy as f64 * OPENED_BY_CLIENT;
+    let opened = (measured + busy).min(OPENED_A_SECOND) * time.as_secs_f64();
+    load.connections() as u64 + opened as u64
 }
 
-/// Waits until the table has room for this number of connections, or until `stop`. Calls `waits` once if it has to
-/// wait.
-pub fn wait_for_room(connections: u64, stop: &AtomicBool, waits: impl FnOnce()) {
+/// Waits until the table has room for this number of connections, or until `stop`. While it waits, it calls `waits` once a
+/// second with the time that it waits at most.
+pub fn wait_for_room(connections: u64, stop: Stop<'_>, waits: &mut dyn FnMut(Duration)) {
     let is_full = || Table::now().is_some_and(|table| !table.has_room_for(connections));
-    if !is_full() {
-        return;
-    }
-    waits();
     let began = Instant::now();
-    while is_full() && began.elapsed() < LONGEST && !stop.load(Relaxed) {
+    let mut said: Option<Instant> = None;
+    while is_full() && began.elapsed() < LONGEST && !stop.is_set() {
+        if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+            said = Some(Instant::now());
+            let at_most = LONGEST.saturating_sub(began.elapsed());
+            waits(stop.left().map_or(at_most, |left| left.min(at_most)));
+        }
         thread::sleep(TICK);
     }
 }
@@ -90,7 +104,18 @@ mod tests {
         let table = Table { entries: 900, most: 1000 };
         assert!(table.has_room_for(100) && !table.has_room_for(101));
         assert!(Table { entries: 500, most: 1000 }.has_room_for(u64::MAX), "more than half is never waited for");
-        assert_eq!(entries_needed(64, true, Duration::from_secs(9)), 64);
-        assert_eq!(entries_needed(64, false, Duration::from_millis(500)), 10_064);
+        let second = Duration::from_secs(1);
+        let needed = |change: fn(&mut Load), schedule| {
+            let mut load = Load::default();
+            change(&mut load);
+            entries_needed(&load, schedule, second)
+        };
+        let once = |load: &mut Load| load.requests_per_connection = "1".parse().unwrap();
+        assert_eq!(needed(|_| {}, Schedule::Closed), 64);
+        assert_eq!(needed(|load| load.background.idle = 1_000, Schedule::Rate(500.0)), 1_064);
+        assert_eq!(needed(once, Schedule::Closed), 20_064);
+        assert_eq!(needed(once, Schedule::Rate(500.0)), 564);
+        assert_eq!(needed(|load| load.background.busy = 1, Schedule::Rate(200.0)), 10_065);
+        assert_eq!(needed(|load| load.background.busy = 9, Schedule::Rate(200.0)), 20_073);
     }
 }

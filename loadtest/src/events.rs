@@ -1,7 +1,7 @@
 //! What happens in a run, as it is reported while it happens.
 
 use crate::engine::LiveSnapshot;
-use results::{Arrivals, Cell, Key, Results, Trial};
+use results::{Arrivals, Cell, Key, Load, Results, Trial};
 use std::time::Duration;
 
 /// An event in a run, as reported to an [`Observer`].
@@ -11,14 +11,38 @@ pub enum Event<'a> {
     RunStarted {
         /// The name of the run.
         run_id: &'a str,
-        /// Cells to measure.
-        cells: usize,
-        /// Trials over all cells.
+        /// Loads.
+        loads: usize,
+        /// Targets.
+        targets: usize,
+        /// Planned blocks of each load, which is the number of trials of each cell.
+        blocks: usize,
+        /// Planned trials over all cells.
         trials: usize,
-        /// Estimated length of the run, without the time to start targets.
+        /// Estimated time to the end of the run.
         estimate: Duration,
         /// How the requests of its open loops are spaced; `None` if it has none.
         arrivals: Option<Arrivals>,
+    },
+    /// A block begins.
+    BlockStarted {
+        /// The load.
+        load: &'a Load,
+        /// How many blocks of the run began before it.
+        done: usize,
+        /// Planned blocks of the run, over all loads. Further ones may follow to make intervals narrower.
+        planned: usize,
+    },
+    /// A block is over.
+    BlockFinished {
+        /// The load.
+        load: &'a Load,
+        /// Its cells, with their trials so far.
+        cells: &'a [&'a Cell],
+        /// The number of the block among those of the load.
+        number: u64,
+        /// How long it took.
+        took: Duration,
     },
     /// A trial begins.
     TrialStarted {
@@ -26,10 +50,6 @@ pub enum Event<'a> {
         cell: &'a Key,
         /// Which trial of the cell, from 0.
         trial: usize,
-        /// How many trials of the run began before it.
-        done: usize,
-        /// Trials of the run.
-        total: usize,
     },
     /// A window of a knee search begins.
     KneeWindow {
@@ -62,7 +82,13 @@ pub enum Event<'a> {
         target: &'a str,
     },
     /// The next trial waits until the kernel's table of tracked connections has room for the connections of the trial.
-    WaitsForRoom,
+    /// Reported once a second.
+    WaitsForRoom {
+        /// The longest time that it waits from now on.
+        at_most: Duration,
+        /// Estimated time to the end of the run.
+        remaining: Duration,
+    },
     /// Progress, about ten times a second during a trial.
     Progress {
         /// The cell.

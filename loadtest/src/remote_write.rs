@@ -162,7 +162,11 @@ impl Observer for RemoteWrite {
                 let batch = self.trial.as_mut().map(|trial| trial.progress(live, now));
                 self.push(batch.unwrap_or_default());
             }
-            Event::WaitsForRoom | Event::WaitsForTarget { .. } | Event::Disturbed { .. } => {}
+            Event::BlockStarted { .. }
+            | Event::BlockFinished { .. }
+            | Event::WaitsForRoom { .. }
+            | Event::WaitsForTarget { .. }
+            | Event::Disturbed { .. } => {}
             Event::TrialFinished { trial, .. } => self.end_trial(Some(trial)),
             Event::RunFinished { results } => {
                 let now = self.clock.now();

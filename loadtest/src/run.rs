@@ -1,35 +1,42 @@
 //! Runs a plan: measures each cell in its trials and judges the cells at the end.
 
+use crate::agenda::Agenda;
+use crate::budget::{self, CutShort};
+use crate::conclude::{conclude, judged};
 use crate::cpus::online_cpus;
 use crate::events::{Event, Observer};
 use crate::fleet::{Endpoint, Fleet, NotReady};
 use crate::machine;
 use crate::neighbours::Presence;
-use crate::order::order;
-use crate::rates;
+use crate::rates::{self, Asked};
+use crate::stop::Stop;
 use crate::trial::Ended;
+use crate::widths::SoFar;
 use crate::windows::{Place, Windows};
+use results::ranks;
 use results::schema::SCHEMA;
 use results::{Cell, Load, Plan, Results, Schedule, Target, Verdict};
-use results::{ranks, remarks, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
-/// Runs the plan; its budget counts from `_began`. If `stop` becomes true, the run ends within about 100 ms and returns what was measured until then.
+/// Runs the plan; its budget counts from `began`. If `stop` becomes true, or the budget is over, the run ends
+/// within about 100 ms and returns what was measured until then.
 ///
 /// # Errors
 /// The kernel's error if this machine could not run the load at all. Failures of targets are part of the results.
 pub fn run(
     plan: &Plan,
-    _began: Instant,
+    began: Instant,
     fleet: &mut dyn Fleet,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> io::Result<Results> {
     let keys = plan.cells();
-    let order = order(plan);
+    let stop = Stop::new(stop, budget::limit(plan, began));
+    let reserve = budget::reserve(plan);
+    let mut agenda = Agenda::new(plan);
     let now = SystemTime::now();
     let mut results = Results {
         schema: SCHEMA.into(),
@@ -45,9 +52,11 @@ pub fn run(
     let is_open = |load: &Load| load.schedule != Schedule::Closed;
     observer.on(Event::RunStarted {
         run_id: &results.run_id,
-        cells: keys.len(),
-        trials: order.len(),
-        estimate: plan.estimate(),
+        loads: plan.loads.len(),
+        targets: plan.targets.len(),
+        blocks: plan.trials,
+        trials: keys.len() * plan.trials,
+        estimate: budget::limited(agenda.rest().saturating_add(reserve), stop, reserve),
         arrivals: plan.loads.iter().any(is_open).then_some(plan.arrivals),
     });
     let (presence, others) = Presence::announce();
@@ -55,35 +64,59 @@ pub fn run(
         observer.on(Event::Disturbed { by: &others });
     }
     let mut fleet = Listening { fleet, said: BTreeMap::new() };
-    let mut windows_left: usize = order.iter().map(|&(index, _)| keys[index].load.schedule.windows()).sum();
-    let mut windows = Windows::new(plan, windows_left, &presence, stop);
+    let of_round: usize = keys.iter().map(|key| key.load.schedule.windows()).sum();
+    let mut windows = Windows::new(plan, of_round * plan.trials, &presence, stop);
     // The targets that have answered, and of these the ones that were waited for in vain.
     let (mut answered, mut lost) = (BTreeSet::new(), BTreeSet::new());
-    let mut trials_left = vec![plan.trials; keys.len()];
+    let mut is_concluded = vec![false; keys.len()];
     let mut server_cpus = vec![online_cpus(); keys.len()];
-    for (done, &(index, trial)) in order.iter().enumerate() {
-        if stop.load(Relaxed) {
-            break;
-        }
-        let asked = rates::resolve(&keys[index], &results.cells);
-        let (key, cell) = (&keys[index], &mut results.cells[index]);
-        trials_left[index] -= 1;
-        windows_left -= key.load.schedule.windows();
-        // After a trial that could not be measured, the cell's other trials are skipped.
-        if matches!(cell.verdict, Verdict::Valid) {
-            observer.on(Event::TrialStarted { cell: key, trial, done, total: order.len() });
+    // What the closed loops have measured, once a schedule needs it.
+    let mut ceilings: Option<Vec<Cell>> = None;
+    let mut cut_short = None;
+    while !stop.is_interrupted() {
+        let so_far = SoFar { cells: &results.cells, server_cpus: &server_cpus };
+        let Some(block) = agenda.next(stop.left(), &so_far) else { break };
+        let load = &plan.loads[block.load];
+        let block_began = Instant::now();
+        let (begun, planned) = agenda.position();
+        observer.on(Event::BlockStarted { load, done: begun - 1, planned });
+        let mut measured = 0;
+        for (nth, &index) in block.cells.iter().enumerate() {
+            if stop.is_set() {
+                break;
+            }
+            let asked = match load.schedule.needs_ceiling() {
+                false => Ok(Asked::Window { schedule: load.schedule, remark: None }),
+                true => {
+                    let all = || results.cells.iter().zip(&server_cpus).map(|(cell, &cpus)| judged(cell, cpus));
+                    rates::resolve(&keys[index], ceilings.get_or_insert_with(|| all().collect()))
+                }
+            };
+            agenda.begin_trial();
+            let trial_began = Instant::now();
+            let (key, cell) = (&keys[index], &mut results.cells[index]);
+            observer.on(Event::TrialStarted { cell: key, trial: block.number });
             let target = key.target.as_str();
+            let comes_again = block.cells[nth + 1..].iter().any(|&later| keys[later].target == target);
             let place = Place {
                 key,
-                trial,
+                trial: block.number,
                 window: 0,
                 waits_before: answered.contains(target) && !lost.contains(target),
-                waits_after: order[done + 1..].iter().any(|&(later, _)| keys[later].target == target),
-                windows_after: windows_left,
+                waits_after: comes_again || agenda.has_planned(),
+                window_takes: agenda.trial_cost() / load.schedule.windows() as u32,
+                rest_of_run: agenda.rest().saturating_add(reserve),
+                needs_for_repeat: agenda.needs_for_repeat(),
             };
-            match windows.trial(&place, asked, &mut fleet, observer)? {
+            let ended = windows.trial(&place, asked, &mut fleet, observer)?;
+            let is_over_budget = stop.is_set() && !stop.is_interrupted();
+            match ended {
+                // What the end of the budget cut short does not count.
+                Ended::Measured { .. } | Ended::NotReady(NotReady::Unreachable(_)) if is_over_budget => {}
                 Ended::Measured { mut trial, cpus, no_answer_at_end } => {
-                    trial.block = Some(place.trial as u64);
+                    measured += 1;
+                    agenda.learn(trial_began.elapsed());
+                    trial.block = Some(block.number as u64);
                     answered.insert(target);
                     match no_answer_at_end {
                         Some(_) => lost.insert(target),
@@ -92,7 +125,7 @@ pub fn run(
                     server_cpus[index] = cpus.unwrap_or(server_cpus[index]);
                     observer.on(Event::TrialFinished { cell: key, trial: &trial });
                     cell.trials.push(*trial);
-                    if let Some(why) = no_answer_at_end.filter(|_| !stop.load(Relaxed)) {
+                    if let Some(why) = no_answer_at_end.filter(|_| !stop.is_set()) {
                         cell.verdict = Verdict::Errors;
                         cell.reasons.push(format!("it did not answer any more at the end: {why}"));
                     }
@@ -102,7 +135,7 @@ pub fn run(
                     cell.reasons.push(why);
                 }
                 // The signal may have interrupted a system call of the check.
-                Ended::NotReady(NotReady::Unreachable(_)) if stop.load(Relaxed) => {}
+                Ended::NotReady(NotReady::Unreachable(_)) if stop.is_interrupted() => {}
                 Ended::NotReady(NotReady::Unreachable(why)) => {
                     lost.insert(target);
                     cell.verdict = Verdict::Errors;
@@ -114,36 +147,41 @@ pub fn run(
                 }
                 Ended::Stopped => {}
             }
+            // After a trial that could not be measured, the cell's other trials are skipped.
+            if cell.verdict != Verdict::Valid {
+                agenda.give_up(index);
+            }
+            if agenda.is_over(index) && !stop.is_set() {
+                is_concluded[index] = true;
+                conclude(cell, server_cpus[index]);
+                observer.on(Event::CellFinished { cell });
+            }
         }
-        if trials_left[index] == 0 {
-            conclude(cell, server_cpus[index]);
+        if stop.is_set() && !stop.is_interrupted() && block.is_planned {
+            cut_short = Some(CutShort { load, measured, trials: block.cells.len() });
+        }
+        observer.on(Event::BlockFinished {
+            load,
+            cells: &block.cells.iter().map(|&index| &results.cells[index]).collect::<Vec<_>>(),
+            number: block.number as u64,
+            took: block_began.elapsed(),
+        });
+    }
+    results.targets = fleet.said;
+    results.interrupted = stop.is_interrupted();
+    results.remarks = budget::remarks(plan, &agenda, cut_short);
+    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| !is_concluded[index]) {
+        let is_measured = !cell.trials.is_empty();
+        conclude(cell, server_cpus[index]);
+        if is_measured && !results.interrupted {
             observer.on(Event::CellFinished { cell });
         }
     }
-    results.targets = fleet.said;
-    results.interrupted = stop.load(Relaxed);
-    for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| trials_left[index] > 0) {
-        conclude(cell, server_cpus[index]);
-    }
-    if results.interrupted {
-        // An interrupted run leaves out the cells whose trials never began.
-        results.cells.retain(|cell| !cell.trials.is_empty() || cell.verdict != Verdict::Valid);
-    }
+    // The cells whose trials never began are left out.
+    results.cells.retain(|cell| !cell.trials.is_empty() || cell.verdict != Verdict::Valid);
     ranks::rank(&mut results.cells);
     observer.on(Event::RunFinished { results: &results });
     Ok(results)
-}
-
-fn conclude(cell: &mut Cell, server_cpus: usize) {
-    if cell.trials.is_empty() {
-        let why = cell.reasons.first().cloned().unwrap_or_else(|| "interrupted".into());
-        cell.mark_missing(&why);
-        return;
-    }
-    cell.summarise();
-    cell.server_cpus = Some(server_cpus);
-    verdict::judge(cell, server_cpus);
-    cell.reasons.extend(remarks::remarks(cell));
 }
 
 /// A fleet whose targets say something of themselves.

@@ -1,5 +1,6 @@
 //! What SIGINT, SIGTERM and SIGHUP do: they end the program at once, or they end a run in good order.
 
+use crate::stop::Stop;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io;
@@ -54,16 +55,17 @@ fn handle_signals() -> &'static AtomicBool {
     &STOP
 }
 
-/// Does `work` on a thread of its own and returns its result; `None` once `stop` has been true for the time `grace`. The
+/// Does `work` on a thread of its own and returns its result; `None` once `stop` has been set for the time `grace`. The
 /// thread then goes on alone. This is for what the system does not interrupt, such as the look-up of a name.
 ///
 /// # Errors
 /// The thread could not be started, or `work` panicked.
-pub fn unless_stopped<T: Send + 'static>(
-    stop: &AtomicBool,
+pub fn unless_stopped<'s, T: Send + 'static>(
+    stop: impl Into<Stop<'s>>,
     grace: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
+    let stop = stop.into();
     let (sender, receiver) = channel();
     thread::Builder::new().name("side-work".into()).spawn(move || drop(sender.send(work())))?;
     let mut stopped_at = None;
@@ -71,7 +73,7 @@ pub fn unless_stopped<T: Send + 'static>(
         match receiver.recv_timeout(TICK) {
             Ok(result) => return Ok(Some(result)),
             Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("a thread panicked")),
-            Err(RecvTimeoutError::Timeout) if stop.load(Relaxed) => {
+            Err(RecvTimeoutError::Timeout) if stop.is_set() => {
                 if stopped_at.get_or_insert_with(Instant::now).elapsed() >= grace {
                     return Ok(None);
                 }

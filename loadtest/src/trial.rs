@@ -1,6 +1,7 @@
 //! One trial: makes the target ready, loads it, samples its cost at both ends of the window, and looks whether it still
 //! answers.
 
+use crate::budget;
 use crate::conntrack;
 use crate::cost::{CostObserver, Observed};
 use crate::cpus::allowed_cpus;
@@ -11,13 +12,13 @@ use crate::machine;
 use crate::measure;
 use crate::probe;
 use crate::signals::unless_stopped;
+use crate::stop::Stop;
 use crate::target::Url;
 use results::content::Content;
 use results::units::{duration, plural};
 use results::{Key, OutcomeClass, Plan, Schedule, Trial};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,15 +37,17 @@ pub struct Attempt<'a> {
     pub schedule: Result<Schedule, String>,
     /// Decides the times of Poisson arrivals.
     pub seed: u64,
-    /// The estimated time that the run needs after this trial.
+    /// The estimated time that the run takes after this window.
     pub rest_of_run: Duration,
+    /// The part of it that comes after the last trial.
+    pub reserve: Duration,
     /// Whether the trial waits for a target that does not answer: it has answered earlier in the run, and was not waited
     /// for in vain since.
     pub waits_before: bool,
     /// Whether the trial waits for a target that does not answer any more at its end: the run still needs it.
     pub waits_after: bool,
     /// Ends the trial early.
-    pub stop: &'a AtomicBool,
+    pub stop: Stop<'a>,
 }
 
 /// How a trial has ended.
@@ -90,7 +93,7 @@ impl Attempt<'_> {
         let (reached, absence) =
             self.retry(self.waits_before, limit, observer, |attempt, limit| attempt.reach(fleet, limit));
         let mut reached = match reached {
-            _ if self.stop.load(Relaxed) => return Ok(Ended::Stopped),
+            _ if self.stop.is_set() => return Ok(Ended::Stopped),
             Err(why) => return Ok(Ended::NotReady(why)),
             Ok(reached) => reached,
         };
@@ -110,12 +113,12 @@ impl Attempt<'_> {
         let mut no_answer_at_end = None;
         let refused = trial.outcomes[OutcomeClass::ConnectRefused] + trial.outcomes[OutcomeClass::ConnectTimeout];
         // Where requests failed on open connections, the target answers, but badly.
-        if !self.stop.load(Relaxed) && (refused > 0 || trial.outcomes.errors() == 0) {
+        if !self.stop.is_set() && (refused > 0 || trial.outcomes.errors() == 0) {
             let (answered, absence) = self.retry(self.waits_after, limit, observer, |attempt, limit| {
                 attempt.ask(&reached.endpoint, limit, probe::find).map(drop)
             });
             match answered {
-                Err(NotReady::Unreachable(why)) if !self.stop.load(Relaxed) => no_answer_at_end = Some(why),
+                Err(NotReady::Unreachable(why)) if !self.stop.is_set() => no_answer_at_end = Some(why),
                 Ok(()) if absence.is_some() || refused > 0 => {
                     let absence =
                         absence.unwrap_or_else(|| format!("{} failed", plural(refused as usize, "connection")));
@@ -137,12 +140,12 @@ impl Attempt<'_> {
         mut ask: impl FnMut(&Self, Duration) -> Result<T, NotReady>,
     ) -> (Result<T, NotReady>, Option<String>) {
         let first_why = match ask(self, limit) {
-            Err(NotReady::Unreachable(why)) if waits && !self.stop.load(Relaxed) => why,
+            Err(NotReady::Unreachable(why)) if waits && !self.stop.is_set() => why,
             result => return (result, None),
         };
         observer.on(Event::WaitsForTarget { target: &self.key.target });
         let began = Instant::now();
-        while !self.stop.load(Relaxed) && began.elapsed() < LONGEST_ABSENCE {
+        while !self.stop.is_set() && began.elapsed() < LONGEST_ABSENCE {
             thread::sleep(ASK_AGAIN);
             match ask(self, limit.min(LONGEST_ABSENCE.saturating_sub(began.elapsed()))) {
                 Err(NotReady::Unreachable(_)) => {}
@@ -164,7 +167,7 @@ impl Attempt<'_> {
     /// Where all wrong answers are the same one, they are errors: a load may have spoilt the target for good. So answers
     /// that change just once in a trial are errors, too.
     fn loosen(&self, reached: &mut Reached, trial: &Trial, limit: Duration) -> Option<String> {
-        if trial.outcomes[OutcomeClass::Content] == 0 || self.stop.load(Relaxed) {
+        if trial.outcomes[OutcomeClass::Content] == 0 || self.stop.is_set() {
             return None;
         }
         let (_, now) = self.ask(&reached.endpoint, limit, probe::learn).ok()?;
@@ -203,7 +206,7 @@ impl Attempt<'_> {
         dropped_before: u64,
         observer: &mut dyn Observer,
     ) -> io::Result<Option<(Trial, bool)>> {
-        let Attempt { plan, key, seed, rest_of_run, stop, .. } = self;
+        let &Attempt { plan, key, seed, stop, .. } = self;
         let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
@@ -222,7 +225,7 @@ impl Attempt<'_> {
             script: &measured,
             schedule,
             arrivals: plan.arrivals,
-            seed: *seed,
+            seed,
             concurrency: key.load.concurrency,
             background: key.load.background.clone(),
             authority,
@@ -238,7 +241,8 @@ impl Attempt<'_> {
         let mut began_at = None;
         let mut progress = |elapsed, answered, errors, live: &LiveSnapshot| {
             began_at.get_or_insert_with(|| SystemTime::now() - elapsed);
-            let remaining = planned.saturating_sub(elapsed) + *rest_of_run;
+            let rest = self.rest_of_run.saturating_add(planned.saturating_sub(elapsed));
+            let remaining = budget::limited(rest, stop, self.reserve);
             observer.on(Event::Progress { cell: key, elapsed, planned, answered, errors, remaining, live });
         };
         let observed = Observed {

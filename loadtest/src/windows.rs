@@ -2,31 +2,29 @@
 //! others disturbed.
 
 use crate::again;
+use crate::budget;
 use crate::conntrack;
 use crate::events::{Event, Observer};
 use crate::fleet::Fleet;
 use crate::knee;
 use crate::neighbours::{Presence, named};
 use crate::rates::Asked;
+use crate::stop::Stop;
 use crate::trial::{Attempt, Ended};
 use fastrand::Rng;
 use results::{Cell, Key, Plan, Schedule, Trial, Verdict, verdict};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A run makes at most this share of its windows again, or two of them if that is more. So a machine on which others
 /// always work does not make the run three times as long.
 const MOST_AGAIN: f64 = 0.25;
 
-/// Makes windows, and knows how many are to come.
+/// Makes windows.
 pub struct Windows<'a> {
     plan: &'a Plan,
-    stop: &'a AtomicBool,
+    stop: Stop<'a>,
     presence: &'a Presence,
-    began: Instant,
-    /// Windows that were made.
-    made: usize,
     /// How many may still be made again.
     again_left: usize,
 }
@@ -43,15 +41,19 @@ pub struct Place<'a> {
     pub waits_before: bool,
     /// Whether it waits for a target that does not answer any more at its end: see [`Attempt`].
     pub waits_after: bool,
-    /// About how many windows the run has after this trial.
-    pub windows_after: usize,
+    /// Estimated length of a window of the trial, with all that belongs to it.
+    pub window_takes: Duration,
+    /// Estimated time that the run takes after the trial.
+    pub rest_of_run: Duration,
+    /// The trial is made again only if the budget has so much left.
+    pub needs_for_repeat: Duration,
 }
 
 impl<'a> Windows<'a> {
-    /// For a run of about `windows` windows, which begins now.
-    pub fn new(plan: &'a Plan, windows: usize, presence: &'a Presence, stop: &'a AtomicBool) -> Windows<'a> {
+    /// For a run of about `windows` windows.
+    pub fn new(plan: &'a Plan, windows: usize, presence: &'a Presence, stop: Stop<'a>) -> Windows<'a> {
         let again_left = ((windows as f64 * MOST_AGAIN) as usize).max(2);
-        Windows { plan, stop, presence, began: Instant::now(), made: 0, again_left }
+        Windows { plan, stop, presence, again_left }
     }
 
     /// Makes a trial.
@@ -84,7 +86,7 @@ impl<'a> Windows<'a> {
                         window: number,
                         waits_before: place.waits_before || number > 0,
                         waits_after: true,
-                        windows_after: place.windows_after + still,
+                        rest_of_run: place.rest_of_run.saturating_add(place.window_takes * still as u32),
                         ..*place
                     };
                     self.undisturbed(&place, &Ok(Schedule::Rate(rate)), fleet, observer)
@@ -102,7 +104,10 @@ impl<'a> Windows<'a> {
         observer: &mut dyn Observer,
     ) -> io::Result<Ended> {
         let mut left = self.again_left;
-        let ended = again::undisturbed(&mut left, &verdict::disturbance, &mut |why| {
+        let (stop, needed) = (self.stop, place.needs_for_repeat);
+        let has_time = || stop.left().is_none_or(|left| left >= needed);
+        let disturbance = |trial: &Trial| has_time().then(|| verdict::disturbance(trial))?;
+        let ended = again::undisturbed(&mut left, &disturbance, &mut |why| {
             if let Some(why) = why {
                 observer.on(Event::MadeAgain { cell: place.key, trial: place.trial, why });
             }
@@ -120,24 +125,23 @@ impl<'a> Windows<'a> {
         observer: &mut dyn Observer,
     ) -> io::Result<Ended> {
         let Windows { plan, stop, presence, .. } = *self;
-        let &Place { key, trial, window, waits_before, waits_after, .. } = place;
+        let &Place { key, trial, window, waits_before, waits_after, rest_of_run, window_takes, .. } = place;
         let seed = arrivals_seed(plan.seed, trial, window);
-        if stop.load(Relaxed) {
+        if stop.is_set() {
             return Ok(Ended::Stopped);
         }
-        let opened = conntrack::entries_needed(
-            plan.connections(),
-            key.load.requests_per_connection.0.is_none(),
-            plan.warmup + plan.duration,
-        );
-        conntrack::wait_for_room(opened, stop, || observer.on(Event::WaitsForRoom));
-        let rest_of_run = self.pace() * place.windows_after as u32;
+        let reserve = budget::reserve(plan);
+        let asked = schedule.as_ref().copied().unwrap_or(key.load.schedule);
+        let opened = conntrack::entries_needed(&key.load, asked, plan.warmup + plan.duration);
+        conntrack::wait_for_room(opened, stop, &mut |at_most| {
+            let rest = rest_of_run.saturating_add(at_most + window_takes);
+            observer.on(Event::WaitsForRoom { at_most, remaining: budget::limited(rest, stop, reserve) });
+        });
         let schedule = schedule.clone();
-        let attempt = Attempt { plan, key, schedule, seed, rest_of_run, waits_before, waits_after, stop };
+        let attempt = Attempt { plan, key, schedule, seed, rest_of_run, reserve, waits_before, waits_after, stop };
         let mut others = presence.others();
         let ended = attempt.make(fleet, observer);
         fleet.finished(&key.target);
-        self.made += 1;
         let mut ended = ended?;
         others.extend(presence.others());
         others.sort_unstable();
@@ -148,12 +152,6 @@ impl<'a> Windows<'a> {
             trial.remarks.push(format!("on this machine, {} ran at the same time", named(&others)));
         }
         Ok(ended)
-    }
-
-    /// The time that a window has taken on average, with all that belongs to it.
-    fn pace(&self) -> Duration {
-        let average = self.began.elapsed().checked_div(self.made as u32);
-        average.unwrap_or(self.plan.duration + self.plan.warmup)
     }
 }
 

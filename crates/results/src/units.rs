@@ -26,7 +26,7 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// Microseconds with three digits and a unit: `87.2µs`, `1.23ms`, `10.0s`.
-pub(crate) fn micros(us: f64) -> String {
+pub fn micros(us: f64) -> String {
     match us {
         _ if us < 999.5 => format!("{}µs", three_digits(us)),
         _ if us < 999_500.0 => format!("{}ms", three_digits(us / 1e3)),
@@ -45,7 +45,7 @@ pub(crate) fn bytes(bytes: f64) -> String {
 }
 
 /// A count with separated thousands: `123,456`.
-pub(crate) fn count(n: f64) -> String {
+pub fn count(n: f64) -> String {
     let digits = format!("{n:.0}");
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -68,7 +68,7 @@ pub fn nine_digits(value: f64) -> f64 {
 }
 
 /// A number with three digits, or more before the point.
-pub(crate) fn three_digits(n: f64) -> String {
+pub fn three_digits(n: f64) -> String {
     match n {
         _ if n < 9.995 => format!("{n:.2}"),
         _ if n < 99.95 => format!("{n:.1}"),

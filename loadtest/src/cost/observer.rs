@@ -8,10 +8,10 @@ use super::sampler::CostSampler;
 use super::snapshot::Snapshot;
 use super::source::CostSource;
 use crate::engine::{LiveSnapshot, TrialObserver};
+use crate::stop::Stop;
 use process_tree::{Cgroup, Pressure, Throttled};
 use results::figures::Reason;
 use results::plan::ENOUGH_FOR_KERNEL_MEMORY;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(crate) type Progress<'a> = dyn FnMut(Duration, u64, u64, &LiveSnapshot) + 'a
 pub(crate) struct CostObserver<'a> {
     observed: Observed<'a>,
     /// Ends the trial early.
-    stop: &'a AtomicBool,
+    stop: Stop<'a>,
     sampler: CostSampler<'a>,
     /// The control group of this process.
     group: Option<Cgroup>,
@@ -75,7 +75,7 @@ struct WindowBegin {
 
 impl<'a> CostObserver<'a> {
     /// Reads what there is to read before the load.
-    pub fn new(observed: Observed<'a>, stop: &'a AtomicBool, progress: &'a mut Progress<'a>) -> CostObserver<'a> {
+    pub fn new(observed: Observed<'a>, stop: Stop<'a>, progress: &'a mut Progress<'a>) -> CostObserver<'a> {
         let kernel = baseline(&observed, stop);
         let mut sampler = CostSampler::new(observed.cost.clone(), stop);
         let idle = sampler.snapshot();
@@ -120,7 +120,7 @@ impl<'a> CostObserver<'a> {
 
 /// The kernel's memory before the load, once it stands still, and what an own end of a connection takes. Nothing is read,
 /// and no time is lost, in a trial that cannot tell the figure.
-fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64), Reason> {
+fn baseline(observed: &Observed<'_>, stop: Stop<'_>) -> Result<(Baseline, f64), Reason> {
     if observed.cost == CostSource::None {
         return Err("the target has no source of cost".into());
     }
@@ -131,7 +131,7 @@ fn baseline(observed: &Observed<'_>, stop: &AtomicBool) -> Result<(Baseline, f64
         return Err("connections that are closed all the time leave memory behind for a minute (TIME_WAIT)".into());
     }
     let sleep = |time| {
-        if stop.load(Relaxed) {
+        if stop.is_set() {
             return Err(INTERRUPTED.into());
         }
         thread::sleep(time);
@@ -180,7 +180,7 @@ impl TrialObserver for CostObserver<'_> {
         let cpu_pressure = Self::cpu_pressure().zip(begin.cpu_pressure).map(|(end, begin)| end.saturating_sub(begin));
         let mut loaded = Vec::new();
         let mut kernel_readings = Vec::new();
-        let interrupted = self.stop.load(Relaxed);
+        let interrupted = self.stop.is_set();
         if interrupted {
             self.kernel = Err(INTERRUPTED.into()); // the levels would only delay the end
             loaded.push(Snapshot::default());
@@ -217,6 +217,7 @@ impl TrialObserver for CostObserver<'_> {
 mod tests {
     use super::*;
     use crate::cost::{Connections, server_cost};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     #[test]
     fn an_interrupted_window_has_its_cpu_time_and_no_levels() {
@@ -232,8 +233,11 @@ mod tests {
         for interrupted in [false, true] {
             let stop = AtomicBool::new(false);
             let mut progress = |_, _, _, _: &LiveSnapshot| {};
-            let mut observer =
-                CostObserver::new(Observed { cost: observed.cost.clone(), ..observed }, &stop, &mut progress);
+            let mut observer = CostObserver::new(
+                Observed { cost: observed.cost.clone(), ..observed },
+                Stop::from(&stop),
+                &mut progress,
+            );
             observer.warms_up(Duration::from_millis(499), &|| 1);
             assert!(observer.warm.is_none());
             observer.warms_up(Duration::from_millis(500), &|| 10);

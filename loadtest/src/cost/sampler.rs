@@ -5,11 +5,11 @@ use super::source::CostSource;
 use super::spent::{Place, Spent, monotonic};
 use crate::scrape;
 use crate::signals::unless_stopped;
+use crate::stop::Stop;
 use crate::target::Url;
 use nix::unistd::Pid;
 use process_tree::{Account, Tree};
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,8 +20,8 @@ const CLOCKS_ONLY: Duration = Duration::from_millis(1);
 
 /// Takes cost snapshots and accounts of one target.
 pub(crate) struct CostSampler<'a> {
-    /// Once it is true, metrics that do not come soon are given up.
-    stop: &'a AtomicBool,
+    /// Once it is set, metrics that do not come soon are given up.
+    stop: Stop<'a>,
     source: Source,
     /// Why the last snapshot failed.
     problem: Option<String>,
@@ -46,7 +46,7 @@ enum Source {
 
 impl<'a> CostSampler<'a> {
     /// Prepares to sample from this source.
-    pub fn new(source: CostSource, stop: &'a AtomicBool) -> CostSampler<'a> {
+    pub fn new(source: CostSource, stop: Stop<'a>) -> CostSampler<'a> {
         let source = match source {
             CostSource::Metrics(metrics) => Source::Service { metrics, is_older: false },
             CostSource::ProcessTree(pid) => {
@@ -116,7 +116,7 @@ impl<'a> CostSampler<'a> {
 
 /// A service that has no `/account`: its metrics have CPU time and replies, but it reads the former up to 20 ms after the
 /// latter.
-fn spent_by_metrics(metrics: &Url, stop: &AtomicBool, answered: &dyn Fn() -> u64) -> io::Result<Spent> {
+fn spent_by_metrics(metrics: &Url, stop: Stop<'_>, answered: &dyn Fn() -> u64) -> io::Result<Spent> {
     let (began, before) = (monotonic(), answered());
     let snapshot = Snapshot::of_metrics(&page(metrics, stop)?);
     let (at, by_generator) = ((began + monotonic()) / 2, (before, answered()));
@@ -153,14 +153,14 @@ fn spent_by_tree(clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io::Result<Sp
 }
 
 /// The text at this URL.
-fn page(url: &Url, stop: &AtomicBool) -> io::Result<String> {
+fn page(url: &Url, stop: Stop<'_>) -> io::Result<String> {
     match got(url, stop)? {
         (200, body) => Ok(String::from_utf8_lossy(&body).into_owned()),
         (status, _) => Err(io::Error::other(format!("answers with status {status}"))),
     }
 }
 
-fn got(url: &Url, stop: &AtomicBool) -> io::Result<(u16, Vec<u8>)> {
+fn got(url: &Url, stop: Stop<'_>) -> io::Result<(u16, Vec<u8>)> {
     let at = url.clone();
     let answer = unless_stopped(stop, GRACE, move || scrape::get(&at, TIMEOUT))?;
     answer.ok_or(io::ErrorKind::Interrupted)?

@@ -4,6 +4,7 @@ use super::clock::Nanos;
 use super::clock::TrialClock;
 use super::live::{CoarseHistogram, SharedCoarseHistogram};
 use super::recorder::Recorder;
+use crate::stop::Stop;
 use results::{OutcomeClass, OutcomeCounts};
 use std::ops::Range;
 use std::sync::atomic::{
@@ -31,7 +32,7 @@ struct TrialState {
 /// Shared by the threads of a trial and the thread that started them.
 pub struct Control<'a> {
     pub clock: TrialClock,
-    stop: &'a AtomicBool,
+    stop: Stop<'a>,
     started: AtomicBool,
     released: AtomicBool,
     state: Mutex<TrialState>,
@@ -39,7 +40,7 @@ pub struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    pub fn new(stop: &'a AtomicBool) -> Control<'a> {
+    pub fn new(stop: Stop<'a>) -> Control<'a> {
         Control {
             clock: TrialClock::start(),
             stop,
@@ -50,9 +51,9 @@ impl<'a> Control<'a> {
         }
     }
 
-    /// Whether the run was interrupted.
+    /// Whether the run shall end.
     pub fn stopped(&self) -> bool {
-        self.stop.load(Relaxed)
+        self.stop.is_set()
     }
 
     /// Whether a thread should stop to open connections ahead of the load.

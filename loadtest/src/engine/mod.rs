@@ -32,13 +32,13 @@ pub use response::{ParseProgress, Response};
 pub use script::Script;
 
 use crate::cpus;
+use crate::stop::Stop;
 use clock::Nanos;
 use control::{Control, LiveCounters};
 use intended_times::IntendedTimes;
 use results::Schedule;
 use results::slices::SLICES;
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 use warm_up::WarmUp;
@@ -77,7 +77,7 @@ pub trait TrialObserver {
 ///
 /// # Errors
 /// The kernel's error if it gave no thread or epoll instance, or an error that says that requests were miscounted.
-pub fn trial(load: &Load<'_>, stop: &AtomicBool, observer: &mut dyn TrialObserver) -> io::Result<Option<Measurement>> {
+pub fn trial(load: &Load<'_>, stop: Stop<'_>, observer: &mut dyn TrialObserver) -> io::Result<Option<Measurement>> {
     let threads = load.threads.clamp(1, load.concurrency.max(1));
     let control = Control::new(stop);
     let counters: Vec<LiveCounters> = std::iter::repeat_with(LiveCounters::default).take(threads).collect();

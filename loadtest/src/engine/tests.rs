@@ -5,6 +5,7 @@ use results::content::Content;
 use results::{Arrivals, BackgroundLoad, OutcomeClass};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -58,7 +59,7 @@ fn measure(schedule: Schedule, change: impl FnOnce(&mut Load<'_>), observer: &mu
     let script = if schedule == Schedule::Closed { script } else { script.open_loop() };
     let mut load = load(server(), &script, schedule);
     change(&mut load);
-    trial(&load, &AtomicBool::new(false), observer).unwrap().unwrap()
+    trial(&load, (&AtomicBool::new(false)).into(), observer).unwrap().unwrap()
 }
 
 /// Waits in `window_ended` until a thousand further answers have come.
@@ -173,7 +174,7 @@ fn an_interrupted_window_has_an_outcome_for_each_request_that_was_due() {
         ..load(target, &script, Schedule::Rate(1_000.0))
     };
     let mut stopper = Stopper(&stop, 0);
-    let measured = trial(&load, &stop, &mut stopper).unwrap().unwrap();
+    let measured = trial(&load, (&stop).into(), &mut stopper).unwrap().unwrap();
     assert!(stopper.1 > 0);
     for thread in &measured.threads {
         assert!(thread.interrupted && thread.recorder.check().is_ok());

@@ -1,11 +1,11 @@
-//! Shows progress on standard error: on a terminal one line that is overwritten and a line for each finished cell;
+//! Shows progress on standard error: on a terminal one line that is overwritten, and a line for each finished block or cell;
 //! elsewhere, as in a log file, a line every few seconds.
 
 use super::terminal::{LINE, say};
 use crate::events::{Event, Observer};
 use crate::neighbours;
-use results::units::{duration, plural};
-use results::{Cell, Verdict};
+use results::units::{count, duration, micros, plural, three_digits};
+use results::{Cell, Load, Trial, Verdict};
 use std::time::{Duration, Instant};
 
 /// The time between two lines of progress where lines stay.
@@ -14,20 +14,28 @@ const PACE: Duration = Duration::from_secs(5);
 /// Shows the progress of a run on standard error.
 pub struct Progress {
     quiet: bool,
-    /// The number of the running trial, and of all trials.
-    trial: (usize, usize),
+    /// Where the run is, as `block 7 of 20`.
+    place: String,
     /// Which window of a knee search runs; empty in other trials.
     knee: String,
-    /// Whether each finished cell has a line.
-    tells_cells: bool,
+    /// What has a line when it is finished.
+    tells: Tells,
     /// When the last line of progress was written, where lines stay.
     told: Option<Instant>,
+}
+
+/// What has a line when it is finished.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Tells {
+    Blocks,
+    Cells,
+    Nothing,
 }
 
 impl Progress {
     /// With `quiet`, nothing is shown.
     pub fn new(quiet: bool) -> Progress {
-        Progress { quiet, trial: (0, 0), knee: String::new(), tells_cells: true, told: None }
+        Progress { quiet, place: String::new(), knee: String::new(), tells: Tells::Nothing, told: None }
     }
 
     /// Erases the progress line.
@@ -53,9 +61,11 @@ impl Progress {
         is_due
     }
 
-    /// Whether each finished cell has a line: on a terminal, or if cells end as slowly as lines of progress come.
-    fn tells_cells(is_terminal: bool, trials: usize, estimate: Duration) -> bool {
-        is_terminal || estimate >= PACE * trials as u32
+    /// Each finished block has a line, or where each load has only one, each cell: on a terminal, or if they end as slowly as
+    /// lines of progress come.
+    fn tells(is_terminal: bool, loads: usize, blocks: usize, trials: usize, estimate: Duration) -> Tells {
+        let (what, lines) = if blocks > 1 { (Tells::Blocks, loads * blocks) } else { (Tells::Cells, trials) };
+        if is_terminal || estimate >= PACE * lines as u32 { what } else { Tells::Nothing }
     }
 }
 
@@ -65,16 +75,24 @@ impl Observer for Progress {
             return;
         }
         match event {
-            Event::RunStarted { cells, trials, estimate, arrivals, .. } => {
-                self.tells_cells = Progress::tells_cells(!LINE.is_hidden(), trials, estimate);
+            Event::RunStarted { loads, targets, blocks, trials, estimate, arrivals, .. } => {
+                self.tells = Progress::tells(!LINE.is_hidden(), loads, blocks, trials, estimate);
                 let arrivals = arrivals.map_or(String::new(), |arrivals| format!(", {arrivals} arrivals"));
-                let (cells, trials) = (plural(cells, "cell"), plural(trials, "trial"));
-                say(&format!("{cells}, {trials}, about {}{arrivals}", duration(estimate)));
+                say(&format!("{}: about {}{arrivals}", size(loads, targets, blocks), duration(estimate)));
             }
-            Event::TrialStarted { cell, done, total, .. } => {
-                (self.trial, self.knee) = ((done + 1, total), String::new());
+            Event::BlockStarted { done, planned, .. } => {
+                self.place = match done < planned {
+                    true => format!("block {} of {planned}", done + 1),
+                    false => format!("further block {}", done + 1 - planned),
+                };
+            }
+            Event::BlockFinished { load, cells, number, took } if self.tells == Tells::Blocks => {
+                say(&finished_block(&self.place, load, cells, number, took));
+            }
+            Event::TrialStarted { cell, .. } => {
+                self.knee = String::new();
                 if LINE.is_hidden() {
-                    self.show(&format!("[{}/{total}] {cell}", done + 1));
+                    self.show(&format!("{}: {cell}", self.place.clone()));
                 }
             }
             Event::KneeWindow { number, rate, .. } => {
@@ -86,32 +104,65 @@ impl Observer for Progress {
                 say(&format!("warning: on this machine, {others} {run} already: each disturbs the other"));
             }
             Event::WaitsForTarget { target } => say(&format!("waiting: {target} does not answer any more")),
-            Event::WaitsForRoom => {
-                self.show("waiting: the kernel's table of tracked connections is full (nf_conntrack_max)");
+            Event::WaitsForRoom { at_most, remaining } => {
+                let (at_most, left) = (duration(at_most), duration(remaining));
+                let why = "the kernel's table of tracked connections is full (nf_conntrack_max)";
+                self.show(&format!("waiting up to {at_most}: {why}; {left} left"));
             }
             Event::Progress { cell, answered, errors, remaining, .. } => {
-                let (number, total) = self.trial;
-                let errors = if errors > 0 { format!(", {errors} errors") } else { String::new() };
-                let left = duration(remaining);
+                let errors = if errors > 0 { format!(", {} errors", count(errors as f64)) } else { String::new() };
+                let (left, answers) = (duration(remaining), count(answered as f64));
                 // On a narrow terminal the end is cut off.
-                self.show(&format!("[{number}/{total}] {left} left, {answered} answers{errors}: {cell}{}", self.knee));
+                self.show(&format!("{}, {left} left: {cell}{}: {answers} answers{errors}", self.place, self.knee));
             }
-            Event::CellFinished { cell } if self.tells_cells => say(&finished(cell)),
-            Event::CellFinished { .. } | Event::TrialFinished { .. } | Event::RunFinished { .. } => {}
+            Event::CellFinished { cell } if self.tells == Tells::Cells => say(&finished(cell)),
+            Event::BlockFinished { .. }
+            | Event::CellFinished { .. }
+            | Event::TrialFinished { .. }
+            | Event::RunFinished { .. } => {}
         }
     }
+}
+
+/// How large the run is: `5 loads, 14 targets, 4 blocks of each`.
+fn size(loads: usize, targets: usize, blocks: usize) -> String {
+    let of_each = if loads == 1 { "" } else { " of each" };
+    let blocks = if blocks > 1 { format!(", {}{of_each}", plural(blocks, "block")) } else { String::new() };
+    format!("{}, {}{blocks}", plural(loads, "load"), plural(targets, "target"))
+}
+
+/// A finished block in one line, with a first figure: the targets with the least and the most CPU time a request in it.
+fn finished_block(place: &str, load: &Load, cells: &[&Cell], number: u64, took: Duration) -> String {
+    let of_block = |cell: &Cell| cell.trials.iter().rfind(|trial| trial.block == Some(number)).and_then(cpu);
+    let mut costs: Vec<(f64, &str)> =
+        cells.iter().filter_map(|cell| Some((of_block(cell)?, cell.key.target.as_str()))).collect();
+    costs.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let cost = |(cost, target): &(f64, &str)| format!("{} ({target})", three_digits(*cost));
+    let range = match &costs[..] {
+        [] => String::new(),
+        [only] => format!(": CPU µs/r {}", cost(only)),
+        [least, .., most] => format!(": CPU µs/r {} to {}", cost(least), cost(most)),
+    };
+    format!("{place} in {}: {load}{range}", duration(took))
+}
+
+fn cpu(trial: &Trial) -> Option<f64> {
+    trial.figures.server.cpu_us_per_request
 }
 
 /// The main figures of a finished cell in one line, shown before the table is complete; a figure that may not be compared
 /// has the table's mark.
 fn finished(cell: &Cell) -> String {
-    let mut line = cell.key.to_string();
-    for (path, unit) in
-        [("server.cpu_us_per_request", "µs server CPU"), ("throughput", "requests/s"), ("latency_us.p99", "µs p99")]
-    {
+    let mut line = format!("{}:", cell.key);
+    let figures = [
+        ("server.cpu_us_per_request", "CPU µs/r", three_digits as fn(f64) -> String),
+        ("throughput", "req/s", count),
+        ("latency_us.p99", "p99", micros),
+    ];
+    for (path, what, written) in figures {
         let (name, figure) = cell.figures.at(path);
         if let Some(figure) = figure {
-            line += &format!("  {}{:.1} {unit}", cell.mark(&name), figure.median);
+            line += &format!("  {what} {}{}", cell.mark(&name), written(figure.median));
         }
     }
     match cell.verdict {
@@ -132,21 +183,29 @@ mod tests {
         // 252 trials of a tenth of the pace.
         let lines = (0..252).filter(|&n| progress.is_due(start + PACE / 10 * n)).count();
         assert_eq!(lines, 26);
-        assert!(!Progress::tells_cells(false, 252, PACE / 10 * 252));
-        assert!(Progress::tells_cells(true, 252, PACE / 10 * 252) && Progress::tells_cells(false, 3, PACE * 3));
+        let tells = |is_terminal, blocks, estimate| Progress::tells(is_terminal, 5, blocks, 70 * blocks, estimate);
+        assert_eq!(tells(false, 1, PACE * 69), Tells::Nothing);
+        assert_eq!((tells(true, 1, PACE * 69), tells(false, 1, PACE * 70)), (Tells::Cells, Tells::Cells));
+        assert_eq!((tells(false, 4, PACE * 20), tells(false, 4, PACE * 19)), (Tells::Blocks, Tells::Nothing));
+    }
+
+    #[test]
+    fn the_size_of_a_run_is_said_in_a_line() {
+        assert_eq!(size(5, 14, 4), "5 loads, 14 targets, 4 blocks of each");
+        assert_eq!((size(1, 1, 1), size(1, 2, 3)), ("1 load, 1 target".into(), "1 load, 2 targets, 3 blocks".into()));
     }
 
     #[test]
     fn a_finished_cell_has_its_main_figures_with_their_marks() {
         let key = Plan { targets: vec!["a".into()], ..Plan::default() }.cells().remove(0);
         let mut cell = Cell::new(key);
-        assert_eq!(finished(&cell), "a / with 64 connections, keep-alive");
+        assert_eq!(finished(&cell), "a / with 64 connections, keep-alive:");
         cell.figures.server.cpu_us_per_request = Figure::of(&[7.16]);
         cell.figures.throughput = Figure::of(&[26_000.0]);
         let flaw = Flaw { verdict: Verdict::ClientLimited, why: "busy".into(), bound: Some(Bound::Lower) };
         cell.flaws.insert("throughput".into(), flaw);
         cell.verdict = Verdict::ClientLimited;
-        let expected = "  7.2 µs server CPU  >=26000.0 requests/s  client-limited";
-        assert_eq!(finished(&cell), format!("a / with 64 connections, keep-alive{expected}"));
+        let expected = "  CPU µs/r 7.16  req/s >=26,000  client-limited";
+        assert_eq!(finished(&cell), format!("a / with 64 connections, keep-alive:{expected}"));
     }
 }

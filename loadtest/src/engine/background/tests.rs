@@ -40,7 +40,7 @@ fn with<T>(
         shortest_timeout: limit,
     };
     let stop = AtomicBool::new(false);
-    let (control, counters) = (Control::new(&stop), BackgroundCounters::default());
+    let (control, counters) = (Control::new((&stop).into()), BackgroundCounters::default());
     thread::scope(|scope| {
         let driver = scope.spawn(|| run(&load, &control, &counters));
         let _held = during(&counters);
