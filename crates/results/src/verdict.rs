@@ -1,6 +1,6 @@
 //! Decides which figures of a cell may be compared, and if not, why.
 //!
-//! Each rule looks at the trials and may raise an objection: a verdict, its reason, and the figures that it falls
+//! Each rule looks at the trials that count ([`Cell::counted_trials`]) and may raise an objection: a verdict, its reason, and the figures that it falls
 //! on. A figure has the gravest verdict that falls on it, and the cell has the gravest of all. A rule objects if one
 //! trial gives cause; whether trials differ or have a trend is decided over all, because a median bears an odd one.
 //!

@@ -23,7 +23,7 @@ fn disturbed(random: &mut Rng) -> f64 {
 
 type Draw = fn(&mut Rng) -> f64;
 
-/// Each distribution with its true median. The median of the last one is at the 9/19 quantile of its noise.
+/// Each distribution of the logarithms with its true median. The median of the last one is at the 9/19 quantile of its noise.
 const DISTRIBUTIONS: [(Draw, f64); 3] =
     [(normal, 0.0), (skewed, std::f64::consts::LN_2), (disturbed, -0.066_02 * 0.03)];
 

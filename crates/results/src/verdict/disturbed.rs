@@ -4,7 +4,7 @@ use super::objection::Objection;
 use super::scope::Scope;
 use crate::schema::{DISTURBING_SHARE, Trial, Verdict, disturbance};
 
-/// A trial that others disturbed, and which was kept nevertheless.
+/// A trial that others disturbed, and which counts nevertheless.
 pub(super) fn by_others(trial: &Trial) -> Option<Objection> {
     Some(Objection::new(Verdict::Disturbed, Scope::CpuTime, disturbance(trial)?))
 }
