@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws the bar gauges of the overview as an SVG: picture.py URL FILE [--run ID] [--workload PATH] [--concurrency N]
+"""Draws the bar gauges of the overview as an SVG: picture.py URL FILE [--run ID] [--workload PATH] ...
 
 From the very queries of dashboards/overview.json against the Prometheus at URL; not a screenshot, and it says so.
-Without a choice: the newest run, and what Grafana would show first. Needs Python 3.9.
+Without a choice: the newest run, and what Grafana would show first of each variable. Needs Python 3.9.
 """
 
 import argparse
@@ -13,6 +13,8 @@ from html import escape
 sys.dont_write_bytecode = True
 from source.queries import DASHBOARDS, Prometheus, choices, fill, series_of, span
 
+# The variables of the overview that choose a load, each with a flag of its own.
+CHOICES = ("run", "workload", "schedule", "beside", "concurrency", "requests_per_connection")
 WIDTH, PANEL, BAR, NAMES, MARGIN = 960, 470, 24, 190, 12
 COLOURS = ["#3871dc", "#e0752d", "#3f6833", "#8f3bb8", "#c4162a", "#fade2a", "#37872d", "#5794f2"]
 SCALES = {
@@ -55,7 +57,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("url")
     arguments.add_argument("file")
-    for name in ("run", "workload", "concurrency"):
+    for name in CHOICES:
         arguments.add_argument(f"--{name}")
     asked = arguments.parse_args()
     prometheus = Prometheus(asked.url)
@@ -63,7 +65,7 @@ def main():
     if not begin_end:
         sys.exit(f"picture.py: {asked.url} has no load test of the last day: run one first")
     overview = json.loads((DASHBOARDS / "overview.json").read_text(encoding="utf-8"))
-    given = {name: value for name in ("run", "workload", "concurrency") if (value := getattr(asked, name))}
+    given = {name: value for name in CHOICES if (value := getattr(asked, name))}
     values = next(choices(prometheus, overview["templating"]["list"], *begin_end, given=given))
     if isinstance(values, str):
         sys.exit(f"picture.py: {values}")
@@ -82,7 +84,8 @@ def main():
             parts += draw(panel, series, left, top, colours)
         heights.append(48 + BAR * len(series))
     height = top + max(heights) + 10
-    title = f"{values['workload']}, {values['concurrency']} connections, run {values['run']}"
+    load = f"{values['workload']}, {values['concurrency']} connections, {values['schedule']}, beside {values['beside']}"
+    title = f"{load}, run {values['run']}"
     caption = "Drawn from the queries of the Grafana dashboard “Overview” (grafana/picture.py); not a screenshot."
     head = [text(MARGIN, 30, title, 18, font_weight="bold"), text(MARGIN, 50, caption, 12, fill="#666")]
     style = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif"'

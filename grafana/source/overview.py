@@ -7,14 +7,20 @@ def overview():
     """Who wins at what."""
     run = 'run_id="$run"'
     workload = f'{run}, workload="$workload"'
-    concurrency = f'{workload}, concurrency="$concurrency"'
+    schedule = f'{workload}, schedule="$schedule"'
+    beside = f'{schedule}, beside="$beside"'
+    concurrency = f'{beside}, concurrency="$concurrency"'
     one = f'{concurrency}, requests_per_connection="$requests_per_connection", target=~"$model"'
     verdict = "loadtest_run_verdict"
     variables = [
         variable("run", "Run", "Which load test; the newest one is on top.", verdict, "run_id", NEWEST),
         variable("workload", "Workload", "What was asked for.", f"{verdict}{{{run}}}", "workload"),
+        variable("schedule", "Schedule", "When requests were sent: each after the last answer (closed), or at a rate.",
+                 f"{verdict}{{{workload}}}", "schedule"),
+        variable("beside", "Beside", "Which other connections the model had to serve meanwhile.",
+                 f"{verdict}{{{schedule}}}", "beside"),
         variable("concurrency", "Connections", "How many connections were open at a time.",
-                 f"{verdict}{{{workload}}}", "concurrency", NUMERICAL),
+                 f"{verdict}{{{beside}}}", "concurrency", NUMERICAL),
         variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
                  f"{verdict}{{{concurrency}}}", "requests_per_connection"),
         variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
@@ -33,18 +39,20 @@ def overview():
 
     # Without the verdict, which differs from figure to figure of a cell: each would make a row of its own.
     def column(name, more="", by="", how="max"):
-        labels = f"target, concurrency, requests_per_connection{by}"
+        labels = f"target, schedule, beside, concurrency, requests_per_connection{by}"
         selector = f'{{{workload}, target=~"$model"{more}}}'
         return f"{how} by ({labels}) (last_over_time(loadtest_run_{name}{selector}[$__range]))"
 
     results = table(
         "All results of this run and workload",
-        """A row for each cell: a model at one number of connections. The verdict is the gravest on any of its figures, and the
-        last column says why, and which figures are meant. Every figure is the median over the trials; from five trials
+        """A row for each cell: a model under one load. The verdict is the gravest on any of its figures, and the
+        last column says why, and which figures are meant. Every figure is the median over the trials; from three trials
         on, two have the ends of their interval beside them; results.json has the trials. An empty field is a
         figure that could not be had, a percentile of too few requests for example.""",
         {
             "Model": ("target", None),
+            "Schedule": ("schedule", None),
+            "Beside": ("beside", None),
             "Connections": ("concurrency", None),
             "Requests per connection": ("requests_per_connection", None),
             "Verdict": (column("verdict", by=", reason"), "none"),
@@ -104,7 +112,7 @@ def overview():
                 9,
                 """
                 **One server, several I/O models.** Parser, routes and files are the same; whatever differs here is the I/O
-                model's doing. Choose a *run*, a *workload* and a number of *connections* above. **The best is on top.**
+                model's doing. Choose a *run* and a load of it above, from *workload* to *requests per connection*. **The best is on top.**
 
                 * **Throughput** says little by itself: on one machine, server and load generator share the cores.
                 * **CPU per request** is the fair comparison: half of it is room for twice the load.

@@ -339,9 +339,9 @@ RUNS = annotation("Runs", "blue", "max by (run_id) (loadtest_running)", "Run {{r
 CELLS = annotation(
     "Cells",
     "semi-dark-purple",
-    "max by (run_id, target, workload, concurrency) (loadtest_connections)",
+    "max by (run_id, target, workload, schedule, beside, concurrency) (loadtest_connections)",
     "{{target}} {{workload}}",
-    "{{concurrency}} connections",
+    "{{concurrency}} connections, {{schedule}}, beside {{beside}}",
     enable=False,
 )
 

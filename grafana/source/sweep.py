@@ -7,16 +7,22 @@ def sweep():
     """What more connections do to each model."""
     run = 'run_id="$run"'
     workload = f'{run}, workload="$workload"'
+    schedule = f'{workload}, schedule="$schedule"'
+    beside = f'{schedule}, beside="$beside"'
     verdict = "loadtest_run_verdict"
     variables = [
         variable("run", "Run", "Which load test; it should have several numbers of connections.", verdict, "run_id", NEWEST),
         variable("workload", "Workload", "What was asked for.", f"{verdict}{{{run}}}", "workload"),
+        variable("schedule", "Schedule", "When requests were sent: each after the last answer (closed), or at a rate.",
+                 f"{verdict}{{{workload}}}", "schedule"),
+        variable("beside", "Beside", "Which other connections the model had to serve meanwhile.",
+                 f"{verdict}{{{schedule}}}", "beside"),
         variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
-                 f"{verdict}{{{workload}}}", "requests_per_connection"),
+                 f"{verdict}{{{beside}}}", "requests_per_connection"),
         variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
         choice("verdict", "Verdict", "Which figures to draw. Only valid ones may be compared.", OF_FIGURES, ["valid"]),
     ]  # fmt: skip
-    one = f'{workload}, requests_per_connection="$requests_per_connection", target=~"$model", verdict=~"$verdict"'
+    one = f'{beside}, requests_per_connection="$requests_per_connection", target=~"$model", verdict=~"$verdict"'
 
     def over(name, more=""):
         return [f"max by (target, concurrency) (last_over_time(loadtest_run_{name}{{{one}{more}}}[$__range]))"]
@@ -42,7 +48,7 @@ def sweep():
                 slope where each connection has a process or thread.
 
                 Figures whose verdict is not chosen above are left out. For a sweep: `docker compose run --rm loadtest
-                --concurrency 1,10,100,1000 --trials 5`.
+                --concurrency 1,10,100,1000`.
                 """,
             ),
             curves("Throughput", "Successful requests a second over the number of connections; higher is better.",

@@ -5,45 +5,70 @@ use std::path::PathBuf;
 
 use clap::builder::ArgPredicate;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use loadtest::front::files::FileCommand;
 use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
+use crate::loads::{self, LOADS};
 use crate::set::{self, Setting};
 
 /// What the models serve.
 pub const WORKLOADS: &str =
     "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
 
-const EXAMPLES: &str = "\
+/// What `--help` ends with.
+fn examples() -> String {
+    let loads: String = LOADS.iter().map(|load| format!("  --load '{load}'\n")).collect();
+    format!(
+        "\
 Examples:
-  lab                                      a short sweep over every model, in less than five minutes
-  lab --models epoll,uring -c 64 --trials 5 --workload /
-  lab -c 1000 --requests-per-connection 1 -d 5s
-  lab --set thread-pool.workers=16         the same with 16 workers in the thread pool
-  lab --aa --models epoll -c 64            how much noise this machine has
+  lab                                      the loads below on every model, in five minutes at most
+  lab --models epoll,uring                 the same for two models, in less than one
+  lab -c 1000                              the same with 1000 connections where there is no rate
+  lab --models epoll,uring -c 1,64,512 --workload /
+  lab --load '/ -c 8' --load '/files/64k -R 1k --slow-readers 100'
+  lab --set thread-pool.workers=16         with 16 workers in the thread pool
+  lab --precision 2% --budget 20m          more trials, until the intervals are so narrow
+  lab --all                                every workload with 1, 64 and 512 connections
+  lab aa --models epoll -c 64              how much noise this machine has
+  lab show                                 the table of the newest run again; or 'lab show FILE'
+  lab compare a/results.json b/results.json
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the models, for other clients
 
+Without flags that describe a load, a run has these, in four blocks, of which it leaves out what
+does not fit into its --budget:
+{loads}
 Each model runs in its own processes on the loopback interface, and on other CPUs than the load
 if there are at least two; it is started anew for each trial. The results are also written to
 results/<run>/results.json.
 
 Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not start or answers wrongly,
-130 interrupted (what was measured is still reported).";
+130 interrupted (what was measured is still reported)."
+    )
+}
 
 /// One web server in many I/O models, measured side by side.
 #[derive(Debug, Parser)]
-#[command(name = "lab", version, after_help = EXAMPLES, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(name = "lab", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
-    models: ModelFlags,
-    /// Measure each model twice: the difference is this machine's noise, restarts included. From five trials on
-    #[arg(long)]
-    aa: bool,
-    #[command(flatten)]
-    run: RunFlags,
+    run: LabRunFlags,
     #[command(subcommand)]
     command: Option<LabCommand>,
+}
+
+/// The flags of a run.
+#[derive(Debug, Args)]
+struct LabRunFlags {
+    #[command(flatten)]
+    models: ModelFlags,
+    /// Measure the whole grid of workloads, connections and connection modes instead of a few telling loads: one trial
+    /// each, six minutes for all models. Other flags change the grid
+    #[arg(long, conflicts_with = "texts")]
+    all: bool,
+    #[command(flatten)]
+    run: RunFlags,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +86,13 @@ struct ModelFlags {
 
 #[derive(Debug, Subcommand)]
 enum LabCommand {
+    /// Measure each model twice: the difference is this machine's noise, restarts included. Five trials or more
+    Aa {
+        #[command(flatten)]
+        run: LabRunFlags,
+    },
+    #[command(flatten)]
+    Files(FileCommand),
     /// Start the models, print their addresses, and wait for Ctrl-C
     Serve {
         #[command(flatten)]
@@ -81,6 +113,8 @@ enum LabCommand {
 pub enum Command {
     /// Measure the models.
     Run(Box<RunArgs>),
+    /// Work on finished results.
+    Files(FileCommand),
     /// Only start the models.
     Serve(ServeArgs),
     /// Describe this machine.
@@ -94,6 +128,8 @@ pub struct RunArgs {
     pub set: set::Flags,
     /// Whether each model is measured twice.
     pub is_aa: bool,
+    /// Whether the command line names no loads.
+    pub has_default_loads: bool,
     pub run: RunFlags,
 }
 
@@ -112,36 +148,41 @@ pub fn parse(known: &[Model]) -> Command {
 }
 
 fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    // The flags are those of the load test, with other defaults, which make a sweep.
     let names: Vec<_> = known.iter().map(|model| model.name).collect();
-    let command = Cli::command()
-        .mut_arg("workload", |arg| {
-            arg.default_value("/,/files/64k,/sleep/20")
-                .help(format!("What to request: {WORKLOADS}; a list, or repeated"))
-        })
-        .mut_arg("concurrency", |arg| arg.default_value("1,64,512"))
-        .mut_arg("requests_per_connection", |arg| arg.default_value("unlimited,1"))
-        .mut_arg("duration", |arg| arg.default_value("700ms"))
-        .mut_arg("busy_workload", |arg| arg.default_value("/work/10000000"))
-        .mut_arg("slow_reader_workload", |arg| arg.default_value("/files/1m"))
-        .mut_arg("results", |arg| arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None))
-        .mut_arg("models", |arg| {
-            arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
-        });
+    let of_a_run = |command: clap::Command, is_aa: bool| {
+        loads::with_defaults(command, is_aa)
+            .mut_arg("workload", |arg| arg.help(format!("What to request: {WORKLOADS}; a list, or repeated")))
+            .mut_arg("results", |arg| {
+                arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None)
+            })
+            .mut_arg("models", |arg| {
+                arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
+            })
+    };
+    let of_aa = |command| of_a_run(command, true);
+    let command = of_a_run(Cli::command(), false).mut_subcommand("aa", of_aa).after_help(examples());
     let matches = command.try_get_matches_from(args);
     let matches: ArgMatches = matches.map_err(|error| with_hint(error, |word| hint(&names, word)))?;
     let cli = Cli::from_arg_matches(&matches)?;
-    Ok(match cli.command {
-        None => {
-            let (models, set) = chosen(known, &cli.models)?;
-            Command::Run(Box::new(RunArgs { models, files: cli.models.files, set, is_aa: cli.aa, run: cli.run }))
-        }
+    let of_aa = matches.subcommand_matches("aa");
+    let flags = match cli.command {
+        None => cli.run,
+        Some(LabCommand::Aa { run }) => run,
+        Some(LabCommand::Files(command)) => return Ok(Command::Files(command)),
         Some(LabCommand::Serve { models, port, admin_port }) => {
             let (chosen, set) = chosen(known, &models)?;
-            Command::Serve(ServeArgs { models: chosen, files: models.files, set, port, admin_port })
+            return Ok(Command::Serve(ServeArgs { models: chosen, files: models.files, set, port, admin_port }));
         }
-        Some(LabCommand::Doctor) => Command::Doctor,
-    })
+        Some(LabCommand::Doctor) => return Ok(Command::Doctor),
+    };
+    let (models, set) = chosen(known, &flags.models)?;
+    let mut run = flags.run;
+    let has_default_loads = !flags.all && !RunFlags::name_loads(of_aa.unwrap_or(&matches));
+    let is_aa = of_aa.is_some();
+    if has_default_loads {
+        loads::measure_defaults(&mut run, is_aa);
+    }
+    Ok(Command::Run(Box::new(RunArgs { models, files: flags.models.files, set, is_aa, has_default_loads, run })))
 }
 
 /// What to write instead of a word that the load test or a service would understand.
@@ -149,8 +190,7 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
     let of_servers = ["--target", "--targets", "--url", "--metrics", "--target-pid", "--remote-write", "--dashboard"];
     match word {
         _ if models.contains(&word) => Some(format!("choose models with --models {word}")),
-        "aa" => Some("'lab --aa' does that".into()),
-        "show" | "merge" | "compare" => Some(format!("'loadtest {word}' does that")),
+        "--aa" => Some("'lab aa' does that".into()),
         "run" => Some("without a command, the lab makes a run".into()),
         "--port" | "--admin-port" | "--listen" | "--admin" => {
             Some("'lab serve --port' chooses ports; in a run the kernel chooses them".into())
@@ -181,4 +221,69 @@ fn chosen(known: &[Model], flags: &ModelFlags) -> Result<(Vec<Model>, set::Flags
     }
     let set = set::flags(&flags.set, &models).map_err(wrong)?;
     Ok((models, set))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab::MODELS;
+    use results::{Plan, Schedule};
+    use std::time::Duration;
+
+    /// The run that these words ask for, and its plan.
+    fn run(words: &str) -> (RunArgs, Plan) {
+        let words = std::iter::once("lab").chain(words.split_whitespace()).map(OsString::from);
+        let Ok(Command::Run(args)) = parse_from(MODELS, words) else { panic!("this is a run") };
+        let plan = args.run.plan(vec!["epoll".into()]).expect("a plan");
+        (*args, plan)
+    }
+
+    #[test]
+    fn a_run_has_the_five_loads_unless_its_flags_name_others() {
+        for (words, loads, trials, millis, budget) in [
+            ("", 5, 4, 600, Some(300)),
+            ("-d 1s --trials 2 --models epoll", 5, 2, 1000, Some(300)),
+            ("--budget 20m --precision 2%", 5, 4, 600, Some(1200)),
+            ("-c 1,64", 7, 4, 600, Some(300)),
+            ("--workload /", 1, 4, 600, None),
+            ("--idle 10 -c 1,2", 2, 4, 600, None),
+            ("-R 5 --budget 1m", 1, 4, 600, Some(60)),
+            ("--load /", 1, 4, 600, None),
+            ("--all", 18, 1, 700, None),
+            ("--all -c 1000 --trials 3 --budget 10m", 6, 3, 700, Some(600)),
+            ("aa", 1, 5, 600, None),
+            ("aa --workload /,/sleep/1 --models epoll", 2, 5, 600, None),
+            ("aa --all", 18, 1, 700, None),
+        ] {
+            let (args, plan) = run(words);
+            let expected = (loads, trials, Duration::from_millis(millis), budget.map(Duration::from_secs));
+            assert_eq!((plan.loads.len(), plan.trials, plan.duration, plan.budget), expected, "{words}");
+            assert_eq!(args.is_aa, words.starts_with("aa"), "{words}");
+            assert_eq!(args.has_default_loads, loads == 5 || loads == 7 || words == "aa", "{words}");
+        }
+    }
+
+    #[test]
+    fn the_connections_of_the_command_line_are_not_those_of_a_load_at_a_rate() {
+        for load in run("-c 1000").1.loads {
+            assert_eq!(load.concurrency, if load.schedule == Schedule::Closed { 1000 } else { 64 }, "{load}");
+        }
+    }
+
+    #[test]
+    fn epoll_is_measured_twice_under_the_first_load_if_the_noise_gets_an_interval() {
+        let (_, plan) = run("");
+        let twice = loads::measured_twice(&plan);
+        assert_eq!(twice.iter().map(|twice| (&*twice.target, twice.load)).collect::<Vec<_>>(), [("epoll", 0)]);
+        assert!(loads::measured_twice(&run("--trials 2").1).is_empty());
+        assert!(loads::measured_twice(&Plan { targets: vec!["poll".into()], ..plan }).is_empty());
+    }
+
+    #[test]
+    fn commands_on_files_are_those_of_the_load_test() {
+        for words in ["show", "show a.json", "merge a b -o c", "compare a b --anyway"] {
+            let args = std::iter::once("lab").chain(words.split(' ')).map(OsString::from);
+            assert!(matches!(parse_from(MODELS, args), Ok(Command::Files(_))), "{words}");
+        }
+    }
 }

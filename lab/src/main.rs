@@ -5,6 +5,7 @@ mod division;
 mod doctor;
 
 mod fleet;
+mod loads;
 mod nod;
 mod relay;
 mod serve;
@@ -12,6 +13,7 @@ mod service;
 mod set;
 
 use std::ffi::CString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "lab",
         match cli::parse(MODELS) {
             Command::Run(args) => run(*args),
+            Command::Files(command) => command.run(Path::new("results")).map(|()| Exit::Done),
             Command::Serve(args) => serve::serve(&args),
             Command::Doctor => doctor::doctor(),
         },
@@ -52,6 +55,8 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     let targets = plan.targets.clone();
     if args.is_aa {
         plan = aa::plan(plan).map_err(Failure::usage)?;
+    } else if args.has_default_loads {
+        plan.twice = loads::measured_twice(&plan);
     }
     nod::fill_in(&mut plan);
     let prepared = front::prepare(&args.run, &plan)?;
@@ -66,8 +71,7 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
         say(&fleet.division().describe());
-        let originals = plan.set.iter().filter(|(name, _)| targets.contains(name));
-        originals.for_each(|(model, flags)| say(&set::describe(model, flags)));
+        plan.set.iter().for_each(|(model, flags)| say(&set::describe(model, flags)));
     }
     match fleet.check(&plan, stop) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check

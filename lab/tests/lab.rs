@@ -53,7 +53,7 @@ fn ends(pid: u32) -> bool {
 /// Measures every model with this duration. Returns the results, and what it has printed.
 fn measured(duration: &str) -> (serde_json::Value, Output) {
     let out = folder(&format!("measures-{duration}"));
-    let arguments = ["-d", duration, "-c", "4", "--workload", "/,POST /nod"];
+    let arguments = ["-d", duration, "-c", "4", "--trials", "1", "--workload", "/,POST /nod"];
     let times = ["--requests-per-connection", "unlimited,1", "--timeout", "5m", "--connect-timeout", "5m"];
     let run = output(&[&arguments[..], &times, &["--out", out.to_str().expect("UTF-8")]].concat());
     let results = fs::read(out.join("results.json")).expect("results.json");
@@ -113,8 +113,12 @@ fn each_run_has_a_folder_in_results_unless_out_names_another() {
     let here = folder("results-folder");
     fs::create_dir(&here).expect("a folder");
     let run = |more: &[&str]| {
-        let args = ["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--requests-per-connection", "1"];
-        let run = lab(&args).args(more).current_dir(&here).output().expect("the lab runs");
+        let load = "/ -c 1 --requests-per-connection 1";
+        let run = lab(&["--models", "epoll", "--load", load, "-d", "700ms", "--trials", "1"])
+            .args(more)
+            .current_dir(&here)
+            .output()
+            .expect("the lab runs");
         assert!(run.status.success(), "{}", text(&run.stderr));
         text(&run.stderr)
     };
@@ -123,6 +127,8 @@ fn each_run_has_a_folder_in_results_unless_out_names_another() {
     let messages = run(&[]);
     let saved = messages.lines().find_map(|line| line.strip_prefix("results: ")).expect("the file is named");
     assert!(saved.starts_with("results/") && here.join(saved).exists(), "{messages}");
+    let shown = lab(&["show"]).current_dir(&here).output().expect("the lab runs");
+    assert!(text(&shown.stderr).contains(saved) && text(&shown.stdout).contains("epoll"), "{}", text(&shown.stderr));
     run(&["--results", "others"]);
     assert_eq!(fs::read_dir(here.join("others")).expect("the folder").count(), 1);
 }
@@ -295,7 +301,7 @@ fn a_run_writes_its_files_when_nobody_reads_its_output() {
     for (stdout, code) in [(Stdio::from(closed), 0), (full().into(), 2)] {
         let out = folder("unread");
         let mut run = lab(&["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--timeout", "5m"]);
-        run.args(["--requests-per-connection", "1", "--out"]).arg(&out).stdout(stdout).stderr(full());
+        run.args(["--requests-per-connection", "1", "--trials", "1", "--out"]).arg(&out).stdout(stdout).stderr(full());
         assert_eq!(run.status().expect("the lab runs").code(), Some(code));
         assert!(fs::metadata(out.join("results.json")).expect("results.json").len() > 0);
     }
@@ -350,8 +356,12 @@ fn wrong_usage_is_one_line_that_says_what_to_do() {
         (&["http://127.0.0.1:80"], "--models chooses them"),
         (&["epoll"], "choose models with --models epoll"),
         (&["serve", "poll"], "choose models with --models poll"),
-        (&["aa"], "'lab --aa' does that"),
-        (&["compare", "a", "b"], "'loadtest compare' does that"),
+        (&["--aa"], "'lab aa' does that"),
+        (&["compare", "a", "b"], "lab: a: No such file"),
+        (&["--load", "/ -c 64 --idel 10"], "--load '/ -c 64 --idel 10': unexpected argument '--idel'"),
+        (&["--load", "/", "--idle", "10"], "cannot be used with '--idle"),
+        (&["--budget", "500ms"], "--budget 500ms: a trial alone takes 960ms"),
+        (&["--workload", "/", "--precision", "5%"], "as in --budget 5m"),
         (&["--port", "80"], "'lab serve --port' chooses ports"),
     ] {
         let run = output(args);
@@ -363,7 +373,7 @@ fn wrong_usage_is_one_line_that_says_what_to_do() {
 #[test]
 fn help_shows_the_models_and_the_defaults() {
     let help = text(&output(&["--help"]).stdout);
-    for part in ["process-per-connection, ", ", epoll", "[default: 1,64,512]", "lab serve", "Exit codes"] {
+    for part in ["process-per-connection, ", ", epoll", "--load '/ -R 500 --idle 1000'", "lab serve", "Exit codes"] {
         assert!(help.contains(part), "{help}");
     }
 }

@@ -5,7 +5,8 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::Endpoint;
-use loadtest::front::{RunFlags, with_hint};
+use loadtest::front::files::FileCommand;
+use loadtest::front::{Exit, Failure, RunFlags, become_owner, with_hint};
 use loadtest::remote_write;
 use loadtest::target::Url;
 use results::units::parse_duration;
@@ -24,8 +25,11 @@ Examples:
   loadtest --target epoll=http://127.0.0.1:8080 --workload 'POST /nod' -H 'Cookie: account=alice' \\
            -H 'Content-Type: application/x-www-form-urlencoded' --body nod=Hello
 
+  loadtest --target epoll=http://127.0.0.1:8080 --trials 5 --budget 2m \\
+           --load '/ -c 64' --load '/ -R 500 --idle 1000' --load '/sleep/100 -c 512'
+
   loadtest aa --target epoll=http://127.0.0.1:8080     how much noise this machine has
-  loadtest show results.json
+  loadtest show results.json                            its table again; without a name, that of the newest run
   loadtest merge a.json b.json -o both.json             the trials of both
   loadtest compare before.json after.json               what changed beyond noise
 
@@ -76,6 +80,31 @@ pub struct Cli {
     pub remote_write: Option<Url>,
     #[command(flatten)]
     pub run: RunFlags,
+}
+
+/// The command line of a command that works on finished results.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Files {
+    #[command(subcommand)]
+    command: FileCommand,
+    /// As for a run; with --owner, whose identity the program takes if it runs as root
+    #[arg(long, value_name = "DIR", global = true, hide = true, env = "LOADTEST_RESULTS")]
+    results: Option<PathBuf>,
+    /// As for a run
+    #[arg(long, value_name = "FILE", global = true, hide = true, env = "LOADTEST_OWNER")]
+    owner: Option<PathBuf>,
+}
+
+/// Runs the command on finished results that the arguments name.
+///
+/// # Errors
+/// What is wrong with a file, or why the runs are not compared.
+pub fn run_on_files(arguments: Vec<OsString>) -> Result<Exit, Failure> {
+    let files = Files::parse_from(arguments);
+    become_owner(files.results.as_deref(), files.owner.as_deref())?;
+    files.command.run(&files.results.unwrap_or("results".into()))?;
+    Ok(Exit::Done)
 }
 
 impl Cli {

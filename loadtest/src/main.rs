@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let command = arguments.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
     if files::COMMANDS.contains(&command.as_str()) {
-        return files::run(arguments).map(|()| Exit::Done);
+        return cli::run_on_files(arguments);
     }
     let aa = command == "aa";
     if aa {

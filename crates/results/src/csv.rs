@@ -8,7 +8,7 @@ use std::io::{self, Write};
 /// A column that is no figure: its name, and its value in a cell's line.
 type Column = (&'static str, fn(&Results, &Cell) -> String);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     ("run_id", |results, _| results.run_id.clone()),
     ("target", |_, cell| cell.key.target.clone()),
     ("workload", |_, cell| cell.key.load.workload.clone()),
@@ -17,6 +17,7 @@ const COLUMNS: [Column; 13] = [
     ("requests_per_connection", |_, cell| {
         cell.key.load.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())
     }),
+    ("beside", |_, cell| cell.key.load.background.to_string()),
     ("verdict", |_, cell| cell.verdict.name().into()),
     ("reasons", |_, cell| cell.reasons.join("; ")),
     ("flaws", |_, cell| {
@@ -72,6 +73,7 @@ mod tests {
         results.cells[0].flaws.insert("throughput".into(), flaw(Verdict::ClientLimited, Some(Bound::Lower)));
         results.cells[0].flaws.insert("latency_us".into(), flaw(Verdict::Starved, None));
         results.cells[1].key.target = "b, \"the\" other".into();
+        results.cells[1].key.load.background.idle = 1_000;
         let mut out = Vec::new();
         write(&results, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -84,6 +86,8 @@ mod tests {
         assert_eq!(fields(lines[0]).len(), fields(lines[1]).len());
         let flaws = fields(lines[0]).iter().position(|name| name == "flaws").unwrap();
         assert_eq!(fields(lines[1])[flaws], "latency_us: starved; throughput: client-limited, a lower bound");
+        let beside = fields(lines[0]).iter().position(|name| name == "beside").unwrap();
+        assert_eq!([1, 2].map(|line| fields(lines[line])[beside].clone()), ["", "1000 idle connections"]);
         assert!(lines[0].contains(",throughput,throughput_low,throughput_high,"));
         assert!(lines[1].contains(",3,1,5,"), "{}", lines[1]);
         assert!(lines[2].contains("\"b, \"\"the\"\" other\""), "{}", lines[2]);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// What makes the runs different experiments, a line each: schema, machine, window, arrivals, limits, threads, CPUs,
-/// background load, what requests carry, or flags of the targets. Empty if they are the same experiment.
+/// what requests carry, or flags of the targets. Empty if they are the same experiment. Runs may differ in what they
+/// measure, and in how often: their cells are matched by target and load.
 pub fn differences(first: &Results, second: &Results) -> Vec<String> {
     let mut found = Vec::new();
     if first.schema != second.schema {
@@ -131,6 +132,7 @@ fn shown(value: &impl Debug) -> String {
 mod tests {
     use super::*;
     use crate::content::Content;
+    use crate::plan::Twice;
     use crate::schedule::Arrivals;
     use crate::schema::Target;
     use crate::schema::tests::run;
@@ -178,6 +180,19 @@ mod tests {
         };
         assert_eq!(line(carries), "the requests of / differ in header fields or body");
         assert_eq!(line(|it| it.cells[0].server_cpus = Some(2)), "number of CPUs that a may use: 1 and 2");
+    }
+
+    #[test]
+    fn what_is_measured_and_how_often_makes_no_difference() {
+        let first = run("r", &[("a", 100.0)], 1);
+        let mut second = run("s", &[("a", 100.0)], 4);
+        second.settings.loads[0].background.idle = 1_000;
+        second.settings.trials = 4;
+        second.settings.twice = vec![Twice { target: "a".into(), load: 0 }];
+        (second.settings.budget, second.settings.precision) = (Some(Duration::from_secs(300)), Some(0.05));
+        second.remarks = vec!["1 of 4 blocks left out".into()];
+        assert_eq!(differences(&first, &second), Vec::<String>::new());
+        assert_eq!(circumstances(&first, &second), Vec::<String>::new());
     }
 
     #[test]

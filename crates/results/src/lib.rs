@@ -47,6 +47,7 @@ pub mod table;
 pub mod units;
 pub mod verdict;
 mod version1;
+pub mod wrap;
 
 pub use background::{BackgroundGroup, BackgroundLoad, BackgroundResults};
 pub use figures::Figures;

@@ -4,6 +4,9 @@
 use crate::figures::Name;
 use crate::schema::{Bound, Cell, Flaw, Verdict};
 
+/// The share of an offered rate that is achieved where only chance is missing.
+const KEPT: f64 = 0.99;
+
 impl Flaw {
     /// What stands before a value with this flaw: `>=` or `<=` where the value is a bound, otherwise `!`.
     pub fn mark(&self) -> &'static str {
@@ -29,6 +32,12 @@ impl Cell {
     /// What stands before the value of this figure; empty if the figure may be compared.
     pub fn mark(&self, name: &Name) -> &'static str {
         self.flaw(name).map_or("", Flaw::mark)
+    }
+
+    /// Whether the target's answers came too slowly for an offered rate, or the generator did not send them at it.
+    pub fn falls_short(&self) -> bool {
+        let is_short = self.figures.pace.achieved_share.is_some_and(|share| share.median < KEPT);
+        is_short && self.flaw(&self.figures.at("throughput").0).is_some()
     }
 
     /// Why this figure is missing, if `missing` says it.

@@ -2,6 +2,8 @@
 
 use crate::differences::{common_runs, differences};
 use crate::lists::add_new;
+use crate::load::Load;
+use crate::plan::{Plan, Twice};
 use crate::ranks::rank;
 use crate::remarks::remarks;
 use crate::schema::{Cell, Results, Verdict};
@@ -28,12 +30,8 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     let (mut merged, second) = (of_its_run(first), of_its_run(second));
     merged.run_id = format!("{}+{}", merged.run_id, second.run_id);
     merged.interrupted |= second.interrupted;
-    let (mine, theirs) = (&mut merged.settings, second.settings);
-    mine.trials += theirs.trials;
-    add_new(&mut mine.targets, theirs.targets);
-    add_new(&mut mine.loads, theirs.loads);
-    mine.content.extend(theirs.content);
-    mine.set.extend(theirs.set);
+    add_new(&mut merged.remarks, second.remarks);
+    merge_plan(&mut merged.settings, second.settings);
     // Of what the runs state, the merged run has what is true of both.
     let keep_common = |mine: &mut BTreeMap<String, String>, theirs: &BTreeMap<String, String>| {
         mine.retain(|name, value| theirs.get(name) == Some(value));
@@ -52,6 +50,22 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     }
     rank(&mut merged.cells);
     Ok(merged)
+}
+
+/// Adds what the other plan has. Budget and precision are those of a single run, so the merged plan has none.
+fn merge_plan(mine: &mut Plan, theirs: Plan) {
+    mine.trials += theirs.trials;
+    (mine.budget, mine.precision) = (None, None);
+    let place = |loads: &[Load], load: &Load| loads.iter().position(|it| it == load);
+    add_new(&mut mine.targets, theirs.targets);
+    add_new(&mut mine.loads, theirs.loads.iter().cloned());
+    // A place in their list of loads is another place in the merged one.
+    let moved = theirs.twice.into_iter().filter_map(|Twice { target, load }| {
+        Some(Twice { target, load: place(&mine.loads, theirs.loads.get(load)?)? })
+    });
+    add_new(&mut mine.twice, moved);
+    mine.content.extend(theirs.content);
+    mine.set.extend(theirs.set);
 }
 
 /// The run, each of whose trials says in which run it was measured.
@@ -99,6 +113,7 @@ mod tests {
     use crate::outcomes::OutcomeClass;
     use crate::schema::tests::run;
     use crate::schema::{Flaw, Target, Trial, by_load};
+    use std::time::Duration;
 
     #[test]
     fn targets_of_both_runs_stand_under_the_same_load() {
@@ -111,6 +126,27 @@ mod tests {
         };
         let merged = merge(two_loads("r", "a"), two_loads("s", "b")).unwrap();
         assert_eq!(by_load(&merged.cells), [[0, 2], [1, 3]]);
+    }
+
+    #[test]
+    fn a_merged_plan_has_the_loads_of_both_and_knows_again_what_is_measured_twice() {
+        let with = |id: &str, connections: &[usize], load: usize, remark: &str| {
+            let mut run = run(id, &[("a", 100.0)], 1);
+            let load_of = |&concurrency| Load { concurrency, ..Load::default() };
+            run.settings.loads = connections.iter().map(load_of).collect();
+            run.settings.twice = vec![Twice { target: "a".into(), load }];
+            (run.settings.budget, run.settings.precision) = (Some(Duration::from_secs(60)), Some(0.05));
+            run.remarks = vec![remark.into()];
+            run
+        };
+        let merged = merge(with("r", &[1, 64], 1, "one"), with("s", &[8, 64, 1], 2, "two")).unwrap();
+        let connections: Vec<usize> = merged.settings.loads.iter().map(|load| load.concurrency).collect();
+        let twice: Vec<usize> = merged.settings.twice.iter().map(|twice| twice.load).collect();
+        assert_eq!((connections, twice), (vec![1, 64, 8], vec![1, 0]));
+        assert_eq!((merged.settings.budget, merged.settings.precision), (None, None));
+        assert_eq!(merged.remarks, ["one", "two"]);
+        let merged = merge(merged, with("t", &[64], 0, "one")).unwrap();
+        assert_eq!((merged.settings.twice.len(), merged.remarks.len()), (2, 2));
     }
 
     #[test]
@@ -209,8 +245,7 @@ mod tests {
             let mut run = run(id, &[("a", 100.0)], 1);
             let cell = &mut run.cells[0];
             cell.trials[0].outcomes[OutcomeClass::Reset] = 1;
-            cell.trials[0].background.busy.asked = 1;
-            cell.trials[0].background.busy_answers = 7;
+            cell.trials[0].background.busy.failed = 7;
             cell.summarise();
             match why {
                 Some(why) => (cell.verdict, cell.reasons) = (Verdict::Errors, vec![why.into()]),
@@ -221,7 +256,7 @@ mod tests {
         };
         let merged = |first: Results, second: Results| merge(first, second).unwrap().cells.remove(0);
         let judged = "2 of 2002 requests ended as reset".to_owned();
-        let remark = "background: 14 requests of busy clients answered, 0 failed".to_owned();
+        let remark = "busy clients: attempts that failed: 14".to_owned();
         let cell = merged(failed("r", None), failed("s", None));
         assert_eq!((cell.verdict, cell.reasons), (Verdict::Errors, vec![judged.clone(), remark.clone()]));
         let gone = "unreachable: it is gone".to_owned();

@@ -1,4 +1,4 @@
-//! Remarks about a cell, which leave its verdict as it is: how well the schedule was kept, where its answers point to,
+//! Remarks about a cell, which leave its verdict as it is: what did not go as it was asked for, where its answers point to,
 //! what became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
@@ -10,48 +10,12 @@ use crate::statistics::Figure;
 use crate::units::{count, micros, plural};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Remarks about a cell, a line each.
+/// Remarks about a cell, a line each. What is as it was asked for is not said.
 pub fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
-    if let (Some(offered), Some(achieved)) = (cell.figures.pace.offered_per_second, cell.figures.pace.achieved_share) {
-        let time = |figure: Option<Figure>| figure.map_or("-".into(), |figure| micros(figure.median));
-        remarks.push(format!(
-            "offered {}/s, answers came at {:.1} % of that; service time p50 {} p99 {} max {}; sent late by {} at p99",
-            count(offered.median),
-            achieved.median * 100.0,
-            time(cell.figures.service_time_us.p50),
-            time(cell.figures.service_time_us.p99),
-            time(cell.figures.service_time_us.max),
-            time(cell.figures.schedule_lag_us.p99),
-        ));
-    }
-    let group = |name: &str, group: fn(&BackgroundResults) -> BackgroundGroup| {
-        let last = group(&cell.trials.last()?.background);
-        let sum =
-            |of: fn(BackgroundGroup) -> u64| cell.trials.iter().map(|trial| of(group(&trial.background))).sum::<u64>();
-        let (cut_off, failed) = (sum(|group| group.cut_off), sum(|group| group.failed));
-        (last.asked > 0).then(|| {
-            format!(
-                "background: the target held {} of {} {name}, {cut_off} closed by the target, {failed} failed",
-                last.up, last.asked
-            )
-        })
-    };
-    remarks.extend(group("idle connections", |background| background.idle));
-    remarks.extend(group("slow senders", |background| background.slow_senders));
-    remarks.extend(group("slow readers", |background| background.slow_readers));
-    let resets: u64 = cell.trials.iter().map(|trial| trial.background.resets).sum();
-    if resets > 0 {
-        remarks.push(format!("background: {resets} connections reset"));
-    }
-    let sum = |of: fn(&BackgroundResults) -> u64| cell.trials.iter().map(|trial| of(&trial.background)).sum::<u64>();
-    if sum(|background| background.busy.asked) > 0 {
-        let (answers, failed) = (
-            sum(|background| background.busy_answers),
-            sum(|background| background.busy.cut_off + background.busy.failed),
-        );
-        remarks.push(format!("background: {answers} requests of busy clients answered, {failed} failed"));
-    }
+    remarks.extend(left_out(cell));
+    remarks.extend(service_times(cell));
+    remarks.extend(background(cell));
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -71,6 +35,64 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     }
     add_new(&mut remarks, cell.trials.iter().flat_map(|trial| trial.remarks.clone()));
     remarks
+}
+
+/// Says how many trials do not count because others disturbed them, and what these others did.
+fn left_out(cell: &Cell) -> Option<String> {
+    let left_out = cell.left_out();
+    let mut causes = Vec::new();
+    add_new(&mut causes, left_out.iter().cloned());
+    let whole = cell.counted_trials().len() + left_out.len();
+    let trials = plural(left_out.len(), "trial");
+    (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
+}
+
+/// Where a rate was not kept, how long the answers took without the wait for a free connection, which the latency contains.
+fn service_times(cell: &Cell) -> Option<String> {
+    let time = |figure: Option<Figure>| figure.map_or("-".into(), |figure| micros(figure.median));
+    let times = &cell.figures.service_time_us;
+    cell.falls_short().then(|| {
+        format!(
+            "from when it was sent, a request took {} (p50), {} (p99), {} (max); the latency has the wait for a free connection, too",
+            time(times.p50),
+            time(times.p99),
+            time(times.max),
+        )
+    })
+}
+
+/// What did not go well with the background connections.
+fn background(cell: &Cell) -> Vec<String> {
+    type Group = fn(&BackgroundResults) -> BackgroundGroup;
+    let groups: [(&str, Group); 5] = [
+        ("idle connections", |background| background.idle),
+        ("slow senders", |background| background.slow_senders),
+        ("slow readers", |background| background.slow_readers),
+        ("resetters", |background| background.resetters),
+        ("busy clients", |background| background.busy),
+    ];
+    groups.into_iter().filter_map(|(name, group)| troubles(cell, name, group)).collect()
+}
+
+/// What did not go well with one kind of background connections, over all trials.
+fn troubles(cell: &Cell, name: &str, group: fn(&BackgroundResults) -> BackgroundGroup) -> Option<String> {
+    let groups = || cell.trials.iter().map(|trial| group(&trial.background));
+    let sum = |of: fn(BackgroundGroup) -> u64| groups().map(of).sum::<u64>() as f64;
+    let fewest = groups().min_by_key(|group| group.up).unwrap_or_default();
+    let (cut_off, failed) = (sum(|group| group.cut_off), sum(|group| group.failed));
+    let is_held_open = ["idle connections", "slow senders", "slow readers"].contains(&name);
+    let is_said = cell.flaws.values().any(|flaw| flaw.why.contains(name));
+    let mut troubles = Vec::new();
+    if is_held_open && !is_said && fewest.up < fewest.asked {
+        troubles.push(format!("the target held {} of {}", fewest.up, fewest.asked));
+    }
+    if cut_off > 0.0 {
+        troubles.push(format!("the target closed {}", count(cut_off)));
+    }
+    if failed > 0.0 {
+        troubles.push(format!("attempts that failed: {}", count(failed)));
+    }
+    (!troubles.is_empty()).then(|| format!("{name}: {}", troubles.join("; ")))
 }
 
 /// Names the percentiles that come from the samples of all trials together, because a single trial has too few.
@@ -112,8 +134,8 @@ fn redirects(cell: &Cell) -> Option<String> {
 mod tests {
     use super::*;
     use crate::outcomes::OutcomeClass;
-    use crate::schema::Trial;
     use crate::schema::tests::{empty_trial, results};
+    use crate::schema::{Flaw, Trial, Verdict};
 
     #[test]
     fn a_cell_whose_answers_redirect_says_so() {
@@ -131,6 +153,33 @@ mod tests {
         assert_eq!(remark(&[(303, 100)]), None);
         assert_eq!(remark(&[(304, 100)]), None);
         assert_eq!(remark(&[]), None);
+    }
+
+    #[test]
+    fn only_what_did_not_go_well_is_said() {
+        let mut cell = results(&["a"]).cells.remove(0);
+        let once = |median| Some(Figure { median, low: None, high: None });
+        let group = |up, cut_off, failed| BackgroundGroup { asked: 100, up, cut_off, failed };
+        let trial = |idle, busy| {
+            let background = BackgroundResults { idle, busy, resets: 7, ..BackgroundResults::default() };
+            let mut trial = Trial { background, ..empty_trial() };
+            trial.figures.pace.achieved_share = Some(0.5);
+            trial.figures.service_time_us.p50 = Some(2_400.0);
+            trial
+        };
+        cell.figures.pace.achieved_share = once(0.5);
+        cell.trials = vec![trial(group(100, 0, 0), group(98, 0, 0)); 2];
+        assert!(remarks(&cell).is_empty(), "a rate may be short by chance, and a busy client be between two requests");
+        let flaw = Flaw { verdict: Verdict::Unstable, why: "it was short".into(), bound: None };
+        cell.flaws.insert("throughput".into(), flaw);
+        cell.figures.service_time_us.p50 = once(2_400.0);
+        cell.trials[1] = trial(group(90, 2, 3_000), group(0, 0, 1));
+        let expected = [
+            "from when it was sent, a request took 2.40ms (p50), - (p99), - (max); the latency has the wait for a free connection, too",
+            "idle connections: the target held 90 of 100; the target closed 2; attempts that failed: 3,000",
+            "busy clients: attempts that failed: 1",
+        ];
+        assert_eq!(remarks(&cell), expected);
     }
 
     #[test]

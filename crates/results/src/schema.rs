@@ -1,6 +1,7 @@
 //! The contents of results.json: the one schema that the lab, the load test and the dashboards share.
 
 mod cell;
+mod disturbance;
 mod flaw;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -8,6 +9,8 @@ mod trial;
 
 pub(crate) use cell::by_load;
 pub use cell::{Cell, Ranks};
+pub(crate) use disturbance::DISTURBING_SHARE;
+pub use disturbance::disturbance;
 pub use flaw::{Bound, Flaw, Verdict};
 pub use trial::{Probe, Trial};
 
@@ -37,7 +40,7 @@ pub struct Results {
     pub started_at: String,
     /// Whether the run was interrupted: cells may lack trials.
     pub interrupted: bool,
-    /// What the run says of itself: blocks and loads that its budget left out.
+    /// What the run says of itself: blocks and loads that its budget left out. Of merged runs, what any of them says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
     /// The machine that it ran on.

@@ -31,9 +31,10 @@ mod served;
 mod steady;
 
 pub(crate) use client::usable_cpus;
-pub use disturbed::disturbance;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
+
+pub use crate::schema::disturbance;
 
 use crate::knee;
 use crate::lists::add_new;
@@ -72,7 +73,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         &|trial| client::offered(trial, schedule),
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
-    objections.extend(client::network(cell));
+    objections.extend(client::network(&trials));
     objections.extend(steady::differ(&trials));
     objections.extend(steady::trend(&trials));
     let late = late::late(cell, &trials);

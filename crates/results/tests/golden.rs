@@ -53,7 +53,7 @@ fn run(name: &str) -> Results {
 
 fn shown(results: &Results) -> String {
     let mut out = Vec::new();
-    table::print(results, &mut StripStream::new(&mut out)).unwrap();
+    table::print(results, None, &mut StripStream::new(&mut out)).unwrap();
     String::from_utf8(out).unwrap()
 }
 

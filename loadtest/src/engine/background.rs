@@ -122,7 +122,14 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
             driver.tick(now, tick);
         }
     }
+    driver.reset_idle();
     Ok(())
+}
+
+/// Closes the connection with a reset, which leaves nothing behind in the kernel: with a linger time of zero, close sends
+/// one. socket(7)
+fn reset(socket: OwnedFd) {
+    let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
 }
 
 /// Drives all background connections in one epoll loop.
@@ -146,6 +153,13 @@ struct BackgroundDriver<'a> {
 impl BackgroundDriver<'_> {
     fn group(&self, index: u32) -> &GroupCounters {
         self.counters.group(self.connections[index as usize].kind)
+    }
+
+    /// Ends the idle connections at the end of the trial. Closed in order, thousands of them would take memory of the
+    /// kernel for another minute (TIME_WAIT), in which the next trial reads it.
+    fn reset_idle(&mut self) {
+        let idle = self.connections.iter_mut().filter(|connection| connection.kind == BackgroundKind::Idle);
+        idle.filter_map(|connection| connection.socket.take()).for_each(reset);
     }
 
     fn tick(&mut self, now: Nanos, tick: usize) {
@@ -233,9 +247,7 @@ impl BackgroundDriver<'_> {
         if connection.kind == BackgroundKind::Resetter
             && let Some(socket) = connection.socket.take()
         {
-            // With a linger time of zero, close sends a reset. socket(7)
-            let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
-            drop(socket);
+            reset(socket);
             self.counters.group(kind).established.fetch_sub(1, Relaxed);
             (connection.phase, connection.generation) = (BackgroundPhase::Down, connection.generation.wrapping_add(1));
             self.counters.resets.fetch_add(1, Relaxed);

@@ -1,36 +1,25 @@
-//! The commands that work on finished results: show, merge, compare.
+//! The commands that work on finished results: show, merge, compare. `loadtest` and the lab have the same.
 
 use super::exit::Failure;
 use super::outputs;
+use super::report;
 use super::terminal::{print, say};
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 use results::differences::{circumstances, common_runs, differences};
-use results::{Results, compare, merge, table};
-use std::ffi::OsString;
+use results::{Results, compare, merge};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The names of these commands.
 pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
 
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
-struct Files {
-    #[command(subcommand)]
-    command: Command,
-    /// As for a run: with --owner, whose identity the program takes if it runs as root
-    #[arg(long, value_name = "DIR", global = true, hide = true, env = "LOADTEST_RESULTS")]
-    results: Option<PathBuf>,
-    /// As for a run
-    #[arg(long, value_name = "FILE", global = true, hide = true, env = "LOADTEST_OWNER")]
-    owner: Option<PathBuf>,
-}
-
+/// A command that works on finished results.
 #[derive(Debug, Subcommand)]
-enum Command {
-    /// Print the table of a run again
+pub enum FileCommand {
+    /// Print the answers and tables of a run again
     Show {
-        /// The results.json of the run
-        file: PathBuf,
+        /// The results.json of the run [default: that of the newest run]
+        file: Option<PathBuf>,
     },
     /// Join two runs with the same settings: the trials of both
     Merge {
@@ -38,7 +27,7 @@ enum Command {
         first: PathBuf,
         /// The results.json of the second run
         second: PathBuf,
-        /// File for the joined results; without it, the table is printed
+        /// File for the joined results; without it, they are printed
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
@@ -56,31 +45,44 @@ enum Command {
     },
 }
 
-/// Runs the command that the arguments name.
-///
-/// # Errors
-/// What is wrong with a file, or why the runs are not compared.
-pub fn run(arguments: Vec<OsString>) -> Result<(), Failure> {
-    let print_table = |results: &Results| print(|out| table::print(results, out));
-    let files = Files::parse_from(arguments);
-    super::become_owner(files.results.as_deref(), files.owner.as_deref())?;
-    let done = match files.command {
-        Command::Show { file } => print_table(&load(&file)?),
-        Command::Merge { first, second, output } => {
-            let (first, second) = (load(&first)?, load(&second)?);
-            let unlike = circumstances(&first, &second);
-            let merged = merge::merge(first, second).map_err(Failure::usage)?;
-            if !unlike.is_empty() {
-                say(&format!("warning: the runs were not made under the same circumstances: {}", unlike.join("; ")));
+impl FileCommand {
+    /// Runs the command. `runs` is the folder in which runs leave their results.
+    ///
+    /// # Errors
+    /// What is wrong with a file, or why the runs are not compared.
+    pub fn run(self, runs: &Path) -> Result<(), Failure> {
+        let done = match self {
+            FileCommand::Show { file: Some(file) } => report::print(&load(&file)?),
+            FileCommand::Show { file: None } => {
+                let newest = newest_in(runs).map_err(Failure::usage)?;
+                say(&newest.display().to_string());
+                report::print(&load(&newest)?)
             }
-            match output {
-                Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
-                None => print_table(&merged),
+            FileCommand::Merge { first, second, output } => {
+                let (first, second) = (load(&first)?, load(&second)?);
+                let unlike = circumstances(&first, &second);
+                let merged = merge::merge(first, second).map_err(Failure::usage)?;
+                if !unlike.is_empty() {
+                    let unlike = unlike.join("; ");
+                    say(&format!("warning: the runs were not made under the same circumstances: {unlike}"));
+                }
+                match output {
+                    Some(path) => outputs::write_file("--output", &path, &|file| merged.write(file)),
+                    None => report::print(&merged),
+                }
             }
-        }
-        Command::Compare { first, second, anyway } => compare_files(&load(&first)?, &load(&second)?, anyway),
-    };
-    done.map_err(Failure::usage)
+            FileCommand::Compare { first, second, anyway } => compare_files(&load(&first)?, &load(&second)?, anyway),
+        };
+        done.map_err(Failure::usage)
+    }
+}
+
+/// The results.json that was written last, of those that lie in the folders of this folder.
+fn newest_in(runs: &Path) -> Result<PathBuf, String> {
+    let files = fs::read_dir(runs).into_iter().flatten().flatten().map(|run| run.path().join("results.json"));
+    let newest = files.filter_map(|file| Some((fs::metadata(&file).ok()?.modified().ok()?, file))).max();
+    let none = || format!("there is no run in {}: name its results.json", runs.display());
+    newest.map(|(_, file)| file).ok_or_else(none)
 }
 
 /// Prints what changed, below the circumstances that differ, and what makes the comparison unfair; without `anyway`, there

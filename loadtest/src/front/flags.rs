@@ -1,90 +1,52 @@
 //! The flags that describe a run; every program that runs one (`loadtest`, the lab) has the same.
 
+use super::content_flags::ContentFlags;
+use super::load_flags::{DESCRIBE_A_LOAD, LoadFlags};
+use super::load_text;
 use crate::cpus::{allowed_cpus, online_cpus};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use results::conditions::Condition;
-use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
-use results::lists::each_once;
-use results::schedule::{Arrivals, Schedule, parse_ramp, parse_rate};
-use results::units::parse_duration;
-use results::{BackgroundLoad, Load, PerConnection, Plan};
+use results::schedule::{Arrivals, Schedule};
+use results::units::{duration, parse_duration};
+use results::{Load, Plan};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// The largest body of a request, in bytes: results.json has the body of each workload, and it has to be small enough to
-/// be read again.
-const LARGEST_BODY: u64 = 64 << 20;
 
 /// What to measure, for how long, and where the results go.
 #[derive(Debug, Args)]
 pub struct RunFlags {
-    /// Paths to request, with a method before the path unless it is GET ("POST /counter"); a list, or repeated
-    #[arg(long, value_name = "PATH", value_delimiter = ',', default_value = "/")]
-    workload: Vec<String>,
-    /// Header field of every measured request and of those of --busy and --slow-readers, as in 'Accept: text/html';
-    /// repeatable
-    #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = parse_header)]
-    headers: Vec<String>,
-    /// Body of the requests whose method is not GET or HEAD
-    #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
-    body: Option<String>,
-    /// File with this body, of at most 64 MiB
-    #[arg(long, value_name = "FILE")]
-    body_file: Option<PathBuf>,
-    /// Number of concurrent connections; a list makes a sweep
-    #[arg(short, long, value_name = "N", value_delimiter = ',', default_value = "64")]
-    concurrency: Vec<usize>,
-    /// Requests that a connection carries before it is closed: a number or 'unlimited'; a list
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "unlimited")]
-    requests_per_connection: Vec<PerConnection>,
-    /// Open loop: requests a second over all connections, each sent when it is due, whether or not earlier ones were
-    /// answered; latency counts from the due time. Suffixes k and M; a list
-    #[arg(short = 'R', long, value_name = "RATE", value_delimiter = ',', value_parser = parse_rate)]
-    rate: Vec<f64>,
-    /// Open loop whose rate changes linearly over the duration, as in 100-10k
-    #[arg(long, value_name = "FROM-TO", value_parser = parse_ramp)]
-    ramp: Option<Schedule>,
-    /// Closed loop first; then a search for each target's knee, the highest rate at which its p99 is at most 10 times
-    /// that at a low rate; then all targets at half of the lowest ceiling
-    #[arg(long, conflicts_with_all = ["rate", "ramp"])]
-    knee: bool,
+    /// A load: a path, and what the flags from --concurrency to --busy-workload say, as in '/ -R 500 --idle 1000';
+    /// several with ';' between them, or repeated. Instead of those flags; but --concurrency sets the connections of the
+    /// closed loops
+    #[arg(long = "load", value_name = "TEXT", value_delimiter = ';', conflicts_with_all = DESCRIBE_A_LOAD)]
+    texts: Vec<String>,
+    #[command(flatten)]
+    load: LoadFlags,
+    #[command(flatten)]
+    content: ContentFlags,
     /// How the requests of --rate, --ramp and --knee are spaced: 'even', or 'poisson' as independent users would send
     /// them [default: even]
     #[arg(long, value_name = "HOW")]
     arrivals: Option<Arrivals>,
-    /// Idle background connections: each has made one request, and stays open
-    #[arg(long, value_name = "N", default_value = "0")]
-    idle: usize,
-    /// Background connections that send a request one byte at a time and never complete it
-    #[arg(long, value_name = "N", default_value = "0")]
-    slow_senders: usize,
-    /// Background connections that request --slow-reader-workload and read the answer in small pieces
-    #[arg(long, value_name = "N", default_value = "0")]
-    slow_readers: usize,
-    /// What the --slow-readers request: a path with a large answer
-    #[arg(long, value_name = "PATH")]
-    slow_reader_workload: Option<String>,
-    /// Background clients that connect, send a request and reset the connection, a hundred times a second each
-    #[arg(long, value_name = "N", default_value = "0")]
-    resetters: usize,
-    /// Background clients that send --busy-workload again and again, one request a connection
-    #[arg(long, value_name = "N", default_value = "0")]
-    busy: usize,
-    /// What the --busy clients request
-    #[arg(long, value_name = "PATH")]
-    busy_workload: Option<String>,
     /// Length of the measured part of a trial
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     duration: Duration,
     /// Load before the measured part (warm-up) [default: a tenth of the duration, at most 1s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
-    /// Trials of each cell; from five trials on, figures have an interval
+    /// Trials of each cell; from three trials on, figures have an interval
     #[arg(long, value_name = "N", default_value = "1")]
     trials: usize,
+    /// How long the run may take, from the start of the program to its end: trials that do not fit are left out, and
+    /// the results say which
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    budget: Option<Duration>,
+    /// Add trials until the interval of the CPU time a request is so narrow, as in 5%, to either side of it; or until the
+    /// --budget is spent
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    precision: Option<f64>,
     /// Threads of the generator, each on its own CPU if there are enough CPUs [default: half of the CPUs]
     #[arg(short, long, value_name = "N")]
     threads: Option<usize>,
@@ -123,26 +85,28 @@ pub struct RunFlags {
 }
 
 impl RunFlags {
+    /// Whether a command line that was parsed into these flags names its loads.
+    pub fn name_loads(matches: &ArgMatches) -> bool {
+        let is_said = |id: &str| matches.value_source(id).is_some_and(|source| source != ValueSource::DefaultValue);
+        is_said("texts") || DESCRIBE_A_LOAD.into_iter().any(is_said)
+    }
+
+    /// Makes these the loads, in the words of `--load`, and bounds how long the run may take if the command line does not.
+    pub fn measure(&mut self, loads: &[&str], budget: Option<Duration>) {
+        self.texts = loads.iter().map(|&load| load.to_owned()).collect();
+        self.budget = self.budget.or(budget);
+    }
+
     /// Returns the plan that these flags ask for.
     ///
     /// # Errors
     /// One line that says how to correct the flags.
     pub fn plan(&self, targets: Vec<String>) -> Result<Plan, String> {
-        self.workload.iter().try_for_each(|workload| check_workload("--workload", workload))?;
-        for (flag, count, workload) in
-            [("busy", self.busy, &self.busy_workload), ("slow-reader", self.slow_readers, &self.slow_reader_workload)]
-        {
-            match workload {
-                Some(workload) => check_workload(&format!("--{flag}-workload"), workload)?,
-                None if count > 0 => return Err(format!("say with --{flag}-workload what these clients request")),
-                None => {}
-            }
-        }
+        let loads = self.loads()?;
         let at_least_one = |flag: &str, n: usize| match n {
             0 => Err(format!("{flag} must be at least 1")),
             _ => Ok(()),
         };
-        self.concurrency.iter().try_for_each(|&n| at_least_one("--concurrency", n))?;
         at_least_one("--trials", self.trials)?;
         at_least_one("--threads", self.threads.unwrap_or(1))?;
         for (flag, time) in
@@ -152,21 +116,20 @@ impl RunFlags {
                 return Err(format!("{flag} must be longer than nothing"));
             }
         }
-        let schedules = each_once(self.schedules());
-        if self.arrivals.is_some() && schedules == [Schedule::Closed] {
+        if self.arrivals.is_some() && loads.iter().all(|load| load.schedule == Schedule::Closed) {
             return Err(
                 "--arrivals: in a closed loop, a request follows an answer; give --rate, --ramp or --knee".into()
             );
         }
         let mut plan = Plan {
             targets,
-            loads: self.loads(),
+            loads,
             arrivals: self.arrivals.unwrap_or_default(),
             duration: self.duration,
             warmup: self.warmup.unwrap_or((self.duration / 10).min(Duration::from_secs(1))),
             trials: self.trials,
-            budget: None,
-            precision: None,
+            budget: self.budget,
+            precision: self.precision,
             twice: Vec::new(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
             threads: self.threads.unwrap_or((online_cpus() / 2).clamp(1, allowed_cpus().len().max(1))),
@@ -177,122 +140,46 @@ impl RunFlags {
             set: BTreeMap::new(),
         };
         plan.check()?;
-        plan.content = self.content(&plan)?;
+        check_budget(&plan)?;
+        plan.content = self.content.content(&plan)?;
         Ok(plan)
     }
 
-    /// What the requests of each workload carry: the header fields, and the body if the method has one.
-    fn content(&self, plan: &Plan) -> Result<BTreeMap<String, Content>, String> {
-        let body = match (&self.body, &self.body_file) {
-            (Some(text), _) => Body(text.clone().into_bytes()),
-            (None, Some(path)) => Body(read_body(path)?),
-            (None, None) => Body::default(),
-        };
-        let has_body = |workload: &str| carries_body(method_and_path(workload).0);
-        if !body.0.is_empty() && !plan.requested().into_iter().any(|workload| has_body(workload)) {
-            return Err("a body: GET and HEAD have none; name the method, as in --workload 'POST /path'".into());
-        }
-        let headers_alone = Content { headers: self.headers.clone(), ..Content::default() };
-        if headers_alone.count_headers("Host") > 1 {
-            return Err("--header Host: a request has one (RFC 9112, 3.2); give it once".into());
-        }
-        let content = plan.requested().into_iter().map(|workload| {
-            let body = if has_body(workload) { body.clone() } else { Body::default() };
-            (workload.clone(), Content { body, ..headers_alone.clone() })
-        });
-        Ok(content.filter(|(_, content)| *content != NOTHING).collect())
-    }
-
-    /// All combinations of the values of these flags. Two values that are the same would make two cells that nothing tells
-    /// apart.
-    fn loads(&self) -> Vec<Load> {
-        let background = BackgroundLoad {
-            idle: self.idle,
-            slow_senders: self.slow_senders,
-            slow_readers: self.slow_readers,
-            resetters: self.resetters,
-            busy: self.busy,
-            busy_workload: self.busy_workload.clone().filter(|_| self.busy > 0),
-            slow_reader_workload: self.slow_reader_workload.clone().filter(|_| self.slow_readers > 0),
-        };
-        let mut loads = Vec::new();
-        for workload in each_once(self.workload.clone()) {
-            for schedule in each_once(self.schedules()) {
-                for requests_per_connection in each_once(self.requests_per_connection.clone()) {
-                    for concurrency in each_once(self.concurrency.clone()) {
-                        let (workload, background) = (workload.clone(), background.clone());
-                        loads.push(Load { workload, schedule, concurrency, requests_per_connection, background });
-                    }
-                }
-            }
-        }
-        loads
-    }
-
-    fn schedules(&self) -> Vec<Schedule> {
-        let open: Vec<Schedule> = self.rate.iter().copied().map(Schedule::Rate).chain(self.ramp).collect();
-        match open {
-            _ if self.knee => Schedule::KNEE.to_vec(),
-            none if none.is_empty() => vec![Schedule::Closed],
-            open => open,
+    fn loads(&self) -> Result<Vec<Load>, String> {
+        match &self.texts[..] {
+            [] => self.load.loads(),
+            texts => load_text::loads(texts, &self.load),
         }
     }
 }
 
-/// Reads the file of `--body-file`; one without an end (/dev/zero) has too many bytes, too.
-fn read_body(path: &Path) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_BODY + 1).read_to_end(&mut body));
-    match read {
-        Err(error) => Err(format!("--body-file {}: {error}; name a file that you may read", path.display())),
-        Ok(length) if length as u64 > LARGEST_BODY => {
-            let most = LARGEST_BODY >> 20;
-            Err(format!("--body-file {}: a body has at most {most} MiB; name a smaller file", path.display()))
+/// Checks that the budget is enough for the longest trial, and that there is one if trials may be added.
+fn check_budget(plan: &Plan) -> Result<(), String> {
+    let longest = plan.loads.iter().map(|load| plan.estimate_of(load)).max().unwrap_or_default();
+    match plan.budget {
+        Some(budget) if budget <= longest => {
+            let (budget, longest) = (duration(budget), duration(longest));
+            Err(format!("--budget {budget}: a trial alone takes {longest}; give more time, or a shorter --duration"))
         }
-        Ok(_) => Ok(body),
+        None if plan.precision.is_some() => {
+            Err("--precision: say how long the run may take at most, as in --budget 5m".into())
+        }
+        _ => Ok(()),
     }
 }
 
-fn check_workload(flag: &str, workload: &str) -> Result<(), String> {
-    let (method, path) = method_and_path(workload);
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !path.starts_with('/')
-        || !visible(path)
-        || method.is_empty()
-        || !method.bytes().all(|byte| byte.is_ascii_uppercase())
-    {
-        return Err(format!("{flag} '{workload}' is no path; write '/files/64k' or 'POST /counter'"));
-    }
-    Ok(())
-}
-
-/// Checks a header field: a name, a colon, and a value of visible characters and spaces. RFC 9110, 5.1 and 5.5
-fn parse_header(text: &str) -> Result<String, String> {
-    let wrong = |why: &str| format!("'{text}': {why}; write it as in 'Accept: text/html'");
-    let (name, value) = text.split_once(':').ok_or_else(|| wrong("there is no colon in it"))?;
-    let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(wrong("the name has a character that does not belong there, or is empty"));
-    }
-    if value.chars().any(|c| c.is_control() && c != '\t') {
-        return Err(wrong("the value has a control character"));
-    }
-    for (own, instead) in [
-        ("Content-Length", "it follows from --body"),
-        ("Transfer-Encoding", "the body is sent as it is"),
-        ("Connection", "say it with --requests-per-connection"),
-    ] {
-        if name.eq_ignore_ascii_case(own) {
-            return Err(wrong(instead));
-        }
-    }
-    Ok(format!("{name}: {}", value.trim()))
+/// Parses a share: `5%` or `0.05`.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
+    let share = number.trim().parse().ok().map(|number: f64| number / unit);
+    share.filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "write it as in 5% or 0.05".into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::{Command, FromArgMatches};
+    use results::content::{Body, Content};
 
     fn plan(arguments: &[&str]) -> Result<Plan, String> {
         let command = RunFlags::augment_args(Command::new("test").no_binary_name(true));
@@ -322,7 +209,7 @@ mod tests {
         let arguments = ["--workload", "/,/,/b", "-c", "1,2", "-c", "1", "--requests-per-connection", "1,unlimited,1"];
         let plan = plan(&[&arguments[..], &["-R", "100,0.1k,50"]].concat()).unwrap();
         assert_eq!(plan.workloads(), ["/", "/b"]);
-        assert_eq!(plan.loads.len(), 2 * 2 * 2 * 3);
+        assert_eq!(plan.loads.len(), 2 * 2 * 2 * 2);
     }
 
     #[test]
@@ -330,6 +217,38 @@ mod tests {
         assert_eq!(plan(&["-R", "100"]).unwrap().arrivals, Arrivals::Even);
         assert_eq!(plan(&["-R", "100", "--arrivals", "poisson"]).unwrap().arrivals, Arrivals::Poisson);
         assert_eq!(plan(&["--knee", "--arrivals", "poisson"]).unwrap().arrivals, Arrivals::Poisson);
+    }
+
+    #[test]
+    fn loads_come_from_the_flags_or_from_texts() {
+        let concurrency = |arguments: &[&str]| -> Vec<usize> {
+            plan(arguments).unwrap().loads.iter().map(|load| load.concurrency).collect()
+        };
+        assert_eq!(concurrency(&[]), [64]);
+        assert_eq!(concurrency(&["--load", "/ -c 1; / -c 2", "--load", "/ -c 1 -R 5"]), [1, 2, 1]);
+        assert_eq!(concurrency(&["--load", "/ -c 1; / -c 2 -R 5", "-c", "9"]), [9, 2]);
+        for flag in DESCRIBE_A_LOAD.map(|id| format!("--{}", id.replace('_', "-"))) {
+            let value = if flag == "--ramp" { "1-2" } else { "1" };
+            let both = if flag == "--knee" { vec!["--load", "/", &flag] } else { vec!["--load", "/", &flag, value] };
+            assert!(plan(&both).unwrap_err().contains("cannot be used with"), "{both:?}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_longer_than_a_trial_and_bounds_a_precision() {
+        let both = plan(&["--budget", "90s", "--precision", "5%"]).unwrap();
+        assert_eq!((both.budget, both.precision), (Some(Duration::from_secs(90)), Some(0.05)));
+        assert_eq!(plan(&["--budget", "1m", "--precision", "0.1"]).unwrap().precision, Some(0.1));
+        for (arguments, words) in [
+            (&["--precision", "5%"][..], "as in --budget 5m"),
+            (&["--budget", "5s"], "--budget 5.0s: a trial alone takes 5.5s"),
+            (&["--budget", "5m", "--precision", "5"], "write it as in 5% or 0.05"),
+            (&["--budget", "5m", "--precision", "0%"], "write it as in 5% or 0.05"),
+            (&["--budget", "5m", "--precision", "wide"], "write it as in 5% or 0.05"),
+        ] {
+            let why = plan(arguments).unwrap_err();
+            assert!(why.contains(words), "{arguments:?}: {why}");
+        }
     }
 
     #[test]

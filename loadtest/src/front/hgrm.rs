@@ -44,12 +44,15 @@ pub fn distributions(results: &Results) -> Vec<Distribution<'_>> {
 fn stem(cell: &Cell) -> String {
     let key = &cell.key;
     let mode = key.load.requests_per_connection.to_string();
+    let background = &key.load.background;
+    let beside = if background.is_none() { String::new() } else { format!("beside {background}") };
     let parts = [
         &key.target,
         &key.load.workload,
         &format!("c{}", key.load.concurrency),
         &mode,
         &String::from(key.load.schedule),
+        &beside,
     ];
     let safe = |part: &str| -> String {
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
@@ -98,7 +101,7 @@ impl Distribution<'_> {
 mod tests {
     use super::*;
     use crate::measure::tests::empty_trial;
-    use results::{Flaw, Key, Load, Schedule, Verdict};
+    use results::{BackgroundLoad, Flaw, Key, Load, Schedule, Verdict};
 
     fn cell(workload: &str, millis: impl Iterator<Item = u64>) -> Cell {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).unwrap();
@@ -158,6 +161,11 @@ mod tests {
             ["epoll_again-a_b-c64-keep-alive-rate_500.hgrm", "epoll_again-a_b-c64-keep-alive-rate_500-2.hgrm"]
         );
         assert_eq!((names.len(), names[3].len()), (4, LONGEST_NAME + 5));
+        let mut beside = cell("/", 1..=9);
+        beside.key.load.background = BackgroundLoad { idle: 1_000, slow_senders: 2, ..BackgroundLoad::default() };
+        let one = self::results(vec![beside]);
+        let expected = "epoll_again-c64-keep-alive-rate_500-beside_1000_idle_connections__2_slow_senders.hgrm";
+        assert_eq!(distributions(&one)[0].name, expected);
         assert!(text(&all[2]).ends_with("]\n# client-limited: it was busy\n") && text(&all[1]).ends_with("]\n"));
     }
 }

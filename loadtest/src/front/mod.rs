@@ -1,13 +1,17 @@
 //! What the programs that make a run have in common, `loadtest` and the lab: their flags, the progress that they show,
-//! the table and the files at the end, and their exit codes.
+//! the report and the files at the end, and their exit codes.
 
+mod content_flags;
 mod exit;
 pub mod files;
 mod flags;
 mod hgrm;
 mod hint;
+mod load_flags;
+mod load_text;
 mod outputs;
 mod progress;
+mod report;
 mod save;
 mod terminal;
 
@@ -22,7 +26,7 @@ use crate::{limits, privileges};
 use outputs::Outputs;
 use progress::Progress;
 use results::conditions::{self, Condition};
-use results::{Plan, Results, table};
+use results::{Plan, Results};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -66,7 +70,7 @@ pub struct Finished {
     failures: Vec<String>,
 }
 
-/// Makes the run: shows its progress, prints the table and writes the files. None of these depends on another one;
+/// Makes the run: shows its progress, prints the report and writes the files. None of these depends on another one;
 /// [`conclude`] tells which failed.
 ///
 /// # Errors
@@ -85,7 +89,7 @@ pub fn run(
     observers.0.clear();
     let mut failures = Vec::new();
     if !flags.quiet {
-        failures.extend(print(|out| table::print(&results, out)).err());
+        failures.extend(report::print(&results).err());
     }
     if results.interrupted && results.cells.is_empty() {
         return Ok(Finished { results, failures }); // no file, and an older one stays
@@ -93,7 +97,7 @@ pub fn run(
     let (files, not_written) = prepared.outputs.write(&results);
     failures.extend(not_written);
     if !flags.quiet {
-        files.iter().for_each(|file| say(&format!("results: {}", file.display())));
+        files.iter().for_each(|file| say(&report::names(file)));
     }
     Ok(Finished { results, failures })
 }

@@ -3,6 +3,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write};
 use std::sync::LazyLock;
+use terminal_size::{Width, terminal_size_of};
 
 /// The progress line, which is overwritten again and again. It is hidden where standard error is no terminal, or a dumb
 /// one.
@@ -21,6 +22,13 @@ pub static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
 /// `docker run` brings both streams to the same terminal.
 pub fn say(line: &str) {
     LINE.suspend(|| drop(anstream::stderr().write_all(format!("{line}\n").as_bytes())));
+}
+
+/// The width in columns of what is printed to standard output: that of the terminal, or of the variable `COLUMNS`. `None`
+/// if neither says it.
+pub fn width() -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
+    columns.or_else(|| terminal_size_of(io::stdout()).map(|(Width(width), _)| width.into()))
 }
 
 /// Prints to standard output; without colours where these are not wanted (no terminal, `NO_COLOR`, `TERM=dumb`). It is

@@ -18,14 +18,21 @@ pub fn run_labels(run_id: &str) -> Labels {
     Labels::new([("run_id", run_id.to_owned())])
 }
 
+/// The label `beside` of a load without background connections. Its value can be chosen in a dashboard, and that of a label
+/// that is not there cannot.
+const BESIDE_NOTHING: &str = "nothing";
+
 /// The labels that identify a cell of the run.
 pub fn cell_labels(run: &Labels, cell: &Key) -> Labels {
+    let background = &cell.load.background;
+    let beside = if background.is_none() { BESIDE_NOTHING.to_owned() } else { background.to_string() };
     run.with(&[
         ("target", &cell.target),
         ("workload", &cell.load.workload),
         ("schedule", &json_text(&cell.load.schedule)),
         ("concurrency", &cell.load.concurrency.to_string()),
         ("requests_per_connection", &json_text(&cell.load.requests_per_connection)),
+        ("beside", &beside),
     ])
 }
 

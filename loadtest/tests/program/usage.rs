@@ -17,6 +17,8 @@ fn wrong_usage_prints_one_line_and_exits_with_2() {
     one_line(&loadtest(&[target, "--out", "/proc/nowhere"]), 2, "name a place");
     one_line(&loadtest(&[target, "--target-pid", "a=0"]), 2, "is no process id");
     one_line(&loadtest(&[target, "-c", "1000000000000"]), 2, "need more than");
+    one_line(&loadtest(&[target, "--load", "/ --idel 9"]), 2, "--load '/ --idel 9': unexpected argument '--idel'");
+    one_line(&loadtest(&[target, "--budget", "1s"]), 2, "give more time, or a shorter --duration");
     assert_eq!(loadtest(&[target, "-d", "5"]).status.code(), Some(2));
     assert_eq!(loadtest(&[]).status.code(), Some(2));
 }
@@ -98,6 +100,28 @@ fn a_flag_wins_over_the_variables_of_those_that_it_excludes() {
         assert_eq!(run(&pair, &[]).status.code(), Some(2), "{pair:?}");
     }
     assert_eq!(run(&[], &[("LOADTEST_BODY", "x"), ("LOADTEST_BODY_FILE", "body")]).status.code(), Some(2));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn loads_come_from_the_command_line_or_else_from_variables() {
+    let target = format!("a=http://{}", server(|_| ok("hi")));
+    let folder = empty_folder("loads");
+    let json = folder.join("results.json");
+    let loads = |flags: &[&str], variables: &[(&str, &str)]| -> Vec<String> {
+        let mut run = program();
+        run.args(["--target", &target, "-d", "500ms", "--json"]).arg(&json).args(flags);
+        let output = run.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        results::Results::load(&json).unwrap().cells.iter().map(|cell| cell.key.load.to_string()).collect()
+    };
+    let variable = ("LOADTEST_LOAD", "/ -c 1; /more -R 50 -c 4");
+    let more = "/more with 4 connections, keep-alive, 50 requests/s";
+    assert_eq!(loads(&[], &[variable]), ["/ with 1 connection, keep-alive", more]);
+    assert_eq!(loads(&["-c", "2"], &[variable]), ["/ with 2 connections, keep-alive", more]);
+    assert_eq!(loads(&["--workload", "/own", "-c", "2"], &[variable]), ["/own with 2 connections, keep-alive"]);
+    let (own, workload) = (["--load", "/own -c 3"], ("LOADTEST_WORKLOAD", "/,/more"));
+    assert_eq!(loads(&own, &[variable, workload]), ["/own with 3 connections, keep-alive"]);
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -147,6 +147,19 @@ fn a_busy_client_is_up_if_its_latest_request_was_answered_with_success() {
 }
 
 #[test]
+fn idle_connections_end_with_a_reset_which_leaves_nothing_behind_in_the_kernel() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let load = BackgroundLoad { idle: 1, ..BackgroundLoad::default() };
+    let mut accepted = None;
+    with(load, listener.local_addr().unwrap(), |counters| {
+        accepted = Some(answer_one(&listener, OK));
+        wait_until(|| counters.group(BackgroundKind::Idle).up.load(Relaxed) == 1);
+    });
+    let end = accepted.unwrap().read(&mut [0]);
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn each_complete_answer_counts_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let load = BackgroundLoad { idle: 2, busy: 1, ..BackgroundLoad::default() };

@@ -83,8 +83,20 @@ fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
     let batch = trial.finish(Some(&measured), 1_000);
     assert_eq!(values(&batch, "loadtest_requests_total")[..2], [(800, 0.0), (1_000, 5.0)]);
     let (labels, ..) = only(&batch, "loadtest_requests_total")[0];
-    let expected = r#"{__name__="loadtest_requests_total",concurrency="64",requests_per_connection="unlimited",run_id="r",schedule="closed",target="epoll",trial="3",workload="POST /counter"}"#;
+    let expected = r#"{__name__="loadtest_requests_total",beside="nothing",concurrency="64",requests_per_connection="unlimited",run_id="r",schedule="closed",target="epoll",trial="3",workload="POST /counter"}"#;
     assert_eq!(labels.selector(""), expected);
+}
+
+#[test]
+fn cells_of_loads_that_differ_in_their_background_alone_have_series_of_their_own() {
+    let mut cell = Cell::new(KEY());
+    let mut beside = |idle, expected: &str| {
+        cell.key.load.background.idle = idle;
+        let (labels, _) = &cell_samples(&run(), &cell, 5)[0];
+        assert!(labels.selector("").contains(&format!("beside=\"{expected}\"")), "{labels:?}");
+    };
+    beside(0, "nothing");
+    beside(1_000, "1000 idle connections");
 }
 
 #[test]

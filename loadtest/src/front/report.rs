@@ -1,0 +1,53 @@
+//! The report on a run: its answers, its tables, and the answers in short.
+
+use super::terminal;
+use anstyle::Style;
+use results::wrap::wrap;
+use results::{Results, answers, table};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The width of the answers where that of the output is not known.
+const USUAL_WIDTH: usize = 100;
+
+/// Prints the report on a run to standard output. Most of it may scroll out of sight, so the answers come once more, in
+/// short, at the end.
+///
+/// # Errors
+/// One line: standard output cannot be written.
+pub fn print(results: &Results) -> Result<(), String> {
+    terminal::print(|out| write(results, terminal::width(), out))
+}
+
+fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    let answers = answers::answers(results);
+    let answers_width = width.unwrap_or(USUAL_WIDTH);
+    if !answers.is_empty() {
+        writeln!(out)?;
+        answers::print(&answers, answers_width, out)?;
+        writeln!(out)?;
+    }
+    table::print(results, width, out)?;
+    if !results.remarks.is_empty() {
+        writeln!(out)?;
+    }
+    for remark in &results.remarks {
+        writeln!(out, "{}", wrap(remark, 2, width))?;
+    }
+    if !answers.is_empty() {
+        let bold = Style::new().bold();
+        writeln!(out, "\n{bold}In short{bold:#}")?;
+        answers::print_short(&answers, answers_width, out)?;
+    }
+    Ok(())
+}
+
+/// The line that names a file which was written. Of a results.json it says how to print the report again, with the program
+/// as it was called.
+pub fn names(file: &Path) -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    match file.file_name().is_some_and(|name| name == "results.json") {
+        true => format!("results: {0} (printed again by: {called} show {0})", file.display()),
+        false => format!("results: {}", file.display()),
+    }
+}
