@@ -29,12 +29,25 @@ fn every_model_is_named_everywhere() {
         );
         is_in_the_containers(model, &mut missing);
         missing.unless(
+            results::answers::MODELS.iter().any(|(name, _)| name == model),
+            "crates/results/src/answers/models.rs",
+            &format!("(\"{model}\", with its family) in MODELS"),
+        );
+        missing.unless(
             text("README.md").contains(&format!("\n| [{model}](services/{model}/README.md) | ")),
             "README.md",
             &format!("| [{model}](services/{model}/README.md) | … | in the table of models"),
         );
     }
     missing.report();
+}
+
+#[test]
+fn answers_are_about_models() {
+    let models = folders("services");
+    let others =
+        results::answers::MODELS.iter().map(|(name, _)| *name).filter(|name| !models.iter().any(|model| model == name));
+    assert_eq!(others.collect::<Vec<_>>(), [""; 0], "crates/results/src/answers/models.rs");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use anstream::StripStream;
 use results::conditions::{self, Condition};
-use results::{Results, compare, csv, figures, merge, noise, table};
+use results::{Results, answers, compare, csv, figures, merge, noise, table};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,6 +112,15 @@ fn every_run_is_read_and_written_with_all_that_it_had() {
 fn every_run_is_shown_as_before() {
     for name in RUNS {
         assert_same(&shown(&run(name)), &format!("{name}.show.txt"));
+    }
+}
+
+#[test]
+fn every_run_answers_as_before() {
+    for name in RUNS {
+        let mut out = Vec::new();
+        answers::print(&answers::answers(&run(name)), 100, &mut StripStream::new(&mut out)).unwrap();
+        assert_same(&String::from_utf8(out).unwrap(), &format!("{name}.answers.txt"));
     }
 }
 

@@ -14,7 +14,7 @@ const LONGEST_REASON: usize = 70;
 pub(super) enum Comparison {
     /// The ratio with its interval.
     Interval(Contrast),
-    /// The ratio of the medians, and why it has no interval.
+    /// The ratio of the medians, and why it has no interval: the number of blocks, if these are too few, or another reason.
     Medians(f64, String),
     /// Why nothing can be told.
     NotTold(String),
@@ -52,9 +52,14 @@ impl Comparison {
                 (Some(value), Some(base)) if base > 0.0 => {
                     let blocks = cell.counted_trials().len().min(baseline.counted_trials().len());
                     let is_few = blocks < contrast::LEAST_BLOCKS;
-                    Comparison::Medians(value / base, if is_few { plural(blocks, "block") } else { shortened(&why) })
+                    let few = || plural(blocks, "block");
+                    let why = if is_few { few() } else { format!("no interval: {}", shortened(&why)) };
+                    Comparison::Medians(value / base, why)
                 }
-                _ => Comparison::NotTold(shortened(&why)),
+                // The baseline is named, the target need not be.
+                _ => {
+                    Comparison::NotTold(shortened(why.strip_prefix(&format!("{}: ", cell.key.target)).unwrap_or(&why)))
+                }
             },
         }
     }
@@ -82,6 +87,14 @@ impl Comparison {
         }
     }
 
+    /// Why nothing can be told, if that is so.
+    pub(super) fn why_not(&self) -> Option<&str> {
+        match self {
+            Comparison::NotTold(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// Whether the target certainly has more than this multiple; without an interval, the ratio decides.
     pub(super) fn is_above(&self, multiple: f64) -> bool {
         match self {
@@ -94,26 +107,27 @@ impl Comparison {
     pub(super) fn text(&self) -> String {
         let (ratio, low, high) = match self {
             Comparison::Interval(contrast) => (contrast.ratio, contrast.low, contrast.high),
-            Comparison::Medians(ratio, why) => return format!("{}x (no interval: {why})", number(*ratio)),
+            Comparison::Medians(ratio, why) => return format!("{ratio:.*}x ({why})", decimals(*ratio)),
             Comparison::NotTold(why) => return format!("not told ({why})"),
         };
-        let interval = format!("{} .. {}", number(low), number(high));
+        let decimals = decimals(ratio);
+        let interval = format!("{low:.decimals$} .. {high:.decimals$}");
         match self.word() {
             Word::Same => format!("the same within {:.0} %", LEAST * 100.0),
             Word::PerhapsMore => format!("perhaps more ({interval})"),
             Word::PerhapsLess => format!("perhaps less ({interval})"),
             Word::Unclear => format!("unclear ({interval})"),
-            Word::More | Word::Less | Word::None => format!("{}x ({interval})", number(ratio)),
+            Word::More | Word::Less | Word::None => format!("{ratio:.decimals$}x ({interval})"),
         }
     }
 }
 
-/// A ratio, with as many digits as it deserves: `0.92`, `7.2`, `44`.
-pub(super) fn number(ratio: f64) -> String {
+/// The decimals that a ratio and the ends of its interval deserve: `0.92`, `7.2`, `44`.
+fn decimals(ratio: f64) -> usize {
     match ratio {
-        _ if ratio < 1.995 => format!("{ratio:.2}"),
-        _ if ratio < 9.95 => format!("{ratio:.1}"),
-        _ => format!("{ratio:.0}"),
+        _ if ratio < 1.995 => 2,
+        _ if ratio < 19.95 => 1,
+        _ => 0,
     }
 }
 
@@ -164,11 +178,11 @@ mod tests {
             }
             Comparison::of(&run.cells[1], &run.cells[0], "throughput").text()
         };
-        assert_eq!(compared(1, false), "2.0x (no interval: 1 block)");
-        assert_eq!(compared(2, false), "2.0x (no interval: 2 blocks)");
+        assert_eq!(compared(1, false), "2.0x (1 block)");
+        assert_eq!(compared(2, false), "2.0x (2 blocks)");
         assert_eq!(compared(4, false), "2.0x (2.0 .. 2.0)");
         assert_eq!(compared(4, true), "not told (a: disturbed: others used 22 %)");
-        assert_eq!(compared(0, false), "not told (b: it was not measured)");
+        assert_eq!(compared(0, false), "not told (the program that measured it did not have this figure)");
         assert_eq!(shortened(&"x".repeat(90)).chars().count(), 70);
     }
 }

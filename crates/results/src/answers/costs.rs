@@ -1,11 +1,12 @@
 //! What a model costs beside epoll, under several loads.
 
 use super::answer::Answer;
-use super::comparison::{Comparison, Word, number};
+use super::comparison::{Comparison, Word};
 use super::group::Group;
 use super::kind::Kind;
 use super::models::EPOLL;
 use super::wording::{CPU, Form, comparisons, most_telling};
+use crate::lists::each_once;
 
 const MEMORY: &str = "server.memory_bytes_per_connection";
 const CALLS: &str = "server.syscalls_per_request";
@@ -39,7 +40,7 @@ pub(super) fn workers(groups: &[Group<'_>]) -> Option<Answer> {
 /// A target's CPU time a request and memory a connection, compared with epoll's.
 fn price(groups: &[Group<'_>], target: &str, has_memory: bool) -> Vec<(String, Comparison)> {
     let cpu = under(groups, &STYLE_KINDS, target, CPU).into_iter().map(|(load, cpu)| (format!("CPU {load}"), cpu));
-    let memory = under(groups, &[Kind::BesideIdle], target, MEMORY).into_iter().filter(|_| has_memory).last();
+    let memory = under(groups, &[Kind::BesideIdle], target, MEMORY).into_iter().filter(|_| has_memory).next_back();
     cpu.chain(memory.map(|(_, memory)| ("memory".to_owned(), memory))).collect()
 }
 
@@ -60,7 +61,7 @@ pub(super) fn uring(groups: &[Group<'_>]) -> Option<Answer> {
     let calls = |target: &str, group: &Group<'_>| {
         let cell = group.cell(target)?;
         let (name, figure) = cell.figures.at(CALLS);
-        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| number(figure.median))
+        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| format!("{:.1}", figure.median))
     };
     let both = |group: &Group<'_>| {
         let (uring, epoll) = (calls("uring", group)?, calls(EPOLL, group)?);
@@ -124,13 +125,16 @@ fn yes_or_no(topic: &str, question: &str, compared: &[(String, Comparison)], yes
     if compared.is_empty() {
         return None;
     }
+    if compared.iter().all(|(_, comparison)| comparison.ratio().is_none()) {
+        let why = each_once(compared.iter().filter_map(|(_, comparison)| comparison.why_not()));
+        return Some(Answer::new(topic, question, format!("cannot be told here: {}", why.join("; "))));
+    }
     let has = |word: Word| compared.iter().any(|(_, comparison)| comparison.word() == word);
-    let mut told = compared.iter().filter(|(_, comparison)| comparison.ratio().is_some()).peekable();
-    let are_told = told.peek().is_some();
+    let mut told = compared.iter().filter(|(_, comparison)| comparison.ratio().is_some());
     let lead = match (has(Word::More), has(Word::Less)) {
         (true, true) => "it depends",
         (more, less) if more || less => ["no", "yes"][usize::from(more == (yes == Word::More))],
-        _ if are_told && told.all(|(_, comparison)| comparison.word() == Word::Same) => "no",
+        _ if told.all(|(_, comparison)| comparison.word() == Word::Same) => "no",
         _ => "cannot be told here",
     };
     let (most, others) = most_telling(compared, MOST, UNDER);

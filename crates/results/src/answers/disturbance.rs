@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::comparison::Comparison;
 use super::group::Group;
 use super::wording::CPU;
+use crate::contrast::LEAST_BLOCKS;
 use crate::schema::{Cell, Results, Trial};
 use crate::units::plural;
 
@@ -32,9 +33,13 @@ pub(super) fn answer(results: &Results, groups: &[Group<'_>]) -> Option<Answer> 
     answer.details = details;
     let counts: Vec<String> = [repeated(&trials), flawed(&results.cells)].into_iter().flatten().collect();
     answer.details.extend((!counts.is_empty()).then(|| format!("{}.", counts.join("; "))));
+    let is_few = |cell: &Cell| (1..LEAST_BLOCKS).contains(&cell.counted_trials().len());
+    if results.cells.iter().any(is_few) {
+        answer.details.push(format!("With fewer than {LEAST_BLOCKS} blocks a ratio has no interval."));
+    }
     answer.details.extend(results.remarks.iter().map(|remark| format!("{}.", remark.trim_end_matches('.'))));
     if answer.short.is_empty() {
-        answer.short = "it is not known".into();
+        answer.short = "not known: no target was measured twice".into();
     }
     Some(answer)
 }

@@ -17,7 +17,7 @@ const MANY: f64 = 10_000.0;
 /// more of them, however little memory it takes.
 const DEAR: f64 = 3.0;
 
-/// Which model to take for 10 000 idle connections, computed from fewer.
+/// Which model to take for 10,000 idle connections, computed from fewer.
 pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     let beside_idle = groups.iter().filter(|group| group.kind == Kind::BesideIdle);
     let group = beside_idle.max_by_key(|group| group.load.background.idle)?;
@@ -36,8 +36,8 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     let dear: Vec<&str> = cpu.iter().filter(|(_, cpu)| cpu.is_above(DEAR)).map(|(target, _)| target.as_str()).collect();
     let left_out: Vec<(&str, u64, u64)> = group.cells.iter().filter_map(|cell| lost(cell)).collect();
     let is_good = |target: &str| !dear.contains(&target) && left_out.iter().all(|(name, ..)| *name != target);
-    let question = "Which model for 10 000 idle connections?";
-    let mut answer = Answer::new("10 000 idle", question, String::new());
+    let question = "Which model for 10,000 idle connections?";
+    let mut answer = Answer::new("10,000 idle", question, String::new());
     let best = clusters.iter().position(|near| near.targets.iter().any(|target| is_good(target)));
     match best {
         Some(at) => {
@@ -87,7 +87,7 @@ fn called(best: &[&str], group: &Group<'_>, values: &[(&str, f64)]) -> String {
     }
 }
 
-/// The memory for 10 000 connections: of the best targets, whose group is the first, and of those that take more.
+/// The memory for 10,000 connections: of the best targets, whose group is the first, and of those that take more.
 fn short(best: &str, groups: &[Near<'_>]) -> String {
     let mut parts = vec![format!("{best}: {}", told(&groups[0], MANY))];
     parts.extend(groups[1..].iter().rev().map(|near| format!("{} {}", names(&near.targets), told(near, MANY))));
@@ -96,10 +96,9 @@ fn short(best: &str, groups: &[Near<'_>]) -> String {
 
 /// What the answer is computed from.
 fn ground(best: &[&str], near: &Near<'_>, group: &Group<'_>, path: &str) -> String {
-    let parts =
-        if path == USER { "user memory alone, the kernel's part is not known" } else { "user and kernel memory" };
+    let parts = if path == USER { "user memory alone" } else { "user and kernel" };
     let connections = count(group.load.connections() as f64);
-    format!("From {} each ({parts}) with {connections} connections: {}.", told(near, 1.0), names(best))
+    format!("From {} a connection ({parts}, {connections} connections): {}.", told(near, 1.0), names(best))
 }
 
 /// The memory of the targets that take more than the least, as ratios with intervals.

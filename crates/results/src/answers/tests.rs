@@ -1,1 +1,195 @@
+use super::*;
+use crate::background::{BackgroundGroup, BackgroundLoad};
+use crate::figures::Figures;
+use crate::load::{Load, PerConnection};
+use crate::plan::Twice;
+use crate::schedule::Schedule;
+use crate::schema::tests::{empty_trial, results};
+use crate::schema::{Bound, Cell, Flaw, Verdict};
+use anstream::StripStream;
 
+/// A model: CPU time a request with keep-alive, without it, beside idle connections and at /sleep/100, all in µs; memory a
+/// connection in KiB; p90 beside long computations in ms, and the share of the requests that were answered in time.
+const FIGURES: [(&str, [f64; 4], f64, f64, f64); 14] = [
+    ("process-per-connection", [24.0, 690.0, 107.0, 67.0], 182.0, 3.7, 1.0),
+    ("process-pool", [24.5, 168.0, 84.0, 69.0], 184.0, 4.1, 1.0),
+    ("thread-per-connection", [19.0, 270.0, 69.0, 49.0], 43.5, 1.1, 1.0),
+    ("thread-pool", [20.0, 181.0, 90.0, 63.0], 12.0, 4.0, 1.0),
+    ("select", [14.0, 140.0, 787.0, 27.0], 2.4, 1_470.0, 0.40),
+    ("poll", [13.5, 139.0, 767.0, 29.0], 3.5, 1_440.0, 0.41),
+    ("epoll", [12.0, 140.0, 88.0, 21.0], 3.6, 1_300.0, 0.42),
+    ("posix-aio", [12.1, 139.0, 94.0, 21.0], 3.7, 1_430.0, 0.41),
+    ("linux-aio", [12.2, 141.0, 87.0, 21.0], 3.8, 1_480.0, 0.43),
+    ("uring", [9.1, 147.0, 72.0, 21.9], 3.3, 55.6, 1.0),
+    ("callback", [12.0, 145.0, 83.0, 22.0], 2.7, 1_470.0, 0.42),
+    ("event-loop", [17.0, 134.0, 103.0, 22.0], 3.7, 1_460.0, 0.41),
+    ("async-await", [15.0, 148.0, 145.0, 25.0], 5.2, 112.0, 1.0),
+    ("framework", [20.0, 226.0, 129.0, 45.0], 18.9, 143.0, 1.0),
+];
+
+fn loads() -> Vec<Load> {
+    let beside = |idle, busy| BackgroundLoad {
+        idle,
+        busy,
+        busy_workload: (busy > 0).then(|| "/work/30000000".into()),
+        ..BackgroundLoad::default()
+    };
+    let one = PerConnection("1".parse().ok());
+    vec![
+        Load::default(),
+        Load { requests_per_connection: one, schedule: Schedule::Rate(500.0), ..Load::default() },
+        Load { background: beside(1_000, 0), schedule: Schedule::Rate(500.0), ..Load::default() },
+        Load { workload: "/sleep/100".into(), concurrency: 512, ..Load::default() },
+        Load { background: beside(0, 2), schedule: Schedule::Rate(200.0), ..Load::default() },
+    ]
+}
+
+/// A run of these targets under these loads, without trials.
+fn unmeasured(targets: &[&str], loads: Vec<Load>) -> Results {
+    let mut run = results(targets);
+    run.settings.loads = loads;
+    run.settings.twice = vec![Twice { target: "epoll".into(), load: 0 }];
+    run.cells = run.settings.cells().into_iter().map(Cell::new).collect();
+    run
+}
+
+/// Adds blocks to a cell; `figures` gives those of a block, which differ by up to two per cent from block to block.
+fn measure(cell: &mut Cell, blocks: u64, figures: impl Fn(f64) -> Figures<Option<f64>>) {
+    let own = cell.key.target.bytes().map(u64::from).sum::<u64>();
+    for block in 0..blocks {
+        let mut trial = empty_trial();
+        trial.block = Some(block);
+        trial.figures = figures(1.0 + 0.005 * ((own * 7 + block * 3) % 5) as f64);
+        let asked = cell.key.load.background.idle as u64;
+        let up = if cell.key.target == "thread-pool" { asked.min(192) } else { asked };
+        trial.background.idle = BackgroundGroup { asked, up, ..BackgroundGroup::default() };
+        cell.trials.push(trial);
+    }
+    cell.summarise();
+}
+
+/// The default run: all models under five loads.
+fn default_run(blocks: u64) -> Results {
+    let targets: Vec<&str> = FIGURES.iter().map(|(target, ..)| *target).collect();
+    let mut run = unmeasured(&targets, loads());
+    let loads = loads();
+    for cell in &mut run.cells {
+        let original = cell.key.target.trim_end_matches(" again").to_owned();
+        let (_, cpu, memory, p90, share) = *FIGURES.iter().find(|(target, ..)| *target == original).unwrap();
+        let load = loads.iter().position(|load| *load == cell.key.load).unwrap();
+        let is_pool = original == "thread-pool";
+        measure(cell, blocks, |noise| {
+            let mut figures = Figures::<Option<f64>>::default();
+            figures.server.cpu_us_per_request = cpu.get(load).map(|cpu| cpu * noise);
+            figures.server.syscalls_per_request = Some(if original == "uring" { 0.1 } else { 2.0 });
+            figures.machine.foreign_on_server_cpus = Some(0.004);
+            figures.machine.steal = Some(0.001);
+            (figures.server.processes, figures.server.threads) = (Some(1.0), Some(257.0));
+            match load {
+                2 if !is_pool => figures.server.memory_bytes_per_connection = Some(memory * 1024.0 * noise),
+                3 => figures.throughput = Some(if is_pool { 2_560.0 } else { 5_110.0 }),
+                4 => {
+                    figures.pace.achieved_share = Some(share);
+                    (figures.latency_us.p50, figures.latency_us.p90) = (Some(p90 * 500.0), Some(p90 * 1e3));
+                }
+                _ => {}
+            }
+            figures
+        });
+        let why = "256 of 512 connections got no answer; chance leaves about 26".into();
+        if load == 3 && is_pool {
+            cell.flaws.insert("throughput".into(), Flaw { verdict: Verdict::Starved, why, bound: None });
+        }
+    }
+    run
+}
+
+fn printed(results: &Results) -> String {
+    let (mut out, answers) = (Vec::new(), answers(results));
+    print(&answers, 100, &mut StripStream::new(&mut out)).unwrap();
+    print_short(&answers, 100, &mut StripStream::new(&mut out)).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The answer on this topic.
+fn on(results: &Results, topic: &str) -> Answer {
+    answers(results).into_iter().find(|answer| answer.topic == topic).unwrap()
+}
+
+#[test]
+fn the_default_run_answers_its_questions() {
+    let mut run = default_run(4);
+    run.remarks = vec!["the budget left out 1 of 4 blocks".into()];
+    let (printed, file) = (printed(&run), concat!(env!("CARGO_MANIFEST_DIR"), "/src/answers/default-run.txt"));
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        std::fs::write(file, &printed).unwrap();
+    }
+    assert_eq!(printed, include_str!("default-run.txt"));
+}
+
+#[test]
+fn a_single_block_gives_ratios_without_intervals() {
+    let run = default_run(1);
+    let uring = on(&run, "io_uring");
+    assert!(uring.short.starts_with("cannot be told here: 0.77x (1 block) with keep-alive; "), "{}", uring.short);
+    assert!(on(&run, "noise").details.contains(&"With fewer than 3 blocks a ratio has no interval.".to_owned()));
+}
+
+#[test]
+fn what_may_not_be_compared_is_said_with_its_reason() {
+    let mut run = default_run(4);
+    let cell = |run: &Results, target: &str, load: usize| {
+        let loads = loads();
+        run.cells.iter().position(|cell| cell.key.target == target && cell.key.load == loads[load]).unwrap()
+    };
+    let disturbed = |bound| Flaw { verdict: Verdict::Disturbed, why: "others took 9 %".into(), bound };
+    let at = cell(&run, "uring", 0);
+    run.cells[at].flaws.insert("server.cpu_us_per_request".into(), disturbed(None));
+    let uring = on(&run, "io_uring");
+    assert!(
+        uring.short.starts_with("yes: 0.82x (0.80 .. 0.84) beside 1000 idle connections; perhaps more")
+            && !uring.short.contains("with keep-alive"),
+        "{}",
+        uring.short
+    );
+    assert_eq!(uring.details[0], "Also: not told (disturbed: others took 9 %) with keep-alive.");
+
+    for cell in run.cells.iter_mut().filter(|cell| cell.key.target == "uring") {
+        cell.flaws.insert("server".into(), disturbed(None));
+    }
+    assert_eq!(on(&run, "io_uring").short, "cannot be told here: disturbed: others took 9 %");
+
+    let at = cell(&run, "epoll", 3);
+    run.cells[at].flaws.insert("throughput".into(), disturbed(Some(Bound::Lower)));
+    let at = cell(&run, "poll", 3);
+    run.cells[at].flaws.insert("throughput".into(), disturbed(None));
+    let waiting = on(&run, "slow backend");
+    assert!(waiting.short.ends_with("12 of 13 reach 5,120/s"), "{}", waiting.short);
+    assert_eq!(waiting.details.last().unwrap(), "Not told: poll (disturbed: others took 9 %).");
+
+    for cell in run.cells.iter_mut().filter(|cell| cell.key.load == loads()[2]) {
+        cell.figures.server.memory_bytes_per_connection = None;
+        cell.missing.insert("server".into(), "the account is gone".into());
+    }
+    let idle = on(&run, "10,000 idle");
+    assert!(idle.short.starts_with("cannot be told here"), "{}", idle.short);
+    assert!(idle.details.last().unwrap().ends_with("and framework (the account is gone)."), "{:?}", idle.details);
+}
+
+#[test]
+fn other_targets_are_compared_with_the_one_that_takes_the_least_cpu_time() {
+    let mut run = unmeasured(&["nginx", "node", "apache"], vec![Load::default()]);
+    for (cell, cpu) in run.cells.iter_mut().zip([8.2, 16.4, 8.25]) {
+        measure(cell, 4, |noise| {
+            let mut figures = Figures::<Option<f64>>::default();
+            figures.server.cpu_us_per_request = Some(cpu * noise);
+            figures
+        });
+    }
+    let [answer, noise] = &answers(&run)[..] else { panic!() };
+    assert_eq!(answer.question, "Which target takes the least CPU with keep-alive?");
+    assert!(answer.short.starts_with("nginx with 8.26 µs; node 2.0x ("), "{}", answer.short);
+    assert_eq!(noise.topic, "noise");
+    run.cells.truncate(1);
+    assert_eq!(answers(&run), []);
+}

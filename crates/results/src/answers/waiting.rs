@@ -5,7 +5,7 @@ use super::comparison::shortened;
 use super::group::Group;
 use super::kind::{Kind, delay};
 use super::wording::names;
-use crate::schema::{Cell, Verdict};
+use crate::schema::{Bound, Cell, Verdict};
 use crate::units::count;
 
 /// A target that comes so close to the ceiling reaches it.
@@ -22,6 +22,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     for cell in &group.cells {
         match rate(cell) {
             Ok(rate) if rate >= REACHED * ceiling => reached.push(cell.key.target.as_str()),
+            Err(_) if is_at_least(cell, REACHED * ceiling) => reached.push(cell.key.target.as_str()),
             Ok(rate) => short_of.push((*cell, rate)),
             Err(why) => unknown.push(format!("{} ({why})", cell.key.target)),
         }
@@ -61,6 +62,13 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
         answer.details.push(format!("Not told: {}.", unknown.join("; ")));
     }
     Some(answer)
+}
+
+/// Whether the rate is a lower bound, and this is enough.
+fn is_at_least(cell: &Cell, rate: f64) -> bool {
+    let (name, figure) = cell.figures.at("throughput");
+    let is_lower = cell.flaw(&name).is_some_and(|flaw| flaw.bound == Some(Bound::Lower));
+    is_lower && figure.is_some_and(|figure| figure.median >= rate)
 }
 
 /// Answers a second. A target that leaves connections without an answer is short of the ceiling for this very reason, so

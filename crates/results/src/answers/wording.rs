@@ -92,42 +92,60 @@ enum Telling {
     Nothing,
 }
 
+/// Comparisons that read the same, in words.
+struct Said {
+    telling: Telling,
+    is_less: bool,
+    text: String,
+}
+
 /// Comparisons under several loads or of several targets, in words: the clear differences first, the largest one before the
 /// others. Of several that read the same, the names are listed.
 pub(super) fn comparisons(compared: &[(String, Comparison)], form: Form) -> Vec<String> {
-    sorted(compared, form).into_iter().map(|(_, text)| text).collect()
+    texts(sorted(compared, form))
 }
 
-/// The same in two lists: the `most` most telling ones, and the others. If too many are clear, the least difference stands
-/// beside the largest ones. What cannot be told is among the others, if something can be told.
+/// The same in two lists: the `most` most telling ones, and the others.
+///
+/// If some show more and some less, the second one is of the other direction than the first. If too many are clear, the
+/// least difference stands beside the largest ones. What cannot be told is among the others, if something can be told.
 pub(super) fn most_telling(compared: &[(String, Comparison)], most: usize, form: Form) -> (Vec<String>, Vec<String>) {
     let mut first = sorted(compared, form);
-    let clear = first.iter().filter(|(telling, _)| *telling < Telling::Unclear).count();
-    let told = first.iter().filter(|(telling, _)| *telling < Telling::Nothing).count();
+    let number = |is: fn(Telling) -> bool| first.iter().filter(|said| is(said.telling)).count();
+    let (clear, told) = (number(|telling| telling < Telling::Unclear), number(|telling| telling < Telling::Nothing));
     let mut others = if told > 0 { first.split_off(told) } else { Vec::new() };
     if clear > most && most > 1 {
         let least = first.remove(clear - 1);
         first.insert(most - 1, least);
     }
+    let is_opposite = |said: &Said| said.telling == Telling::Difference && said.is_less != first[0].is_less;
+    if let Some(opposite) = first.iter().position(is_opposite) {
+        let opposite = first.remove(opposite);
+        first.insert(1, opposite);
+    }
     others.splice(0..0, first.split_off(most.min(first.len())));
-    let texts = |list: Vec<(Telling, String)>| list.into_iter().map(|(_, text)| text).collect();
     (texts(first), texts(others))
 }
 
-fn sorted(compared: &[(String, Comparison)], form: Form) -> Vec<(Telling, String)> {
+fn texts(said: Vec<Said>) -> Vec<String> {
+    said.into_iter().map(|said| said.text).collect()
+}
+
+fn sorted(compared: &[(String, Comparison)], form: Form) -> Vec<Said> {
     let mut sorted: Vec<_> =
         compared.iter().map(|(name, comparison)| (telling(comparison), comparison, name)).collect();
     let distance = |comparison: &Comparison| comparison.ratio().map_or(0.0, |ratio| ratio.ln().abs());
     sorted.sort_by(|(a, left, _), (b, right, _)| a.cmp(b).then(distance(right).total_cmp(&distance(left))));
-    let mut said: Vec<(Telling, String, Vec<&str>)> = Vec::new();
+    let mut same: Vec<(String, Said, Vec<&str>)> = Vec::new();
     for (telling, comparison, name) in sorted {
-        let text = comparison.text();
-        match said.iter_mut().find(|(_, other, _)| *other == text) {
+        let words = comparison.text();
+        let is_less = comparison.word() == Word::Less;
+        match same.iter_mut().find(|(other, ..)| *other == words) {
             Some((.., names)) => names.push(name),
-            None => said.push((telling, text, vec![name])),
+            None => same.push((words, Said { telling, is_less, text: String::new() }, vec![name])),
         }
     }
-    said.into_iter().map(|(telling, text, of)| (telling, form(&text, &names(&of)))).collect()
+    same.into_iter().map(|(words, said, of)| Said { text: form(&words, &names(&of)), ..said }).collect()
 }
 
 fn telling(comparison: &Comparison) -> Telling {
