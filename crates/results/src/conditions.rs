@@ -40,7 +40,8 @@ impl Conditional {
         }
         let (name, figure) = cell.figures.at(self.path);
         let figure = figure.ok_or_else(|| cell.why_missing(&name).unwrap_or("it is missing").to_owned())?;
-        let largest = cell.whole_trials().filter_map(|trial| *trial.figures.at(self.path).1);
+        let trials = cell.counted_trials().into_iter();
+        let largest = trials.filter_map(|trial| *trial.figures.at(self.path).1);
         Ok(if self.name == MAX { largest.fold(figure.median, f64::max) } else { figure.median })
     }
 

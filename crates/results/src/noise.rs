@@ -1,13 +1,67 @@
-//! The noise of a machine, from an A/A run: each target twice.
+//! The noise of a machine, from targets that were measured twice: how much a target differs from itself.
 
-use crate::ranks::{COMPARED, paired};
+pub use crate::plan::aa_name;
+
+use crate::contrast::{Contrast, objection, over_blocks};
+use crate::load::Key;
+use crate::ranks::COMPARED;
 use crate::schema::Results;
-use crate::statistics;
 use std::io::{self, Write};
 
-/// The name of a target's second copy in an A/A run.
-pub fn aa_name(target: &str) -> String {
-    format!("{target} again")
+/// What a target that was measured twice shows of the noise of a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noise {
+    /// The target and its load.
+    pub key: Key,
+    /// The figure as it is called in what is printed: `CPU/r`.
+    pub figure: &'static str,
+    /// The figure's path in results.json: `server.cpu_us_per_request`.
+    pub path: &'static str,
+    /// A difference below this share is noise: the interval of the ratio reaches so far to either side.
+    pub half_width: f64,
+    /// Geometric mean, over the blocks, of the copy's figure to the target's.
+    pub ratio: f64,
+    /// Lower end of its 95 % confidence interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Blocks that both have.
+    pub blocks: usize,
+    /// Why the figure may not be compared, if it may not.
+    pub flaw: Option<String>,
+}
+
+impl Noise {
+    /// Whether the interval does not hold 1: the target seems to differ from itself. This happens in one of twenty cases.
+    pub fn seems_to_differ(&self) -> bool {
+        self.low > 1.0 || self.high < 1.0
+    }
+}
+
+/// The noise of each figure that is compared, by each target that was measured twice, under each load. A figure that is missing,
+/// or that has fewer than three blocks, is left out.
+pub fn noise(results: &Results) -> Vec<Noise> {
+    let mut found = Vec::new();
+    for cell in &results.cells {
+        let name = aa_name(&cell.key.target);
+        let of_same_load = results.cells.iter().filter(|other| other.key.load == cell.key.load);
+        let Some(copy) = of_same_load.into_iter().find(|other| other.key.target == name) else { continue };
+        for figure in &COMPARED {
+            let Ok(Contrast { ratio, low, high, blocks }) = over_blocks(copy, cell, figure.path) else { continue };
+            found.push(Noise {
+                key: cell.key.clone(),
+                figure: figure.name,
+                path: figure.path,
+                half_width: (high / low).sqrt() - 1.0,
+                ratio,
+                low,
+                high,
+                blocks,
+                flaw: objection(cell, figure.path).or_else(|| objection(copy, figure.path)),
+            });
+        }
+    }
+    found
 }
 
 /// Prints what an A/A run shows of this machine's noise: how much a target differs from its own copy, and which
@@ -27,29 +81,20 @@ pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Resu
             false => "(The targets ran all the time, so the differences between one start and the next are not in it.)",
         }
     )?;
-    for cell in &results.cells {
-        let copy = results
-            .cells
-            .iter()
-            .find(|other| other.key.target == aa_name(&cell.key.target) && other.key.load == cell.key.load);
-        let Some(copy) = copy else { continue };
-        for figure in &COMPARED {
-            let Some(ratio) = paired(cell, copy, figure) else { continue };
-            let half_width = ((ratio.high / ratio.low).sqrt() - 1.0) * 100.0;
-            write!(out, "{}: {}: differences below {half_width:.1} % are noise", cell.key, figure.name)?;
-            if ratio.p < statistics::ALPHA {
-                let off = (ratio.ratio - 1.0) * 100.0;
-                write!(
-                    out,
-                    "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
-                )?;
-            }
-            let (name, _) = cell.figures.at(figure.path);
-            if let Some(flaw) = cell.flaw(&name).or(copy.flaw(&name)) {
-                write!(out, "; {}: {}", flaw.verdict.name(), flaw.why)?;
-            }
-            writeln!(out)?;
+    for noise in noise(results) {
+        let half_width = noise.half_width * 100.0;
+        write!(out, "{}: {}: differences below {half_width:.1} % are noise", noise.key, noise.figure)?;
+        if noise.seems_to_differ() {
+            let off = (noise.ratio - 1.0) * 100.0;
+            write!(
+                out,
+                "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
+            )?;
         }
+        if let Some(why) = noise.flaw {
+            write!(out, "; {why}")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
@@ -74,7 +119,22 @@ mod tests {
         let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: None };
         run.cells[1].flaws.insert("throughput".into(), flaw);
         let text = printed(&run, false);
-        assert!(text.contains("below 0.0 % are noise; client-limited: it was busy\n"), "{text}");
+        assert!(text.contains("below 0.0 % are noise; a again: client-limited: it was busy\n"), "{text}");
         assert!(text.contains("one start and the next are not in it"), "{text}");
+    }
+
+    #[test]
+    fn a_single_target_that_was_measured_twice_shows_the_noise() {
+        let mut run = run("r", &[("a", 100.0), (&aa_name("a"), 103.0), ("b", 50.0)], 3);
+        for (trial, share) in run.cells[1].trials.iter_mut().zip([0.99, 1.0, 1.01]) {
+            trial.figures.throughput = trial.figures.throughput.map(|speed| speed * share);
+        }
+        let noise = noise(&run);
+        let [one] = &noise[..] else { panic!("{noise:?}") };
+        assert_eq!((&one.key.target[..], one.figure, one.path, one.blocks), ("a", "req/s", "throughput", 3));
+        assert!((one.ratio - 1.03).abs() < 0.001 && (0.02..0.03).contains(&one.half_width), "{one:?}");
+        assert!(one.seems_to_differ() && one.flaw.is_none(), "{one:?}");
+        run.cells.iter_mut().for_each(|cell| cell.trials.truncate(2));
+        assert_eq!(super::noise(&run), []);
     }
 }

@@ -5,7 +5,6 @@ mod written;
 use crate::content::{Content, NOTHING};
 use crate::lists::add_new;
 use crate::load::{Key, Load};
-use crate::noise::aa_name;
 use crate::schedule::Arrivals;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,6 +77,11 @@ pub struct Twice {
     pub target: String,
     /// The load: its place in the plan's list.
     pub load: usize,
+}
+
+/// The name of a target's second copy, where the target is measured twice.
+pub fn aa_name(target: &str) -> String {
+    format!("{target} again")
 }
 
 impl Default for Plan {

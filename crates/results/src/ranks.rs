@@ -1,13 +1,16 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
+use crate::plan::aa_name;
 use crate::schedule::Schedule;
-use crate::schema::{Cell, Ranks, Trial, by_load};
-use crate::statistics::{self, Ratio};
+use crate::schema::{Cell, Ranks, by_load};
+use crate::statistics::{self, MIN_TRIALS, Ratio};
 use crate::verdict::usable_cpus;
 use std::collections::BTreeMap;
 
 /// The path of the figure that ranks only where it shows capacity.
 const THROUGHPUT: &str = "throughput";
+/// The path of user and kernel memory a connection.
+const MEMORY: &str = "server.memory_bytes_per_connection";
 /// A target that used at least this share of the CPUs that it could use, or a client thread that used that share of its
 /// CPU, was busy: the rate was not decided by waiting alone.
 const BUSY_SHARE: f64 = 0.5;
@@ -25,10 +28,11 @@ pub(crate) struct Compared {
 
 /// The figures that are compared, in the order in which they are told: CPU time a request comes first, because it does
 /// not depend on what the load generator can do.
-pub(crate) const COMPARED: [Compared; 3] = [
+pub(crate) const COMPARED: [Compared; 4] = [
     Compared { name: "CPU/r", path: "server.cpu_us_per_request", higher_is_better: false },
     Compared { name: "p99", path: "latency_us.p99", higher_is_better: false },
     Compared { name: "req/s", path: THROUGHPUT, higher_is_better: true },
+    Compared { name: "mem/conn", path: MEMORY, higher_is_better: false },
 ];
 
 impl Compared {
@@ -37,65 +41,74 @@ impl Compared {
         match self.path {
             "latency_us.p99" => &mut ranks.p99,
             THROUGHPUT => &mut ranks.throughput,
+            MEMORY => &mut ranks.memory,
             _ => &mut ranks.cpu,
         }
     }
-
-    fn value(&self, trial: &Trial) -> Option<f64> {
-        *trial.figures.at(self.path).1
-    }
 }
 
-/// The figure's value in each trial that was not cut short; empty if one of these trials lacks it.
+/// The figure's value in each counted trial; empty if one of these lacks it.
 pub(crate) fn values(cell: &Cell, figure: &Compared) -> Vec<f64> {
-    cell.whole_trials().map(|trial| figure.value(trial)).collect::<Option<Vec<f64>>>().unwrap_or_default()
+    let values = cell.counted_trials().into_iter().map(|trial| *trial.figures.at(figure.path).1);
+    values.collect::<Option<Vec<f64>>>().unwrap_or_default()
 }
 
 /// The ratio of `second` to `first` by the trials that were measured close to each other: those of the same run and
 /// block. Where the blocks are not known, these are the n-th trials of both in the same run. A merged cell has trials of
 /// several runs, and another cell may lack those of some.
-pub(crate) fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
-    let (first, second) = paired_values(first, second, figure)?;
+fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
+    let (first, second) = paired_values(first, second, figure.path);
     statistics::paired(&first, &second)
 }
 
-/// The figure's values in these trials, of both cells in the same order; `None` if one of the trials lacks it.
-pub(crate) fn paired_values(first: &Cell, second: &Cell, figure: &Compared) -> Option<(Vec<f64>, Vec<f64>)> {
-    let (first, second) = (numbered(first, figure)?, numbered(second, figure)?);
+/// The figure's values in these trials, of both cells in the same order, where both trials have it.
+pub(crate) fn paired_values(first: &Cell, second: &Cell, path: &str) -> (Vec<f64>, Vec<f64>) {
+    let (first, second) = (placed(first, path), placed(second, path));
     let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
-    Some(pairs.unzip())
+    pairs.unzip()
 }
 
 /// A run, and a trial's block in it.
 type Place<'c> = (Option<&'c str>, u64);
 
-/// The figure's value in each trial that was not cut short, with the run of the trial and its block in that run, or
-/// where that is not known its number in that run; `None` if one of these trials lacks it.
-fn numbered<'c>(cell: &'c Cell, figure: &Compared) -> Option<Vec<(Place<'c>, f64)>> {
+/// The figure's value in each counted trial that has it, with the run of the trial and its block in that run, or where that
+/// is not known its number in that run.
+fn placed<'c>(cell: &'c Cell, path: &str) -> Vec<(Place<'c>, f64)> {
+    let counted = cell.counted_trials();
     let mut in_run: BTreeMap<Option<&str>, u64> = BTreeMap::new();
-    let numbered = cell.trials.iter().map(|trial| {
+    let mut placed = Vec::new();
+    for trial in &cell.trials {
         let number = in_run.entry(trial.run_id.as_deref()).or_default();
         *number += 1;
-        (trial, (trial.run_id.as_deref(), trial.block.unwrap_or(*number)))
-    });
-    numbered.filter(|(trial, _)| !trial.aborted).map(|(trial, at)| Some((at, figure.value(trial)?))).collect()
+        if let Some(value) = *trial.figures.at(path).1
+            && counted.iter().any(|&counted| std::ptr::eq(counted, trial))
+        {
+            placed.push(((trial.run_id.as_deref(), trial.block.unwrap_or(*number)), value));
+        }
+    }
+    placed
 }
 
-/// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, and throughput.
+/// Ranks the cells under the same load by CPU time a request, 99th percentile of the latency, throughput, and memory a
+/// connection.
 ///
-/// A cell takes part in the ranking by a figure that it has and that has no flaw, whatever its others are. Throughput
+/// A cell takes part in the ranking by a figure that it has in at least [`MIN_TRIALS`] trials and that has no flaw, whatever its
+/// others are. The second copy of a target takes part in none: two equals more would only add comparisons. Throughput
 /// gives no ranks where it does not show capacity: where the schedule decides it, or where waiting does, because neither
 /// a target nor the load generator was busy.
 pub fn rank(cells: &mut [Cell]) {
     cells.iter_mut().for_each(|cell| cell.ranks = Ranks::default()); // a merged cell may have had one that it lost
     for group in by_load(cells) {
+        let copies: Vec<String> = group.iter().map(|&at| aa_name(&cells[at].key.target)).collect();
+        let is_original = |at: &usize| !copies.contains(&cells[*at].key.target);
+        let originals: Vec<usize> = group.iter().copied().filter(is_original).collect();
         for figure in &COMPARED {
             let takes_part = |at: &usize| {
                 let cell = &cells[*at];
                 let (name, value) = cell.figures.at(figure.path);
-                value.is_some() && cell.flaw(&name).is_none() && !values(cell, figure).is_empty()
+                value.is_some() && cell.flaw(&name).is_none() && values(cell, figure).len() >= MIN_TRIALS
             };
-            let ranked: Vec<usize> = group.iter().copied().filter(takes_part).collect();
+            let ranked: Vec<usize> = originals.iter().copied().filter(takes_part).collect();
             if figure.path == THROUGHPUT && !shows_capacity(ranked.iter().map(|&at| &cells[at])) {
                 continue;
             }
@@ -155,6 +168,44 @@ mod tests {
     }
 
     #[test]
+    fn memory_ranks_where_both_parts_of_it_are_known() {
+        let mut run = run("r", &[("a", 100.0), ("b", 100.0), ("c", 100.0)], 4);
+        for (cell, memory) in run.cells.iter_mut().zip([Some(9_000.0), Some(3_000.0), None]) {
+            for trial in &mut cell.trials {
+                trial.figures.server.user_memory_bytes_per_connection = Some(1_000.0);
+                trial.figures.server.memory_bytes_per_connection = memory;
+            }
+            cell.summarise();
+        }
+        rank(&mut run.cells);
+        let memory: Vec<_> = run.cells.iter().map(|cell| cell.ranks.memory).collect();
+        assert_eq!(memory, [Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn the_copy_of_a_target_and_a_target_with_three_trials_take_no_part() {
+        let mut run = run("r", &[("a", 100.0), ("a again", 900.0), ("b", 300.0), ("c", 500.0)], 4);
+        run.cells[3].trials.pop();
+        rank(&mut run.cells);
+        assert_eq!(throughput_ranks(&run), [Some(2), None, Some(1), None]);
+    }
+
+    #[test]
+    fn a_pair_may_lack_a_trial_on_each_side_and_disturbed_ones_do_not_count() {
+        let mut run = run("r", &[("a", 100.0), ("b", 300.0)], 5);
+        for (cell, disturbed) in run.cells.iter_mut().zip([0, 4]) {
+            cell.trials[disturbed].seconds = 5.0;
+            cell.trials[disturbed].figures.machine.steal = Some(0.5);
+            cell.trials[disturbed].figures.throughput = Some(1e6);
+            cell.summarise();
+        }
+        rank(&mut run.cells);
+        assert_eq!(throughput_ranks(&run), [Some(2), Some(1)]);
+        let [a, b] = &run.cells[..] else { panic!() };
+        assert_eq!(paired_values(a, b, THROUGHPUT).0.len(), 3);
+    }
+
+    #[test]
     fn trials_of_the_same_block_are_paired() {
         let mut run = run("r", &[("a", 100.0), ("b", 200.0)], 6);
         for cell in &mut run.cells {
@@ -165,7 +216,7 @@ mod tests {
         }
         run.cells[1].trials.remove(0); // the target could not be measured in the first block
         let [a, b] = &run.cells[..] else { panic!() };
-        let [.., throughput] = &COMPARED;
+        let [.., throughput, _] = &COMPARED;
         let ratio = paired(a, b, throughput).unwrap();
         assert!((ratio.ratio - 2.0).abs() < 1e-9, "{ratio:?}");
         let (mut a, mut b) = (a.clone(), b.clone());

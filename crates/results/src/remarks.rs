@@ -15,6 +15,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.extend(service_times(cell));
     remarks.extend(background(cell));
+    remarks.extend(left_out(cell));
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -82,6 +83,16 @@ fn troubles(cell: &Cell, name: &str, group: fn(&BackgroundResults) -> Background
         troubles.push(format!("attempts that failed: {}", count(failed)));
     }
     (!troubles.is_empty()).then(|| format!("{name}: {}", troubles.join("; ")))
+}
+
+/// Says how many trials do not count because others disturbed them, and what these others did.
+fn left_out(cell: &Cell) -> Option<String> {
+    let left_out = cell.left_out();
+    let mut causes = Vec::new();
+    add_new(&mut causes, left_out.iter().cloned());
+    let whole = cell.counted_trials().len() + left_out.len();
+    let trials = plural(left_out.len(), "trial");
+    (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
 }
 
 /// Names the percentiles that come from the samples of all trials together, because a single trial has too few.

@@ -1,6 +1,7 @@
 //! The contents of results.json: the one schema that the lab, the load test and the dashboards share.
 
 mod cell;
+mod disturbance;
 mod flaw;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -8,6 +9,8 @@ mod trial;
 
 pub(crate) use cell::by_load;
 pub use cell::{Cell, Ranks};
+pub(crate) use disturbance::DISTURBING_SHARE;
+pub use disturbance::disturbance;
 pub use flaw::{Bound, Flaw, Verdict};
 pub use trial::{Probe, Trial};
 

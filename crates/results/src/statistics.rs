@@ -4,61 +4,23 @@
 //! here works on logarithms. Trials are interleaved: the n-th trials of all targets run close to each other. Within a
 //! run the ratios are taken pair by pair, which removes a drift of the machine's speed.
 
-use crate::units::nine_digits;
-use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
-use statrs::statistics::Statistics;
+mod figure;
+mod students;
 
-/// The fewest trials that support an interval or a rank. With three trials, equal targets are called different in 10 %
-/// of runs.
-pub const MIN_TRIALS: usize = 5;
-/// The probability, over all pairs of a comparison together, that at least one pair of equals is called different.
-pub(crate) const ALPHA: f64 = 0.05;
+pub use figure::{Figure, LEAST_FOR_INTERVAL};
+
+use students::{ALPHA, critical_t, logarithms, mean_and_variance, two_sided_p};
+
+/// The fewest trials with which a target is ranked, or two single runs are compared. With four, some of 14 equal targets
+/// are called different in 3 % of runs.
+pub const MIN_TRIALS: usize = 4;
+/// The fewest pairs of trials by which two targets are compared: if both have [`MIN_TRIALS`] trials, one of them may lack its
+/// counterpart. Three keep the same 3 %, but show only large differences.
+pub(crate) const LEAST_PAIRS: usize = 3;
 /// A difference below this share is no difference, whatever its p-value: the place of a program's code and data in
 /// memory alone makes one. Mytkowicz et al., "Producing Wrong Data Without Doing Anything Obviously Wrong!", ASPLOS
 /// 2009.
 pub(crate) const LEAST_DIFFERENCE: f64 = 0.03;
-
-/// A measured figure over the trials of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// Median over the trials.
-    pub median: f64,
-    /// Lower end of the interval for the median; null with fewer than five trials.
-    pub low: Option<f64>,
-    /// Upper end of the interval for the median; null with fewer than five trials.
-    pub high: Option<f64>,
-}
-
-impl Figure {
-    /// Summarises the values of the trials; `None` if there are none.
-    ///
-    /// The interval is the narrowest pair of order statistics that holds the true median with a probability of at least
-    /// 93 %, whatever the distribution: with five trials the lowest and the highest value (1 - 2 × 0.5^5 = 93.75 %).
-    pub fn of(values: &[f64]) -> Option<Figure> {
-        let mut values = values.to_vec();
-        values.sort_unstable_by(f64::total_cmp);
-        let count = values.len();
-        let median = match count {
-            0 => return None,
-            _ if count % 2 == 1 => values[count / 2],
-            _ => (values[count / 2 - 1] + values[count / 2]) / 2.0,
-        };
-        let cut = interval(count);
-        let (low, high) = (cut.map(|cut| values[cut]), cut.map(|cut| values[count - 1 - cut]));
-        Some(Figure { median: nine_digits(median), low: low.map(nine_digits), high: high.map(nine_digits) })
-    }
-}
-
-/// The number of sorted values to leave out at either end of the interval; `None` with fewer than five values.
-fn interval(count: usize) -> Option<usize> {
-    if count < MIN_TRIALS {
-        return None;
-    }
-    // How many of the values lie below the true median is binomially distributed.
-    let below = Binomial::new(0.5, count as u64).expect("a half is a probability");
-    (0..count / 2).take_while(|&cut| 2.0 * below.cdf(cut as u64) <= 0.07).last()
-}
 
 /// Half the width of the notch around the median, as a share of the median: 1.58 × IQR / √n (R. McGill, J. Tukey, W.
 /// Larsen, "Variations of Box Plots", The American Statistician 32, 1978). `None` unless the median is above zero.
@@ -100,30 +62,6 @@ impl Ratio {
     }
 }
 
-/// Student's t with `df` degrees of freedom.
-fn students_t(df: usize) -> StudentsT {
-    StudentsT::new(0.0, 1.0, df as f64).expect("there are degrees of freedom")
-}
-
-/// The probability that Student's t with `df` degrees of freedom is further from zero than `t`.
-fn two_sided_p(t: f64, df: usize) -> f64 {
-    2.0 * students_t(df).sf(t.abs())
-}
-
-/// The value that |t| exceeds with probability `p`.
-fn critical_t(p: f64, df: usize) -> f64 {
-    students_t(df).inverse_cdf(1.0 - p / 2.0)
-}
-
-fn logarithms(values: &[f64]) -> Option<Vec<f64>> {
-    values.iter().map(|&value| (value > 0.0 && value.is_finite()).then(|| value.ln())).collect()
-}
-
-/// The mean, and the variance of the mean.
-fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    (values.mean(), values.variance() / values.len() as f64)
-}
-
 fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
     let error = variance.sqrt();
     let p = match mean.abs() {
@@ -135,18 +73,10 @@ fn ratio(mean: f64, variance: f64, df: usize) -> Ratio {
 }
 
 /// The ratio of `second` to `first`, whose n-th values were measured close to each other: Student's paired t-test on
-/// logarithms. `None` with fewer than [`MIN_TRIALS`] pairs, or if a value is not above zero.
+/// logarithms. `None` with fewer than [`LEAST_PAIRS`] pairs, or if a value is not above zero.
 pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
-    if first.len().min(second.len()) < MIN_TRIALS {
-        return None;
-    }
-    ratio_of_pairs(first, second)
-}
-
-/// The same with any number of pairs from two on.
-pub(crate) fn ratio_of_pairs(first: &[f64], second: &[f64]) -> Option<Ratio> {
     let pairs: Vec<f64> = logarithms(first)?.iter().zip(logarithms(second)?).map(|(a, b)| b - a).collect();
-    if pairs.len() < 2 {
+    if pairs.len() < LEAST_PAIRS {
         return None;
     }
     let (mean, variance) = mean_and_variance(&pairs);
@@ -231,115 +161,4 @@ fn normal(random: &mut fastrand::Rng) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fastrand::Rng;
-
-    #[test]
-    fn a_figure_has_the_median_and_its_order_statistics_interval() {
-        assert_eq!(Figure::of(&[]), None);
-        assert_eq!(Figure::of(&[4.0, 2.0]), Some(Figure { median: 3.0, low: None, high: None }));
-        let five = Figure::of(&[5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
-        assert_eq!((five.median, five.low, five.high), (3.0, Some(1.0), Some(5.0)));
-        // According to the binomial tables, ranks 2 and 8 of 9 contain the median in 96.1 %, ranks 3 and 7 in 82 %.
-        assert_eq!(interval(9), Some(1));
-        assert_eq!(interval(20), Some(5));
-    }
-
-    /// The ranks of targets whose n-th trials form pairs.
-    fn ranks_of(targets: &[Vec<f64>], higher_is_better: bool) -> Vec<Option<usize>> {
-        ranks(targets.len(), |first, second| paired(&targets[first], &targets[second]), higher_is_better)
-    }
-
-    /// Simulated trials of targets with these speeds. Each trial has 3 % of noise, one trial in 20 is disturbed, and
-    /// the machine slows down by a tenth over the run.
-    fn run(speeds: &[f64], trials: usize, random: &mut Rng) -> Vec<Vec<f64>> {
-        let mut made = vec![Vec::new(); speeds.len()];
-        for trial in 0..trials {
-            let drift = 1.0 - 0.1 * trial as f64 / trials as f64;
-            for (target, speed) in made.iter_mut().zip(speeds) {
-                let disturbed = if random.u8(..20) == 0 { 0.85 } else { 1.0 };
-                target.push(speed * drift * disturbed * (0.03 * normal(random)).exp());
-            }
-        }
-        made
-    }
-
-    fn all_first(speeds: &[f64], random: &mut Rng) -> usize {
-        (0..100).filter(|_| ranks_of(&run(speeds, 5, random), true).iter().all(|rank| *rank == Some(1))).count()
-    }
-
-    #[test]
-    fn equal_targets_are_equal_in_95_of_100_runs() {
-        assert!(all_first(&[1e5; 2], &mut Rng::with_seed(1)) >= 95);
-        assert!(all_first(&[1e5; 14], &mut Rng::with_seed(2)) >= 95);
-    }
-
-    #[test]
-    fn different_targets_get_different_ranks_despite_drift() {
-        let mut random = Rng::with_seed(3);
-        let distinguished = (0..100).filter(|_| {
-            let ranks = ranks_of(&run(&[1e5, 2e5, 1e5], 10, &mut random), true);
-            ranks == [Some(2), Some(1), Some(2)]
-        });
-        assert!(distinguished.count() >= 95);
-        let less = ranks_of(&run(&[1e5, 2e5], 10, &mut random), false);
-        assert_eq!(less, [Some(1), Some(2)]);
-    }
-
-    #[test]
-    fn a_difference_below_3_percent_is_none_and_one_target_alone_has_no_rank() {
-        let trials = |speed: f64| vec![speed, speed * 1.001, speed * 0.999, speed * 1.002, speed];
-        let (low, near, far) = (trials(100.0), trials(102.9), trials(103.1));
-        assert!(paired(&low, &near).unwrap().p < 1e-6);
-        assert_eq!(ranks_of(&[low.clone(), near], true), [Some(1), Some(1)]);
-        assert_eq!(ranks_of(&[low.clone(), far.clone()], true), [Some(2), Some(1)]);
-        assert_eq!(ranks_of(&[low.clone(), far], false), [Some(1), Some(2)]);
-        assert_eq!(ranks_of(&[low], true), [None]);
-    }
-
-    #[test]
-    fn one_odd_trial_of_five_does_not_widen_a_notch_and_two_speeds_do() {
-        let mut random = Rng::with_seed(5);
-        let of = |made: &mut dyn FnMut(usize) -> f64| {
-            let wide = (0..200).filter(|_| notch(&(0..5).map(&mut *made).collect::<Vec<_>>()).unwrap() > 0.1);
-            wide.count()
-        };
-        assert_eq!(of(&mut |n| if n == 2 { 40.0 } else { 100.0 * (0.03 * normal(&mut random)).exp() }), 0);
-        let mut random = Rng::with_seed(6);
-        assert_eq!(of(&mut |n| if n < 2 { 70.0 } else { 100.0 } * (0.03 * normal(&mut random)).exp()), 200);
-        let mut random = Rng::with_seed(7);
-        assert!(of(&mut |_| 100.0 * (0.25 * normal(&mut random)).exp()) > 140);
-        assert_eq!(notch(&[1.0, 2.0, 3.0, 4.0, 5.0]), Some(1.58 * 2.0 / 5f64.sqrt() / 3.0));
-        assert_eq!((notch(&[]), notch(&[0.0; 5])), (None, None));
-    }
-
-    #[test]
-    fn fewer_than_five_trials_give_no_rank_and_no_ratio() {
-        assert_eq!(ranks_of(&run(&[1.0, 9.0], 4, &mut Rng::with_seed(4)), true), [None, None]);
-        assert_eq!(paired(&[1.0; 4], &[2.0; 4]), None);
-        assert_eq!(unpaired(&[1.0; 5], &[0.0; 5]), None);
-        assert_eq!(unpaired(&[1.0; 5], &[2.0; 1]), None);
-    }
-
-    #[test]
-    fn students_t_agrees_with_the_published_tables() {
-        for (df, t, p) in [(1, 12.706, 0.05), (2, 4.303, 0.05), (4, 2.776, 0.05), (4, 4.604, 0.01), (9, 2.262, 0.05)] {
-            assert!((two_sided_p(t, df) - p).abs() < 1e-4, "{df}: {}", two_sided_p(t, df));
-            assert!((critical_t(p, df) - t).abs() < 1e-2);
-        }
-    }
-
-    #[test]
-    fn holms_method_stops_at_the_first_comparison_that_is_not_significant() {
-        assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [true, false, false, true]);
-        assert!(holm(&[]).is_empty());
-    }
-
-    #[test]
-    fn jains_index_is_one_for_equal_shares_and_1_in_n_for_one_winner() {
-        assert_eq!(fairness([5, 5, 5].into_iter()), Some(1.0));
-        assert_eq!(fairness([8, 0, 0, 0].into_iter()), Some(0.25));
-        assert_eq!(fairness([0, 0].into_iter()), None);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Decides which figures of a cell may be compared, and if not, why.
 //!
-//! Each rule looks at the trials and may raise an objection: a verdict, its reason, and the figures that it falls
+//! Each rule looks at the trials that count ([`Cell::counted_trials`]) and may raise an objection: a verdict, its reason, and the figures that it falls
 //! on. A figure has the gravest verdict that falls on it, and the cell has the gravest of all. A rule objects if one
 //! trial gives cause; whether trials differ or have a trend is decided over all, because a median bears an odd one.
 //!
@@ -31,9 +31,10 @@ mod served;
 mod steady;
 
 pub(crate) use client::usable_cpus;
-pub use disturbed::disturbance;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
+
+pub use crate::schema::disturbance;
 
 use crate::knee;
 use crate::lists::add_new;
@@ -72,7 +73,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         &|trial| client::offered(trial, schedule),
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
-    objections.extend(client::network(cell));
+    objections.extend(client::network(&trials));
     objections.extend(steady::differ(&trials));
     objections.extend(steady::trend(&trials));
     let late = late::late(cell, &trials);

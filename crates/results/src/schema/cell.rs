@@ -1,5 +1,6 @@
 //! A cell: a target under one load.
 
+use super::disturbance::disturbance;
 use super::flaw::{Flaw, Verdict};
 use super::trial::Trial;
 use crate::figures::{Figures, Name, Reason};
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 
 /// The ranks of a cell among the cells under the same load that have the figure without a flaw: one more than the
 /// number of targets that are better, significantly and by at least 3 %, so several targets may share a rank. Null with
-/// fewer than five trials or fewer than two such cells, and by throughput also where it does not show capacity: in an
-/// open loop, and where neither a target nor the load generator was busy.
+/// fewer than four trials or fewer than two such cells, and by throughput also where it does not show capacity: in an
+/// open loop, and where neither a target nor the load generator was busy. The second copy of a target that was measured
+/// twice has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ranks {
@@ -22,12 +24,14 @@ pub struct Ranks {
     pub p99: Option<usize>,
     /// By throughput.
     pub throughput: Option<usize>,
+    /// By user and kernel memory a connection, which are known together from 1000 connections on.
+    pub memory: Option<usize>,
 }
 
 impl Ranks {
     /// Each rank with the name of what it is by.
-    pub fn iter(&self) -> [(&'static str, Option<usize>); 3] {
-        [("cpu", self.cpu), ("p99", self.p99), ("throughput", self.throughput)]
+    pub fn iter(&self) -> [(&'static str, Option<usize>); 4] {
+        [("cpu", self.cpu), ("p99", self.p99), ("throughput", self.throughput), ("memory", self.memory)]
     }
 }
 
@@ -85,16 +89,36 @@ impl Cell {
         self.flaws.get(&name.path()).or_else(|| self.flaws.get(name.group))
     }
 
-    /// The trials that the cell's figures come from: an aborted one counts only if there is no other.
+    /// The trials that the cell's figures and verdict come from, and by which it is ranked and compared.
+    ///
+    /// A trial that an interrupt cut short counts only if there is no other. One that other programs disturbed is left out if at
+    /// least three trials and at least half of them are left. It is the cause that decides, never a figure, so nothing is
+    /// chosen by its value. Its requests are among the cell's outcomes, and it counts if one of them failed or the target was
+    /// gone: a disturbance may not hide an error.
     pub fn counted_trials(&self) -> Vec<&Trial> {
-        let whole: Vec<&Trial> = self.whole_trials().collect();
-        if whole.is_empty() { self.trials.iter().collect() } else { whole }
+        let whole: Vec<&Trial> = self.trials.iter().filter(|trial| !trial.aborted).collect();
+        let quiet: Vec<&Trial> = whole.iter().copied().filter(|trial| !may_be_left_out(trial)).collect();
+        match whole.len() {
+            0 => self.trials.iter().collect(),
+            all if quiet.len() >= LEAST_COUNTED && quiet.len() * 2 >= all => quiet,
+            _ => whole,
+        }
     }
 
-    /// The trials that no interrupt cut short.
-    pub fn whole_trials(&self) -> impl Iterator<Item = &Trial> {
-        self.trials.iter().filter(|trial| !trial.aborted)
+    /// What others did in the whole trials that do not count, a sentence for each.
+    pub fn left_out(&self) -> Vec<String> {
+        let counted = self.counted_trials();
+        let left_out = |trial: &&Trial| !trial.aborted && !counted.iter().any(|&other| std::ptr::eq(other, *trial));
+        self.trials.iter().filter(left_out).filter_map(disturbance).collect()
     }
+}
+
+/// The fewest trials that have to be left.
+const LEAST_COUNTED: usize = 3;
+
+/// Whether others disturbed the trial, and nothing went wrong in it.
+fn may_be_left_out(trial: &Trial) -> bool {
+    trial.gone.is_none() && trial.outcomes.errors() == 0 && disturbance(trial).is_some()
 }
 
 /// The cells under each load, as indices; loads and cells in the order in which they come.

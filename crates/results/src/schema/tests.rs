@@ -146,3 +146,38 @@ fn a_file_of_version_1_has_its_verdicts_on_figures_and_no_memory_a_connection() 
     assert_eq!(load(&read), read, "it is the same when it is read again");
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn disturbed_trials_are_left_out_if_enough_others_are_left() {
+    /// A trial: `q` is quiet, `d` disturbed, `f` disturbed with a failed request, `g` disturbed with the target gone, `a` cut
+    /// short, `x` disturbed and cut short.
+    fn trial(kind: char) -> Trial {
+        let mut trial = Trial { seconds: 5.0, aborted: "ax".contains(kind), ..empty_trial() };
+        trial.figures.machine.foreign_on_server_cpus = "dfgx".contains(kind).then_some(0.06);
+        trial.outcomes[OutcomeClass::Reset] = u64::from(kind == 'f');
+        trial.gone = (kind == 'g').then(|| "it was gone".into());
+        trial.figures.throughput = Some(f64::from(u32::from(kind)));
+        trial
+    }
+    for (trials, counted, left_out) in [
+        ("qqqd", "qqq", 1),
+        ("dqqqd", "qqq", 2),
+        ("dqdqdq", "qqq", 3),
+        ("qqd", "qqd", 0),
+        ("dqdqdqd", "dqdqdqd", 0),
+        ("dddd", "dddd", 0),
+        ("qqqf", "qqqf", 0),
+        ("qqqg", "qqqg", 0),
+        ("qqqfd", "qqqf", 1),
+        ("qqqda", "qqq", 1),
+        ("qa", "q", 0),
+        ("ax", "ax", 0),
+    ] {
+        let mut cell = results(&["a"]).cells.remove(0);
+        cell.trials = trials.chars().map(trial).collect();
+        let expected: Vec<Option<f64>> = counted.chars().map(|kind| trial(kind).figures.throughput).collect();
+        let found: Vec<Option<f64>> = cell.counted_trials().iter().map(|trial| trial.figures.throughput).collect();
+        assert_eq!(found, expected, "{trials}");
+        assert_eq!(cell.left_out(), vec!["other programs used 6 % of the target's CPUs"; left_out], "{trials}");
+    }
+}

@@ -1,7 +1,9 @@
-//! Measures how often an interval for a median contains the true median: by order statistics, and by the bootstrap.
+//! Measures how often an interval for a median contains the true median: by Student's t, by order statistics, and by the
+//! bootstrap.
 //!
 //! `cargo test -p results coverage -- --nocapture` prints the table that the README quotes.
 
+use super::figure::LEAST_FOR_ORDER_STATISTICS;
 use super::*;
 use fastrand::Rng;
 use statrs::function::factorial::binomial;
@@ -21,7 +23,7 @@ fn disturbed(random: &mut Rng) -> f64 {
 
 type Draw = fn(&mut Rng) -> f64;
 
-/// Each distribution with its true median. The median of the last one is at the 9/19 quantile of its noise.
+/// Each distribution of the logarithms with its true median. The median of the last one is at the 9/19 quantile of its noise.
 const DISTRIBUTIONS: [(Draw, f64); 3] =
     [(normal, 0.0), (skewed, std::f64::consts::LN_2), (disturbed, -0.066_02 * 0.03)];
 
@@ -90,7 +92,7 @@ fn covered(n: usize, draw: Draw, truth: f64) -> (f64, f64, f64) {
 
 #[test]
 fn order_statistics_keep_their_coverage_where_the_bootstrap_does_not() {
-    for n in MIN_TRIALS..=10 {
+    for n in LEAST_FOR_ORDER_STATISTICS..=10 {
         assert!((resampled(n).iter().map(|(.., chance)| chance).sum::<f64>() - 1.0).abs() < 1e-9);
         for (draw, truth) in DISTRIBUTIONS {
             let (ours, bootstrap, width) = covered(n, draw, truth);
@@ -101,6 +103,23 @@ fn order_statistics_keep_their_coverage_where_the_bootstrap_does_not() {
                 7 => assert!(bootstrap < 0.89, "{bootstrap}"),
                 _ => assert!(bootstrap < ours && width < 1.0, "{n}: {bootstrap}, {width}"),
             }
+        }
+    }
+}
+
+#[test]
+fn three_or_four_trials_keep_their_coverage_by_students_t() {
+    for n in LEAST_FOR_INTERVAL..LEAST_FOR_ORDER_STATISTICS {
+        for (at, (draw, truth)) in DISTRIBUTIONS.into_iter().enumerate() {
+            let mut random = Rng::with_seed(n as u64);
+            let holds = |_: &usize| {
+                let values: Vec<f64> = (0..n).map(|_| draw(&mut random).exp()).collect();
+                let figure = Figure::of(&values).unwrap();
+                (figure.low.unwrap()..=figure.high.unwrap()).contains(&truth.exp())
+            };
+            let held = (0..RUNS).filter(holds).count() as f64 / RUNS as f64;
+            println!("{n} trials, distribution {at}: Student's t {held:.3}");
+            assert!(held > 0.92, "{n}: {held}");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Whether the load generator was the bottleneck.
 
-use super::disturbed::SHARE;
 use super::objection::Objection;
 use super::pace::kept_up;
 use super::scope::Scope;
 use crate::schedule::Schedule;
-use crate::schema::{Cell, Trial, Verdict};
+use crate::schema::{DISTURBING_SHARE, Trial, Verdict};
 use crate::units::plural;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
@@ -50,7 +49,7 @@ pub(super) fn busy(trial: &Trial, schedule: Schedule, server_cpus: usize) -> Opt
 /// For which share of the window a CPU quota kept the generator from its CPUs, if that is too much.
 pub(super) fn throttled(trial: &Trial) -> Option<f64> {
     let seconds = trial.throttled_seconds.map(|throttled| throttled / trial.seconds);
-    trial.figures.machine.client_throttled.or(seconds).filter(|&share| share > SHARE)
+    trial.figures.machine.client_throttled.or(seconds).filter(|&share| share > DISTURBING_SHARE)
 }
 
 /// The generator was throttled by a CPU quota, or one of its threads was ready to run but had no CPU: what the target
@@ -65,7 +64,7 @@ pub(super) fn kept_from_cpu(trial: &Trial, schedule: Schedule) -> Option<Objecti
         );
         return Some(limited(bounds(trial, schedule), why));
     }
-    let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > SHARE)?;
+    let share = trial.figures.client.longest_cpu_wait.filter(|&waited| waited > DISTURBING_SHARE)?;
     let why = format!("a client thread was kept from its CPU {:.0} % of the time", share * 100.0);
     Some(limited(bounds(trial, schedule), why))
 }
@@ -85,16 +84,16 @@ pub(super) fn offered(trial: &Trial, schedule: Schedule) -> Option<Objection> {
     }
 }
 
-/// Connections and packets that this machine could not have, over all trials.
-pub(super) fn network(cell: &Cell) -> Vec<Objection> {
+/// Connections and packets that this machine could not have, over these trials.
+pub(super) fn network(trials: &[&Trial]) -> Vec<Objection> {
     let mut found = Vec::new();
-    let local: u64 = cell.trials.iter().map(|trial| trial.local_failures).sum();
+    let local: u64 = trials.iter().map(|trial| trial.local_failures).sum();
     if local > 0 {
         let connections = plural(local as usize, "connection");
         let why = format!("{connections} could not be tried: this machine had no port or descriptor left");
         found.push(limited(Scope::Speed, why));
     }
-    let dropped: u64 = cell.trials.iter().map(|trial| trial.dropped_packets).sum();
+    let dropped: u64 = trials.iter().map(|trial| trial.dropped_packets).sum();
     if dropped > 0 {
         let packets = plural(dropped as usize, "packet");
         let why = format!("the kernel dropped {packets}: its table of tracked connections (nf_conntrack_max) was full");

@@ -316,6 +316,24 @@ fn others_on_the_cpus_disturb_all_but_levels_and_counts() {
 }
 
 #[test]
+fn a_cell_is_judged_by_its_undisturbed_trials_and_by_the_requests_of_all() {
+    let disturbed = |class: OutcomeClass| {
+        let mut trial = sound();
+        (trial.seconds, trial.figures.machine.steal) = (5.0, Some(0.5));
+        trial.figures.server.cpu_us_per_request = Some(99.0);
+        trial.outcomes[class] += 1;
+        trial
+    };
+    let mut cell = judged(vec![sound(), disturbed(OutcomeClass::Ok), sound(), sound()]);
+    assert_eq!((cell.verdict, cell.figures.server.cpu_us_per_request.unwrap().high), (Verdict::Valid, Some(20.0)));
+    assert_eq!(cell.outcomes[OutcomeClass::Ok], 4 * 6_400 + 1);
+    let remark = "left out 1 trial of 4: the hypervisor gave other machines 50 % of a CPU";
+    assert_eq!(crate::remarks::remarks(&cell), [remark]);
+    cell = judged(vec![sound(), disturbed(OutcomeClass::Reset), sound(), sound()]);
+    assert_eq!(cell.verdict, Verdict::Errors);
+}
+
+#[test]
 fn a_throttled_target_has_the_speed_of_its_quota_and_its_own_cpu_time() {
     let cell = changed(|trial| trial.figures.machine.server_throttled = Some(0.34));
     assert_eq!(cell.reasons, ["a CPU quota throttled the target for 34 % of the window"]);
