@@ -43,7 +43,7 @@ fn service_times(cell: &Cell) -> Option<String> {
     let times = &cell.figures.service_time_us;
     cell.falls_short().then(|| {
         format!(
-            "from when it was sent, a request took {} (p50), {} (p99), {} (max); the latency has the wait for a free connection, too",
+            "a request took {} (p50), {} (p99), {} (max) from when it was sent; the latency has the wait for a free connection, too",
             time(times.p50),
             time(times.p99),
             time(times.max),
@@ -175,7 +175,7 @@ mod tests {
         cell.figures.service_time_us.p50 = once(2_400.0);
         cell.trials[1] = trial(group(90, 2, 3_000), group(0, 0, 1));
         let expected = [
-            "from when it was sent, a request took 2.40ms (p50), - (p99), - (max); the latency has the wait for a free connection, too",
+            "a request took 2.40ms (p50), - (p99), - (max) from when it was sent; the latency has the wait for a free connection, too",
             "idle connections: the target held 90 of 100; the target closed 2; attempts that failed: 3,000",
             "busy clients: attempts that failed: 1",
         ];
