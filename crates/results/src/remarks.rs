@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Remarks about a cell, a line each. What is as it was asked for is not said.
 pub fn remarks(cell: &Cell) -> Vec<String> {
     let mut remarks = Vec::new();
-    remarks.extend(left_out(cell));
     remarks.extend(service_times(cell));
     remarks.extend(background(cell));
+    remarks.extend(left_out(cell));
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
@@ -37,23 +37,13 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     remarks
 }
 
-/// Says how many trials do not count because others disturbed them, and what these others did.
-fn left_out(cell: &Cell) -> Option<String> {
-    let left_out = cell.left_out();
-    let mut causes = Vec::new();
-    add_new(&mut causes, left_out.iter().cloned());
-    let whole = cell.counted_trials().len() + left_out.len();
-    let trials = plural(left_out.len(), "trial");
-    (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
-}
-
 /// Where a rate was not kept, how long the answers took without the wait for a free connection, which the latency contains.
 fn service_times(cell: &Cell) -> Option<String> {
     let time = |figure: Option<Figure>| figure.map_or("-".into(), |figure| micros(figure.median));
     let times = &cell.figures.service_time_us;
     cell.falls_short().then(|| {
         format!(
-            "from when it was sent, a request took {} (p50), {} (p99), {} (max); the latency has the wait for a free connection, too",
+            "a request took {} (p50), {} (p99), {} (max) from when it was sent; the latency has the wait for a free connection, too",
             time(times.p50),
             time(times.p99),
             time(times.max),
@@ -93,6 +83,16 @@ fn troubles(cell: &Cell, name: &str, group: fn(&BackgroundResults) -> Background
         troubles.push(format!("attempts that failed: {}", count(failed)));
     }
     (!troubles.is_empty()).then(|| format!("{name}: {}", troubles.join("; ")))
+}
+
+/// Says how many trials do not count because others disturbed them, and what these others did.
+fn left_out(cell: &Cell) -> Option<String> {
+    let left_out = cell.left_out();
+    let mut causes = Vec::new();
+    add_new(&mut causes, left_out.iter().cloned());
+    let whole = cell.counted_trials().len() + left_out.len();
+    let trials = plural(left_out.len(), "trial");
+    (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
 }
 
 /// Names the percentiles that come from the samples of all trials together, because a single trial has too few.
@@ -175,7 +175,7 @@ mod tests {
         cell.figures.service_time_us.p50 = once(2_400.0);
         cell.trials[1] = trial(group(90, 2, 3_000), group(0, 0, 1));
         let expected = [
-            "from when it was sent, a request took 2.40ms (p50), - (p99), - (max); the latency has the wait for a free connection, too",
+            "a request took 2.40ms (p50), - (p99), - (max) from when it was sent; the latency has the wait for a free connection, too",
             "idle connections: the target held 90 of 100; the target closed 2; attempts that failed: 3,000",
             "busy clients: attempts that failed: 1",
         ];

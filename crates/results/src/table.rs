@@ -71,7 +71,7 @@ fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &m
     if let Some(by) = sorted_by {
         by.sort(&mut cells);
     }
-    let rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(results, &cells, cell)).collect();
+    let rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(&cells, cell)).collect();
     cells.retain(|cell| cell.verdict == Verdict::Errors || rows.iter().any(|row| row.key == cell.key));
     let all = columns::columns(&rows, by);
     let texts = |column: Column| rows.iter().map(|cell| column.text(cell, by)).collect::<Vec<_>>();
@@ -109,11 +109,8 @@ fn head(cell: &Cell, arrivals: Arrivals) -> String {
 }
 
 /// Whether this cell is the copy of a target that is measured twice; `cells` are those under the same load.
-fn is_copy(results: &Results, cells: &[&Cell], cell: &Cell) -> bool {
-    let settings = &results.settings;
-    let twice = settings.twice.iter().filter(|twice| settings.loads.get(twice.load) == Some(&cell.key.load));
-    let mut originals = twice.map(|twice| &twice.target).filter(|name| aa_name(name) == cell.key.target);
-    originals.any(|original| cells.iter().any(|cell| cell.key.target == *original))
+fn is_copy(cells: &[&Cell], cell: &Cell) -> bool {
+    cells.iter().any(|original| aa_name(&original.key.target) == cell.key.target)
 }
 
 /// A column with its texts.

@@ -27,6 +27,8 @@ pub(super) enum Column {
     /// The interval of the figure by which the rows are compared.
     Interval,
     Errors,
+    /// The rank by user and kernel memory a connection.
+    MemoryRank,
     Memory,
     MemoryInterval,
     Processes,
@@ -34,7 +36,8 @@ pub(super) enum Column {
 }
 
 use Column::{
-    Achieved, Cpu, Errors, Interval, Memory, MemoryInterval, P50, P999, Processes, Rank, Rate, Target, Verdict,
+    Achieved, Cpu, Errors, Interval, Memory, MemoryInterval, MemoryRank, P50, P999, Processes, Rank, Rate, Target,
+    Verdict,
 };
 
 /// The columns of figures that rows are compared by.
@@ -45,7 +48,7 @@ impl Column {
     pub fn head(self) -> &'static str {
         match self {
             Target => "target",
-            Rank => "rank",
+            Rank | MemoryRank => "rank",
             Cpu => "CPU µs/r",
             Rate => "req/s",
             Achieved => "achieved",
@@ -64,6 +67,7 @@ impl Column {
     pub fn name(self) -> &'static str {
         match self {
             MemoryInterval => "interval of mem/conn",
+            MemoryRank => "rank by mem/conn",
             column => column.head(),
         }
     }
@@ -111,6 +115,7 @@ impl Column {
                 p99.or_else(|| shown(cell, P90, micros).map(|p90| format!("p90 {p90}")))
             }
             Errors => Some(count(cell.outcomes.errors() as f64)),
+            MemoryRank => cell.ranks.memory.map(|rank| rank.to_string()),
             Memory => memory(cell),
             MemoryInterval => interval(cell, "server.memory_bytes_per_connection", bytes),
             Processes => {
@@ -147,6 +152,7 @@ pub(super) fn columns(cells: &[&Cell], by: Option<&RankedBy>) -> Vec<Column> {
         Column::P99,
         P999,
         Errors,
+        MemoryRank,
         Memory,
         MemoryInterval,
         Processes,
@@ -171,7 +177,7 @@ pub(super) fn by_telling(load: &Load, cells: &[&Cell], by: Option<&RankedBy>) ->
     let after =
         columns.iter().position(|column| *column == Interval).or(columns.iter().position(|column| *column == Cpu));
     let place = after.filter(|_| is_kernel_memory_told(cells)).map_or(columns.len(), |after| after + 1);
-    columns.splice(place..place, [Memory, MemoryInterval]);
+    columns.splice(place..place, [Memory, MemoryInterval, MemoryRank]);
     columns
 }
 

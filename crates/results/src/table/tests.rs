@@ -1,7 +1,6 @@
 use super::*;
 use crate::background::BackgroundLoad;
 use crate::outcomes::OutcomeClass;
-use crate::plan::Twice;
 use crate::schema::tests::results;
 use crate::schema::{Bound, Flaw, Ranks, Target};
 use crate::statistics::Figure;
@@ -136,18 +135,19 @@ fn the_memory_of_many_connections_has_an_interval_and_the_head_names_the_backgro
     server.user_memory_bytes_per_connection = once(700.0);
     server.kernel_memory_bytes_per_connection = once(3_584.0);
     server.memory_bytes_per_connection = about(4_284.0);
+    cell.ranks.memory = Some(1);
     let expected = "\
 / · 64 connections · keep-alive · 500 requests/s · beside 1000 idle connections
-target  CPU µs/r    interval  req/s  achieved        p99   mem/conn      interval  verdict
-epoll       40.0  38.8..42.0   !450    90.0 %  p90 313µs  700B+3.50K  4.06K..4.39K  valid
+target  CPU µs/r    interval  req/s  achieved        p99  rank   mem/conn      interval  verdict
+epoll       40.0  38.8..42.0   !450    90.0 %  p90 313µs     1  700B+3.50K  4.06K..4.39K  valid
 ";
-    let expected = expected.replace("p99   mem", "p99    mem");
+    let expected = expected.replace("rank   mem", "rank    mem");
     let text = printed(&results, None);
     assert!(text.starts_with(&expected), "{text}");
     let text = printed(&results, Some(80));
     let expected = "\
-target  CPU µs/r    interval        p99    mem/conn      interval  verdict
-epoll       40.0  38.8..42.0  p90 313µs  700B+3.50K  4.06K..4.39K  valid
+target  CPU µs/r    interval        p99  rank    mem/conn      interval  verdict
+epoll       40.0  38.8..42.0  p90 313µs     1  700B+3.50K  4.06K..4.39K  valid
   left out for want of width: req/s, achieved
 ";
     assert!(text.contains(expected), "{text}");
@@ -222,9 +222,7 @@ fn what_is_said_of_several_targets_is_one_line() {
 
 #[test]
 fn the_copy_of_a_target_has_no_row_and_a_line_only_if_it_failed() {
-    let mut results = results(&["a"]);
-    results.settings.twice = vec![Twice { target: "a".into(), load: 0 }];
-    results.cells = results.settings.cells().into_iter().map(Cell::new).collect();
+    let mut results = results(&["a", &aa_name("a")]);
     results.cells[1].reasons.push("it was gone".into());
     let without = printed(&results, None);
     assert!(without.contains("\na") && !without.contains("a again"), "{without}");

@@ -59,6 +59,9 @@ pub(super) fn join(said: &[Wording]) -> String {
 
 fn number(word: &str) -> Option<Number> {
     let start = word.find(|c: char| c.is_ascii_digit()).filter(|&start| matches!(&word[..start], "" | "±" | "-"))?;
+    if word.ends_with(')') {
+        return None; // a name for something, as in "(pid 17)"
+    }
     let end = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '%').len();
     let number = &word[start..end];
     let digits = number.trim_end_matches(char::is_alphabetic);
@@ -83,6 +86,7 @@ mod tests {
             (vec!["1,200 of 3".into(), "999 of 3".into()], Some("999 to 1,200 of 3".into())),
             (vec!["at 127.0.0.1:80".into(), "at 127.0.0.1:81".into()], None),
             (vec!["redirect (301)".into(), "redirect (302)".into()], None),
+            (vec!["another (pid 17) ran".into(), "another (pid 18) ran".into()], None),
             (vec!["1 request".into(), "2 requests".into()], None),
         ] {
             let wordings: Vec<Wording> = said.iter().map(|text| Wording::of(text)).collect();
