@@ -87,10 +87,7 @@ struct ModelFlags {
 #[derive(Debug, Subcommand)]
 enum LabCommand {
     /// Measure each model twice: the difference is this machine's noise, restarts included. Five trials or more
-    Aa {
-        #[command(flatten)]
-        run: LabRunFlags,
-    },
+    Aa(Box<LabRunFlags>),
     #[command(flatten)]
     Files(FileCommand),
     /// Start the models, print their addresses, and wait for Ctrl-C
@@ -166,8 +163,8 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     let cli = Cli::from_arg_matches(&matches)?;
     let of_aa = matches.subcommand_matches("aa");
     let flags = match cli.command {
-        None => cli.run,
-        Some(LabCommand::Aa { run }) => run,
+        None => Box::new(cli.run),
+        Some(LabCommand::Aa(run)) => run,
         Some(LabCommand::Files(command)) => return Ok(Command::Files(command)),
         Some(LabCommand::Serve { models, port, admin_port }) => {
             let (chosen, set) = chosen(known, &models)?;
