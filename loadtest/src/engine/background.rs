@@ -122,6 +122,7 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
             driver.tick(now, tick);
         }
     }
+    driver.reset_idle();
     Ok(())
 }
 
@@ -233,14 +234,19 @@ impl BackgroundDriver<'_> {
         if connection.kind == BackgroundKind::Resetter
             && let Some(socket) = connection.socket.take()
         {
-            // With a linger time of zero, close sends a reset. socket(7)
-            let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
-            drop(socket);
+            reset(socket);
             self.counters.group(kind).established.fetch_sub(1, Relaxed);
             (connection.phase, connection.generation) = (BackgroundPhase::Down, connection.generation.wrapping_add(1));
             self.counters.resets.fetch_add(1, Relaxed);
             self.reset_queue.push_back(index);
         }
+    }
+
+    /// Resets the idle connections at the end of the trial. If they were closed, each would be in TIME_WAIT for a minute, and
+    /// a next trial would meet its memory.
+    fn reset_idle(&mut self) {
+        let idle = self.connections.iter_mut().filter(|connection| connection.kind == BackgroundKind::Idle);
+        idle.filter_map(|connection| connection.socket.take()).for_each(reset);
     }
 
     /// Sends what the socket takes of this connection's request, or the next byte of a slow sender's.
@@ -358,6 +364,12 @@ impl BackgroundDriver<'_> {
             self.counters.settled.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// Closes the socket with a reset.
+fn reset(socket: OwnedFd) {
+    // With a linger time of zero, close sends a reset. socket(7)
+    let _ = setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
 }
 
 #[cfg(test)]
