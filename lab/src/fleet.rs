@@ -21,6 +21,10 @@ use crate::set;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The time that a service has to finish its connections after a trial. All was measured then, and the clients are gone, so
+/// what is left is work that nothing waits for: requests of `--busy` clients, and sleeps of `/sleep/<ms>`.
+const GRACE: Duration = Duration::from_millis(20);
+
 /// The models, and the CPUs of this machine, which are divided between the services and the load.
 struct Models {
     models: Vec<Model>,
@@ -103,6 +107,7 @@ impl Models {
             files: self.files.as_deref(),
             cpus: Some(&self.division),
             set: self.set.get(model.name),
+            grace: Some(GRACE),
             shows_routine: false,
         };
         let service = Service::start(model, &placement).map_err(NotReady::Unreachable)?;

@@ -36,6 +36,7 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
             files: args.files.as_deref(),
             cpus: None,
             set: args.set.get(model.name),
+            grace: None,
             shows_routine: true,
         };
         let service = Service::start(model, &placement).map_err(Failure::usage)?;

@@ -24,6 +24,8 @@ const RUN_SERVICE: &str = "be";
 /// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
 /// and the time that it then waits for killed processes.
 const STOP_TIME: Duration = Duration::from_secs(20);
+/// What a service exits with after it has cut connections off.
+const CUT_OFF: i32 = 1;
 /// How long to wait for the last lines of a service that has ended by itself.
 const LAST_LINES_TIME: Duration = Duration::from_secs(1);
 
@@ -37,7 +39,11 @@ pub struct Placement<'a> {
     pub cpus: Option<&'a Division>,
     /// More flags, with their values.
     pub set: Option<&'a BTreeMap<String, String>>,
-    /// Whether its routine lines are shown, too: that it stops, and that this machine does not permit its model.
+    /// The time to finish its connections when it is stopped, after which it may cut them off: that is no failure then.
+    /// `None` is the service's own time, within which it should finish them. `set` has precedence.
+    pub grace: Option<Duration>,
+    /// Whether its routine lines are shown, too: that it stops and what it cuts off, and that this machine does not permit its
+    /// model.
     pub shows_routine: bool,
 }
 
@@ -60,6 +66,7 @@ pub struct Service {
     child: Child,
     relay: Relay,
     name: &'static str,
+    may_cut_off: bool,
     /// The address of the service.
     pub listen: SocketAddr,
     /// The address of its admin endpoint.
@@ -90,6 +97,10 @@ impl Service {
         command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
         if let Some(files) = placement.files {
             command.arg("--files").arg(files);
+        }
+        let sets_grace = placement.set.is_some_and(|set| set.contains_key("grace"));
+        if let Some(grace) = placement.grace.filter(|_| !sets_grace) {
+            command.arg("--grace").arg(format!("{}ms", grace.as_millis()));
         }
         command.args(placement.set.into_iter().flat_map(set::arguments));
         // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
@@ -122,7 +133,10 @@ impl Service {
             Ok((listen, admin, relay))
         })();
         match started {
-            Ok((listen, admin, relay)) => Ok(Service { child, relay, name: model.name, listen, admin }),
+            Ok((listen, admin, relay)) => {
+                let may_cut_off = placement.grace.is_some();
+                Ok(Service { child, relay, name: model.name, may_cut_off, listen, admin })
+            }
             Err(why) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -163,6 +177,7 @@ impl Drop for Service {
         }
         if let Ok(status) = self.child.wait()
             && !status.success()
+            && !(self.may_cut_off && status.code() == Some(CUT_OFF))
         {
             say(&format!("lab: {}", self.describe_exit(status)));
         }

@@ -200,6 +200,7 @@ pub(crate) mod tests {
             background: Default::default(),
             background_unanswered: 0,
             warmup: Duration::ZERO,
+            silence: Duration::ZERO,
             slices: Vec::new(),
             trend: None,
         }

@@ -7,6 +7,7 @@ use crate::target::Url;
 use results::content::Content;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Sends one request of a workload to the target, waits for the complete answer and returns its status. `timeout` is for
@@ -31,18 +32,27 @@ pub(crate) fn find(url: &Url, workload: &str, content: &Content, timeout: Durati
     first_that_answers(&url.resolve()?, &script, Instant::now() + timeout)
 }
 
-/// As [`find`], but asks twice and returns what the two answers have in common. Any other method than GET may have an
-/// effect on the server, or has answers without a body; then it asks once, and only the status is known.
+/// As [`find`], but asks twice and returns what the two answers have in common. Both questions are asked at once, since an
+/// answer may take its time. Any other method than GET may have an effect on the server, or has answers without a body; then
+/// it asks once, and only the status is known.
 ///
 /// # Errors
-/// As [`find`]. If only the second request fails, the status is known.
+/// As [`find`]. If only one of the two requests fails, the status is known.
 pub(crate) fn learn(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<Found> {
     let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
-    let until = Instant::now() + timeout;
-    let (address, first) = first_that_answers(&url.resolve()?, &script, until)?;
-    let status_only = Expected::status_only(first.status());
-    let second = if script.is_get() { ask(address, &script, timeout, until).ok() } else { None };
-    Ok((address, second.map_or(status_only, |second| first.common(&second))))
+    let (addresses, until) = (url.resolve()?, Instant::now() + timeout);
+    let ask = || first_that_answers(&addresses, &script, until);
+    let (first, second) = thread::scope(|scope| {
+        let second = script.is_get().then(|| thread::Builder::new().spawn_scoped(scope, ask).ok()).flatten();
+        (ask(), second.and_then(|second| second.join().ok()?.ok()))
+    });
+    match (first, second) {
+        (Ok((address, first)), Some((_, second))) => Ok((address, first.common(&second))),
+        (Ok((address, only)), None) | (Err(_), Some((address, only))) => {
+            Ok((address, Expected::status_only(only.status())))
+        }
+        (Err(error), None) => Err(error),
+    }
 }
 
 fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant) -> io::Result<Found> {
@@ -116,7 +126,6 @@ fn ask(target: SocketAddr, script: &Script, connect_timeout: Duration, until: In
 mod tests {
     use super::*;
     use std::net::TcpListener;
-    use std::thread;
 
     #[test]
     fn the_addresses_of_a_host_are_tried_in_order() {

@@ -27,6 +27,9 @@ const LONGEST_ABSENCE: Duration = Duration::from_secs(10);
 /// How often such a target is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// A target whose last answer is older than this at the end of the load is asked whether it answers at all.
+const LONGEST_SILENCE: Duration = Duration::from_millis(250);
+
 /// A trial to be made.
 pub struct Attempt<'a> {
     /// The plan of the run.
@@ -59,7 +62,7 @@ pub enum Ended {
         /// CPUs that the target may run on, if that is known.
         cpus: Option<usize>,
         /// Why the target no longer answered after the trial. All its connections may still have been waiting within
-        /// their time-out, so that no request had failed.
+        /// their time-out, so that no request had failed. A target that answered until the end is not asked.
         no_answer_at_end: Option<String>,
     },
     /// The target cannot be measured.
@@ -82,6 +85,15 @@ struct Reached {
     expected: Expected,
 }
 
+/// What a load of the target has shown.
+struct Loaded {
+    trial: Trial,
+    /// Whether the answers that were not the expected one differ from one another, too.
+    answers_vary: bool,
+    /// The time from the last answer to the end of the load.
+    silence: Duration,
+}
+
 impl Attempt<'_> {
     /// Makes the trial.
     ///
@@ -101,19 +113,23 @@ impl Attempt<'_> {
             Ok(schedule) => *schedule,
             Err(why) => return Ok(Ended::NoRate(why.clone())),
         };
-        let Some((mut trial, mut vary)) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
+        let Some(mut loaded) = self.measure(&mut reached, schedule, dropped_before, observer)? else {
             return Ok(Ended::Stopped);
         };
-        while vary && let Some(remark) = self.loosen(&mut reached, &trial, limit) {
+        while loaded.answers_vary
+            && let Some(remark) = self.loosen(&mut reached, &loaded.trial, limit)
+        {
             let Some(again) = self.measure(&mut reached, schedule, dropped_before, observer)? else { break };
-            (trial, vary) = again;
-            trial.remarks.push(remark);
+            loaded = again;
+            loaded.trial.remarks.push(remark);
         }
+        let Loaded { mut trial, silence, .. } = loaded;
         trial.gone = absence.map(|absence| format!("the target was gone before a trial: {absence}"));
         let mut no_answer_at_end = None;
         let refused = trial.outcomes[OutcomeClass::ConnectRefused] + trial.outcomes[OutcomeClass::ConnectTimeout];
         // Where requests failed on open connections, the target answers, but badly.
-        if !self.stop.is_set() && (refused > 0 || trial.outcomes.errors() == 0) {
+        let fell_silent = trial.outcomes.errors() == 0 && silence > LONGEST_SILENCE;
+        if !self.stop.is_set() && (refused > 0 || fell_silent) {
             let (answered, absence) = self.retry(self.waits_after, limit, observer, |attempt, limit| {
                 attempt.ask(&reached.endpoint, limit, probe::find).map(drop)
             });
@@ -197,15 +213,14 @@ impl Attempt<'_> {
         found.map_err(|error| NotReady::Unreachable(format!("{}: {error}", endpoint.url)))
     }
 
-    /// Loads the target, and returns also whether the answers that were not the expected one vary. `None` if the trial was
-    /// stopped before its window began.
+    /// Loads the target. `None` if the trial was stopped before its window began.
     fn measure(
         &self,
         reached: &mut Reached,
         schedule: Schedule,
         dropped_before: u64,
         observer: &mut dyn Observer,
-    ) -> io::Result<Option<(Trial, bool)>> {
+    ) -> io::Result<Option<Loaded>> {
         let &Attempt { plan, key, seed, stop, .. } = self;
         let Reached { endpoint, address, expected } = reached;
         let authority = endpoint.url.authority();
@@ -262,7 +277,7 @@ impl Attempt<'_> {
         Ok(measurement.map(|measurement| {
             let began_at = began_at.map(machine::rfc3339_millis);
             let trial = Trial { began_at, ..measure::trial(&measurement, &costs, dropped) };
-            (trial, measurement.mismatches_vary())
+            Loaded { trial, answers_vary: measurement.mismatches_vary(), silence: measurement.silence }
         }))
     }
 }

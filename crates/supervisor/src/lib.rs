@@ -163,14 +163,17 @@ impl From<nix::errno::Errno> for Failure {
     }
 }
 
-/// How the lines begin, after the name, that report no fault: the service stops, or the model is not permitted here.
+/// How the lines begin, after the name, that report no fault: the service stops, it has cut off what was not finished in the
+/// time of `--grace`, or the model is not permitted here.
 const STOPPING: &str = "stopping, with";
+const GRACE_OVER: &str = "the grace period is over";
 const NOT_SUPPORTED: &str = "not supported on this machine";
 
-/// Whether a line of a service reports no fault: that it stops, or that this machine does not permit the model, which
-/// /info says, too.
+/// Whether a line of a service reports no fault: that it stops, what it cuts off then after the time of `--grace`, or that
+/// this machine does not permit the model, which /info says, too.
 pub fn is_routine(line: &str) -> bool {
-    line.split_once(": ").is_some_and(|(_, line)| line.starts_with(STOPPING) || line.starts_with(NOT_SUPPORTED))
+    let routine = [STOPPING, GRACE_OVER, NOT_SUPPORTED];
+    line.split_once(": ").is_some_and(|(_, line)| routine.iter().any(|begin| line.starts_with(begin)))
 }
 
 /// Writes one line to stderr. (`eprintln!` would panic if stderr is a pipe whose reading end is closed.)

@@ -22,7 +22,7 @@ use crate::process::{self, SHORTAGE, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
 use crate::status::{Phase, SharedStatus};
 use crate::store::StoreFile;
-use crate::{NOT_SUPPORTED, STOPPING, listener, log};
+use crate::{GRACE_OVER, NOT_SUPPORTED, STOPPING, listener, log};
 
 /// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
 const CLEANUP_TIME: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Supervisor {
     fn advance(&mut self, now: Instant) -> io::Result<()> {
         match self.state {
             State::Serving { .. } if self.stop.as_ref().is_some_and(|stop| now >= stop.deadline) => {
-                self.cut_off(now, "the grace period is over");
+                self.cut_off(now, GRACE_OVER);
                 self.advance(now)
             }
             State::CleaningUp { next, until } => {

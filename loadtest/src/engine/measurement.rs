@@ -56,6 +56,9 @@ pub struct Measurement {
     pub background_unanswered: u64,
     /// How long the warm-up was: at least as long as planned, and longer where the target was not warm by then.
     pub warmup: Duration,
+    /// The time from the last answer to the end of the load, which is some time after the window's. It is known to about
+    /// 10 ms, and shorter than it was where an answer came while the target's cost was read.
+    pub silence: Duration,
     /// The window in slices, summed over the threads. In an interrupted trial, slices are missing at the end.
     pub slices: Vec<Slice>,
     /// How much the rate of answers changed from the first to the last quarter of the window, as a share of the first, if

@@ -83,7 +83,7 @@ pub fn trial(load: &Load<'_>, stop: Stop<'_>, observer: &mut dyn TrialObserver) 
     let counters: Vec<LiveCounters> = std::iter::repeat_with(LiveCounters::default).take(threads).collect();
     let background_counters = background::BackgroundCounters::default();
     let times = IntendedTimes::new(load.schedule, load.warmup, load.duration);
-    let (warmup, measured) = thread::scope(|scope| {
+    let (course, measured) = thread::scope(|scope| {
         let mut handles = Vec::new();
         let mut background = None;
         if load.background.total() > 0 {
@@ -123,13 +123,13 @@ pub fn trial(load: &Load<'_>, stop: Stop<'_>, observer: &mut dyn TrialObserver) 
             }
         }
         let thread_ended = || handles.iter().any(|handle| handle.is_finished());
-        let warmup = coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
+        let course = coordinate(load, &control, &counters, &background_counters, observer, &thread_ended);
         control.release();
         background.map_or(Ok(()), joined)?;
         let measured = handles.into_iter().map(joined).collect::<io::Result<Vec<Option<ThreadMeasurement>>>>()?;
-        Ok::<_, io::Error>((warmup, measured))
+        Ok::<_, io::Error>((course, measured))
     })?;
-    let Some(warmup) = warmup else { return Ok(None) };
+    let Some(Course { warmup, silence }) = course else { return Ok(None) };
     let Some(threads) = measured.into_iter().collect::<Option<Vec<ThreadMeasurement>>>() else { return Ok(None) };
     let window = mean_window(&threads).as_secs_f64();
     let due: u64 = threads.iter().map(|thread| thread.recorder.started).sum();
@@ -138,6 +138,7 @@ pub fn trial(load: &Load<'_>, stop: Stop<'_>, observer: &mut dyn TrialObserver) 
         background: background_counters.results(&load.background),
         background_unanswered: background_counters.unanswered_at_end(),
         warmup,
+        silence,
         slices: measurement::slices(&threads, load.duration.as_secs_f64(), window),
         trend: if matches!(load.schedule, Schedule::Ramp { .. }) { None } else { trend(&threads) },
         threads,
@@ -160,8 +161,31 @@ fn joined<T>(handle: ScopedJoinHandle<'_, io::Result<T>>) -> io::Result<T> {
     handle.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the load generator panicked")))
 }
 
-/// Leads the threads through the phases of the trial, and returns the length of the warm-up if the window began.
-/// `thread_ended` says whether a client thread has ended early.
+/// The course of a trial whose window began.
+struct Course {
+    /// The length of the warm-up.
+    warmup: Duration,
+    /// As [`Measurement::silence`].
+    silence: Duration,
+}
+
+/// The last answer that has come, as far as it was looked.
+struct LastAnswer {
+    /// Answers up to it.
+    count: u64,
+    /// When it was seen.
+    seen: Nanos,
+}
+
+impl LastAnswer {
+    fn look(&mut self, count: u64, now: Nanos) {
+        if count > self.count {
+            *self = LastAnswer { count, seen: now };
+        }
+    }
+}
+
+/// Leads the threads through the phases of the trial, and returns their course if the window began. `thread_ended` says whether a client thread has ended early.
 fn coordinate(
     load: &Load<'_>,
     control: &Control<'_>,
@@ -169,7 +193,7 @@ fn coordinate(
     background_counters: &background::BackgroundCounters,
     observer: &mut dyn TrialObserver,
     thread_ended: &dyn Fn() -> bool,
-) -> Option<Duration> {
+) -> Option<Course> {
     let over = || control.stopped() || thread_ended();
     let all = load.concurrency.saturating_add(load.background.total());
     let (mut settled, mut progressed) = (0, 0);
@@ -199,15 +223,17 @@ fn coordinate(
     let rate = if let Schedule::Rate(rate) = load.schedule { Some(rate) } else { None };
     let mut warm_up = WarmUp::new(nanos(load.warmup), load.concurrency, rate);
     control.start(load_begin);
-    let tick = |observer: &mut dyn TrialObserver, begin: Option<Nanos>| {
-        let now = control.clock.now();
+    let mut last_answer = LastAnswer { count: 0, seen: load_begin };
+    let mut tick = |observer: &mut dyn TrialObserver, begin: Option<Nanos>| {
+        let (now, answered) = (control.clock.now(), control::answered(counters));
+        last_answer.look(answered, now);
         let live = || {
             let (outcomes, established, latencies) = control::live_totals(counters);
             let since = begin.and_then(|begin| now.checked_sub(begin)).map(Duration::from_nanos);
             LiveSnapshot { since, outcomes, established, latencies }
         };
         let elapsed = Duration::from_nanos(now.saturating_sub(load_begin));
-        observer.tick(elapsed, control::answered(counters), control::errors(counters), &live);
+        observer.tick(elapsed, answered, control::errors(counters), &live);
     };
     let all_answers = || control::answered(counters) + background_counters.answered();
     let mut window_began = false;
@@ -243,7 +269,10 @@ fn coordinate(
         tick(observer, begin);
         thread::sleep(REPORT_INTERVAL);
     }
-    begin.map(|begin| Duration::from_nanos(begin - load_begin))
+    let now = control.clock.now();
+    last_answer.look(control::answered(counters), now);
+    let silence = Duration::from_nanos(now.saturating_sub(last_answer.seen));
+    begin.map(|begin| Course { warmup: Duration::from_nanos(begin - load_begin), silence })
 }
 
 fn nanos(duration: Duration) -> Nanos {
