@@ -3,7 +3,7 @@
 use crate::background::BackgroundLoad;
 use crate::load::{Load, PerConnection};
 use crate::schedule::Schedule;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The loads as they are written, and the lists that older programs wrote: the loads are all combinations of their values,
 /// each beside the same background. One or the other is there.
@@ -63,8 +63,9 @@ impl Written {
 
 /// For `#[serde(flatten, with)]`.
 pub mod loads {
-    use super::*;
-    use serde::{Deserializer, Serializer};
+    use super::Written;
+    use crate::load::Load;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<S: Serializer>(loads: &[Load], serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
