@@ -97,7 +97,7 @@ fn a_run_goes_on_when_the_program_is_replaced() {
     limit_lifetime(&mut command, LIFETIME);
     let mut run = command.spawn().expect("the lab runs");
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(progress.any(|line| line.starts_with("[1/")), "it ended before its first trial");
+    assert!(progress.any(|line| line.starts_with("block 1 of ")), "it ended before its first trial");
     // As a compiler does it: the old file is removed, and a new one written.
     fs::remove_file(&program).expect("removed");
     fs::write(&program, "not a program").expect("written");
@@ -328,7 +328,7 @@ fn the_services_end_when_the_lab_is_killed() {
     let mut run = lab(&["--models", "process-pool", "-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null"]);
     let mut run = run.args(["--requests-per-connection", "unlimited"]).spawn().expect("the lab runs");
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(progress.any(|line| line.starts_with("[1/")), "it ended before its first trial");
+    assert!(progress.any(|line| line.starts_with("block 1 of ")), "it ended before its first trial");
     let mut processes = first_services(&run);
     // A trial has begun, so there are also the model's process and its workers.
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -28,7 +28,10 @@ fn an_interrupt_ends_the_run_soon_and_exits_with_130() {
     let mut child = command.spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     // The signal handler is in place before the first trial is announced.
-    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("[1/1]")), "it ended before its first trial");
+    assert!(
+        lines.map_while(Result::ok).any(|line| line.starts_with("block 1 of 1: ")),
+        "it ended before its first trial"
+    );
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
@@ -93,7 +96,7 @@ fn nohup_keeps_a_hangup_from_ending_the_run() {
     command.args([env!("CARGO_BIN_EXE_loadtest"), "--target", &target, "-d", "1h", "-c", "1"]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("[1/1]")));
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("block 1 of 1: ")));
     let pid = child.id();
     send(&child, Signal::SIGHUP);
     // The kernel has it in the mask of ignored signals: bit 0 is signal 1. proc_pid_status(5)

@@ -63,8 +63,8 @@ impl Written {
 
 /// For `#[serde(flatten, with)]`.
 pub mod loads {
+    use super::Written;
     use crate::load::Load;
-    use crate::plan::written::Written;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     pub fn serialize<S: Serializer>(loads: &[Load], serializer: S) -> Result<S::Ok, S::Error> {
