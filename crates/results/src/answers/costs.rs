@@ -40,7 +40,7 @@ pub(super) fn workers(groups: &[Group<'_>]) -> Option<Answer> {
 /// A target's CPU time a request and memory a connection, compared with epoll's.
 fn price(groups: &[Group<'_>], target: &str, has_memory: bool) -> Vec<(String, Comparison)> {
     let cpu = under(groups, &STYLE_KINDS, target, CPU).into_iter().map(|(load, cpu)| (format!("CPU {load}"), cpu));
-    let memory = under(groups, &[Kind::BesideIdle], target, MEMORY).into_iter().filter(|_| has_memory).next_back();
+    let memory = under(groups, &[Kind::BesideIdle], target, MEMORY).pop().filter(|_| has_memory);
     cpu.chain(memory.map(|(_, memory)| ("memory".to_owned(), memory))).collect()
 }
 
