@@ -1,6 +1,6 @@
 """Overview: who wins at what."""
 
-from .panels import NEWEST, NUMERICAL, OF_FIGURES, RUNS, VERDICTS, bars, choice, dashboard, override, parts, stat, table, text, variable
+from .panels import LARGEST, NEWEST, OF_FIGURES, RUNS, VERDICTS, bars, choice, dashboard, override, parts, stat, table, text, variable
 
 
 def overview():
@@ -19,8 +19,8 @@ def overview():
                  f"{verdict}{{{workload}}}", "schedule"),
         variable("beside", "Beside", "Which other connections the model had to serve meanwhile.",
                  f"{verdict}{{{schedule}}}", "beside"),
-        variable("concurrency", "Connections", "How many connections were open at a time.",
-                 f"{verdict}{{{beside}}}", "concurrency", NUMERICAL),
+        variable("concurrency", "Connections", "How many connections were open at a time; the most are on top.",
+                 f"{verdict}{{{beside}}}", "concurrency", LARGEST),
         variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
                  f"{verdict}{{{concurrency}}}", "requests_per_connection"),
         variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),

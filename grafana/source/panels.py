@@ -274,7 +274,7 @@ def place(panels):
     return panels
 
 
-ALPHABETICAL, NEWEST, NUMERICAL = 1, 2, 3
+ALPHABETICAL, NEWEST, LARGEST = 1, 2, 4
 
 
 def variable(name, label, description, metric, of, sort=ALPHABETICAL, multi=False):
