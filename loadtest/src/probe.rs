@@ -189,6 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn both_questions_are_asked_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        thread::spawn(move || {
+            let both = [listener.accept().unwrap().0, listener.accept().unwrap().0];
+            for mut stream in both {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+            }
+        });
+        let (_, learned) = learn(&url, "/", &Content::default(), Duration::from_secs(60)).unwrap();
+        assert_eq!(learned, Expected::as_in(200, 2, b"hi".into()));
+    }
+
+    #[test]
     fn a_request_that_may_have_an_effect_is_sent_once() {
         let (asked, requests) = std::sync::mpsc::channel();
         let url = server(move |n| {

@@ -110,6 +110,19 @@ fn an_answer_is_complete_before_the_connection_is_up_and_may_have_any_status() {
 }
 
 #[test]
+fn an_idle_connection_ends_with_a_reset_and_not_in_time_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let load = BackgroundLoad { idle: 1, ..BackgroundLoad::default() };
+    let mut served = None;
+    with(load, listener.local_addr().unwrap(), |counters| {
+        served = Some(answer_one(&listener, OK));
+        wait_until(|| counters.group(BackgroundKind::Idle).up.load(Relaxed) == 1);
+    });
+    let end = served.unwrap().read(&mut [0]);
+    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
 fn a_slow_reader_is_up_from_the_answers_head_and_a_slow_sender_once_it_is_established() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let load = BackgroundLoad { slow_readers: 2, ..BackgroundLoad::default() };
