@@ -15,7 +15,8 @@ use results::Plan;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A disturbed trial is made again only if so many blocks of each load still fit into the budget.
+/// Blocks of each load that come before anything else: a disturbed trial is made again only if so many still fit into the
+/// budget, and further planned blocks leave room for the pairs of a target and its copy.
 const WANTED_BLOCKS: usize = 3;
 
 /// A block that begins.
@@ -102,7 +103,12 @@ impl Agenda {
             0 => Duration::ZERO,
             _ => (0..self.cells.len()).filter(others).map(|other| self.block(other)).sum(),
         };
-        self.block(load) + first
+        // The noise of the machine says what all other figures are worth.
+        let pairs = match self.begun[load] {
+            enough if enough >= WANTED_BLOCKS => self.further.rest_of_pairs(&self.cells, &|load| self.costs.of(load)),
+            _ => Duration::ZERO,
+        };
+        (self.block(load) + first).saturating_add(pairs)
     }
 
     /// The cost of a block of this load.

@@ -40,7 +40,7 @@ Times have a unit: 500ms, 5s, 2m. Latency is from the first byte of a request se
 --ramp and --knee from when it was due, to the last byte of its answer received; connecting is
 measured apart (connect_us in the JSON). A verdict
 says whether a row may be compared: valid, client-limited (this program was the bottleneck),
-errors, starved (connections were not served), unstable (the trials differ), disturbed (other
+errors, starved (connections were not served), unstable (the rate changed or was not kept), disturbed (other
 programs used the CPUs), unsupported.
 
 Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target does not answer,

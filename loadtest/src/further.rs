@@ -131,12 +131,14 @@ impl Further {
 
     /// How long the blocks to come take at most, as far as that is known, where a trial costs `cost`.
     pub fn rest(&self, cells: &[Vec<usize>], cost: &dyn Fn(usize) -> Duration) -> Duration {
-        let of = |candidate: &Candidate| match candidate.to_come {
-            Some(blocks) => cost(candidate.load) * (blocks * candidate.block(cells).len()) as u32,
-            None => Duration::MAX,
-        };
         let open = self.0.iter().filter(|candidate| !candidate.is_over);
-        open.map(of).fold(Duration::ZERO, Duration::saturating_add)
+        open.map(|candidate| candidate.rest(cells, cost)).fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// The part of the pairs in that.
+    pub fn rest_of_pairs(&self, cells: &[Vec<usize>], cost: &dyn Fn(usize) -> Duration) -> Duration {
+        let open = self.0.iter().filter(|candidate| candidate.is_pair && !candidate.is_over);
+        open.map(|candidate| candidate.rest(cells, cost)).fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// Whether this cell of this load may get further trials.
@@ -178,6 +180,13 @@ impl Candidate {
                 let widths = self.decide.iter().filter(is_there).filter_map(|&cell| widths.of_cell(cell));
                 widths.max_by(f64::total_cmp)
             }
+        }
+    }
+
+    fn rest(&self, cells: &[Vec<usize>], cost: &dyn Fn(usize) -> Duration) -> Duration {
+        match self.to_come {
+            Some(blocks) => cost(self.load) * (blocks * self.block(cells).len()) as u32,
+            None => Duration::MAX,
         }
     }
 

@@ -13,6 +13,9 @@ use crate::syscalls::{AcceptError, Calls};
 const MAX_BATCH_LOG2: u32 = 6;
 /// After that many batches in a row that did not empty the backlog, the size of a batch doubles.
 const BATCHES_PER_DOUBLING: u32 = 8;
+/// A batch that has taken so long ends: the open connections have waited. Its requests were served at once, and clients whose
+/// requests take long can come back faster than they are served.
+const LONGEST_BATCH: Duration = Duration::from_millis(10);
 
 /// Accepts connections for one loop, which must never wait in accept(2). All loops share the listener.
 ///
@@ -25,6 +28,7 @@ pub struct Acceptor<'a> {
     backs_off_until: Option<Instant>,
     /// Batches in a row that did not find the end of the backlog.
     full_batches: u32,
+    batch_began: Instant,
     draining: bool,
     drained: bool,
 }
@@ -43,6 +47,7 @@ impl<'a> Acceptor<'a> {
             permits,
             backs_off_until: None,
             full_batches: 0,
+            batch_began: Instant::now(),
             draining: false,
             drained: false,
         })
@@ -62,18 +67,20 @@ impl<'a> Acceptor<'a> {
     ///
     /// Most connections arrive alone, with their request still on its way: a second accept, and a read, would only say
     /// EAGAIN. When they queue up, a batch has more of them, and their requests are here already.
-    pub fn begin_batch(&mut self) -> usize {
+    pub fn begin_batch(&mut self, now: Instant) -> usize {
+        self.batch_began = now;
         let size = 1 << (self.full_batches / BATCHES_PER_DOUBLING).min(MAX_BATCH_LOG2);
         self.full_batches += 1; // unless the end of the backlog is found
         size
     }
 
-    /// The next connection; `None` when none has arrived, or while the acceptor backs off.
+    /// The next connection; `None` when none has arrived, while the acceptor backs off, or when the batch has taken too long.
     ///
     /// # Errors
     /// accept(2) cannot work on this listener.
     pub fn accept(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
-        let accepted = self.try_accept(now)?;
+        let is_late = now.saturating_duration_since(self.batch_began) > LONGEST_BATCH;
+        let accepted = if is_late { None } else { self.try_accept(now)? };
         if accepted.is_none() {
             self.full_batches = 0;
         }
@@ -233,10 +240,25 @@ mod tests {
         let (listener, _) = listener(0);
         let permits = Permits::new(1);
         let mut acceptor = Acceptor::new(&listener, calls(), &permits).unwrap();
-        let sizes: Vec<_> = (0..100).map(|_| acceptor.begin_batch()).collect();
+        let now = Instant::now();
+        let sizes: Vec<_> = (0..100).map(|_| acceptor.begin_batch(now)).collect();
         assert_eq!((sizes[0], sizes[8], sizes[16], sizes[99]), (1, 2, 4, 64));
-        assert!(acceptor.accept(Instant::now()).unwrap().is_none());
-        assert_eq!(acceptor.begin_batch(), 1);
+        assert!(acceptor.accept(now).unwrap().is_none());
+        assert_eq!(acceptor.begin_batch(now), 1);
+    }
+
+    #[test]
+    fn a_batch_whose_requests_take_long_ends_and_the_next_one_is_small() {
+        let (listener, _clients) = listener(2);
+        let permits = Permits::new(2);
+        let mut acceptor = Acceptor::new(&listener, calls(), &permits).unwrap();
+        let now = Instant::now();
+        assert_eq!((0..20).map(|_| acceptor.begin_batch(now)).last(), Some(4));
+        assert!(acceptor.accept(now).unwrap().is_some());
+        let later = now + LONGEST_BATCH + Duration::from_nanos(1);
+        assert!(acceptor.accept(later).unwrap().is_none());
+        assert_eq!(acceptor.begin_batch(later), 1);
+        assert!(acceptor.accept(later).unwrap().is_some());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl<'a, H: Handler, F: SendFile> Connections<'a, H, F> {
 
     /// Accepts what has arrived, one batch of it.
     pub fn accept<P: Poller>(&mut self, poller: &mut P) -> io::Result<()> {
-        let batch = self.acceptor.begin_batch();
+        let batch = self.acceptor.begin_batch(self.now);
         let mut has_accepted = false;
         for _ in 0..batch {
             let Some(socket) = self.acceptor.accept(self.now)? else { break };

@@ -22,25 +22,6 @@ pub(crate) const LEAST_PAIRS: usize = 3;
 /// 2009.
 pub(crate) const LEAST_DIFFERENCE: f64 = 0.03;
 
-/// Half the width of the notch around the median, as a share of the median: 1.58 × IQR / √n (R. McGill, J. Tukey, W.
-/// Larsen, "Variations of Box Plots", The American Statistician 32, 1978). `None` unless the median is above zero.
-///
-/// It is a measure of spread, not a confidence interval for few values. In contrast to the order statistics' interval,
-/// which are the extremes of five values, a single odd value among five does not widen it.
-pub(crate) fn notch(values: &[f64]) -> Option<f64> {
-    let mut values = values.to_vec();
-    values.sort_unstable_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)?;
-    // Tukey's hinges where n is 4k + 1.
-    let quantile = |q: f64| {
-        let at = q * last as f64;
-        let (below, above) = (values[at.floor() as usize], values[at.ceil() as usize]);
-        below + at.fract() * (above - below)
-    };
-    let (quartiles, median) = (quantile(0.75) - quantile(0.25), quantile(0.5));
-    (median > 0.0).then(|| 1.58 * quartiles / (values.len() as f64).sqrt() / median)
-}
-
 /// A ratio with its confidence interval and p-value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {

@@ -2,7 +2,8 @@
 //!
 //! Each rule looks at the trials that count ([`Cell::counted_trials`]) and may raise an objection: a verdict, its reason, and the figures that it falls
 //! on. A figure has the gravest verdict that falls on it, and the cell has the gravest of all. A rule objects if one
-//! trial gives cause; whether trials differ or have a trend is decided over all, because a median bears an odd one.
+//! trial gives cause; whether they have a trend is decided over all, because a median bears an odd one. How much trials
+//! differ is no objection: the intervals say it.
 //!
 //! | verdict | cause | falls on |
 //! |---|---|---|
@@ -15,7 +16,6 @@
 //! | disturbed | others used the CPUs | all but levels, and the counts of calls and faults |
 //! | disturbed | a CPU quota throttled the target | speed |
 //! | unstable | the rate had a trend, did not fit the latency, or was not the offered one | speed |
-//! | unstable | the trials differ too much in one figure | that figure |
 //!
 //! *Speed* is the throughput and the times. CPU time a request stays valid where speed alone has a flaw: it does not
 //! depend on how fast the generator is. A failed request is usually a cheap one, so a target that fails some requests
@@ -74,7 +74,6 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(&trials));
-    objections.extend(steady::differ(&trials));
     objections.extend(steady::trend(&trials));
     let late = late::late(cell, &trials);
     objections.extend(late.iter().map(|late| late.objection.clone()));

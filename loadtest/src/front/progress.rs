@@ -5,7 +5,7 @@ use super::terminal::{LINE, say};
 use crate::events::{Event, Observer};
 use crate::neighbours;
 use results::units::{count, duration, micros, plural, three_digits};
-use results::{Cell, Load, Trial, Verdict};
+use results::{Arrivals, Cell, Load, Trial, Verdict};
 use std::time::{Duration, Instant};
 
 /// The time between two lines of progress where lines stay.
@@ -77,7 +77,7 @@ impl Observer for Progress {
         match event {
             Event::RunStarted { loads, targets, blocks, trials, estimate, arrivals, .. } => {
                 self.tells = Progress::tells(!LINE.is_hidden(), loads, blocks, trials, estimate);
-                let arrivals = arrivals.map_or(String::new(), |arrivals| format!(", {arrivals} arrivals"));
+                let arrivals = if arrivals == Some(Arrivals::Poisson) { ", Poisson arrivals" } else { "" };
                 say(&format!("{}: about {}{arrivals}", size(loads, targets, blocks), duration(estimate)));
             }
             Event::BlockStarted { done, planned, .. } => {

@@ -70,7 +70,7 @@ impl<'a> Server<'a> {
 
     /// Accepts what has arrived, one batch of it.
     fn accept(self: &Rc<Self>, reactor: &mut Reactor<'a>) -> io::Result<()> {
-        let batch = self.acceptor.borrow_mut().begin_batch();
+        let batch = self.acceptor.borrow_mut().begin_batch(reactor.now());
         for _ in 0..batch {
             let Some(socket) = self.acceptor.borrow_mut().accept(reactor.now())? else { break };
             Client::begin(self, socket, batch > 1, reactor)?;

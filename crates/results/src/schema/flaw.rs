@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// They may be compared.
     Valid,
-    /// The trials differ too much, or the rate within a trial does.
+    /// The rate changed within the trials, did not fit the latency, or was not the offered one.
     Unstable,
     /// Other programs, or other machines of the same host, used the CPUs at the same time, or a CPU quota throttled the
     /// target.

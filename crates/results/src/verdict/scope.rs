@@ -18,8 +18,6 @@ pub(super) enum Scope {
     /// connections), the counts of system calls and page faults, and the figures of the machine that show the
     /// disturbance.
     CpuTime,
-    /// These figures, by their paths.
-    These(&'static [&'static str]),
 }
 
 impl Scope {
@@ -45,7 +43,6 @@ impl Scope {
                 };
                 if_in(!is_level)
             }
-            Scope::These(paths) => if_in(paths.contains(&name.path().as_str())),
         }
     }
 }

@@ -341,23 +341,16 @@ fn a_throttled_target_has_the_speed_of_its_quota_and_its_own_cpu_time() {
 }
 
 #[test]
-fn trials_that_differ_are_unstable_in_the_figure_that_differs() {
-    let with = |throughputs: &[f64]| {
-        let trial = |&throughput: &f64| {
-            let mut trial = sound();
-            trial.figures.throughput = Some(throughput);
-            trial.figures.latency_us.mean = None;
-            trial
-        };
-        judged(throughputs.iter().map(trial).collect())
+fn trials_that_differ_have_a_wide_interval_and_no_flaw() {
+    let trial = |&throughput: &f64| {
+        let mut trial = sound();
+        trial.figures.throughput = Some(throughput);
+        trial.figures.latency_us.mean = None;
+        trial
     };
-    let cell = with(&[6_000.0, 9_000.0, 4_000.0]);
-    assert_eq!((of(&cell, THROUGHPUT).0, of(&cell, "bytes_per_second").0), (Verdict::Unstable, Verdict::Unstable));
-    assert_eq!((of(&cell, CPU).0, of(&cell, P99).0), (Verdict::Valid, Verdict::Valid));
-    assert_eq!(cell.reasons, ["the trials differ: the median throughput is known to ±38 % only"]);
-    assert_eq!(with(&[6_000.0, 9_000.0]).verdict, Verdict::Valid, "two trials say nothing");
-    assert_eq!(with(&[6_000.0, 6_100.0, 5_900.0, 6_050.0, 3_000.0]).verdict, Verdict::Valid, "one of five is odd");
-    assert_eq!(with(&[6_000.0, 6_100.0, 4_000.0, 4_050.0, 3_900.0]).verdict, Verdict::Unstable, "there are two speeds");
+    let cell = judged([6_000.0, 9_000.0, 4_000.0].iter().map(trial).collect());
+    assert_eq!((cell.verdict, of(&cell, THROUGHPUT).0), (Verdict::Valid, Verdict::Valid));
+    assert!(cell.figures.throughput.and_then(|figure| figure.half_width()).is_some_and(|width| width > 0.5));
 }
 
 #[test]
