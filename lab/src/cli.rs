@@ -238,18 +238,18 @@ mod tests {
     #[test]
     fn a_run_has_the_five_loads_unless_its_flags_name_others() {
         for (words, loads, trials, millis, budget) in [
-            ("", 5, 4, 600, Some(300)),
+            ("", 5, 4, 400, Some(300)),
             ("-d 1s --trials 2 --models epoll", 5, 2, 1000, Some(300)),
-            ("--budget 20m --precision 2%", 5, 4, 600, Some(1200)),
-            ("-c 1,64", 7, 4, 600, Some(300)),
-            ("--workload /", 1, 4, 600, None),
-            ("--idle 10 -c 1,2", 2, 4, 600, None),
-            ("-R 5 --budget 1m", 1, 4, 600, Some(60)),
-            ("--load /", 1, 4, 600, None),
+            ("--budget 20m --precision 2%", 5, 4, 400, Some(1200)),
+            ("-c 1,64", 7, 4, 400, Some(300)),
+            ("--workload /", 1, 4, 400, None),
+            ("--idle 10 -c 1,2", 2, 4, 400, None),
+            ("-R 5 --budget 1m", 1, 4, 400, Some(60)),
+            ("--load /", 1, 4, 400, None),
             ("--all", 18, 1, 700, None),
             ("--all -c 1000 --trials 3 --budget 10m", 6, 3, 700, Some(600)),
-            ("aa", 1, 5, 600, None),
-            ("aa --workload /,/sleep/1 --models epoll", 2, 5, 600, None),
+            ("aa", 1, 5, 400, None),
+            ("aa --workload /,/sleep/1 --models epoll", 2, 5, 400, None),
             ("aa --all", 18, 1, 700, None),
         ] {
             let (args, plan) = run(words);

@@ -27,8 +27,8 @@ const BUDGET: Duration = Duration::from_secs(5 * 60);
 const TRIALS: &str = "4";
 /// Trials of each cell of an A/A run.
 const TRIALS_OF_AA: &str = "5";
-/// The window of a trial.
-const DURATION: &str = "600ms";
+/// The window of a trial: a longer one would narrow an interval less than the block that it takes the time from.
+const DURATION: &str = "400ms";
 /// The values of flags with `--all`.
 const ALL: [(&str, &str); 5] = [
     ("workload", "/,/files/64k,/sleep/20"),

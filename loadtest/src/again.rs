@@ -2,6 +2,7 @@
 
 use crate::trial::Ended;
 use results::Trial;
+use results::lists::add_new;
 use results::units::plural;
 use std::io;
 
@@ -58,7 +59,9 @@ fn with_remark(mut ended: Ended, reasons: &[String]) -> Ended {
         && !reasons.is_empty()
     {
         let trials = plural(reasons.len(), "trial");
-        trial.remarks.push(format!("made again, {trials} thrown away: {}", reasons.join("; ")));
+        let mut causes = Vec::new();
+        add_new(&mut causes, reasons.iter().cloned());
+        trial.remarks.push(format!("made again, {trials} thrown away: {}", causes.join("; ")));
     }
     ended
 }

@@ -31,7 +31,7 @@ pub enum FileCommand {
         #[arg(short, long)]
         output: Option<PathBuf>,
     },
-    /// Print what changed from one run to another beyond noise; needs five trials in each. Whether a change is one for
+    /// Print what changed from one run to another beyond noise; needs four trials in each. Whether a change is one for
     /// better or worse is told only of merged results, which have several runs each
     Compare {
         /// results.json of the first run

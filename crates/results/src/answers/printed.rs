@@ -1,6 +1,7 @@
 //! Prints answers.
 
 use super::answer::Answer;
+use crate::wrap::wrap;
 use anstyle::Style;
 use std::io::{self, Write};
 
@@ -11,14 +12,10 @@ use std::io::{self, Write};
 pub fn print(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Result<()> {
     let (bold, dimmed) = (Style::new().bold(), Style::new().dimmed());
     for answer in answers {
-        for line in wrapped(&answer.question, width) {
-            writeln!(out, "{bold}{line}{bold:#}")?;
-        }
-        for line in wrapped(&format!("{}.", answer.short), width.saturating_sub(2)) {
-            writeln!(out, "  {line}")?;
-        }
-        for line in answer.details.iter().flat_map(|detail| wrapped(detail, width.saturating_sub(4))) {
-            writeln!(out, "    {dimmed}{line}{dimmed:#}")?;
+        writeln!(out, "{bold}{}{bold:#}", wrap(&answer.question, 0, Some(width)))?;
+        writeln!(out, "{}", wrap(&format!("  {}.", answer.short), 2, Some(width)))?;
+        for detail in &answer.details {
+            writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&format!("    {detail}"), 4, Some(width)))?;
         }
     }
     Ok(())
@@ -58,43 +55,6 @@ fn without_brackets(part: &str) -> String {
         (Some(from), Some(to)) if from < to => format!("{}{}", &part[..from], without_brackets(&part[to + 1..])),
         _ => part.into(),
     }
-}
-
-/// The lines of a text of at most `width` columns; a longer word has a line to itself. An interval (`0.90 .. 0.94`) and a
-/// number with its unit (`3 %`, `51 MiB`) count as a word.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words(text) {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
-}
-
-fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit());
-    for word in text.split(' ') {
-        let belongs = |last: &String| {
-            let is_unit = ["%", "KiB", "MiB", "GiB", "ms", "s"]
-                .iter()
-                .any(|unit| word.trim_end_matches(['.', ';', ':', ',', ')']) == *unit);
-            word == ".." || last.ends_with(" ..") || is_unit && is_number(last)
-        };
-        match words.last_mut() {
-            Some(last) if belongs(last) => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => words.push(word.into()),
-        }
-    }
-    words
 }
 
 #[cfg(test)]
