@@ -13,8 +13,8 @@ pub const LOADS: [&str; 5] = [
     "/ -c 64",
     // A slow backend: a blocked worker serves no other connection, so a pool serves as many at a time as it has workers.
     "/sleep/100 -c 512",
-    // Long computations, 0.1 s each: on one thread, all other connections wait for them.
-    "/ -R 200 --busy 2 --busy-workload /work/30000000",
+    // Long computations, 0.1 s each: on one thread, all other connections wait for them. (A 90th percentile takes 100 requests.)
+    "/ -R 300 --busy 2 --busy-workload /work/30000000",
     // What a connection costs, and a process or a thread for each.
     "/ -R 500 --requests-per-connection 1",
     // Connections that are open and do nothing: memory for each, and a wait that hands the kernel all of them.

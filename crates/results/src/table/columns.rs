@@ -135,6 +135,8 @@ impl Column {
             Errors => cells.iter().any(|cell| cell.outcomes.errors() > 0),
             Achieved => cells.iter().any(|cell| cell.falls_short()),
             MemoryInterval if !is_kernel_memory_told(cells) => false,
+            // Where no target is worse than another beyond noise, the intervals say so.
+            Rank | MemoryRank => cells.iter().any(|cell| !["-", "1"].contains(&self.text(cell, by).as_str())),
             column => cells.iter().any(|cell| column.text(cell, by) != "-"),
         }
     }

@@ -25,19 +25,25 @@ const RATE: RankedBy =
 
 /// CPU time comes first: it does not depend on what the load generator can do, which often limits the throughput.
 const USUALLY: [RankedBy; 3] = [CPU, P99, RATE];
-/// Beside busy clients, CPU time a request is mostly theirs; what they do to the latency of the others is the question.
-const BESIDE_BUSY: [RankedBy; 4] = [P99, P90, CPU, RATE];
+/// Beside busy clients, CPU time a request is mostly theirs; what they do to the latency of the others is the question. Of two that
+/// as many targets have, the first one counts.
+const PERCENTILES: [RankedBy; 2] = [P99, P90];
 
 impl RankedBy {
     /// What these cells under the same load are compared by: the first figure by which one has a rank, or else of which one
-    /// has an interval, or else a value.
+    /// has an interval, or else a value. Beside busy clients it is the high percentile that most of them have.
     pub fn of(cells: &[&Cell]) -> Option<&'static RankedBy> {
-        let is_beside_busy = cells.first().is_some_and(|cell| cell.key.load.background.busy > 0);
-        let figures: &'static [RankedBy] = if is_beside_busy { &BESIDE_BUSY } else { &USUALLY };
-        let is_shown = |figure: &&RankedBy| cells.iter().any(|cell| figure.value(cell).is_some());
+        let number = |figure: &RankedBy| cells.iter().filter(|cell| figure.value(cell).is_some()).count();
+        if cells.first().is_some_and(|cell| cell.key.load.background.busy > 0) {
+            let most = PERCENTILES.iter().rev().max_by_key(|figure| number(figure));
+            if let Some(percentile) = most.filter(|figure| number(figure) > 0) {
+                return Some(percentile);
+            }
+        }
+        let is_shown = |figure: &&RankedBy| number(figure) > 0;
         let has_rank = |figure: &&RankedBy| figure.has_ranks(cells);
         let has_interval = |figure: &&RankedBy| figure.has_intervals(cells);
-        let first = |has: &dyn Fn(&&'static RankedBy) -> bool| figures.iter().find(has);
+        let first = |has: &dyn Fn(&&'static RankedBy) -> bool| USUALLY.iter().find(has);
         first(&has_rank).or_else(|| first(&has_interval)).or_else(|| first(&is_shown))
     }
 
