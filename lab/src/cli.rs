@@ -86,7 +86,7 @@ struct ModelFlags {
 
 #[derive(Debug, Subcommand)]
 enum LabCommand {
-    /// Measure each model twice: the difference is this machine's noise, restarts included. Five trials or more
+    /// Measure each model twice: the difference is this machine's noise, restarts included. Four trials or more
     Aa(Box<LabRunFlags>),
     #[command(flatten)]
     Files(FileCommand),

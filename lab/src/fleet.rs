@@ -86,8 +86,10 @@ impl Models {
         if status != 200 || body != b"Hello World\n" {
             return Err(wrong("/", format!("answered {status} with {} bytes", body.len())));
         }
+        // All models compute on the same CPUs meanwhile.
+        let timeout = TIMEOUT * self.models.len() as u32;
         for workload in plan.workloads() {
-            let status = probe::check(&endpoint.url, workload, plan.content_of(workload), TIMEOUT)
+            let status = probe::check(&endpoint.url, workload, plan.content_of(workload), timeout)
                 .map_err(|error| wrong(workload, error.to_string()))?;
             if status == 404 {
                 let why = format!("no model has the workload {workload}; the models serve {WORKLOADS}");

@@ -99,7 +99,9 @@ impl Service {
             command.arg("--files").arg(files);
         }
         let sets_grace = placement.set.is_some_and(|set| set.contains_key("grace"));
-        if let Some(grace) = placement.grace.filter(|_| !sets_grace) {
+        let grace = placement.grace.filter(|_| !sets_grace);
+        let may_cut_off = grace.is_some();
+        if let Some(grace) = grace {
             command.arg("--grace").arg(format!("{}ms", grace.as_millis()));
         }
         command.args(placement.set.into_iter().flat_map(set::arguments));
@@ -129,14 +131,11 @@ impl Service {
             let mut lines = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
             let (listen, admin) = addresses(&mut lines)?;
             let shows_routine = placement.shows_routine;
-            let relay = Relay::start(model.name, lines, move |line| shows_routine || !is_routine(line))?;
+            let relay = Relay::start(model.name, lines, move |line| shows_routine || !is_routine(line, may_cut_off))?;
             Ok((listen, admin, relay))
         })();
         match started {
-            Ok((listen, admin, relay)) => {
-                let may_cut_off = placement.grace.is_some();
-                Ok(Service { child, relay, name: model.name, may_cut_off, listen, admin })
-            }
+            Ok((listen, admin, relay)) => Ok(Service { child, relay, name: model.name, may_cut_off, listen, admin }),
             Err(why) => {
                 let _ = child.kill();
                 let _ = child.wait();

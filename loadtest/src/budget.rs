@@ -45,7 +45,11 @@ pub fn remarks(plan: &Plan, agenda: &Agenda, cut_short: Option<CutShort<'_>>) ->
             true => (least, plan.trials, ""),
             false => (made, made + missing, " or more"),
         };
-        let each = if blocks.len() == 1 { "it" } else { "each load" };
+        let each = match blocks.len() {
+            1 => "it",
+            _ if blocks.iter().any(|&(made, _)| made == 0) => "each other load",
+            _ => "each load",
+        };
         lines.push(format!("the budget of {budget} left room for {made} of {all} blocks: {each} has {least}{or_more}"));
     }
     let without: Vec<String> = plan

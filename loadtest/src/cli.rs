@@ -118,10 +118,12 @@ impl Cli {
             let source = on_the_line.as_ref().and_then(|matches| matches.value_source(other.get_id().as_str()));
             source == Some(ValueSource::CommandLine)
         };
+        // The variables of flags that describe a load lose against that of --load.
+        let is_load_a_variable = std::env::var_os(variable("load")).is_some();
         let excludes = |one: &Arg, other: &Arg| plain.get_arg_conflicts_with(one).contains(&other);
         let loses = |arg: &Arg| {
             let mut others = plain.get_arguments().filter(|other| excludes(arg, other) || excludes(other, arg));
-            others.any(is_on_the_line)
+            others.any(|other| is_on_the_line(other) || (other.get_long() == Some("load") && is_load_a_variable))
         };
         let command = plain.clone().mut_args(|arg| match arg.get_long() {
             // A flag wins also over the variable of a flag that it excludes.

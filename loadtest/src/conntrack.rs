@@ -59,8 +59,8 @@ pub fn entries_needed(load: &Load, schedule: Schedule, time: Duration) -> u64 {
 }
 
 /// Waits until the table has room for this number of connections, or until `stop`. While it waits, it calls `waits` once a
-/// second with the time that it waits at most.
-pub fn wait_for_room(connections: u64, stop: Stop<'_>, waits: &mut dyn FnMut(Duration)) {
+/// second with the time that it waits at most. Returns how long it has waited.
+pub fn wait_for_room(connections: u64, stop: Stop<'_>, waits: &mut dyn FnMut(Duration)) -> Duration {
     let is_full = || Table::now().is_some_and(|table| !table.has_room_for(connections));
     let began = Instant::now();
     let mut said: Option<Instant> = None;
@@ -72,6 +72,7 @@ pub fn wait_for_room(connections: u64, stop: Stop<'_>, waits: &mut dyn FnMut(Dur
         }
         thread::sleep(TICK);
     }
+    if said.is_some() { began.elapsed() } else { Duration::ZERO }
 }
 
 /// The number of packets that the kernel has dropped so far because the table was full. (When a new entry replaces an

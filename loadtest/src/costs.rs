@@ -4,7 +4,7 @@ use results::Plan;
 use std::time::Duration;
 
 /// What a trial takes beside its load, before that is known: the start and the end of the target, and the readings.
-const AROUND: Duration = Duration::from_millis(150);
+const AROUND: Duration = Duration::from_millis(400);
 
 /// The costs of the trials under each load.
 #[derive(Debug)]

@@ -119,7 +119,7 @@ impl Further {
 
     /// Looks, while planned blocks are still to come, how many further ones there will be.
     pub fn look_ahead(&mut self, begun: &[usize], cells: &[Vec<usize>], widths: &dyn Widths) {
-        for candidate in &mut self.0 {
+        for candidate in self.0.iter_mut().filter(|candidate| !candidate.is_over) {
             let begun = begun[candidate.load];
             match candidate.width(cells, widths) {
                 None => candidate.to_come = Some(0),

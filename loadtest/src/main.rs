@@ -50,7 +50,9 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let prepared = front::prepare(&cli.run, &plan)?;
     let stop = end_on_signals();
     let mut targets = RunningTargets { endpoints, stop };
-    targets.check_all(&single, cli.wait)?;
+    // Of a budget, half is left for the load.
+    let wait = cli.wait.map(|wait| single.budget.map_or(wait, |budget| wait.min(budget / 2)));
+    targets.check_all(&single, wait)?;
     let mut fleet = AaFleet::new(&mut targets, &single.targets);
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;

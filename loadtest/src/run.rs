@@ -22,7 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime};
 
 /// Runs the plan; its budget counts from `began`. If `stop` becomes true, or the budget is over, the run ends
-/// within about 100 ms and returns what was measured until then.
+/// within about 100 ms and returns what was measured until then. (The fleet may take longer to make a target ready.)
 ///
 /// # Errors
 /// The kernel's error if this machine could not run the load at all. Failures of targets are part of the results.
@@ -112,10 +112,11 @@ pub fn run(
             let is_over_budget = stop.is_set() && !stop.is_interrupted();
             match ended {
                 // What the end of the budget cut short does not count.
-                Ended::Measured { .. } | Ended::NotReady(NotReady::Unreachable(_)) if is_over_budget => {}
+                Ended::Measured { trial, .. } if is_over_budget && trial.aborted => {}
+                Ended::NotReady(NotReady::Unreachable(_)) if is_over_budget => {}
                 Ended::Measured { mut trial, cpus, no_answer_at_end } => {
                     measured += 1;
-                    agenda.learn(trial_began.elapsed());
+                    agenda.learn(trial_began.elapsed().saturating_sub(windows.waited()));
                     trial.block = Some(block.number as u64);
                     answered.insert(target);
                     match no_answer_at_end {

@@ -27,6 +27,8 @@ pub struct Windows<'a> {
     presence: &'a Presence,
     /// How many may still be made again.
     again_left: usize,
+    /// Time that was spent in waits for room in the table of tracked connections.
+    waited: Duration,
 }
 
 /// A trial that is to be made.
@@ -53,7 +55,13 @@ impl<'a> Windows<'a> {
     /// For a run of about `windows` windows.
     pub fn new(plan: &'a Plan, windows: usize, presence: &'a Presence, stop: Stop<'a>) -> Windows<'a> {
         let again_left = ((windows as f64 * MOST_AGAIN) as usize).max(2);
-        Windows { plan, stop, presence, again_left }
+        Windows { plan, stop, presence, again_left, waited: Duration::ZERO }
+    }
+
+    /// How long windows have waited for room in the table of tracked connections since this was asked last. It says nothing
+    /// of how long the next ones take.
+    pub fn waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// Makes a trial.
@@ -133,7 +141,7 @@ impl<'a> Windows<'a> {
         let reserve = budget::reserve(plan);
         let asked = schedule.as_ref().copied().unwrap_or(key.load.schedule);
         let opened = conntrack::entries_needed(&key.load, asked, plan.warmup + plan.duration);
-        conntrack::wait_for_room(opened, stop, &mut |at_most| {
+        self.waited += conntrack::wait_for_room(opened, stop, &mut |at_most| {
             let rest = rest_of_run.saturating_add(at_most + window_takes);
             observer.on(Event::WaitsForRoom { at_most, remaining: budget::limited(rest, stop, reserve) });
         });

@@ -28,7 +28,8 @@ pub struct Acceptor<'a> {
     backs_off_until: Option<Instant>,
     /// Batches in a row that did not find the end of the backlog.
     full_batches: u32,
-    batch_began: Instant,
+    /// When the batch began; `None` before the first one: uring accepts without any.
+    batch_began: Option<Instant>,
     draining: bool,
     drained: bool,
 }
@@ -47,7 +48,7 @@ impl<'a> Acceptor<'a> {
             permits,
             backs_off_until: None,
             full_batches: 0,
-            batch_began: Instant::now(),
+            batch_began: None,
             draining: false,
             drained: false,
         })
@@ -68,7 +69,7 @@ impl<'a> Acceptor<'a> {
     /// Most connections arrive alone, with their request still on its way: a second accept, and a read, would only say
     /// EAGAIN. When they queue up, a batch has more of them, and their requests are here already.
     pub fn begin_batch(&mut self, now: Instant) -> usize {
-        self.batch_began = now;
+        self.batch_began = Some(now);
         let size = 1 << (self.full_batches / BATCHES_PER_DOUBLING).min(MAX_BATCH_LOG2);
         self.full_batches += 1; // unless the end of the backlog is found
         size
@@ -79,7 +80,7 @@ impl<'a> Acceptor<'a> {
     /// # Errors
     /// accept(2) cannot work on this listener.
     pub fn accept(&mut self, now: Instant) -> io::Result<Option<TcpStream>> {
-        let is_late = now.saturating_duration_since(self.batch_began) > LONGEST_BATCH;
+        let is_late = self.batch_began.is_some_and(|began| now.saturating_duration_since(began) > LONGEST_BATCH);
         let accepted = if is_late { None } else { self.try_accept(now)? };
         if accepted.is_none() {
             self.full_batches = 0;
@@ -245,6 +246,14 @@ mod tests {
         assert_eq!((sizes[0], sizes[8], sizes[16], sizes[99]), (1, 2, 4, 64));
         assert!(acceptor.accept(now).unwrap().is_none());
         assert_eq!(acceptor.begin_batch(now), 1);
+    }
+
+    #[test]
+    fn without_batches_none_takes_too_long() {
+        let (listener, _clients) = listener(1);
+        let permits = Permits::new(1);
+        let mut acceptor = Acceptor::new(&listener, calls(), &permits).unwrap();
+        assert!(acceptor.accept(Instant::now() + LONGEST_BATCH * 2).unwrap().is_some());
     }
 
     #[test]

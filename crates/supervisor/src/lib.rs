@@ -163,16 +163,17 @@ impl From<nix::errno::Errno> for Failure {
     }
 }
 
-/// How the lines begin, after the name, that report no fault: the service stops, it has cut off what was not finished in the
-/// time of `--grace`, or the model is not permitted here.
+/// How lines begin, after the name: the service stops; it cuts off what was not finished in the time of `--grace`; the model is not
+/// permitted here.
 const STOPPING: &str = "stopping, with";
 const GRACE_OVER: &str = "the grace period is over";
 const NOT_SUPPORTED: &str = "not supported on this machine";
 
-/// Whether a line of a service reports no fault: that it stops, what it cuts off then after the time of `--grace`, or that
-/// this machine does not permit the model, which /info says, too.
-pub fn is_routine(line: &str) -> bool {
-    let routine = [STOPPING, GRACE_OVER, NOT_SUPPORTED];
+/// Whether a line of a service reports no fault: that it stops, or that this machine does not permit the model, which /info
+/// says, too. With `may_cut_off` also what it cuts off after the time of `--grace`.
+pub fn is_routine(line: &str, may_cut_off: bool) -> bool {
+    let routine: &[&str] =
+        if may_cut_off { &[STOPPING, NOT_SUPPORTED, GRACE_OVER] } else { &[STOPPING, NOT_SUPPORTED] };
     line.split_once(": ").is_some_and(|(_, line)| routine.iter().any(|begin| line.starts_with(begin)))
 }
 

@@ -3,6 +3,7 @@
 use super::content_flags::ContentFlags;
 use super::load_flags::{DESCRIBE_A_LOAD, LoadFlags};
 use super::load_text;
+use crate::budget;
 use crate::cpus::{allowed_cpus, online_cpus};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -153,13 +154,16 @@ impl RunFlags {
     }
 }
 
-/// Checks that the budget is enough for the longest trial, and that there is one if trials may be added.
+/// Checks that the budget is enough for the longest trial and the end of the run, and that there is one if trials may be added.
 fn check_budget(plan: &Plan) -> Result<(), String> {
-    let longest = plan.loads.iter().map(|load| plan.estimate_of(load)).max().unwrap_or_default();
+    let longest =
+        plan.loads.iter().map(|load| plan.estimate_of(load)).max().unwrap_or_default() + budget::reserve(plan);
     match plan.budget {
         Some(budget) if budget <= longest => {
             let (budget, longest) = (duration(budget), duration(longest));
-            Err(format!("--budget {budget}: a trial alone takes {longest}; give more time, or a shorter --duration"))
+            Err(format!(
+                "--budget {budget}: the longest trial and the end of the run take {longest}; give more time, or a shorter --duration"
+            ))
         }
         None if plan.precision.is_some() => {
             Err("--precision: say how long the run may take at most, as in --budget 5m".into())
@@ -227,6 +231,7 @@ mod tests {
         assert_eq!(concurrency(&[]), [64]);
         assert_eq!(concurrency(&["--load", "/ -c 1; / -c 2", "--load", "/ -c 1 -R 5"]), [1, 2, 1]);
         assert_eq!(concurrency(&["--load", "/ -c 1; / -c 2 -R 5", "-c", "9"]), [9, 2]);
+        assert_eq!(concurrency(&["--load", "/ --knee", "-c", "9"]), [9, 9, 9]);
         for flag in DESCRIBE_A_LOAD.map(|id| format!("--{}", id.replace('_', "-"))) {
             let value = if flag == "--ramp" { "1-2" } else { "1" };
             let both = if flag == "--knee" { vec!["--load", "/", &flag] } else { vec!["--load", "/", &flag, value] };
@@ -241,7 +246,7 @@ mod tests {
         assert_eq!(plan(&["--budget", "1m", "--precision", "0.1"]).unwrap().precision, Some(0.1));
         for (arguments, words) in [
             (&["--precision", "5%"][..], "as in --budget 5m"),
-            (&["--budget", "5s"], "--budget 5.0s: a trial alone takes 5.5s"),
+            (&["--budget", "5s"], "--budget 5.0s: the longest trial and the end of the run take 6.0s"),
             (&["--budget", "5m", "--precision", "5"], "write it as in 5% or 0.05"),
             (&["--budget", "5m", "--precision", "0%"], "write it as in 5% or 0.05"),
             (&["--budget", "5m", "--precision", "wide"], "write it as in 5% or 0.05"),

@@ -22,7 +22,10 @@ pub fn loads(texts: &[String], flags: &LoadFlags) -> Result<Vec<Load>, String> {
         described.slow_reader_workload = described.slow_reader_workload.or_else(|| flags.slow_reader_workload.clone());
         for load in described.loads().map_err(wrong)? {
             match load.schedule {
-                Schedule::Closed if !flags.concurrency.is_empty() => {
+                // What needs a closed loop's ceiling needs it with as many connections.
+                schedule
+                    if (schedule == Schedule::Closed || schedule.needs_ceiling()) && !flags.concurrency.is_empty() =>
+                {
                     add_new(&mut loads, flags.concurrency.iter().map(|&n| Load { concurrency: n, ..load.clone() }));
                 }
                 _ => add_new(&mut loads, [load]),

@@ -91,7 +91,7 @@ pub fn run(
     if !flags.quiet {
         failures.extend(report::print(&results).err());
     }
-    if results.interrupted && results.cells.is_empty() {
+    if results.cells.is_empty() {
         return Ok(Finished { results, failures }); // no file, and an older one stays
     }
     let (files, not_written) = prepared.outputs.write(&results);
@@ -115,6 +115,12 @@ pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
     crossed.iter().for_each(|line| say(line));
     if !failures.is_empty() {
         return Err(Failure::usage(failures.join("\n")));
+    }
+    if results.cells.is_empty() && !results.interrupted {
+        return Err(Failure(
+            Exit::Failed,
+            "nothing was measured; give more --budget, or fewer loads or targets".into(),
+        ));
     }
     let tolerant = flags.fail_on.iter().any(Condition::is_about_errors);
     Ok(match results.interrupted {
