@@ -1,6 +1,6 @@
 //! Reads what `/proc` says about other processes, and sets their limits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -87,14 +87,21 @@ fn has_stopped(pid: Pid) -> bool {
     stats.filter(|stat| !stat.contains("(iou-wrk")).filter_map(state).all(|stopped| stopped)
 }
 
-/// The bytes of that client that the server has not read: rx_queue of its socket, proc_pid_net(5). `None` without a socket.
+/// The bytes of that client that the server has not read; `None` without a socket.
 pub fn unread_bytes(server: SocketAddr, client: &Client) -> Option<u64> {
-    let port = client.stream().local_addr().expect("an address").port();
-    let ports = (format!(":{:04X}", server.port()), format!(":{port:04X}"));
+    all_unread_bytes(server).get(&client.stream().local_addr().expect("an address").port()).copied()
+}
+
+/// The bytes that the server has not read, by the port of its client: rx_queue of its sockets, proc_pid_net(5). The table has the
+/// sockets of all tests, and those in TIME_WAIT, so it takes long to read.
+pub fn all_unread_bytes(server: SocketAddr) -> HashMap<u16, u64> {
     let table = fs::read_to_string("/proc/net/tcp").expect("a table of sockets");
-    table.lines().find_map(|line| {
+    let of_socket = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        let is_it = fields.len() > 4 && fields[1].ends_with(&ports.0) && fields[2].ends_with(&ports.1);
-        is_it.then(|| u64::from_str_radix(fields[4].split_once(':')?.1, 16).ok()).flatten()
-    })
+        let port = |field: &str| u16::from_str_radix(field.split_once(':')?.1, 16).ok();
+        let is_it = port(fields.get(1)?)? == server.port();
+        let unread = u64::from_str_radix(fields.get(4)?.split_once(':')?.1, 16).ok()?;
+        is_it.then(|| Some((port(fields[2])?, unread))).flatten()
+    };
+    table.lines().filter_map(of_socket).collect()
 }
