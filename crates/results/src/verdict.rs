@@ -33,6 +33,7 @@ mod steady;
 pub(crate) use client::usable_cpus;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
+pub(crate) use served::not_held;
 
 pub use crate::schema::disturbance;
 

@@ -5,7 +5,7 @@ use crate::load::{Load, PerConnection};
 use crate::plan::Twice;
 use crate::schedule::Schedule;
 use crate::schema::tests::{empty_trial, results};
-use crate::schema::{Bound, Cell, Flaw, Verdict};
+use crate::schema::{Bound, Cell, Flaw, Trial, Verdict};
 use anstream::StripStream;
 
 /// A model: CPU time a request with keep-alive, without it, beside idle connections and at /sleep/100, all in µs; memory a
@@ -147,7 +147,7 @@ fn what_may_not_be_compared_is_said_with_its_reason() {
     run.cells[at].flaws.insert("server.cpu_us_per_request".into(), disturbed(None));
     let uring = on(&run, "io_uring");
     assert!(
-        uring.short.starts_with("yes: 0.82x (0.80 .. 0.84) beside 1000 idle connections; perhaps more")
+        uring.short.starts_with("yes: 0.82x (0.80 .. 0.84) beside 1000 idle connections; 1.03 .. 1.08 (perhaps more)")
             && !uring.short.contains("with keep-alive"),
         "{}",
         uring.short
@@ -192,4 +192,103 @@ fn other_targets_are_compared_with_the_one_that_takes_the_least_cpu_time() {
     assert_eq!(noise.topic, "noise");
     run.cells.truncate(1);
     assert_eq!(answers(&run), []);
+}
+
+/// Gives the CPU time a request of these cells a flaw.
+fn disturb(cells: &mut [Cell], is_meant: impl Fn(&Cell) -> bool) {
+    for cell in cells.iter_mut().filter(|cell| is_meant(cell)) {
+        let flaw = Flaw { verdict: Verdict::Disturbed, why: "other programs used 9 %".into(), bound: None };
+        cell.flaws.insert("server.cpu_us_per_request".into(), flaw);
+    }
+}
+
+#[test]
+fn a_model_is_only_recommended_by_evidence() {
+    let run = default_run(4);
+    let of = |target: &'static str| move |cell: &Cell| cell.key.target == target && cell.key.load.background.idle > 0;
+    let has = |answer: &Answer, text: &str| answer.details.iter().any(|detail| detail == text);
+
+    let mut uring_disturbed = run.clone();
+    disturb(&mut uring_disturbed.cells, of("uring"));
+    let answer = on(&uring_disturbed, "10,000 idle");
+    assert!(answer.short.starts_with("epoll, posix-aio, linux-aio, callback, event-loop and "), "{}", answer.short);
+    let why = "CPU a request beside them not told: uring (disturbed: other programs used 9 %).";
+    assert!(has(&answer, why), "{:?}", answer.details);
+
+    let mut epoll_disturbed = run.clone();
+    disturb(&mut epoll_disturbed.cells, of("epoll"));
+    let answer = on(&epoll_disturbed, "10,000 idle");
+    assert!(answer.short.starts_with("by memory alone, select, poll, epoll, posix-aio"), "{}", answer.short);
+    assert!(answer.short.contains("async-await: 24 to 51 MiB; "), "{}", answer.short);
+
+    let mut without_epoll = run.clone();
+    without_epoll.cells.retain(|cell| ["select", "poll", "framework"].contains(&cell.key.target.as_str()));
+    let answer = on(&without_epoll, "10,000 idle");
+    assert_eq!(answer.short, "by memory alone, select and poll: 24 to 35 MiB; framework 187 MiB");
+    let why = "CPU a request beside them not told: select, poll and framework (epoll was not measured beside them).";
+    assert!(has(&answer, why), "{:?}", answer.details);
+}
+
+#[test]
+fn a_model_that_lost_idle_connections_is_not_recommended() {
+    let lose = |run: &mut Results, lost: u64, is_meant: fn(&Trial) -> bool| {
+        for trial in run.cells.iter_mut().flat_map(|cell| &mut cell.trials).filter(|trial| is_meant(trial)) {
+            trial.background.idle.up = trial.background.idle.asked.saturating_sub(lost);
+        }
+    };
+    let run = default_run(4);
+    let usual = on(&run, "10,000 idle");
+    let mut few = run.clone();
+    lose(&mut few, 10, |trial| trial.background.idle.up == 1_000);
+    assert_eq!(on(&few, "10,000 idle"), usual, "1 % may be on its way");
+
+    let mut aborted = run.clone();
+    for cell in &mut aborted.cells {
+        cell.trials[0].background.idle.up = 0;
+        cell.trials[0].aborted = true;
+    }
+    assert!(on(&aborted, "10,000 idle").short.starts_with("any model with loops but select"));
+
+    let mut all = run.clone();
+    lose(&mut all, 500, |trial| trial.background.idle.up == 1_000);
+    let answer = on(&all, "10,000 idle");
+    assert_eq!(answer.short, "cannot be told here: no model held all connections");
+    let held = "async-await and framework held only 500 of 1,000 idle connections; thread-pool held only 192 of 1,000 idle \
+                connections.";
+    assert!(answer.details.len() == 1 && answer.details[0].ends_with(held), "{:?}", answer.details);
+
+    let mut fewer = run;
+    fewer.cells.iter_mut().for_each(|cell| cell.key.load.background.idle = cell.key.load.background.idle.min(900));
+    assert!(answers(&fewer).iter().all(|answer| answer.topic != "10,000 idle"));
+}
+
+#[test]
+fn a_no_needs_evidence() {
+    let lead = |intervals: [(f64, f64); 2]| {
+        let mut run = unmeasured(&["epoll", "uring"], loads()[..2].to_vec());
+        for cell in &mut run.cells {
+            let (low, high) = intervals[usize::from(cell.key.load != Load::default())];
+            let (middle, spread) = (f64::sqrt(low * high), (high / low).powf(0.2));
+            let is_uring = cell.key.target == "uring";
+            for block in 0..5 {
+                let mut trial = Trial { block: Some(block), ..empty_trial() };
+                let uring = middle * spread.powf(block as f64 - 2.0);
+                trial.figures.server.cpu_us_per_request = Some(if is_uring { 10.0 * uring } else { 10.0 });
+                cell.trials.push(trial);
+            }
+            cell.summarise();
+        }
+        on(&run, "io_uring").short.split(": ").next().unwrap().to_owned()
+    };
+    let (less, same, more, unclear) = ((0.5, 0.6), (0.995, 1.005), (2.0, 2.4), (0.7, 1.5));
+    for (intervals, expected) in [
+        ([less, more], "it depends"),
+        ([less, unclear], "yes"),
+        ([same, more], "no"),
+        ([same, same], "no"),
+        ([more, unclear], "cannot be told here"),
+        ([same, unclear], "cannot be told here"),
+    ] {
+        assert_eq!(lead(intervals), expected, "{intervals:?}");
+    }
 }

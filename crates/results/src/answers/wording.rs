@@ -19,6 +19,24 @@ pub(super) fn names<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// The targets of which the same is said, in the order in which it is said first.
+pub(super) fn alike<'t>(said: impl Iterator<Item = (&'t str, String)>) -> Vec<(String, Vec<&'t str>)> {
+    let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
+    for (target, words) in said {
+        match alike.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, targets)) => targets.push(target),
+            None => alike.push((words, vec![target])),
+        }
+    }
+    alike
+}
+
+/// The targets with their reasons: `a and b (why); c (other)`.
+pub(super) fn by_reason<'t>(said: impl Iterator<Item = (&'t str, String)>) -> String {
+    let each = alike(said).into_iter().map(|(why, targets)| format!("{} ({why})", names(&targets)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
 /// Targets with values that are near each other.
 pub(super) struct Near<'t> {
     /// The targets, in the order in which they were given.
@@ -202,7 +220,7 @@ mod tests {
             ("e", same),
         ];
         let expected = "8.0x (7.9 .. 8.1) b; 3.0x (2.9 .. 3.1) d; the same within 3 % e";
-        assert_eq!(of(&many, 3), (expected.into(), "1.20x (1.10 .. 1.30) a; unclear (0.90 .. 1.10) c".into()));
+        assert_eq!(of(&many, 3), (expected.into(), "1.20x (1.10 .. 1.30) a; 0.90 .. 1.10 (unclear) c".into()));
         assert_eq!(of(&[("b", not)], 3), ("not told (why) b".into(), String::new()));
     }
 }

@@ -135,11 +135,11 @@ fn the_memory_of_many_connections_has_an_interval_and_the_head_names_the_backgro
     server.user_memory_bytes_per_connection = once(700.0);
     server.kernel_memory_bytes_per_connection = once(3_584.0);
     server.memory_bytes_per_connection = about(4_284.0);
-    cell.ranks.memory = Some(1);
+    cell.ranks.memory = Some(2);
     let expected = "\
 / · 64 connections · keep-alive · 500 requests/s · beside 1000 idle connections
 target  CPU µs/r    interval  req/s  achieved        p99  rank   mem/conn      interval  verdict
-epoll       40.0  38.8..42.0   !450    90.0 %  p90 313µs     1  700B+3.50K  4.06K..4.39K  valid
+epoll       40.0  38.8..42.0   !450    90.0 %  p90 313µs     2  700B+3.50K  4.06K..4.39K  valid
 ";
     let expected = expected.replace("rank   mem", "rank    mem");
     let text = printed(&results, None);
@@ -147,7 +147,7 @@ epoll       40.0  38.8..42.0   !450    90.0 %  p90 313µs     1  700B+3.50K  4.0
     let text = printed(&results, Some(80));
     let expected = "\
 target  CPU µs/r    interval        p99  rank    mem/conn      interval  verdict
-epoll       40.0  38.8..42.0  p90 313µs     1  700B+3.50K  4.06K..4.39K  valid
+epoll       40.0  38.8..42.0  p90 313µs     2  700B+3.50K  4.06K..4.39K  valid
   left out for want of width: req/s, achieved
 ";
     assert!(text.contains(expected), "{text}");
@@ -162,7 +162,7 @@ fn beside_busy_clients_rows_are_compared_by_a_high_percentile() {
             BackgroundLoad { busy: 2, busy_workload: Some("/work/9".into()), ..BackgroundLoad::default() };
         cell.figures.server.cpu_us_per_request = about(4_000.0);
         cell.figures.latency_us.p90 = about(p90);
-        cell.figures.latency_us.p99 = once(p90 * 2.0);
+        cell.figures.latency_us.p99 = once(p90 * 2.0).filter(|_| p90 < 2_000.0);
     }
     let expected = "\
 / · 64 connections · keep-alive · 200 requests/s · beside 2 clients of /work/9
