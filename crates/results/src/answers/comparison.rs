@@ -39,6 +39,11 @@ pub(super) enum Word {
     None,
 }
 
+impl Word {
+    /// What stands in brackets after an interval that has no ratio before it.
+    pub(super) const OF_INTERVALS: [&str; 3] = ["perhaps more", "perhaps less", "unclear"];
+}
+
 impl Comparison {
     /// Compares two cells under the same load by the figure with this path. A figure that may not be compared is not.
     pub(super) fn of(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {

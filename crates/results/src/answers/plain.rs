@@ -25,11 +25,11 @@ pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
     let sound_cells = group.cells.iter().filter_map(|cell| Some((*cell, sound(cell, path)?)));
     let order = |a: f64, b: f64| if by_rate { b.total_cmp(&a) } else { a.total_cmp(&b) };
     let best = sound_cells.min_by(|(_, a), (_, b)| order(*a, *b));
-    let topic = group.load.workload.clone();
+    let topic = &group.topic;
     let question = format!("{question} {}?", group.phrase);
     let Some((best, value)) = best else {
         let why = group.cells.iter().find_map(|cell| why_not(cell, path)).unwrap_or_else(|| "not measured".into());
-        return Some(Answer::new(&topic, &question, format!("cannot be told here: {why}")));
+        return Some(Answer::new(topic, &question, format!("cannot be told here: {why}")));
     };
     let others = group.cells.iter().filter(|cell| cell.key != best.key);
     let compared: Vec<_> = others.map(|cell| (cell.key.target.clone(), Comparison::of(cell, best, path))).collect();
@@ -38,7 +38,7 @@ pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
     let each = |compared: &[_]| comparisons(compared, |text, targets| format!("{targets} {text}"));
     let mut short = vec![format!("{} with {value}", best.key.target)];
     short.extend(each(&known));
-    let mut answer = Answer::new(&topic, &question, short.join("; "));
+    let mut answer = Answer::new(topic, &question, short.join("; "));
     if !unknown.is_empty() {
         answer.details.push(format!("{}.", each(&unknown).join("; ")));
     }
