@@ -6,6 +6,7 @@ use crate::plan::Twice;
 use crate::schedule::Schedule;
 use crate::schema::tests::{empty_trial, results};
 use crate::schema::{Bound, Cell, Flaw, Trial, Verdict};
+use crate::statistics::Figure;
 use anstream::StripStream;
 
 /// A model: CPU time a request with keep-alive, without it, beside idle connections and at /sleep/100, all in µs; memory a
@@ -96,7 +97,7 @@ fn default_run(blocks: u64) -> Results {
             }
             figures
         });
-        let why = "256 of 512 connections got no answer; chance leaves about 26".into();
+        let why = "256 of 512 connections got no answer; by chance it would be about 26".into();
         if load == 3 && is_pool {
             cell.flaws.insert("throughput".into(), Flaw { verdict: Verdict::Starved, why, bound: None });
         }
@@ -142,7 +143,7 @@ fn what_may_not_be_compared_is_said_with_its_reason() {
         let loads = loads();
         run.cells.iter().position(|cell| cell.key.target == target && cell.key.load == loads[load]).unwrap()
     };
-    let disturbed = |bound| Flaw { verdict: Verdict::Disturbed, why: "others took 9 %".into(), bound };
+    let disturbed = |bound| Flaw { verdict: Verdict::Disturbed, why: "other programs used 9 %".into(), bound };
     let at = cell(&run, "uring", 0);
     run.cells[at].flaws.insert("server.cpu_us_per_request".into(), disturbed(None));
     let uring = on(&run, "io_uring");
@@ -152,20 +153,24 @@ fn what_may_not_be_compared_is_said_with_its_reason() {
         "{}",
         uring.short
     );
-    assert_eq!(uring.details[0], "Also: not told (disturbed: others took 9 %) with keep-alive.");
+    assert_eq!(uring.details[0], "Also: not told (disturbed: other programs used 9 %) with keep-alive.");
 
     for cell in run.cells.iter_mut().filter(|cell| cell.key.target == "uring") {
         cell.flaws.insert("server".into(), disturbed(None));
     }
-    assert_eq!(on(&run, "io_uring").short, "cannot be told here: disturbed: others took 9 %");
+    assert_eq!(on(&run, "io_uring").short, "cannot be told here: disturbed: other programs used 9 %");
 
     let at = cell(&run, "epoll", 3);
     run.cells[at].flaws.insert("throughput".into(), disturbed(Some(Bound::Lower)));
     let at = cell(&run, "poll", 3);
     run.cells[at].flaws.insert("throughput".into(), disturbed(None));
     let waiting = on(&run, "slow backend");
-    assert!(waiting.short.ends_with("12 of 13 reach 5,120/s"), "{}", waiting.short);
-    assert_eq!(waiting.details.last().unwrap(), "Not told: poll (disturbed: others took 9 %).");
+    assert!(
+        waiting.short.starts_with("12 of 13 come within 5 % of 5,120/s; thread-pool 2,560/s, "),
+        "{}",
+        waiting.short
+    );
+    assert_eq!(waiting.details.last().unwrap(), "Not told: poll (disturbed: other programs used 9 %).");
 
     for cell in run.cells.iter_mut().filter(|cell| cell.key.load == loads()[2]) {
         cell.figures.server.memory_bytes_per_connection = None;
@@ -187,11 +192,32 @@ fn other_targets_are_compared_with_the_one_that_takes_the_least_cpu_time() {
         });
     }
     let [answer, noise] = &answers(&run)[..] else { panic!() };
-    assert_eq!(answer.question, "Which target takes the least CPU with keep-alive?");
-    assert!(answer.short.starts_with("nginx with 8.26 µs; node 2.0x ("), "{}", answer.short);
+    assert_eq!((&answer.topic[..], &answer.question[..]), ("/", "Which target takes the least CPU with keep-alive?"));
+    let start = "cannot be told apart: nginx and apache; nginx with 8.26 µs; node 2.0x (";
+    assert!(answer.short.starts_with(start), "{}", answer.short);
     assert_eq!(noise.topic, "noise");
+    disturb(&mut run.cells, |cell| cell.key.target == "apache");
+    let answer = &answers(&run)[0];
+    assert!(answer.short.starts_with("nginx with 8.26 µs; node 2.0x ("), "{}", answer.short);
+    disturb(&mut run.cells, |cell| cell.key.target == "node");
+    let answer = &answers(&run)[0];
+    assert_eq!(answer.short, "cannot be told here: only nginx has a figure");
+    assert_eq!(answer.details, ["node and apache not told (disturbed: other programs used 9 %)."]);
     run.cells.truncate(1);
     assert_eq!(answers(&run), []);
+}
+
+#[test]
+fn a_rate_that_is_only_a_lower_bound_may_be_the_highest() {
+    let mut run = unmeasured(&["nginx", "node", "apache"], vec![Load::default()]);
+    for (cell, rate) in run.cells.iter_mut().zip([20_000.0, 10_000.0, 15_000.0]) {
+        measure(cell, 4, |noise| Figures { throughput: Some(rate * noise), ..Figures::default() });
+    }
+    let short = |run: &Results| answers(run)[0].short.clone();
+    assert!(short(&run).starts_with("nginx with 20,1"), "{}", short(&run));
+    let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: Some(Bound::Lower) };
+    run.cells[2].flaws.insert("throughput".into(), flaw);
+    assert!(short(&run).starts_with("cannot be told apart: nginx and apache; nginx with 20,1"), "{}", short(&run));
 }
 
 /// Gives the CPU time a request of these cells a flaw.
@@ -291,4 +317,33 @@ fn a_no_needs_evidence() {
     ] {
         assert_eq!(lead(intervals), expected, "{intervals:?}");
     }
+}
+
+#[test]
+fn a_target_without_cpu_time_is_not_one_that_cannot_wait() {
+    let mut run = default_run(4);
+    let load = loads()[3].clone();
+    run.cells.retain(|cell| cell.key.load == load && ["epoll", "poll", "thread-pool"].contains(&&*cell.key.target));
+    assert!(
+        on(&run, "slow backend").short.starts_with("all but thread-pool come within 5 % of 5,120/s; thread-pool 2,5")
+    );
+    let server = |run: &mut Results, target: &str, rate: f64, cpus: f64| {
+        let cell = run.cells.iter_mut().find(|cell| cell.key.target == target).unwrap();
+        let once = |median| Some(Figure { median, low: None, high: None });
+        (cell.server_cpus, cell.figures.server.threads) = (Some(2), once(1.0));
+        (cell.figures.throughput, cell.figures.server.cpus_used) = (once(rate), once(cpus));
+    };
+    server(&mut run, "poll", 4_000.0, 0.95);
+    let answer = on(&run, "slow backend");
+    let expected = "epoll comes within 5 % of 5,120/s; thread-pool 2,560/s, 256 connections at a time";
+    assert_eq!(answer.short, expected);
+    assert_eq!(answer.details[1], "thread-pool has 1 process with 257 threads; 256 of 512 connections got no answer.");
+    assert_eq!(answer.details[2], "Not told: poll (it used all its CPU time).");
+    server(&mut run, "poll", 4_000.0, 0.5);
+    server(&mut run, "epoll", 4_100.0, 0.5);
+    let short = on(&run, "slow backend").short;
+    assert!(
+        short.starts_with("none comes within 5 % of 5,120/s; thread-pool 2,560/s, 256 connections"),
+        "{short}"
+    );
 }
