@@ -48,7 +48,7 @@ fn price(groups: &[Group<'_>], target: &str, has_memory: bool) -> Vec<(String, C
 pub(super) fn select(groups: &[Group<'_>]) -> Option<Answer> {
     let select = under(groups, &KINDS, "select", CPU);
     let mut answer =
-        yes_or_no("select", "Is select slower than epoll, by CPU a request, and when?", &select, Word::More)?;
+        yes_or_no("select", "Is select slower than epoll, and when (CPU a request, epoll = 1)?", &select, Word::More)?;
     answer.details.extend(all("poll", &under(groups, &KINDS, "poll", CPU), UNDER));
     answer.details.push("At each wait, select and poll hand the kernel all connections, epoll none of them.".into());
     Some(answer)
@@ -57,7 +57,8 @@ pub(super) fn select(groups: &[Group<'_>]) -> Option<Answer> {
 /// Whether io_uring is faster than epoll.
 pub(super) fn uring(groups: &[Group<'_>]) -> Option<Answer> {
     let uring = under(groups, &KINDS, "uring", CPU);
-    let mut answer = yes_or_no("io_uring", "Is io_uring faster than epoll, by CPU a request?", &uring, Word::Less)?;
+    let mut answer =
+        yes_or_no("io_uring", "Is io_uring faster than epoll (CPU a request, epoll = 1)?", &uring, Word::Less)?;
     let calls = |target: &str, group: &Group<'_>| {
         let cell = group.cell(target)?;
         let (name, figure) = cell.figures.at(CALLS);

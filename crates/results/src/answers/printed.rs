@@ -6,7 +6,7 @@ use crate::wrap::wrap;
 use anstyle::Style;
 use std::io::{self, Write};
 
-/// Prints the answers, wrapped at `width` columns.
+/// Prints the answers, wrapped at `width` columns, and how to read the intervals in them.
 ///
 /// # Errors
 /// An error of writing to `out`.
@@ -19,7 +19,23 @@ pub fn print(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Resul
             writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&format!("    {detail}"), 4, Some(width)))?;
         }
     }
-    Ok(())
+    match signs(answers) {
+        Some(signs) => writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&signs, 2, Some(width))),
+        None => Ok(()),
+    }
+}
+
+/// How to read the intervals that occur in these answers; `None` if there are none.
+fn signs(answers: &[Answer]) -> Option<String> {
+    let has = |sign: &str| {
+        let mut texts = answers.iter().flat_map(|answer| [&answer.short].into_iter().chain(&answer.details));
+        texts.any(|text| text.contains(sign))
+    };
+    let ratio = "5.5x (4.7 .. 6.4): 5.5 times as much, with 95 % confidence 4.7 to 6.4 times";
+    let unclear = "unclear: the interval has 1 in it, so either may take less";
+    let signs = [("x (", ratio), ("(unclear)", unclear)].into_iter().filter(|(sign, _)| has(sign) && has(" .. "));
+    let signs: Vec<&str> = signs.map(|(_, meaning)| meaning).collect();
+    (!signs.is_empty()).then(|| format!("{}.", signs.join("; ")))
 }
 
 /// Prints each answer in its shortest form, a line each, for the end of the output. What does not fit is left out, from
@@ -89,6 +105,8 @@ Is it?
     (0.90 .. 0.94).
     Another thing that is longer than a
     line.
+5.5x (4.7 .. 6.4): 5.5 times as much,
+  with 95 % confidence 4.7 to 6.4 times.
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

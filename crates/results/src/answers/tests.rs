@@ -148,7 +148,7 @@ fn what_may_not_be_compared_is_said_with_its_reason() {
     run.cells[at].flaws.insert("server.cpu_us_per_request".into(), disturbed(None));
     let uring = on(&run, "io_uring");
     assert!(
-        uring.short.starts_with("yes: 0.82x (0.80 .. 0.84) beside 1000 idle connections; 1.03 .. 1.08 (perhaps more)")
+        uring.short.starts_with("yes: 0.82x (0.80 .. 0.84) beside 1,000 idle connections; 1.03 .. 1.08 (perhaps more)")
             && !uring.short.contains("with keep-alive"),
         "{}",
         uring.short
@@ -342,8 +342,37 @@ fn a_target_without_cpu_time_is_not_one_that_cannot_wait() {
     server(&mut run, "poll", 4_000.0, 0.5);
     server(&mut run, "epoll", 4_100.0, 0.5);
     let short = on(&run, "slow backend").short;
-    assert!(
-        short.starts_with("none comes within 5 % of 5,120/s; thread-pool 2,560/s, 256 connections"),
-        "{short}"
-    );
+    assert!(short.starts_with("none comes within 5 % of 5,120/s; thread-pool 2,560/s, 256 connections"), "{short}");
+}
+
+#[test]
+fn a_sweep_over_connections_tells_its_loads_apart() {
+    let loads = [1, 8, 64, 512].map(|concurrency| Load { concurrency, ..Load::default() }).to_vec();
+    let costs = [("epoll", [10.0; 4]), ("select", [10.0, 10.1, 11.0, 40.0]), ("uring", [12.0, 9.0, 8.0, 7.0])];
+    let mut run = unmeasured(&costs.map(|(target, _)| target), loads.clone());
+    for cell in &mut run.cells {
+        let (_, cpu) = costs.iter().find(|(target, _)| cell.key.target.starts_with(target)).unwrap();
+        let load = loads.iter().position(|load| *load == cell.key.load).unwrap();
+        measure(cell, 4, |noise| {
+            let mut figures = Figures::<Option<f64>>::default();
+            figures.server.cpu_us_per_request = Some(cpu[load] * noise);
+            figures
+        });
+    }
+    let (select, uring) = (on(&run, "select"), on(&run, "io_uring"));
+    assert!(select.short.starts_with("yes: 4.0x ("), "{}", select.short);
+    assert!(select.short.contains(") with keep-alive (512 connections); 1.1"), "{}", select.short);
+    assert!(select.short.contains("with keep-alive (1 connection)"), "{}", select.short);
+    assert!(uring.short.starts_with("it depends: 0.7"), "{}", uring.short);
+    assert!(uring.short.contains("; 1.2"), "{}", uring.short);
+    run.cells.retain(|cell| cell.key.target != "select");
+    for cell in &mut run.cells {
+        cell.key.target = cell.key.target.replace("uring", "nginx").replace("epoll", "node");
+    }
+    let plain: Vec<(String, String)> =
+        answers(&run).into_iter().map(|answer| (answer.topic, answer.question)).take(4).collect();
+    for ((topic, question), connections) in plain.iter().zip(["1 connection", "8 connections"]) {
+        assert_eq!(*topic, format!("with keep-alive ({connections})"));
+        assert_eq!(*question, format!("Which target takes the least CPU with keep-alive ({connections})?"));
+    }
 }

@@ -4,9 +4,8 @@ use super::answer::Answer;
 use super::comparison::shortened;
 use super::group::Group;
 use super::kind::{Kind, delay};
-use super::wording::{by_reason, names};
+use super::wording::{by_reason, names, number};
 use crate::schema::{Bound, Cell, Verdict};
-use crate::statistics::Figure;
 use crate::units::count;
 use crate::verdict;
 
@@ -18,8 +17,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     let slow = groups.iter().filter(|group| group.kind == Kind::SlowBackend);
     let group = slow.max_by_key(|group| group.load.concurrency)?;
     let delay = delay(group.load)?;
-    let connections = group.load.concurrency as f64;
-    let ceiling = connections / delay;
+    let ceiling = group.load.concurrency as f64 / delay;
     let (mut reached, mut short_of, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for cell in &group.cells {
         let target = cell.key.target.as_str();
@@ -31,8 +29,8 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
             Err(why) => unknown.push((target, why)),
         }
     }
-    let of_connections = format!("{} connections", count(connections));
-    let question = format!("Which models can wait for a slow backend ({}, {of_connections})?", group.load.workload);
+    let connections = number(group.load.concurrency, "connection");
+    let question = format!("Which models can wait for a slow backend ({}, {connections})?", group.load.workload);
     let ceiling = count(ceiling);
     let less = short_of.iter().map(|(cell, rate)| {
         let at_a_time = count(rate * delay);
@@ -51,7 +49,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     let mut answer = Answer::new("slow backend", &question, parts.join("; "));
     let millis = delay * 1e3;
     answer.details.push(format!(
-        "{of_connections} / {millis} ms = {ceiling} requests/s is the most there can be, whatever the CPU can do."
+        "{connections} / {millis} ms = {ceiling} requests/s is the most there can be, whatever the CPU can do."
     ));
     answer.details.extend(short_of.iter().filter_map(|(cell, _)| why_short(cell)));
     let unknown = by_reason(unknown.into_iter());
@@ -82,10 +80,9 @@ fn used_up(cell: &Cell) -> bool {
 /// How many workers a target has that does not reach the ceiling, and what its verdict says.
 fn why_short(cell: &Cell) -> Option<String> {
     let workers = cell.figures.server.processes.zip(cell.figures.server.threads).map(|(processes, threads)| {
-        let number = |figure: Figure| figure.median.round();
-        let es = if number(processes) == 1.0 { "" } else { "es" };
-        let s = if number(threads) == 1.0 { "" } else { "s" };
-        format!("has {} process{es} with {} thread{s}", count(number(processes)), count(number(threads)))
+        let (processes, threads) = (processes.median.round(), threads.median.round() as usize);
+        let es = if processes == 1.0 { "" } else { "es" };
+        format!("has {} process{es} with {}", count(processes), number(threads, "thread"))
     });
     let why = cell.flaw(&cell.figures.at("throughput").0).map(|flaw| shortened(&flaw.why));
     let target = &cell.key.target;

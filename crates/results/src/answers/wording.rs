@@ -1,6 +1,7 @@
 //! Parts of sentences: lists of names, near values, and comparisons under several loads.
 
 use super::comparison::{Comparison, Word};
+use crate::units::count;
 
 /// Values whose neighbours are within this factor are near each other.
 const NEAR: f64 = 1.75;
@@ -17,6 +18,11 @@ pub(super) fn names<T: AsRef<str>>(names: &[T]) -> String {
             format!("{} and {}", first.join(", "), last.as_ref())
         }
     }
+}
+
+/// A number with its noun: `1 connection`, `1,000 connections`.
+pub(super) fn number(n: usize, what: &str) -> String {
+    format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
 }
 
 /// The targets of which the same is said, in the order in which it is said first.
