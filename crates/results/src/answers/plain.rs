@@ -11,7 +11,7 @@ use crate::units::{count, micros};
 const RATE: &str = "throughput";
 
 /// Which target takes the least CPU time a request, and the others as ratios to it; where that is not known and the rate
-/// shows what a target can do, which one answers the most requests. If another may be as good, there is no winner.
+/// shows what a target can do, which one answers the most requests. If another may be as good, there is no winner; without intervals there is none either.
 pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
     if group.cells.len() < 2 {
         return None;
@@ -47,12 +47,14 @@ pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
         known.iter().chain(&unknown).filter(may_be_as_good).map(|(cell, _)| cell.key.target.as_str()).collect();
     let value = if by_rate { format!("{} requests/s", count(value)) } else { micros(value).replace('µ', " µ") };
     let target = best.key.target.as_str();
+    let has_interval = known.iter().any(|(_, comparison)| comparison.word() != Word::None);
     let first = match as_good.is_empty() {
         true => format!("{target} with {value}"),
-        false => {
+        false if has_interval => {
             let together: Vec<&str> = [target].into_iter().chain(as_good).collect();
             format!("cannot be told apart: {}; {target} with {value}", names(&together))
         }
+        false => format!("cannot be told here: {target} with {value}"),
     };
     let short = match known.is_empty() {
         true => format!("cannot be told here: only {target} has a figure"),

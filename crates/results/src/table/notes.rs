@@ -5,8 +5,8 @@ use super::ranked_by::RankedBy;
 use crate::lists::each_once;
 
 /// A rank is by all pairs of targets at once, an interval in the answers by one.
-const RANK: &str = "rank: 1 + the number of targets that are better beyond noise, over all pairs at once: it takes a larger \
-                    difference than an interval in the answers";
+const RANK: &str = "rank: 1 + the targets that are better beyond noise, over all pairs at once: it takes a larger difference \
+                    than an interval in the answers";
 
 /// What is printed in a table.
 pub(super) struct Printed {
@@ -43,9 +43,6 @@ fn rows(tables: &[Printed]) -> Vec<String> {
     if !by.is_empty() {
         notes.push(format!("rows: by {by}, the best first"));
     }
-    if [Column::Interval, Column::MemoryInterval].iter().any(|&column| tables.iter().any(|table| has(table, column))) {
-        notes.push("interval: of the figure before it".into());
-    }
     if [Column::Rank, Column::MemoryRank].iter().any(|&column| tables.iter().any(|table| has(table, column))) {
         notes.push(RANK.into());
     }
@@ -61,11 +58,11 @@ fn columns(tables: &[Printed]) -> Vec<String> {
         notes.push(format!("CPU µs/r: the server's CPU time a request{also}"));
     }
     if has_text(tables, |text| text.contains("p90 ")) {
-        notes.push("p90: nine of ten answers were as fast or faster".into());
+        notes.push("p90: nine of ten answers were as fast".into());
     }
     if occurs(Column::Memory) {
         let unknown = if has_text(tables, |text| text.contains('?')) { " (?: not known)" } else { "" };
-        notes.push(format!("mem/conn: user + kernel memory a connection{unknown}"));
+        notes.push(format!("mem/conn: user + kernel memory{unknown}"));
     }
     if occurs(Column::Processes) {
         notes.push("proc/thr: processes/threads".into());
@@ -78,11 +75,9 @@ fn marks(tables: &[Printed]) -> Vec<String> {
     let meanings = [(">=", "at least"), ("<=", "at most"), ("!", "not to be compared")];
     let occur = meanings.into_iter().filter(|(mark, _)| has_text(tables, |text| text.starts_with(mark)));
     let occur: Vec<String> = occur.map(|(mark, meaning)| format!("{mark} {meaning}")).collect();
-    if !occur.is_empty() {
-        notes.push(format!("{} (why: below the table)", occur.join(", ")));
-    }
+    notes.extend((!occur.is_empty()).then(|| occur.join(", ")));
     if tables.iter().any(|table| table.left_out) {
-        notes.push("left-out columns: widen the terminal, or show FILE | less -S".into());
+        notes.push("left-out columns: show FILE | less -S".into());
     }
     notes
 }

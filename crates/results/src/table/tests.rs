@@ -41,7 +41,7 @@ process-per-connection  12,346  87.2µs  p90 1.23ms     65/65  valid
 uring                        -       -           -         -  unsupported
   uring: not permitted here
 
-p90: nine of ten answers were as fast or faster; proc/thr: processes/threads
+p90: nine of ten answers were as fast; proc/thr: processes/threads
 ";
     assert_eq!(printed(&results, None), expected);
 }
@@ -88,7 +88,7 @@ thread-pool                -     !11.8  11.4..12.4    26,000    900µs    1.20ms
   thread-pool: other programs used 7 % of the target's CPUs
 
 thread-pool ran with --workers=16
-rows: by CPU µs/r, the best first; interval: of the figure before it; rank: 1 + the number of targets that are better beyond noise, over all pairs at once: it takes a larger difference than an interval in the answers; CPU µs/r: the server's CPU time a request; mem/conn: user + kernel memory a connection (?: not known); proc/thr: processes/threads; >= at least, <= at most, ! not to be compared (why: below the table)
+rows: by CPU µs/r, the best first; rank: 1 + the targets that are better beyond noise, over all pairs at once: it takes a larger difference than an interval in the answers; CPU µs/r: the server's CPU time a request; mem/conn: user + kernel memory (?: not known); proc/thr: processes/threads; >= at least, <= at most, ! not to be compared
 ";
     assert_eq!(printed(&forms(), None), expected);
 }
@@ -106,10 +106,9 @@ thread-pool                !11.8  11.4..12.4    26,000    1.20ms  disturbed
   thread-pool: other programs used 7 % of the target's CPUs
 
 thread-pool ran with --workers=16
-rows: by CPU µs/r, the best first; interval: of the figure before it; CPU µs/r:
-  the server's CPU time a request; >= at least, <= at most, ! not to be compared
-  (why: below the table); left-out columns: widen the terminal, or show FILE |
-  less -S
+rows: by CPU µs/r, the best first; CPU µs/r: the server's CPU time a request; >=
+  at least, <= at most, ! not to be compared; left-out columns: show FILE | less
+  -S
 ";
     assert_eq!(printed(&forms(), Some(80)), at_80);
     let at_100 = printed(&forms(), Some(100));
@@ -171,7 +170,7 @@ target   CPU µs/r         p99        interval  verdict
 threads      4000  p90 1.00ms   970µs..1.05ms  valid
 loop         4000  p90 90.0ms  87.3ms..94.5ms  valid
 
-rows: by p90, the best first; interval: of the figure before it; CPU µs/r: the server's CPU time a request, beside busy clients theirs, too; p90: nine of ten answers were as fast or faster
+rows: by p90, the best first; CPU µs/r: the server's CPU time a request, beside busy clients theirs, too; p90: nine of ten answers were as fast
 ";
     assert_eq!(printed(&results, None), expected);
 }
