@@ -21,6 +21,14 @@ pub struct Contrast {
     pub blocks: usize,
 }
 
+impl Contrast {
+    /// How far the interval reaches from 1, as a share: 0.25 for `0.80 .. 1.10`. A target that is measured twice may differ so
+    /// much from itself.
+    pub fn reach(&self) -> f64 {
+        self.high.max(1.0 / self.low) - 1.0
+    }
+}
+
 /// Compares `cell` with `baseline`, a cell under the same load, by the figure with this path in results.json, as
 /// `server.cpu_us_per_request`.
 ///

@@ -6,6 +6,7 @@ use crate::contrast::{Contrast, objection, over_blocks};
 use crate::load::Key;
 use crate::ranks::COMPARED;
 use crate::schema::Results;
+use crate::units::plural;
 use std::io::{self, Write};
 
 /// What a target that was measured twice shows of the noise of a figure.
@@ -17,16 +18,8 @@ pub struct Noise {
     pub figure: &'static str,
     /// The figure's path in results.json: `server.cpu_us_per_request`.
     pub path: &'static str,
-    /// A difference below this share is noise: the interval of the ratio reaches so far to either side.
-    pub half_width: f64,
-    /// Geometric mean, over the blocks, of the copy's figure to the target's.
-    pub ratio: f64,
-    /// Lower end of its 95 % confidence interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Blocks that both have.
-    pub blocks: usize,
+    /// The copy's figure to the target's.
+    pub contrast: Contrast,
     /// Why the figure may not be compared, if it may not.
     pub flaw: Option<String>,
 }
@@ -34,7 +27,14 @@ pub struct Noise {
 impl Noise {
     /// Whether the interval does not hold 1: the target seems to differ from itself. This happens in one of twenty cases.
     pub fn seems_to_differ(&self) -> bool {
-        self.low > 1.0 || self.high < 1.0
+        self.contrast.low > 1.0 || self.contrast.high < 1.0
+    }
+
+    /// How much the target may differ from itself, in words: `up to 15 % (12 blocks)`.
+    pub fn words(&self) -> String {
+        let percent = self.contrast.reach() * 100.0;
+        let decimals = if percent < 9.95 { 1 } else { 0 };
+        format!("up to {percent:.decimals$} % ({})", plural(self.contrast.blocks, "block"))
     }
 }
 
@@ -47,16 +47,12 @@ pub fn noise(results: &Results) -> Vec<Noise> {
         let of_same_load = results.cells.iter().filter(|other| other.key.load == cell.key.load);
         let Some(copy) = of_same_load.into_iter().find(|other| other.key.target == name) else { continue };
         for figure in &COMPARED {
-            let Ok(Contrast { ratio, low, high, blocks }) = over_blocks(copy, cell, figure.path) else { continue };
+            let Ok(contrast) = over_blocks(copy, cell, figure.path) else { continue };
             found.push(Noise {
                 key: cell.key.clone(),
                 figure: figure.name,
                 path: figure.path,
-                half_width: (high / low).sqrt() - 1.0,
-                ratio,
-                low,
-                high,
-                blocks,
+                contrast,
                 flaw: objection(cell, figure.path).or_else(|| objection(copy, figure.path)),
             });
         }
@@ -64,8 +60,8 @@ pub fn noise(results: &Results) -> Vec<Noise> {
     found
 }
 
-/// Prints what an A/A run shows of this machine's noise: how much a target differs from its own copy, and which
-/// difference is too small to be detected with this number of trials. `restarts` says whether each trial had a target
+/// Prints what an A/A run shows of this machine's noise: how much a target may differ from itself, with this number of
+/// trials. `restarts` says whether each trial had a target
 /// that was started anew; if not, the noise is less than that of targets that are.
 ///
 /// # Errors
@@ -82,10 +78,9 @@ pub fn print(results: &Results, restarts: bool, out: &mut dyn Write) -> io::Resu
         }
     )?;
     for noise in noise(results) {
-        let half_width = noise.half_width * 100.0;
-        write!(out, "{}: {}: differences below {half_width:.1} % are noise", noise.key, noise.figure)?;
+        write!(out, "{}: {}: it may differ from itself by {}", noise.key, noise.figure, noise.words())?;
         if noise.seems_to_differ() {
-            let off = (noise.ratio - 1.0) * 100.0;
+            let off = (noise.contrast.ratio - 1.0) * 100.0;
             write!(
                 out,
                 "; warning: the target differs from its own copy by {off:+.1} %, as happens in one run of twenty"
@@ -106,7 +101,7 @@ mod tests {
     use crate::schema::{Flaw, Verdict};
 
     #[test]
-    fn an_aa_run_prints_which_differences_are_noise() {
+    fn an_aa_run_prints_how_much_a_target_may_differ_from_itself() {
         let printed = |results: &Results, restarts: bool| {
             let mut out = Vec::new();
             print(results, restarts, &mut out).unwrap();
@@ -114,12 +109,12 @@ mod tests {
         };
         let mut run = run("r", &[("a", 100.0), (&aa_name("a"), 100.0)], 5);
         let text = printed(&run, true);
-        assert!(text.contains("req/s: differences below 0.0 % are noise\n"), "{text}");
+        assert!(text.contains("req/s: it may differ from itself by up to 0.0 % (5 blocks)\n"), "{text}");
         assert!(text.contains("one start and the next are in it") && !text.contains("CPU/r"), "{text}");
         let flaw = Flaw { verdict: Verdict::ClientLimited, why: "it was busy".into(), bound: None };
         run.cells[1].flaws.insert("throughput".into(), flaw);
         let text = printed(&run, false);
-        assert!(text.contains("below 0.0 % are noise; a again: client-limited: it was busy\n"), "{text}");
+        assert!(text.contains("up to 0.0 % (5 blocks); a again: client-limited: it was busy\n"), "{text}");
         assert!(text.contains("one start and the next are not in it"), "{text}");
     }
 
@@ -131,9 +126,10 @@ mod tests {
         }
         let noise = noise(&run);
         let [one] = &noise[..] else { panic!("{noise:?}") };
-        assert_eq!((&one.key.target[..], one.figure, one.path, one.blocks), ("a", "req/s", "throughput", 3));
-        assert!((one.ratio - 1.03).abs() < 0.001 && (0.02..0.03).contains(&one.half_width), "{one:?}");
+        assert_eq!((&one.key.target[..], one.figure, one.path, one.contrast.blocks), ("a", "req/s", "throughput", 3));
+        assert!((one.contrast.ratio - 1.03).abs() < 0.001 && (0.05..0.06).contains(&one.contrast.reach()), "{one:?}");
         assert!(one.seems_to_differ() && one.flaw.is_none(), "{one:?}");
+        assert_eq!(one.words(), format!("up to {:.1} % (3 blocks)", one.contrast.reach() * 100.0));
         run.cells.iter_mut().for_each(|cell| cell.trials.truncate(2));
         assert_eq!(super::noise(&run), []);
     }

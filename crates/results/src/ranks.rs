@@ -4,7 +4,7 @@ use crate::plan::aa_name;
 use crate::schedule::Schedule;
 use crate::schema::{Cell, Ranks, by_load};
 use crate::statistics::{self, MIN_TRIALS, Ratio};
-use crate::verdict::usable_cpus;
+use crate::verdict::share_of_cpus;
 use std::collections::BTreeMap;
 
 /// The path of the figure that ranks only where it shows capacity.
@@ -125,9 +125,7 @@ pub fn rank(cells: &mut [Cell]) {
 /// open loop whose rate the target decides.
 fn shows_capacity<'c>(mut cells: impl Iterator<Item = &'c Cell>) -> bool {
     let is_busy = |cell: &Cell| {
-        let server = &cell.figures.server;
-        let usable = cell.server_cpus.map(|cpus| usable_cpus(server.threads.map(|threads| threads.median), cpus));
-        let used = server.cpus_used.zip(usable).map(|(used, usable)| used.median / usable);
+        let used = share_of_cpus(cell);
         let client = cell.figures.client.busiest_thread.map(|busy| busy.median);
         // What is not known may have been busy.
         [used, client].into_iter().any(|share| share.is_none_or(|share| share >= BUSY_SHARE))

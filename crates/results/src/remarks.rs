@@ -2,13 +2,11 @@
 //! what became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
-use crate::figures::Name;
 use crate::lists::add_new;
-use crate::schedule::Schedule;
-use crate::schema::Cell;
+use crate::schema::{Cell, Trial};
 use crate::statistics::Figure;
 use crate::units::{count, micros, plural};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Remarks about a cell, a line each. What is as it was asked for is not said.
 pub fn remarks(cell: &Cell) -> Vec<String> {
@@ -95,17 +93,22 @@ fn left_out(cell: &Cell) -> Option<String> {
     (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
 }
 
-/// Names the percentiles that come from the samples of all trials together, because a single trial has too few.
+/// Names the percentiles of the latency that come from the samples of all trials together.
 fn pooled(cell: &Cell) -> Option<String> {
-    let names = |figures: Vec<Name>| figures.into_iter().map(|name| name.path()).collect::<BTreeSet<String>>();
-    let had = cell.figures.iter().filter(|(_, figure)| figure.is_some()).map(|(name, _)| name);
+    let percentiles =
+        [("p50", "latency_us.p50"), ("p90", "latency_us.p90"), ("p99", "latency_us.p99"), ("p99.9", "latency_us.p999")];
     let trials = cell.counted_trials();
-    let lacked = trials.iter().flat_map(|trial| trial.figures.iter()).filter(|(_, value)| value.is_none());
-    let (had, lacked) = (names(had.collect()), names(lacked.map(|(name, _)| name).collect()));
-    let is_same = cell.key.load.schedule == Schedule::Closed; // the service times are the latencies
-    let both = had.intersection(&lacked).filter(|name| !(is_same && name.starts_with("service_time_us")));
-    let both: Vec<&str> = both.map(String::as_str).collect();
-    (!both.is_empty()).then(|| format!("from the samples of all trials together: {}", both.join(", ")))
+    let is_pooled = |path| {
+        let lacks = |trial: &&Trial| trial.figures.at(path).1.is_none();
+        cell.figures.at(path).1.is_some() && trials.iter().any(lacks)
+    };
+    let pooled: Vec<&str> = percentiles.into_iter().filter(|(_, path)| is_pooled(path)).map(|(name, _)| name).collect();
+    let are = match pooled[..] {
+        [] => return None,
+        [_] => "it is that",
+        _ => "they are those",
+    };
+    Some(format!("single trials have too few requests for {}: {are} of all trials together", pooled.join(", ")))
 }
 
 /// Says that the answers are redirects, if half of them or more are: then something else is measured than what was
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
     use crate::outcomes::OutcomeClass;
     use crate::schema::tests::{empty_trial, results};
-    use crate::schema::{Flaw, Trial, Verdict};
+    use crate::schema::{Flaw, Verdict};
 
     #[test]
     fn a_cell_whose_answers_redirect_says_so() {

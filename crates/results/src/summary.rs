@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(p90.unwrap().median, trial(400).figures.latency_us.p90.unwrap(), "it is the median of the trials");
         assert_eq!((p999, cell.missing.get("latency_us.p99")), (None, None));
         assert!(cell.missing["latency_us.p999"].starts_with("needs 10000 samples"));
-        assert_eq!(remarks(&cell), ["from the samples of all trials together: latency_us.p99"]);
+        assert_eq!(remarks(&cell), ["single trials have too few requests for p99: it is that of all trials together"]);
         let alone = summarised(Schedule::Rate(400.0), vec![trial(400)]);
         assert!(alone.figures.latency_us.p99.is_none() && remarks(&alone).is_empty());
     }

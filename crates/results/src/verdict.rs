@@ -30,9 +30,10 @@ mod scope;
 mod served;
 mod steady;
 
-pub(crate) use client::usable_cpus;
+pub(crate) use client::{SATURATED_SHARE, share_of_cpus};
 pub use late::allowed_lateness;
 pub use pace::kept_up;
+pub(crate) use served::not_held;
 
 pub use crate::schema::disturbance;
 

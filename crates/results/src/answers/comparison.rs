@@ -39,6 +39,11 @@ pub(super) enum Word {
     None,
 }
 
+impl Word {
+    /// What stands in brackets after an interval that has no ratio before it.
+    pub(super) const OF_INTERVALS: [&str; 3] = ["perhaps more", "perhaps less", "unclear"];
+}
+
 impl Comparison {
     /// Compares two cells under the same load by the figure with this path. A figure that may not be compared is not.
     pub(super) fn of(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {
@@ -110,14 +115,14 @@ impl Comparison {
             Comparison::Medians(ratio, why) => return format!("{ratio:.*}x ({why})", decimals(*ratio)),
             Comparison::NotTold(why) => return format!("not told ({why})"),
         };
-        let decimals = decimals(ratio);
-        let interval = format!("{low:.decimals$} .. {high:.decimals$}");
+        let [ratio, low, high] = [ratio, low, high].map(|value| format!("{value:.*}", decimals(value)));
+        let interval = format!("{low} .. {high}");
         match self.word() {
             Word::Same => format!("the same within {:.0} %", LEAST * 100.0),
-            Word::PerhapsMore => format!("perhaps more ({interval})"),
-            Word::PerhapsLess => format!("perhaps less ({interval})"),
-            Word::Unclear => format!("unclear ({interval})"),
-            Word::More | Word::Less | Word::None => format!("{ratio:.decimals$}x ({interval})"),
+            Word::PerhapsMore => format!("{interval} (perhaps more)"),
+            Word::PerhapsLess => format!("{interval} (perhaps less)"),
+            Word::Unclear => format!("{interval} (unclear)"),
+            Word::More | Word::Less | Word::None => format!("{ratio}x ({interval})"),
         }
     }
 }
@@ -153,14 +158,16 @@ mod tests {
             (5.9, 7.0, "6.4x (5.9 .. 7.0)"),
             (40.4, 46.0, "43x (40 .. 46)"),
             (1.031, 1.07, "1.05x (1.03 .. 1.07)"),
-            (1.029, 1.07, "perhaps more (1.03 .. 1.07)"),
-            (1.01, 1.2, "perhaps more (1.01 .. 1.20)"),
+            (1.029, 1.07, "1.03 .. 1.07 (perhaps more)"),
+            (1.01, 1.2, "1.01 .. 1.20 (perhaps more)"),
             (0.97, 1.03, "the same within 3 %"),
             (1.005, 1.02, "the same within 3 %"),
-            (0.96, 1.02, "unclear (0.96 .. 1.02)"),
-            (0.97, 1.09, "unclear (0.97 .. 1.09)"),
-            (0.8, 0.99, "perhaps less (0.80 .. 0.99)"),
+            (0.96, 1.02, "0.96 .. 1.02 (unclear)"),
+            (0.97, 1.09, "0.97 .. 1.09 (unclear)"),
+            (0.8, 0.99, "0.80 .. 0.99 (perhaps less)"),
             (0.9, 0.94, "0.92x (0.90 .. 0.94)"),
+            (0.97, 3.6, "0.97 .. 3.6 (unclear)"),
+            (11.1, 43.0, "22x (11.1 .. 43)"),
         ] {
             let ratio = f64::sqrt(low * high);
             assert_eq!(Comparison::Interval(Contrast { ratio, low, high, blocks: 4 }).text(), text);

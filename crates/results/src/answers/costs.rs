@@ -48,7 +48,7 @@ fn price(groups: &[Group<'_>], target: &str, has_memory: bool) -> Vec<(String, C
 pub(super) fn select(groups: &[Group<'_>]) -> Option<Answer> {
     let select = under(groups, &KINDS, "select", CPU);
     let mut answer =
-        yes_or_no("select", "Is select slower than epoll, by CPU a request, and when?", &select, Word::More)?;
+        yes_or_no("select", "Is select slower than epoll, and when (CPU a request, epoll = 1)?", &select, Word::More)?;
     answer.details.extend(all("poll", &under(groups, &KINDS, "poll", CPU), UNDER));
     answer.details.push("At each wait, select and poll hand the kernel all connections, epoll none of them.".into());
     Some(answer)
@@ -57,7 +57,8 @@ pub(super) fn select(groups: &[Group<'_>]) -> Option<Answer> {
 /// Whether io_uring is faster than epoll.
 pub(super) fn uring(groups: &[Group<'_>]) -> Option<Answer> {
     let uring = under(groups, &KINDS, "uring", CPU);
-    let mut answer = yes_or_no("io_uring", "Is io_uring faster than epoll, by CPU a request?", &uring, Word::Less)?;
+    let mut answer =
+        yes_or_no("io_uring", "Is io_uring faster than epoll (CPU a request, epoll = 1)?", &uring, Word::Less)?;
     let calls = |target: &str, group: &Group<'_>| {
         let cell = group.cell(target)?;
         let (name, figure) = cell.figures.at(CALLS);
@@ -75,11 +76,12 @@ pub(super) fn uring(groups: &[Group<'_>]) -> Option<Answer> {
     Some(answer)
 }
 
-/// What callbacks, tasks and a framework add to a loop.
+/// What callbacks, tasks and a framework add to a loop, by the least workload, over the most connections.
 pub(super) fn styles(groups: &[Group<'_>]) -> Option<Answer> {
     let question = "What do callbacks, tasks and a framework cost in CPU a request (epoll = 1)?";
     let mut sentences = STYLE_KINDS.into_iter().filter_map(|kind| {
-        let group = groups.iter().filter(|group| group.kind == kind).max_by_key(|group| group.load.concurrency)?;
+        let of_kind = groups.iter().filter(|group| group.kind == kind);
+        let group = of_kind.max_by_key(|group| (group.load.workload == "/", group.load.concurrency))?;
         let baseline = group.cell(EPOLL)?;
         let others = ["callback", "event-loop", "async-await", "framework"];
         let compared = others.into_iter().filter_map(|target| {
@@ -131,10 +133,11 @@ fn yes_or_no(topic: &str, question: &str, compared: &[(String, Comparison)], yes
     }
     let has = |word: Word| compared.iter().any(|(_, comparison)| comparison.word() == word);
     let mut told = compared.iter().filter(|(_, comparison)| comparison.ratio().is_some());
-    let lead = match (has(Word::More), has(Word::Less)) {
+    let no = if yes == Word::More { Word::Less } else { Word::More };
+    let lead = match (has(yes), has(no)) {
         (true, true) => "it depends",
-        (more, less) if more || less => ["no", "yes"][usize::from(more == (yes == Word::More))],
-        _ if told.all(|(_, comparison)| comparison.word() == Word::Same) => "no",
+        (true, false) => "yes",
+        _ if told.all(|(_, comparison)| [Word::Same, no].contains(&comparison.word())) => "no",
         _ => "cannot be told here",
     };
     let (most, others) = most_telling(compared, MOST, UNDER);

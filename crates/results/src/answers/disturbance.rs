@@ -3,25 +3,31 @@
 use super::answer::Answer;
 use super::comparison::Comparison;
 use super::group::Group;
+use super::models::family;
 use super::wording::CPU;
 use crate::contrast::LEAST_BLOCKS;
+use crate::noise::noise;
 use crate::schema::{Cell, Results, Trial};
 use crate::units::plural;
 
 /// How much a target differed from itself, and what else ran on the machine.
 pub(super) fn answer(results: &Results, groups: &[Group<'_>]) -> Option<Answer> {
-    let trials: Vec<&Trial> = results.cells.iter().flat_map(Cell::counted_trials).collect();
+    let trials: Vec<&Trial> = results.cells.iter().flat_map(|cell| &cell.trials).collect();
     if trials.is_empty() {
         return None;
     }
-    let (noise, details): (Vec<f64>, Vec<String>) = groups.iter().flat_map(against_themselves).unzip();
     let mut parts = Vec::new();
-    if let Some(largest) = noise.into_iter().filter(|half_width| half_width.is_finite()).reduce(f64::max) {
-        parts.push(format!("differences below {:.1} % are noise", largest * 100.0));
+    let by_cpu = noise(results).into_iter().filter(|noise| noise.path == CPU && noise.flaw.is_none());
+    if let Some(noise) = by_cpu.max_by(|a, b| a.contrast.reach().total_cmp(&b.contrast.reach())) {
+        let what = if family(&noise.key.target).is_some() { "model" } else { "target" };
+        parts.push(format!("a {what} measured twice may differ from itself by {}", noise.words()));
     }
     for (what, value) in [
-        ("others took {} of the server's CPUs", (|trial| trial.figures.machine.foreign_on_server_cpus) as Value),
-        ("steal {}", |trial| trial.figures.machine.steal),
+        (
+            "other programs took {} of the server's CPUs",
+            (|trial| trial.figures.machine.foreign_on_server_cpus) as fn(&Trial) -> Option<f64>,
+        ),
+        ("the hypervisor gave other machines {} of a CPU", |trial| trial.figures.machine.steal),
     ] {
         let values: Vec<f64> = trials.iter().filter_map(|trial| value(trial)).collect();
         let Some(most) = values.iter().copied().reduce(f64::max) else { continue };
@@ -30,7 +36,7 @@ pub(super) fn answer(results: &Results, groups: &[Group<'_>]) -> Option<Answer> 
         parts.push(what.replace("{}", &shares));
     }
     let mut answer = Answer::new("noise", "How much noise has this machine?", parts.join("; "));
-    answer.details = details;
+    answer.details = groups.iter().flat_map(against_themselves).collect();
     let counts: Vec<String> = [repeated(&trials), flawed(&results.cells)].into_iter().flatten().collect();
     answer.details.extend((!counts.is_empty()).then(|| format!("{}.", counts.join("; "))));
     let is_few = |cell: &Cell| (1..LEAST_BLOCKS).contains(&cell.counted_trials().len());
@@ -44,18 +50,10 @@ pub(super) fn answer(results: &Results, groups: &[Group<'_>]) -> Option<Answer> 
     Some(answer)
 }
 
-type Value = fn(&Trial) -> Option<f64>;
-
-/// How far each target that was measured twice is from its copy: half the width of the interval, as a share, or NaN if
-/// there is none; and the sentence.
-fn against_themselves(group: &Group<'_>) -> Vec<(f64, String)> {
+/// How far each target that was measured twice is from its copy.
+fn against_themselves(group: &Group<'_>) -> Vec<String> {
     let pairs = group.twice.iter().map(|(cell, copy)| {
-        let comparison = Comparison::of(copy, cell, CPU);
-        let half_width = match &comparison {
-            Comparison::Interval(contrast) => (contrast.high / contrast.low).sqrt() - 1.0,
-            _ => f64::NAN,
-        };
-        let text = match &comparison {
+        let text = match Comparison::of(copy, cell, CPU) {
             Comparison::Interval(contrast) => format!(
                 "{:.2}x ({:.2} .. {:.2}, {})",
                 contrast.ratio,
@@ -65,7 +63,7 @@ fn against_themselves(group: &Group<'_>) -> Vec<(f64, String)> {
             ),
             other => other.text(),
         };
-        (half_width, format!("{} measured twice {}: CPU a request {text}.", cell.key.target, group.phrase))
+        format!("{} measured twice {}: CPU a request {text}.", cell.key.target, group.phrase)
     });
     pairs.collect()
 }

@@ -13,6 +13,8 @@ pub(super) struct Group<'r> {
     pub kind: Kind,
     /// Its name within a sentence.
     pub phrase: String,
+    /// Its name on a line of its own: the workload, or the name within a sentence if other loads of the run have this workload.
+    pub topic: String,
     /// The cells of the targets, without copies of an A/A run.
     pub cells: Vec<&'r Cell>,
     /// Each target that was measured twice, with its copy.
@@ -40,10 +42,13 @@ pub(super) fn groups(results: &Results) -> Vec<Group<'_>> {
         let twice: Vec<_> = cells.iter().filter_map(|cell| Some((*cell, copy_of(cell)?))).collect();
         let is_copy = |cell: &Cell| twice.iter().any(|(_, copy)| copy.key == cell.key);
         let load = &cells[0].key.load;
+        let phrase = phrase(load, &of_its_kind);
+        let is_alone = loads.iter().filter(|other| other.workload == load.workload).count() == 1;
         Group {
             load,
             kind: Kind::of(load),
-            phrase: phrase(load, &of_its_kind),
+            topic: if is_alone { load.workload.clone() } else { phrase.clone() },
+            phrase,
             cells: cells.iter().copied().filter(|cell| !is_copy(cell)).collect(),
             twice,
         }

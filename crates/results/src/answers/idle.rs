@@ -4,10 +4,13 @@ use super::answer::Answer;
 use super::comparison::{Comparison, shortened};
 use super::group::Group;
 use super::kind::Kind;
-use super::models::{EPOLL, Family, family};
-use super::wording::{CPU, Near, comparisons, memory, names, near, range};
-use crate::schema::Cell;
+use super::models::{EPOLL, Family, MODELS};
+use super::wording::{CPU, Near, alike, by_reason, comparisons, memory, names, near, range};
+use crate::background::BackgroundGroup;
+use crate::plan::ENOUGH_FOR_KERNEL_MEMORY;
+use crate::schema::{Cell, Trial};
 use crate::units::count;
+use crate::verdict;
 
 const WHOLE: &str = "server.memory_bytes_per_connection";
 const USER: &str = "server.user_memory_bytes_per_connection";
@@ -17,49 +20,50 @@ const MANY: f64 = 10_000.0;
 /// more of them, however little memory it takes.
 const DEAR: f64 = 3.0;
 
-/// Which model to take for 10,000 idle connections, computed from fewer.
+/// Which model to take for 10,000 idle connections, computed from fewer. Of less than a thousand connections the kernel's
+/// memory is not known.
 pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
-    let beside_idle = groups.iter().filter(|group| group.kind == Kind::BesideIdle);
-    let group = beside_idle.max_by_key(|group| group.load.background.idle)?;
+    let is_asked =
+        |group: &&Group<'_>| group.kind == Kind::BesideIdle && group.load.connections() >= ENOUGH_FOR_KERNEL_MEMORY;
+    let group = groups.iter().filter(is_asked).max_by_key(|group| group.load.background.idle)?;
     if group.cells.len() < 2 {
         return None;
     }
+    let mut answer = Answer::new("10,000 idle", "Which model for 10,000 idle connections?", String::new());
+    let (holding, lost): (Vec<&Cell>, Vec<&Cell>) = group.cells.iter().partition(|cell| fewest_held(cell).is_none());
     let path = figure(group);
-    let value = |cell: &Cell| {
-        let (name, figure) = cell.figures.at(path);
-        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| figure.median)
-    };
-    let values: Vec<(&str, f64)> =
-        group.cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), value(cell)?))).collect();
+    let values = values(&holding, path);
+    let cpu = beside_them(group, &holding);
+    let is_dear = |target: &str| cpu.iter().any(|(name, cpu)| name == target && cpu.is_above(DEAR));
+    let is_told = |target: &str| cpu.iter().any(|(name, cpu)| name == target && cpu.ratio().is_some());
     let clusters = near(&values);
-    let cpu = beside_them(group);
-    let dear: Vec<&str> = cpu.iter().filter(|(_, cpu)| cpu.is_above(DEAR)).map(|(target, _)| target.as_str()).collect();
-    let left_out: Vec<(&str, u64, u64)> = group.cells.iter().filter_map(|cell| lost(cell)).collect();
-    let is_good = |target: &str| !dear.contains(&target) && left_out.iter().all(|(name, ..)| *name != target);
-    let question = "Which model for 10,000 idle connections?";
-    let mut answer = Answer::new("10,000 idle", question, String::new());
-    let best = clusters.iter().position(|near| near.targets.iter().any(|target| is_good(target)));
+    let best = clusters.iter().position(|near| near.targets.iter().any(|target| !is_dear(target)));
     match best {
         Some(at) => {
-            let best: Vec<&str> = clusters[at].targets.iter().copied().filter(|target| is_good(target)).collect();
-            answer.short = short(&called(&best, group, &values), &clusters[at..]);
-            answer.details.push(ground(&best, &clusters[at], group, path));
+            let cheap: Vec<&str> = clusters[at].targets.iter().copied().filter(|target| !is_dear(target)).collect();
+            let told: Vec<&str> = cheap.iter().copied().filter(|target| is_told(target)).collect();
+            let (by, best) = if told.is_empty() { ("by memory alone, ", cheap) } else { ("", told) };
+            let of_best = |(target, value): &(&str, f64)| best.contains(target).then_some(*value);
+            let (low, high) = ends(values.iter().filter_map(of_best));
+            let is_known = |target: &str| is_told(target) && values.iter().any(|(name, _)| *name == target);
+            let best_names = called(&best, is_known);
+            answer.short = short(&format!("{by}{best_names}"), (low, high), &clusters[at + 1..]);
+            answer.details.push(ground(&best, (low, high), group, path));
             answer.details.extend(ratios(group, &clusters, path));
         }
+        None if holding.is_empty() => answer.short = "cannot be told here: no model held all connections".into(),
         None => answer.short = "cannot be told here: no model's memory is known".into(),
     }
-    let dear: Vec<_> = cpu.iter().filter(|(target, _)| dear.contains(&target.as_str())).cloned().collect();
+    let dear: Vec<_> = cpu.iter().filter(|(_, cpu)| cpu.is_above(DEAR)).cloned().collect();
     if !dear.is_empty() {
         let each = comparisons(&dear, |text, targets| format!("{targets} {text}"));
         answer.details.push(format!("CPU a request beside them (epoll = 1): {}.", each.join("; ")));
     }
-    let held = |(target, up, asked): &(&str, u64, u64)| {
-        format!("{target} held only {} of {} idle connections", count(*up as f64), count(*asked as f64))
-    };
-    let held: Vec<String> = left_out.iter().map(held).collect();
-    answer.details.extend((!held.is_empty()).then(|| format!("{}.", held.join("; "))));
-    let others = group.cells.iter().copied().filter(|cell| lost(cell).is_none());
-    answer.details.extend(unknown(&others.collect::<Vec<_>>(), path));
+    let why_not = cpu.iter().filter_map(|(target, cpu)| Some((target.as_str(), cpu.why_not()?.to_owned())));
+    let untold = by_reason(why_not);
+    answer.details.extend((!untold.is_empty()).then(|| format!("CPU a request beside them not told: {untold}.")));
+    answer.details.extend(held(&lost));
+    answer.details.extend(unknown(&holding, path));
     Some(answer)
 }
 
@@ -69,36 +73,56 @@ fn figure(group: &Group<'_>) -> &'static str {
     if having(WHOLE) * 2 >= having(USER) { WHOLE } else { USER }
 }
 
-fn told(near: &Near<'_>, times: f64) -> String {
-    range(near.low * times, near.high * times, memory)
+/// The targets with this figure, where it may be compared.
+fn values<'c>(cells: &[&'c Cell], path: &str) -> Vec<(&'c str, f64)> {
+    let value = |cell: &Cell| {
+        let (name, figure) = cell.figures.at(path);
+        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| figure.median)
+    };
+    cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), value(cell)?))).collect()
 }
 
-/// The best targets: by their names, or if they are many as the loops without those that are not among them.
-fn called(best: &[&str], group: &Group<'_>, values: &[(&str, f64)]) -> String {
-    let loops = group.cells.iter().filter(|cell| family(&cell.key.target) == Some(Family::Loops));
-    let others: Vec<&str> =
-        loops.map(|cell| cell.key.target.as_str()).filter(|target| !best.contains(target)).collect();
-    let are_loops = best.iter().all(|target| family(target) == Some(Family::Loops));
-    let are_known = others.iter().all(|other| values.iter().any(|(target, _)| target == other));
-    match are_loops && are_known && best.len() > others.len() + 2 {
-        true if others.is_empty() => "any event loop".into(),
-        true => format!("any event loop but {}", names(&others)),
+/// The least and the largest of these values.
+fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+fn for_many((low, high): (f64, f64)) -> String {
+    range(low * MANY, high * MANY, memory)
+}
+
+/// The best targets: by their names, or if they are most of the models with loops, as these without the others. That
+/// takes all these models, with all that decides about them.
+fn called(best: &[&str], is_known: impl Fn(&str) -> bool) -> String {
+    let loops = MODELS.iter().filter(|(_, family)| *family == Family::Loops).map(|(name, _)| *name);
+    let (among, others): (Vec<&str>, Vec<&str>) = loops.partition(|model| best.contains(model));
+    let are_loops = among.len() == best.len() && others.iter().all(|other| is_known(other));
+    match are_loops && best.len() > others.len() + 2 {
+        true if others.is_empty() => "any model with loops".into(),
+        true => format!("any model with loops but {}", names(&others)),
         false => names(best),
     }
 }
 
-/// The memory for 10,000 connections: of the best targets, whose group is the first, and of those that take more.
-fn short(best: &str, groups: &[Near<'_>]) -> String {
-    let mut parts = vec![format!("{best}: {}", told(&groups[0], MANY))];
-    parts.extend(groups[1..].iter().rev().map(|near| format!("{} {}", names(&near.targets), told(near, MANY))));
+/// The memory for 10,000 connections: of the best targets, and of those that take more.
+fn short(best: &str, of_best: (f64, f64), others: &[Near<'_>]) -> String {
+    let others =
+        others.iter().rev().map(|near| format!("{} {}", names(&near.targets), for_many((near.low, near.high))));
+    let parts: Vec<String> = [format!("{best}: {}", for_many(of_best))].into_iter().chain(others).collect();
     parts.join("; ")
 }
 
 /// What the answer is computed from.
-fn ground(best: &[&str], near: &Near<'_>, group: &Group<'_>, path: &str) -> String {
-    let parts = if path == USER { "user memory alone" } else { "user and kernel" };
-    let connections = count(group.load.connections() as f64);
-    format!("From {} a connection ({parts}, {connections} connections): {}.", told(near, 1.0), names(best))
+fn ground(best: &[&str], (low, high): (f64, f64), group: &Group<'_>, path: &str) -> String {
+    let parts = if path == USER { "user memory alone" } else { "user and kernel memory" };
+    let measured = group.load.connections() as f64;
+    let fewer = if measured < MANY { format!(", not {}", count(MANY)) } else { String::new() };
+    format!(
+        "Computed from {} a connection ({parts}, measured with {} connections{fewer}): {}.",
+        range(low, high, memory),
+        count(measured),
+        names(best)
+    )
 }
 
 /// The memory of the targets that take more than the least, as ratios with intervals.
@@ -113,37 +137,40 @@ fn ratios(group: &Group<'_>, clusters: &[Near<'_>], path: &'static str) -> Optio
     (!each.is_empty()).then(|| format!("Memory ({} = 1): {}.", baseline.key.target, each.join("; ")))
 }
 
-/// The CPU time a request of each target beside the idle connections, compared with epoll's.
-fn beside_them(group: &Group<'_>) -> Vec<(String, Comparison)> {
-    let Some(epoll) = group.cell(EPOLL) else { return Vec::new() };
-    let others = group.cells.iter().filter(|cell| cell.key != epoll.key);
-    others.map(|cell| (cell.key.target.clone(), Comparison::of(cell, epoll, CPU))).collect()
+/// The CPU time a request of these targets beside the idle connections, compared with epoll's.
+fn beside_them(group: &Group<'_>, cells: &[&Cell]) -> Vec<(String, Comparison)> {
+    let epoll = group.cell(EPOLL);
+    let without = || Comparison::NotTold(format!("{EPOLL} was not measured beside them"));
+    let compared = |cell: &&Cell| epoll.map_or_else(without, |epoll| Comparison::of(cell, epoll, CPU));
+    cells.iter().map(|cell| (cell.key.target.clone(), compared(cell))).collect()
 }
 
-/// A target that did not hold all idle connections: the fewest that it held in a trial, and how many there should have
-/// been.
-fn lost(cell: &Cell) -> Option<(&str, u64, u64)> {
-    let idle = cell.counted_trials().into_iter().map(|trial| trial.background.idle);
-    let least = idle.filter(|idle| idle.up < idle.asked).min_by_key(|idle| idle.up)?;
-    Some((cell.key.target.as_str(), least.up, least.asked))
+/// The trial in which a target held the fewest idle connections; `None` if it held them all.
+fn fewest_held(cell: &Cell) -> Option<BackgroundGroup> {
+    let not_held = |trial: &Trial| verdict::not_held(trial, trial.background.idle);
+    cell.counted_trials().into_iter().filter_map(not_held).min_by_key(|idle| idle.up)
+}
+
+/// The targets that did not hold all idle connections, with the fewest that they held in a trial.
+fn held(cells: &[&Cell]) -> Option<String> {
+    let fewest = cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), fewest_held(cell)?)));
+    let words = fewest.map(|(target, idle)| {
+        (target, format!("held only {} of {} idle connections", count(idle.up as f64), count(idle.asked as f64)))
+    });
+    let each = alike(words).into_iter().map(|(held, targets)| format!("{} {held}", names(&targets)));
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| format!("{}.", each.join("; ")))
 }
 
 /// The targets whose memory is not known or may not be compared, by reason.
 fn unknown(cells: &[&Cell], path: &str) -> Option<String> {
-    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
-    for cell in cells {
+    let why = |cell: &Cell| {
         let (name, figure) = cell.figures.at(path);
-        let why = match (figure, cell.flaw(&name)) {
-            (None, _) => cell.why_missing(&name).unwrap_or("it was not measured"),
-            (Some(_), Some(flaw)) => &flaw.why,
-            (Some(_), None) => continue,
-        };
-        let why = shortened(why);
-        match reasons.iter_mut().find(|(other, _)| *other == why) {
-            Some((_, targets)) => targets.push(&cell.key.target),
-            None => reasons.push((why, vec![&cell.key.target])),
+        match (figure, cell.flaw(&name)) {
+            (None, _) => Some(shortened(cell.why_missing(&name).unwrap_or("it was not measured"))),
+            (Some(_), flaw) => flaw.map(|flaw| shortened(&flaw.why)),
         }
-    }
-    let each: Vec<String> = reasons.iter().map(|(why, targets)| format!("{} ({why})", names(targets))).collect();
-    (!each.is_empty()).then(|| format!("Memory not told: {}.", each.join("; ")))
+    };
+    let unknown = by_reason(cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), why(cell)?))));
+    (!unknown.is_empty()).then(|| format!("Memory not told: {unknown}."))
 }

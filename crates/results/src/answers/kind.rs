@@ -1,8 +1,8 @@
 //! The kinds of loads that questions are about.
 
+use super::wording::number;
 use crate::load::{Load, PerConnection};
 use crate::schedule::Schedule;
-use crate::units::plural;
 
 /// What a load is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ pub(super) fn phrase(load: &Load, of_its_kind: &[&Load]) -> String {
     let kind = Kind::of(load);
     let base = match kind {
         Kind::KeepAlive => "with keep-alive".into(),
-        Kind::OneRequest => "without keep-alive".into(),
-        Kind::BesideIdle => format!("beside {}", plural(load.background.idle, "idle connection")),
+        Kind::OneRequest => format!("with {}", load.requests_per_connection),
+        Kind::BesideIdle => format!("beside {}", number(load.background.idle, "idle connection")),
         Kind::SlowBackend => format!("at {}", load.workload),
         Kind::BesideBusy => format!("beside {}", load.background),
         Kind::Other => return format!("at {load}"),
@@ -64,7 +64,7 @@ pub(super) fn phrase(load: &Load, of_its_kind: &[&Load]) -> String {
         apart.push(load.workload.clone());
     }
     if differ(|a, b| a.concurrency == b.concurrency) {
-        apart.push(plural(load.concurrency, "connection"));
+        apart.push(number(load.concurrency, "connection"));
     }
     if differ(|a, b| a.schedule == b.schedule) {
         apart.push(load.schedule.to_string());
@@ -112,6 +112,8 @@ mod tests {
         let load = |workload: &str, concurrency| Load { workload: workload.into(), concurrency, ..Load::default() };
         let (a, b, c) = (load("/", 1), load("/", 64), load("/files/64k", 64));
         assert_eq!(phrase(&a, &[&a]), "with keep-alive");
+        let one = Load { requests_per_connection: PerConnection("1".parse().ok()), ..load("/", 64) };
+        assert_eq!(phrase(&one, &[&one]), "with 1 request a connection");
         assert_eq!(phrase(&a, &[&a, &b]), "with keep-alive (1 connection)");
         assert_eq!(phrase(&c, &[&a, &b, &c]), "with keep-alive (/files/64k, 64 connections)");
     }

@@ -1,11 +1,12 @@
 //! Prints answers.
 
 use super::answer::Answer;
+use super::comparison::Word;
 use crate::wrap::wrap;
 use anstyle::Style;
 use std::io::{self, Write};
 
-/// Prints the answers, wrapped at `width` columns.
+/// Prints the answers, wrapped at `width` columns, and how to read the intervals in them.
 ///
 /// # Errors
 /// An error of writing to `out`.
@@ -18,7 +19,23 @@ pub fn print(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Resul
             writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&format!("    {detail}"), 4, Some(width)))?;
         }
     }
-    Ok(())
+    match signs(answers) {
+        Some(signs) => writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&signs, 2, Some(width))),
+        None => Ok(()),
+    }
+}
+
+/// How to read the intervals that occur in these answers; `None` if there are none.
+fn signs(answers: &[Answer]) -> Option<String> {
+    let has = |sign: &str| {
+        let mut texts = answers.iter().flat_map(|answer| [&answer.short].into_iter().chain(&answer.details));
+        texts.any(|text| text.contains(sign))
+    };
+    let ratio = "5.5x (4.7 .. 6.4): 5.5 times as much, with 95 % confidence 4.7 to 6.4 times";
+    let unclear = "unclear: the interval has 1 in it, so either may take less";
+    let signs = [("x (", ratio), ("(unclear)", unclear)].into_iter().filter(|(sign, _)| has(sign) && has(" .. "));
+    let signs: Vec<&str> = signs.map(|(_, meaning)| meaning).collect();
+    (!signs.is_empty()).then(|| format!("{}.", signs.join("; ")))
 }
 
 /// Prints each answer in its shortest form, a line each, for the end of the output. What does not fit is left out, from
@@ -35,11 +52,11 @@ pub fn print_short(answers: &[Answer], width: usize, out: &mut dyn Write) -> io:
     Ok(())
 }
 
-/// As many parts of a sentence, which semicolons separate, as fit. If that is one of several, what stands in brackets is
-/// left out before others are. The first part is cut if it is too long itself.
+/// As many parts of a sentence, which semicolons separate, as fit. If that is one of several, the intervals are left out
+/// before other parts are. The first part is cut if it is too long itself.
 fn cut(sentence: &str, width: usize) -> String {
     let parts: Vec<&str> = sentence.split("; ").collect();
-    let bare: Vec<String> = parts.iter().map(|part| without_brackets(part)).collect();
+    let bare: Vec<String> = parts.iter().map(|part| without_intervals(part)).collect();
     let fitting = |parts: &[&str]| {
         let sentence = |number: usize| parts[..number].join("; ");
         (1..=parts.len()).rev().map(sentence).find(|sentence| sentence.chars().count() <= width)
@@ -50,11 +67,13 @@ fn cut(sentence: &str, width: usize) -> String {
     whole.or_else(|| fitting(&bare)).unwrap_or_else(cut_off)
 }
 
-fn without_brackets(part: &str) -> String {
-    match (part.find(" ("), part.find(')')) {
-        (Some(from), Some(to)) if from < to => format!("{}{}", &part[..from], without_brackets(&part[to + 1..])),
-        _ => part.into(),
-    }
+/// The part without intervals in brackets, and without what brackets say of an interval that stands alone.
+fn without_intervals(part: &str) -> String {
+    let (Some(from), Some(to)) = (part.find(" ("), part.find(')')) else { return part.into() };
+    let inside = part.get(from + 2..to).unwrap_or_default();
+    let is_left_out = inside.contains(" .. ") || Word::OF_INTERVALS.contains(&inside);
+    let until = if is_left_out { from } else { to + 1 };
+    format!("{}{}", &part[..until], without_intervals(&part[to + 1..]))
 }
 
 #[cfg(test)]
@@ -86,8 +105,23 @@ Is it?
     (0.90 .. 0.94).
     Another thing that is longer than a
     line.
+5.5x (4.7 .. 6.4): 5.5 times as much,
+  with 95 % confidence 4.7 to 6.4 times.
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn only_intervals_are_left_out() {
+        for (part, bare) in [
+            ("0.92x (0.90 .. 0.94) with keep-alive (512 connections)", "0.92x with keep-alive (512 connections)"),
+            ("0.77x (1 block) with keep-alive", "0.77x (1 block) with keep-alive"),
+            ("0.84 .. 2.1 (unclear) with keep-alive", "0.84 .. 2.1 with keep-alive"),
+            ("1.02 .. 1.28 (perhaps more) and (1", "1.02 .. 1.28 and (1"),
+            ("a) b (c", "a) b (c"),
+        ] {
+            assert_eq!(without_intervals(part), bare);
+        }
     }
 
     #[test]

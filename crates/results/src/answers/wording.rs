@@ -1,6 +1,7 @@
 //! Parts of sentences: lists of names, near values, and comparisons under several loads.
 
 use super::comparison::{Comparison, Word};
+use crate::units::count;
 
 /// Values whose neighbours are within this factor are near each other.
 const NEAR: f64 = 1.75;
@@ -17,6 +18,29 @@ pub(super) fn names<T: AsRef<str>>(names: &[T]) -> String {
             format!("{} and {}", first.join(", "), last.as_ref())
         }
     }
+}
+
+/// A number with its noun: `1 connection`, `1,000 connections`.
+pub(super) fn number(n: usize, what: &str) -> String {
+    format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
+}
+
+/// The targets of which the same is said, in the order in which it is said first.
+pub(super) fn alike<'t>(said: impl Iterator<Item = (&'t str, String)>) -> Vec<(String, Vec<&'t str>)> {
+    let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
+    for (target, words) in said {
+        match alike.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, targets)) => targets.push(target),
+            None => alike.push((words, vec![target])),
+        }
+    }
+    alike
+}
+
+/// The targets with their reasons: `a and b (why); c (other)`.
+pub(super) fn by_reason<'t>(said: impl Iterator<Item = (&'t str, String)>) -> String {
+    let each = alike(said).into_iter().map(|(why, targets)| format!("{} ({why})", names(&targets)));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 /// Targets with values that are near each other.
@@ -202,7 +226,7 @@ mod tests {
             ("e", same),
         ];
         let expected = "8.0x (7.9 .. 8.1) b; 3.0x (2.9 .. 3.1) d; the same within 3 % e";
-        assert_eq!(of(&many, 3), (expected.into(), "1.20x (1.10 .. 1.30) a; unclear (0.90 .. 1.10) c".into()));
+        assert_eq!(of(&many, 3), (expected.into(), "1.20x (1.10 .. 1.30) a; 0.90 .. 1.10 (unclear) c".into()));
         assert_eq!(of(&[("b", not)], 3), ("not told (why) b".into(), String::new()));
     }
 }

@@ -48,7 +48,8 @@ impl Column {
     pub fn head(self) -> &'static str {
         match self {
             Target => "target",
-            Rank | MemoryRank => "rank",
+            Rank => "rank",
+            MemoryRank => "mem rank",
             Cpu => "CPU µs/r",
             Rate => "req/s",
             Achieved => "achieved",
@@ -67,7 +68,6 @@ impl Column {
     pub fn name(self) -> &'static str {
         match self {
             MemoryInterval => "interval of mem/conn",
-            MemoryRank => "rank by mem/conn",
             column => column.head(),
         }
     }

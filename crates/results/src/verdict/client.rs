@@ -4,11 +4,11 @@ use super::objection::Objection;
 use super::pace::kept_up;
 use super::scope::Scope;
 use crate::schedule::Schedule;
-use crate::schema::{DISTURBING_SHARE, Trial, Verdict};
+use crate::schema::{Cell, DISTURBING_SHARE, Trial, Verdict};
 use crate::units::plural;
 
 /// A thread that was on a CPU for more than this share of the window had no time to spare.
-const SATURATED_SHARE: f64 = 0.9;
+pub(crate) const SATURATED_SHARE: f64 = 0.9;
 /// If the generator would need this many times the CPU time that it has to send what is offered, it cannot have offered
 /// it, whatever the target does.
 const BEYOND_GENERATOR: f64 = 2.0;
@@ -28,8 +28,15 @@ pub(super) fn limited(scope: Scope, why: String) -> Objection {
 
 /// The number of CPUs that the target can use at the same time: no more than it has threads. A program of one thread is
 /// saturated by one CPU.
-pub(crate) fn usable_cpus(threads: Option<f64>, server_cpus: usize) -> f64 {
+fn usable_cpus(threads: Option<f64>, server_cpus: usize) -> f64 {
     threads.unwrap_or(f64::MAX).max(1.0).min(server_cpus as f64)
+}
+
+/// The share that the target of this cell used of the CPUs that it could use at the same time.
+pub(crate) fn share_of_cpus(cell: &Cell) -> Option<f64> {
+    let server = &cell.figures.server;
+    let usable = usable_cpus(server.threads.map(|threads| threads.median), cell.server_cpus?);
+    server.cpus_used.map(|used| used.median / usable)
 }
 
 /// The busiest client thread used more than 90 % of a CPU, and the target did not use 90 % of what it could. If the

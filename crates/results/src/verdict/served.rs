@@ -4,6 +4,7 @@ use super::client;
 use super::objection::Objection;
 use super::pace::answers_in_window;
 use super::scope::Scope;
+use crate::background::BackgroundGroup;
 use crate::load::Key;
 use crate::schedule::Schedule;
 use crate::schema::{Trial, Verdict};
@@ -57,7 +58,8 @@ fn unserved(trial: &Trial, key: &Key) -> Option<Objection> {
     // Without an expectation worth the name, a single one is too many.
     let chance = Poisson::new(expected).map_or(0.0, |none| none.sf(unserved - 1));
     (chance < BY_CHANCE).then(|| {
-        let by_chance = if expected < 0.5 { String::new() } else { format!("; chance leaves about {expected:.0}") };
+        let by_chance =
+            if expected < 0.5 { String::new() } else { format!("; by chance it would be about {expected:.0}") };
         starved(format!("{unserved} of {connections} connections got no answer{by_chance}"))
     })
 }
@@ -93,15 +95,18 @@ fn in_flight(trial: &Trial, key: &Key) -> Option<Objection> {
     }
 }
 
-/// Background connections that the target did not hold: the load was not what was asked for. Those that this machine
-/// could not try are not the target's fault.
+/// Background connections that the target did not hold: the load was not what was asked for.
 pub(super) fn background(trial: &Trial) -> Option<Objection> {
-    if trial.aborted || trial.local_failures > 0 {
-        return None;
-    }
     let kinds = [("idle connections", trial.background.idle), ("slow readers", trial.background.slow_readers)];
     kinds.into_iter().find_map(|(name, group)| {
-        let is_held = group.up as f64 >= HELD_SHARE * group.asked as f64;
-        (!is_held).then(|| starved(format!("the target held {} of {} {name}", group.up, group.asked)))
+        let lost = not_held(trial, group)?;
+        Some(starved(format!("the target held {} of {} {name}", lost.up, lost.asked)))
     })
+}
+
+/// The group of background connections, if the target did not hold it in this trial. Connections that this machine could not
+/// try are not the target's fault.
+pub(crate) fn not_held(trial: &Trial, group: BackgroundGroup) -> Option<BackgroundGroup> {
+    let is_known = !trial.aborted && trial.local_failures == 0;
+    (is_known && (group.up as f64) < HELD_SHARE * group.asked as f64).then_some(group)
 }
