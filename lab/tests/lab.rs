@@ -125,7 +125,8 @@ fn each_run_has_a_folder_in_results_unless_out_names_another() {
     assert!(!run(&["--out", "out"]).contains("results/"));
     assert!(here.join("out/results.json").exists() && !here.join("results").exists());
     let messages = run(&[]);
-    let saved = messages.lines().find_map(|line| line.strip_prefix("results: ")).expect("the file is named");
+    let named = |line| str::strip_prefix(line, "results: ")?.split_once(" (");
+    let (saved, _) = messages.lines().find_map(named).expect("the file is named");
     assert!(saved.starts_with("results/") && here.join(saved).exists(), "{messages}");
     let shown = lab(&["show"]).current_dir(&here).output().expect("the lab runs");
     assert!(text(&shown.stderr).contains(saved) && text(&shown.stdout).contains("epoll"), "{}", text(&shown.stderr));
@@ -150,11 +151,11 @@ fn ctrl_c_stops_everything_and_what_was_measured_is_reported() {
         .env("TMPDIR", &temporary)
         .spawn()
         .expect("the lab runs");
-    // When the third trial has begun, there are results to report, and there is a service to stop.
+    // When the third block has begun, there are results to report, and there is a service to stop.
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines();
-    let number = |line: String| line.strip_prefix('[')?.split_once('/')?.0.parse::<u32>().ok();
+    let number = |line: String| line.strip_prefix("block ")?.split_once(" of ")?.0.parse::<u32>().ok();
     let mut numbers = progress.by_ref().map_while(Result::ok).filter_map(number);
-    assert!(numbers.any(|number| number >= 3), "it ended before its third trial");
+    assert!(numbers.any(|number| number >= 3), "it ended before its third block");
     let services = children(run.id());
     interrupt(&run);
     let rest: Vec<String> = progress.map_while(Result::ok).collect();
@@ -360,7 +361,7 @@ fn wrong_usage_is_one_line_that_says_what_to_do() {
         (&["compare", "a", "b"], "lab: a: No such file"),
         (&["--load", "/ -c 64 --idel 10"], "--load '/ -c 64 --idel 10': unexpected argument '--idel'"),
         (&["--load", "/", "--idle", "10"], "cannot be used with '--idle"),
-        (&["--budget", "500ms"], "--budget 500ms: a trial alone takes 960ms"),
+        (&["--budget", "500ms"], "--budget 500ms: the longest trial and the end of the run take"),
         (&["--workload", "/", "--precision", "5%"], "as in --budget 5m"),
         (&["--port", "80"], "'lab serve --port' chooses ports"),
     ] {
