@@ -23,21 +23,21 @@ fn examples() -> String {
         "\
 Examples:
   lab                                      the loads below on every model, in five minutes at most
-  lab --models epoll,uring                 the same for two models, in less than one
-  lab -c 1000                              the same with 1000 connections where there is no rate
+  lab --models epoll,uring                 the same for two models, in less than a minute
+  lab -c 1000                              the same; the loads without a fixed rate get 1000 connections
   lab --models epoll,uring -c 1,64,512 --workload /
   lab --load '/ -c 8' --load '/files/64k -R 1k --slow-readers 100'
   lab --set thread-pool.workers=16         with 16 workers in the thread pool
-  lab --precision 2% --budget 20m          more trials, until the intervals are so narrow
-  lab --all                                every workload with 1, 64 and 512 connections
+  lab --precision 2% --budget 20m          more blocks, until the intervals are within 2 %
+  lab --all                                /, /files/64k and /sleep/20 with 1, 64 and 512 connections
   lab aa --models epoll -c 64              how much noise this machine has
   lab show                                 the table of the newest run again; or 'lab show FILE'
   lab compare a/results.json b/results.json
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the models, for other clients
 
-Without flags that describe a load, a run has these, in four blocks, of which it leaves out what
-does not fit into its --budget:
+Without flags that describe a load, a run has these, in four blocks (a block measures all models
+once under one load), of which it leaves out what does not fit into its --budget:
 {loads}
 Each model runs in its own processes on the loopback interface, and on other CPUs than the load
 if there are at least two; it is started anew for each trial. The results are also written to
@@ -63,8 +63,8 @@ struct Cli {
 struct LabRunFlags {
     #[command(flatten)]
     models: ModelFlags,
-    /// Measure the whole grid of workloads, connections and connection modes instead of a few telling loads: one trial
-    /// each, six minutes for all models. Other flags change the grid
+    /// Measure the whole grid of workloads, connections and connection modes instead of a few telling loads, with one
+    /// trial each. Other flags change the grid
     #[arg(long, conflicts_with = "texts")]
     all: bool,
     #[command(flatten)]
