@@ -44,8 +44,8 @@ pub fn noise(results: &Results) -> Vec<Noise> {
     let mut found = Vec::new();
     for cell in &results.cells {
         let name = aa_name(&cell.key.target);
-        let of_same_load = results.cells.iter().filter(|other| other.key.load == cell.key.load);
-        let Some(copy) = of_same_load.into_iter().find(|other| other.key.target == name) else { continue };
+        let mut of_same_load = results.cells.iter().filter(|other| other.key.load == cell.key.load);
+        let Some(copy) = of_same_load.find(|other| other.key.target == name) else { continue };
         for figure in &COMPARED {
             let Ok(contrast) = over_blocks(copy, cell, figure.path) else { continue };
             found.push(Noise {
@@ -61,8 +61,8 @@ pub fn noise(results: &Results) -> Vec<Noise> {
 }
 
 /// Prints what an A/A run shows of this machine's noise: how much a target may differ from itself, with this number of
-/// trials. `restarts` says whether each trial had a target
-/// that was started anew; if not, the noise is less than that of targets that are.
+/// trials. `restarts` says whether each trial had a target that was started anew; if not, the noise is less than that of targets
+/// that are.
 ///
 /// # Errors
 /// An error of writing to `out`.

@@ -2,10 +2,9 @@
 
 use crate::contrast::{self, Contrast};
 use crate::schema::Cell;
+use crate::statistics::LEAST_DIFFERENCE;
 use crate::units::plural;
 
-/// A difference below this share is no difference.
-const LEAST: f64 = 0.03;
 /// A reason in a sentence has at most so many characters.
 const LONGEST_REASON: usize = 70;
 
@@ -72,7 +71,7 @@ impl Comparison {
     /// What it shows.
     pub(super) fn word(&self) -> Word {
         let Comparison::Interval(Contrast { low, high, .. }) = *self else { return Word::None };
-        let (less, more) = (1.0 - LEAST, 1.0 + LEAST);
+        let (less, more) = (1.0 - LEAST_DIFFERENCE, 1.0 + LEAST_DIFFERENCE);
         match () {
             () if low > more => Word::More,
             () if high < less => Word::Less,
@@ -118,7 +117,7 @@ impl Comparison {
         let [ratio, low, high] = [ratio, low, high].map(|value| format!("{value:.*}", decimals(value)));
         let interval = format!("{low} .. {high}");
         match self.word() {
-            Word::Same => format!("the same within {:.0} %", LEAST * 100.0),
+            Word::Same => format!("the same within {:.0} %", LEAST_DIFFERENCE * 100.0),
             Word::PerhapsMore => format!("{interval} (perhaps more)"),
             Word::PerhapsLess => format!("{interval} (perhaps less)"),
             Word::Unclear => format!("{interval} (unclear)"),

@@ -11,7 +11,8 @@ use crate::units::{count, micros};
 const RATE: &str = "throughput";
 
 /// Which target takes the least CPU time a request, and the others as ratios to it; where that is not known and the rate
-/// shows what a target can do, which one answers the most requests. If another may be as good, there is no winner; without intervals there is none either.
+/// shows what a target can do, which one answers the most requests. If another may be as good, there is no winner; without
+/// intervals there is none either.
 pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
     if group.cells.len() < 2 {
         return None;
