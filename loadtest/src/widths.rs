@@ -34,7 +34,6 @@ impl Widths for SoFar<'_> {
     fn of_cell(&self, cell: usize) -> Option<f64> {
         let cell = self.judged(cell);
         let figure = (*cell.figures.at(CPU).1)?;
-        let interval = figure.low.zip(figure.high);
-        Some(interval.map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / figure.median))
+        Some(figure.half_width().unwrap_or(f64::INFINITY))
     }
 }
