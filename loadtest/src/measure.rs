@@ -5,6 +5,7 @@ use crate::engine::{Measurement, Recorder, ThreadMeasurement, mean_window};
 use crate::lateness::without_late;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::histogram::{encode, times};
+use results::slices::SLICES;
 use results::units::nine_digits;
 use results::{OutcomeClass, Trial, statistics};
 use std::time::Duration;
@@ -129,12 +130,19 @@ fn pace(offered: f64, window: Duration, threads: &[ThreadMeasurement]) -> Pace<V
     let answered = per_second(answers(threads) as f64, window);
     Pace {
         offered_per_second: answered.clone().and(Ok(offered)),
-        achieved_share: match answered {
+        achieved_share: match answered.clone() {
             Ok(_) if offered == 0.0 => Err("no request was due in the window".into()),
             answered => answered.map(|answered| answered / offered),
         },
+        largest_burst: answered.and(Ok(largest_burst(threads) as f64)),
         unsent: Ok(threads.iter().map(|thread| thread.unsent).sum::<u64>() as f64),
     }
+}
+
+/// The most complete answers that came in one slice of the window.
+fn largest_burst(threads: &[ThreadMeasurement]) -> u64 {
+    let answers = |slice: usize| threads.iter().filter_map(move |thread| Some(thread.slices.get(slice)?.answers));
+    (0..SLICES).map(|slice| answers(slice).sum()).max().unwrap_or_default()
 }
 
 fn client_cost(threads: &[ThreadMeasurement]) -> ClientCost<Value> {
@@ -167,6 +175,7 @@ fn largest_share(threads: &[ThreadMeasurement], time: fn(&ThreadMeasurement) -> 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::engine::ThreadSlice;
 
     fn thread(recorder: Recorder) -> ThreadMeasurement {
         ThreadMeasurement {
@@ -226,6 +235,18 @@ pub(crate) mod tests {
         assert!(trial.missing["client.longest_cpu_wait"].contains("schedstat"));
         assert_eq!(figures.latency_us.p999, None);
         assert_eq!(trial.missing["latency_us.p999"], "needs 10000 samples, has 2000");
+    }
+
+    #[test]
+    fn the_largest_burst_is_that_of_all_threads_in_the_same_slice() {
+        let with = |answers: [u64; 3]| {
+            let latency = Recorder::default().latency;
+            let slice =
+                |answers| ThreadSlice { outcomes: Default::default(), bytes: 0, latency: latency.clone(), answers };
+            ThreadMeasurement { slices: answers.map(slice).into(), ..thread(Recorder::default()) }
+        };
+        assert_eq!(largest_burst(&[with([5, 0, 2]), with([0, 4, 4])]), 6);
+        assert_eq!(largest_burst(&[thread(Recorder::default())]), 0);
     }
 
     #[test]

@@ -170,6 +170,7 @@ figures! {
     Pace {
         offered_per_second: PerSecond = "Requests that were due in the window",
         achieved_share: Share = "Complete answers that came in the window, to whichever requests, as a share of the requests that were due in it: about 1 if the target keeps up, more or less by the requests that cross the ends of the window",
+        largest_burst: Number = "The most complete answers that came within a twentieth of the window, to whichever requests",
         unsent: Number = "Requests that were due in the window and still waited for a connection at its end; they were sent or given up after it",
     }
 

@@ -30,6 +30,8 @@ pub use measurement::{Measurement, ThreadMeasurement, mean_window};
 pub use recorder::Recorder;
 pub use response::{ParseProgress, Response};
 pub use script::Script;
+#[cfg(test)]
+pub use slicer::ThreadSlice;
 
 use crate::cpus;
 use crate::stop::Stop;

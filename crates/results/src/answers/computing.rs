@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::models::{Family, family};
 use super::wording::{names, near, range, time};
 use crate::schema::Cell;
+use crate::verdict::kept_up;
 
 /// A target that answers a smaller share of the requests within the window does not keep up with the load.
 const KEEPS_UP: f64 = 0.9;
@@ -63,9 +64,11 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     Some(answer)
 }
 
-/// Whether fewer requests were answered than were due.
+/// Whether fewer requests were answered than were due, in most of the trials later and later.
 fn is_behind(cell: &Cell) -> bool {
-    cell.figures.pace.achieved_share.is_some_and(|share| share.median < KEEPS_UP)
+    let trials = cell.counted_trials();
+    let behind = trials.iter().filter(|trial| kept_up(trial, cell.key.load.schedule) == Some(false)).count();
+    behind * 2 > trials.len() && cell.figures.pace.achieved_share.is_some_and(|share| share.median < KEEPS_UP)
 }
 
 fn fall_behind(cells: &[&Cell]) -> String {

@@ -2,6 +2,7 @@
 
 use crate::schedule::Schedule;
 use crate::schema::Trial;
+use crate::slices::SLICES;
 
 /// The answers that come in the window may be fewer than the requests that are due in it by one in a hundred.
 const SHARE: f64 = 0.99;
@@ -9,6 +10,8 @@ const SHARE: f64 = 0.99;
 const DEVIATIONS: f64 = 3.0;
 /// And by so many requests: one that crosses an end, and one for the rounding of the rate.
 const REQUESTS: f64 = 2.0;
+/// Answers come in bursts if so many times the average come in one slice of the window.
+const BURSTS: f64 = 2.0;
 
 /// Complete answers that came in the window. In an open loop these are other answers than those of `outcomes`, which
 /// belong to the requests that were due in the window, and of which some came later.
@@ -27,6 +30,9 @@ pub(super) fn answers_in_window(trial: &Trial) -> f64 {
 /// with Poisson arrivals and enough capacity, their difference has a variance of twice that. A target that does not
 /// keep up lacks answers in proportion to the window, which is soon beyond three standard deviations. In a ramp, more
 /// requests are in flight at the end than at the beginning, since the rate is higher there.
+///
+/// A server that computes in between answers in bursts. Where the window ends just before one, a whole burst
+/// ([`Pace::largest_burst`](crate::figures::Pace)) lacks besides; only a longer window could tell what that means.
 pub fn kept_up(trial: &Trial, schedule: Schedule) -> Option<bool> {
     let pace = &trial.figures.pace;
     let share = pace.achieved_share?;
@@ -38,8 +44,10 @@ pub fn kept_up(trial: &Trial, schedule: Schedule) -> Option<bool> {
     let grows_by = if let Schedule::Ramp { from, to } = schedule { (to - from).max(0.0) * latency } else { 0.0 };
     let lacking = (1.0 - share) * offered * trial.seconds - grows_by;
     let by_chance = DEVIATIONS * (2.0 * offered * latency).sqrt();
+    let in_a_slice = answers_in_window(trial) / SLICES as f64;
+    let burst = pace.largest_burst.filter(|largest| *largest >= BURSTS * in_a_slice).unwrap_or(0.0);
     // Figures have nine digits.
-    Some(lacking <= by_chance.max(REQUESTS) + 1e-3)
+    Some(lacking <= by_chance.max(REQUESTS) + burst + 1e-3)
 }
 
 #[cfg(test)]
@@ -67,6 +75,23 @@ mod tests {
         // It has capacity for nine of ten: the last request is due after 1 s and answered after 1.11 s.
         assert!(!at(2_000.0, 1_800.0, 55.0));
         assert!(!at(1_000.0, 0.0, 500.0));
+    }
+
+    #[test]
+    fn a_burst_that_comes_just_after_the_window_is_not_lacking() {
+        // 300 requests are due a second. Between two computations of 57 ms, the server answers the 17 that wait.
+        let keeps_up = |answers: f64, largest| {
+            let mut trial = empty_trial();
+            trial.seconds = 0.4;
+            trial.figures.latency_us.mean = Some(35e3);
+            let pace = &mut trial.figures.pace;
+            (pace.offered_per_second, pace.achieved_share) = (Some(300.0), Some(answers / 120.0));
+            pace.largest_burst = largest;
+            kept_up(&trial, Schedule::Rate(300.0)).unwrap()
+        };
+        assert!(keeps_up(90.0, Some(17.0)) && !keeps_up(89.0, Some(17.0)), "a burst of 17, and 13.7 by chance");
+        assert!(!keeps_up(103.0, Some(10.0)), "10 in a slice are less than twice 103 / 20: no burst");
+        assert!(!keeps_up(103.0, None), "a file has no bursts that is older than this figure");
     }
 
     #[test]
