@@ -64,7 +64,7 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     Some(answer)
 }
 
-/// Whether fewer requests were answered than were due, in most of the trials later and later.
+/// Whether the target kept up in less than half of its trials, and far fewer requests were answered than were due.
 fn is_behind(cell: &Cell) -> bool {
     let trials = cell.counted_trials();
     let behind = trials.iter().filter(|trial| kept_up(trial, cell.key.load.schedule) == Some(false)).count();
