@@ -1,11 +1,10 @@
 //! Computes a trial's figures from what the engine measured and what the target cost.
 
 use crate::cost::{Connections, Costs, machine_use, server_cost, sources};
-use crate::engine::{Measurement, Recorder, ThreadMeasurement, mean_window};
+use crate::engine::{Measurement, Recorder, ThreadMeasurement, answers_by_slice, mean_window};
 use crate::lateness::without_late;
 use results::figures::{ClientCost, Figures, Pace, Reason, Times};
 use results::histogram::{encode, times};
-use results::slices::SLICES;
 use results::units::nine_digits;
 use results::{OutcomeClass, Trial, statistics};
 use std::time::Duration;
@@ -141,8 +140,7 @@ fn pace(offered: f64, window: Duration, threads: &[ThreadMeasurement]) -> Pace<V
 
 /// The most complete answers that came in one slice of the window.
 fn largest_burst(threads: &[ThreadMeasurement]) -> u64 {
-    let answers = |slice: usize| threads.iter().filter_map(move |thread| Some(thread.slices.get(slice)?.answers));
-    (0..SLICES).map(|slice| answers(slice).sum()).max().unwrap_or_default()
+    answers_by_slice(threads).into_iter().max().unwrap_or_default()
 }
 
 fn client_cost(threads: &[ThreadMeasurement]) -> ClientCost<Value> {

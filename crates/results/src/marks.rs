@@ -3,6 +3,7 @@
 
 use crate::figures::Name;
 use crate::schema::{Bound, Cell, Flaw, Verdict};
+use crate::statistics::Figure;
 
 /// The share of an offered rate that is achieved where only chance is missing.
 const KEPT: f64 = 0.99;
@@ -19,6 +20,12 @@ impl Flaw {
 }
 
 impl Cell {
+    /// The figure with this path in results.json, if it is there and may be compared.
+    pub fn comparable(&self, path: &str) -> Option<Figure> {
+        let (name, figure) = self.figures.at(path);
+        figure.filter(|_| self.flaw(&name).is_none())
+    }
+
     /// The verdict on this figure. A cell that has a verdict but no flaws (of a target that could not be measured) has the
     /// same verdict on all figures.
     pub fn verdict_on(&self, name: &Name) -> Verdict {

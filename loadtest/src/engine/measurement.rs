@@ -80,6 +80,12 @@ pub fn mean_window(threads: &[ThreadMeasurement]) -> Duration {
     threads.iter().map(|thread| thread.window).sum::<Duration>() / threads.len() as u32
 }
 
+/// Complete answers that came in each slice of the window, over all threads, whichever requests they belong to.
+pub fn answers_by_slice(threads: &[ThreadMeasurement]) -> [u64; SLICES] {
+    let of_threads = |slice: usize| threads.iter().filter_map(move |thread| Some(thread.slices.get(slice)?.answers));
+    std::array::from_fn(|slice| of_threads(slice).sum())
+}
+
 /// The sums over the threads. The window has the length `seconds` on average. A window that was interrupted has slices of
 /// the `planned` length, and slices are missing at its end.
 pub fn slices(threads: &[ThreadMeasurement], planned: f64, seconds: f64) -> Vec<Slice> {

@@ -26,7 +26,7 @@ mod worker;
 pub use expected::{Expected, KEPT};
 pub use live::{CoarseHistogram, LiveSnapshot};
 pub use load::Load;
-pub use measurement::{Measurement, ThreadMeasurement, mean_window};
+pub use measurement::{Measurement, ThreadMeasurement, answers_by_slice, mean_window};
 pub use recorder::Recorder;
 pub use response::{ParseProgress, Response};
 pub use script::Script;
@@ -39,7 +39,6 @@ use clock::Nanos;
 use control::{Control, LiveCounters};
 use intended_times::IntendedTimes;
 use results::Schedule;
-use results::slices::SLICES;
 use std::io;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -153,9 +152,7 @@ fn trend(threads: &[ThreadMeasurement]) -> Option<f64> {
     if threads.iter().any(|thread| thread.interrupted) {
         return None;
     }
-    let answers =
-        |slice: usize| threads.iter().filter_map(|thread| thread.slices.get(slice)).map(|part| part.answers).sum();
-    trend::trend(&(0..SLICES).map(answers).collect::<Vec<u64>>())
+    trend::trend(&answers_by_slice(threads))
 }
 
 /// Waits for the end of a thread, and returns its result.

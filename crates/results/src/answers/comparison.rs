@@ -46,10 +46,7 @@ impl Word {
 impl Comparison {
     /// Compares two cells under the same load by the figure with this path. A figure that may not be compared is not.
     pub(super) fn of(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {
-        let value = |cell: &Cell| {
-            let (name, figure) = cell.figures.at(path);
-            figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| figure.median)
-        };
+        let value = |cell: &Cell| cell.comparable(path).map(|figure| figure.median);
         match contrast::contrast(cell, baseline, path) {
             Ok(contrast) => Comparison::Interval(contrast),
             Err(why) => match (value(cell), value(baseline)) {

@@ -5,7 +5,7 @@ use super::comparison::shortened;
 use super::group::Group;
 use super::kind::Kind;
 use super::models::{Family, family};
-use super::wording::{names, near, range, time};
+use super::wording::{ends, names, near, range, time, values};
 use crate::schema::Cell;
 use crate::verdict::kept_up;
 
@@ -36,10 +36,10 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
     let mut parts = Vec::new();
     for (called, cells) in [("workers", &workers), ("loops", &loops)] {
         let (behind, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().copied().partition(|cell| is_behind(cell));
-        let values: Vec<(&str, f64)> = others.iter().filter_map(|cell| sound(cell, path)).collect();
-        let all = values.iter().map(|(_, value)| *value);
-        if let Some(low) = all.clone().reduce(f64::min) {
-            parts.push(format!("{called} {}", range(low, all.fold(low, f64::max), time)));
+        let values = values(&others, path);
+        if !values.is_empty() {
+            let (low, high) = ends(values.iter().map(|(_, value)| *value));
+            parts.push(format!("{called} {}", range(low, high, time)));
         }
         if !behind.is_empty() {
             parts.push(format!("{} of {} {called} fall behind", behind.len(), cells.len()));
@@ -73,7 +73,7 @@ fn is_behind(cell: &Cell) -> bool {
 
 fn fall_behind(cells: &[&Cell]) -> String {
     let shares = cells.iter().filter_map(|cell| cell.figures.pace.achieved_share).map(|share| share.median);
-    let (low, high) = shares.fold((f64::MAX, 0.0_f64), |(low, high), share| (low.min(share), high.max(share)));
+    let (low, high) = ends(shares);
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let targets: Vec<&str> = cells.iter().map(|cell| cell.key.target.as_str()).collect();
     format!(
@@ -83,15 +83,9 @@ fn fall_behind(cells: &[&Cell]) -> String {
     )
 }
 
-/// The target with its value, if that may be compared.
-fn sound<'c>(cell: &'c Cell, path: &str) -> Option<(&'c str, f64)> {
-    let (name, figure) = cell.figures.at(path);
-    figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| (cell.key.target.as_str(), figure.median))
-}
-
 /// The targets of which no latency can be told, with the reason of the first.
 fn not_told(cells: &[&Cell], path: &str) -> Option<String> {
-    let without: Vec<&Cell> = cells.iter().copied().filter(|cell| sound(cell, path).is_none()).collect();
+    let without: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.comparable(path).is_none()).collect();
     let first = without.first()?;
     let (name, _) = first.figures.at(path);
     let flaw = first.flaw(&name).map(|flaw| format!("{}: {}", flaw.verdict.name(), shortened(&flaw.why)));

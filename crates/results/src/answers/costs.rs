@@ -60,9 +60,7 @@ pub(super) fn uring(groups: &[Group<'_>]) -> Option<Answer> {
     let mut answer =
         yes_or_no("io_uring", "Is io_uring faster than epoll (CPU a request, epoll = 1)?", &uring, Word::Less)?;
     let calls = |target: &str, group: &Group<'_>| {
-        let cell = group.cell(target)?;
-        let (name, figure) = cell.figures.at(CALLS);
-        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| format!("{:.1}", figure.median))
+        group.cell(target)?.comparable(CALLS).map(|figure| format!("{:.1}", figure.median))
     };
     let both = |group: &Group<'_>| {
         let (uring, epoll) = (calls("uring", group)?, calls(EPOLL, group)?);

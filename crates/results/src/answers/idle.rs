@@ -5,7 +5,7 @@ use super::comparison::{Comparison, shortened};
 use super::group::Group;
 use super::kind::Kind;
 use super::models::{EPOLL, Family, MODELS};
-use super::wording::{CPU, Near, alike, by_reason, comparisons, memory, names, near, range};
+use super::wording::{CPU, Near, alike, by_reason, comparisons, ends, memory, names, near, range, values};
 use crate::background::BackgroundGroup;
 use crate::plan::ENOUGH_FOR_KERNEL_MEMORY;
 use crate::schema::{Cell, Trial};
@@ -71,20 +71,6 @@ pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
 fn figure(group: &Group<'_>) -> &'static str {
     let having = |path: &str| group.cells.iter().filter(|cell| cell.figures.at(path).1.is_some()).count();
     if having(WHOLE) * 2 >= having(USER) { WHOLE } else { USER }
-}
-
-/// The targets with this figure, where it may be compared.
-fn values<'c>(cells: &[&'c Cell], path: &str) -> Vec<(&'c str, f64)> {
-    let value = |cell: &Cell| {
-        let (name, figure) = cell.figures.at(path);
-        figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| figure.median)
-    };
-    cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), value(cell)?))).collect()
-}
-
-/// The least and the largest of these values.
-fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 fn for_many((low, high): (f64, f64)) -> String {

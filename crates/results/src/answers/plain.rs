@@ -17,13 +17,13 @@ pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
     if group.cells.len() < 2 {
         return None;
     }
-    let having = |path: &str| group.cells.iter().filter(|cell| sound(cell, path).is_some()).count();
+    let having = |path: &str| group.cells.iter().filter(|cell| cell.comparable(path).is_some()).count();
     let by_rate = having(CPU) < 2 && having(RATE) >= 2 && group.load.schedule == Schedule::Closed;
     let (path, question) = match by_rate {
         true => (RATE, "Which target answers the most requests"),
         false => (CPU, "Which target takes the least CPU"),
     };
-    let sound_cells = group.cells.iter().filter_map(|cell| Some((*cell, sound(cell, path)?)));
+    let sound_cells = group.cells.iter().filter_map(|cell| Some((*cell, cell.comparable(path)?.median)));
     let order = |a: f64, b: f64| if by_rate { b.total_cmp(&a) } else { a.total_cmp(&b) };
     let best = sound_cells.min_by(|(_, a), (_, b)| order(*a, *b));
     let topic = &group.topic;
@@ -72,11 +72,6 @@ pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
 fn is_bound(cell: &Cell, path: &str, bound: Bound) -> bool {
     let (name, figure) = cell.figures.at(path);
     figure.is_some() && cell.flaw(&name).is_some_and(|flaw| flaw.bound == Some(bound))
-}
-
-fn sound(cell: &Cell, path: &str) -> Option<f64> {
-    let (name, figure) = cell.figures.at(path);
-    figure.filter(|_| cell.flaw(&name).is_none()).map(|figure| figure.median)
 }
 
 fn why_not(cell: &Cell, path: &str) -> Option<String> {

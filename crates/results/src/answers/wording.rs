@@ -1,6 +1,7 @@
 //! Parts of sentences: lists of names, near values, and comparisons under several loads.
 
 use super::comparison::{Comparison, Word};
+use crate::schema::Cell;
 use crate::units::count;
 
 /// Values whose neighbours are within this factor are near each other.
@@ -41,6 +42,16 @@ pub(super) fn alike<'t>(said: impl Iterator<Item = (&'t str, String)>) -> Vec<(S
 pub(super) fn by_reason<'t>(said: impl Iterator<Item = (&'t str, String)>) -> String {
     let each = alike(said).into_iter().map(|(why, targets)| format!("{} ({why})", names(&targets)));
     each.collect::<Vec<_>>().join("; ")
+}
+
+/// The targets with this figure, where it may be compared.
+pub(super) fn values<'c>(cells: &[&'c Cell], path: &str) -> Vec<(&'c str, f64)> {
+    cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), cell.comparable(path)?.median))).collect()
+}
+
+/// The least and the largest of these values, which are positive.
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 /// Targets with values that are near each other.

@@ -67,7 +67,7 @@ impl RankedBy {
 
     /// Whether the figure of this cell is there and may be compared.
     pub fn is_valid(&self, cell: &Cell) -> bool {
-        self.value(cell).is_some() && cell.flaw(&cell.figures.at(self.path).0).is_none()
+        cell.comparable(self.path).is_some()
     }
 
     /// Why the figure of this cell is missing, if the cell says it.
