@@ -125,7 +125,7 @@ impl Models {
 }
 
 impl Fleet for LocalFleet {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
         let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
         let model = self.models.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts

@@ -25,15 +25,23 @@ use results::noise;
 
 use cli::{Command, RunArgs};
 use fleet::LocalFleet;
+use service::Requested;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
-    if let Some((model, args)) = service::requested(MODELS, std::env::args_os()) {
-        // Otherwise ps(1) would call it as the file is called that was executed: `exe`, from /proc/self/exe.
-        if let Ok(name) = CString::new(model.name) {
-            let _ = nix::sys::prctl::set_name(&name);
+    if let Some(code) = guest::built_in(std::env::args_os()) {
+        return code;
+    }
+    match service::requested(MODELS, std::env::args_os()) {
+        Some(Requested::Model(model, args)) => {
+            call_this_process(model.name);
+            return supervisor::main_from(model, args);
         }
-        return supervisor::main_from(model, args);
+        Some(Requested::Guest(args)) => {
+            call_this_process("guest");
+            return guest::main_from(args);
+        }
+        None => {}
     }
     end_on_signals();
     front::exit_code(
@@ -45,6 +53,13 @@ fn main() -> ExitCode {
             Command::Doctor => doctor::doctor(),
         },
     )
+}
+
+/// Otherwise ps(1) would call it as the file is called that was executed: `exe`, from /proc/self/exe.
+fn call_this_process(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
 }
 
 /// Measures every model under every load, prints the table, and saves the results.

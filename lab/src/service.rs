@@ -21,6 +21,8 @@ use crate::set;
 
 /// The first argument of a process that must run as a service.
 const RUN_SERVICE: &str = "be";
+/// The second argument of one that must run as the program `guest`.
+const GUEST: &str = "guest";
 /// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
 /// and the time that it then waits for killed processes.
 const STOP_TIME: Duration = Duration::from_secs(20);
@@ -47,18 +49,31 @@ pub struct Placement<'a> {
     pub shows_routine: bool,
 }
 
-/// The model and the arguments of the service, if this process must run as one.
+/// What this process must run as.
+pub enum Requested<A> {
+    /// The service of a model, with these arguments.
+    Model(Model, A),
+    /// The program `guest`, with these arguments.
+    Guest(A),
+}
+
+/// What this process must run as, if its arguments say so.
 pub fn requested(
     models: &[Model],
     args: impl IntoIterator<Item = OsString>,
-) -> Option<(Model, impl Iterator<Item = OsString>)> {
+) -> Option<Requested<impl Iterator<Item = OsString>>> {
     let mut args = args.into_iter().skip(1);
     if args.next()? != RUN_SERVICE {
         return None;
     }
     let name = args.next()?;
-    let model = models.iter().find(|model| name == model.name)?;
-    Some((*model, std::iter::once(name).chain(args)))
+    let model = models.iter().find(|model| name == model.name).copied();
+    let is_guest = name == GUEST;
+    let args = std::iter::once(name).chain(args);
+    match model {
+        Some(model) => Some(Requested::Model(model, args)),
+        None => is_guest.then_some(Requested::Guest(args)),
+    }
 }
 
 /// A running service. When it is dropped, it is stopped and waited for.

@@ -39,8 +39,8 @@ impl<'a> AaFleet<'a> {
 }
 
 impl Fleet for AaFleet<'_> {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        self.fleet.ready(AaFleet::original(&self.copies, target))
+    fn ready(&mut self, target: &str, load: &results::Load) -> Result<Endpoint, NotReady> {
+        self.fleet.ready(AaFleet::original(&self.copies, target), load)
     }
 
     fn finished(&mut self, target: &str) {
@@ -56,7 +56,7 @@ mod tests {
     struct Asked(Vec<String>);
 
     impl Fleet for Asked {
-        fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+        fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
             self.0.push(target.to_owned());
             Err(NotReady::Unsupported("no".into()))
         }
@@ -77,7 +77,7 @@ mod tests {
         let mut asked = Asked(Vec::new());
         let mut fleet = AaFleet::new(&mut asked, &one.targets);
         for target in &targets[..2] {
-            assert!(fleet.ready(target).is_err());
+            assert!(fleet.ready(target, &results::Load::default()).is_err());
             fleet.finished(target);
         }
         assert_eq!(asked.0, ["a", "a finished", "a", "a finished"]);

@@ -3,7 +3,7 @@
 use crate::cost::CostSource;
 use crate::target::Url;
 use crate::{prometheus_text, scrape};
-use results::Target;
+use results::{Load, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,11 +34,12 @@ pub enum NotReady {
 
 /// The targets of a run.
 pub trait Fleet {
-    /// Makes a target ready for a trial: starts it, or does nothing. Called before each trial of each of its cells.
+    /// Makes a target ready for a trial under this load: starts it, or does nothing. Called before each trial of each of its
+    /// cells.
     ///
     /// # Errors
     /// Why the target cannot be measured; the run continues with the next cell.
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady>;
+    fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady>;
 
     /// A trial of the target is over, whether or not it could be measured.
     fn finished(&mut self, _target: &str) {}
@@ -79,7 +80,7 @@ pub fn supported(metrics: &Url, timeout: Duration) -> Result<Supported, NotReady
 
 /// What a page /info says of the flags, the facts of the model, the limits, and the sources of the figures.
 fn says(info: &Value) -> Target {
-    let mut target = Target::default();
+    let mut target = Target { is_guest: info["guest"].is_object(), ..Target::default() };
     collect(&info["given"], &mut target.given);
     for group in ["model", "limits"] {
         collect(&info[group], &mut target.facts);
@@ -88,6 +89,7 @@ fn says(info: &Value) -> Target {
     for name in single.into_iter().chain(["cpu_source", "memory_source", "peak_memory_source"]) {
         target.facts.extend(text(&info[name]).map(|value| (name.to_owned(), value)));
     }
+    collect(&info["guest"], &mut target.facts); // its version stands for that of the supervisor
     target
 }
 

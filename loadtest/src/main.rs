@@ -135,7 +135,7 @@ impl RunningTargets {
     /// Sends one request of each workload to a target, and returns the target, the workload and the status of each
     /// answer; none for a target that this machine does not permit.
     fn check(&mut self, name: &str, plan: &Plan) -> Result<Vec<(String, String, u16)>, String> {
-        let endpoint = match self.ready(name) {
+        let endpoint = match self.answering(name) {
             Ok(endpoint) => endpoint,
             Err(NotReady::Unsupported(_)) => return Ok(Vec::new()),
             Err(NotReady::Unreachable(why)) => return Err(format!("{name}: {why}")),
@@ -149,10 +149,9 @@ impl RunningTargets {
         }
         Ok(answers)
     }
-}
 
-impl Fleet for RunningTargets {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+    /// The endpoint of a target, if that answers and works on its machine.
+    fn answering(&self, target: &str) -> Result<Endpoint, NotReady> {
         let found = self.endpoints.iter().find(|(name, _)| name == target);
         let (_, endpoint) = found.ok_or_else(|| NotReady::Unreachable("no such target".into()))?;
         let Supported { cpus, says } = match &endpoint.cost {
@@ -165,5 +164,11 @@ impl Fleet for RunningTargets {
             _ => Supported::default(),
         };
         Ok(Endpoint { cpus: cpus.or(endpoint.cpus), says, ..endpoint.clone() })
+    }
+}
+
+impl Fleet for RunningTargets {
+    fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
+        self.answering(target)
     }
 }

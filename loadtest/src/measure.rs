@@ -62,6 +62,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         outcomes,
         figures,
         sources,
+        answer: None, // the trial knows it
         contents_checked: Some(recorder.contents_checked).filter(|&checked| checked > 0),
         probes: Vec::new(),
         background: *background,

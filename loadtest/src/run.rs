@@ -193,8 +193,8 @@ struct Listening<'a> {
 }
 
 impl Fleet for Listening<'_> {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        let endpoint = self.fleet.ready(target)?;
+    fn ready(&mut self, target: &str, load: &results::Load) -> Result<Endpoint, NotReady> {
+        let endpoint = self.fleet.ready(target, load)?;
         if endpoint.says != Target::default() && !self.said.contains_key(target) {
             self.said.insert(target.to_owned(), endpoint.says.clone());
         }

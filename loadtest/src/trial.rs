@@ -199,7 +199,7 @@ impl Attempt<'_> {
 
     /// Makes the target ready, and looks whether it answers the workload.
     fn reach(&self, fleet: &mut dyn Fleet, limit: Duration) -> Result<Reached, NotReady> {
-        let endpoint = fleet.ready(&self.key.target)?;
+        let endpoint = fleet.ready(&self.key.target, &self.key.load)?;
         let (address, expected) = self.ask(&endpoint, limit, probe::learn)?;
         Ok(Reached { endpoint, address, expected })
     }
@@ -276,7 +276,8 @@ impl Attempt<'_> {
         reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
         Ok(measurement.map(|measurement| {
             let began_at = began_at.map(machine::rfc3339_millis);
-            let trial = Trial { began_at, ..measure::trial(&measurement, &costs, dropped) };
+            let answer = Some(expected.seen());
+            let trial = Trial { began_at, answer, ..measure::trial(&measurement, &costs, dropped) };
             Loaded { trial, answers_vary: measurement.mismatches_vary(), silence: measurement.silence }
         }))
     }

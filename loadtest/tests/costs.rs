@@ -21,9 +21,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 struct TargetWithPages(SocketAddr, SocketAddr);
 
 impl Fleet for TargetWithPages {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, target: &str, load: &results::Load) -> Result<Endpoint, NotReady> {
         let cost = CostSource::Metrics(format!("http://{}/metrics", self.1).parse().unwrap());
-        Ok(Endpoint { cost, cpus: Some(1), ..SingleTarget(self.0).ready(target)? })
+        Ok(Endpoint { cost, cpus: Some(1), ..SingleTarget(self.0).ready(target, load)? })
     }
 }
 
@@ -171,8 +171,11 @@ fn an_account_that_cannot_be_read_leaves_only_the_metrics() {
 struct ThisProcess(SocketAddr);
 
 impl Fleet for ThisProcess {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
-        Ok(Endpoint { cost: CostSource::ProcessTree(std::process::id() as i32), ..SingleTarget(self.0).ready(target)? })
+    fn ready(&mut self, target: &str, load: &results::Load) -> Result<Endpoint, NotReady> {
+        Ok(Endpoint {
+            cost: CostSource::ProcessTree(std::process::id() as i32),
+            ..SingleTarget(self.0).ready(target, load)?
+        })
     }
 }
 

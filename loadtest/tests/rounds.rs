@@ -38,7 +38,7 @@ fn said() -> Target {
 }
 
 impl Fleet for Targets {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
         let url = format!("http://{}", self.0[target]).parse().unwrap();
         let says = if target == "talkative" { said() } else { Target::default() };
         Ok(Endpoint { url, cost: CostSource::None, cpus: None, says })

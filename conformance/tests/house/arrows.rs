@@ -23,9 +23,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event-loop", &["supervisor", "app", "http1", "driver", "scoreboard", "epoll"]),
     // hyper speaks HTTP there, so ours would be a mistake.
     ("framework", &["supervisor", "app", "driver", "scoreboard"]),
+    ("guest-hyper", &[]), // a server of others, so nothing of ours is in it
+    ("guest", &["supervisor", "guest-hyper"]),
     ("results", &[]),
     ("loadtest", &["results", "app", "cpu-list", "process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "results", "app", "cpu-list", "process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "results", "app", "cpu-list", "process-tree", "guest"]),
 ];
 
 #[test]

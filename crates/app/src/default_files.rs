@@ -2,9 +2,9 @@
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::AccessFlags;
-use std::fs::{DirBuilder, File};
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,15 +18,15 @@ const MODIFIED: u64 = 1_704_067_200;
 ///
 /// Each user has one, which no other user may enter. It is in memory if possible, so that every machine serves the files
 /// through the same file system: beneath `$TMPDIR` if that is set, else beneath `/tmp` or `/dev/shm` if one of them is a
-/// tmpfs, else beneath `/tmp`. Fails if its path is not a directory, if another user owns it, or if other users may
-/// enter it.
+/// tmpfs, else beneath `/tmp`. Others may read it: a server that root has started serves it as another user. Fails if its path
+/// is not a directory, if another user owns it, or if other users may write to it.
 pub fn default_files_dir() -> io::Result<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
     let temporary = std::env::temp_dir();
     let places = [temporary.clone(), "/dev/shm".into()];
     let in_memory = || places.into_iter().find(|place| is_usable_tmpfs(place));
     let place = if std::env::var_os("TMPDIR").is_some() { None } else { in_memory() };
-    private_dir(place.unwrap_or(temporary).join(format!("io-models-{uid}")), uid)
+    own_dir(place.unwrap_or(temporary).join(format!("io-models-{uid}")), uid)
 }
 
 /// Whether the file system is in memory: tmpfs(5). One in which this process may not create files does not count.
@@ -39,18 +39,19 @@ pub fn is_tmpfs(dir: &Path) -> bool {
     statfs(dir).is_ok_and(|file_system| file_system.filesystem_type() == TMPFS_MAGIC)
 }
 
-fn private_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
-    match DirBuilder::new().mode(0o700).create(&dir) {
+fn own_dir(dir: PathBuf, uid: u32) -> io::Result<PathBuf> {
+    match std::fs::create_dir(&dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
             return Err(io::Error::new(e.kind(), format!("cannot create {}: {e}", dir.display())));
         }
         _ => {}
     }
     let meta = dir.symlink_metadata()?; // does not follow a symlink, which another user could have made
-    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
-        let why = format!("{} is not a directory that is yours alone; remove it, or choose another", dir.display());
+    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o022 != 0 {
+        let why = format!("{} is no directory that only you may write to; remove it, or choose another", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
+    std::fs::set_permissions(&dir, Permissions::from_mode(0o755))?; // whatever the umask was
     Ok(dir)
 }
 
@@ -159,16 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_enter_is_refused() {
+    fn a_directory_that_others_can_write_to_is_refused() {
         let dir = TempDir::new();
         let uid = nix::unistd::geteuid().as_raw();
-        let path = private_dir(dir.path().join("files"), uid).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
-        private_dir(path.clone(), uid).expect("a second time");
-        private_dir(path.clone(), uid + 1).expect_err("another's");
-        std::fs::set_permissions(&path, Permissions::from_mode(0o750)).unwrap();
-        private_dir(path.clone(), uid).expect_err("open to the group");
+        let path = own_dir(dir.path().join("files"), uid).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o755);
+        own_dir(path.clone(), uid).expect("a second time");
+        own_dir(path.clone(), uid + 1).expect_err("another's");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
+        own_dir(path.clone(), uid).expect_err("writable by the group");
         std::os::unix::fs::symlink(&path, dir.path().join("link")).unwrap();
-        private_dir(dir.path().join("link"), uid).expect_err("a symlink");
+        own_dir(dir.path().join("link"), uid).expect_err("a symlink");
     }
 }

@@ -20,12 +20,9 @@ pub struct Account {
     pub cpu_ns: u64,
     /// CPU time of the supervisor, in nanoseconds. It is not part of `cpu_ns`.
     pub supervisor_cpu_ns: u64,
-    /// Replies sent, before the CPU time was read.
-    pub replies_before: u64,
-    /// Replies sent, after it was read.
-    pub replies_after: u64,
-    /// System calls that the service's own code has made.
-    pub syscalls: u64,
+    /// What it has served meanwhile; absent for a guest, which counts for itself.
+    #[serde(flatten)]
+    pub served: Option<Served>,
     /// For how long a CPU quota kept the service's control group from the CPUs, in nanoseconds; null if that is not known.
     pub throttled_ns: Option<u64>,
     /// How the CPU time was read, for people: `cgroup`, or `clocks+wait4` where the service may not make a control group. The
@@ -36,6 +33,17 @@ pub struct Account {
     /// What the kernel drew at random when it was booted: two programs that read the same one run on the same machine.
     /// random(4)
     pub boot_id: Option<String>,
+}
+
+/// What a service of ours has served and counted itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// Replies sent, before the CPU time was read.
+    pub replies_before: u64,
+    /// Replies sent, after it was read.
+    pub replies_after: u64,
+    /// System calls that the service's own code has made.
+    pub syscalls: u64,
 }
 
 /// What the kernel of this machine drew at random when it was booted; `None` if it cannot be read. random(4)

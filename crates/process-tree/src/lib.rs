@@ -34,7 +34,7 @@ mod spread;
 mod switches;
 mod tree;
 
-pub use account::{Account, boot_id};
+pub use account::{Account, Served, boot_id};
 pub use busy_times::BusyTimes;
 pub use cgroup::{Cgroup, GroupCpu, OwnGroup, Pressure, Stall, Throttled, own_cgroup};
 pub use files::ticks;

@@ -200,7 +200,7 @@ mod tests {
         let with = |given: &str, fact: &str, commit: &str| {
             let mut run = run("r", &[("a", 100.0)], 1);
             let text = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-            let said = Target { given: text("workers", given), facts: text("backlog", fact) };
+            let said = Target { given: text("workers", given), facts: text("backlog", fact), ..Target::default() };
             run.targets.insert("a".into(), said);
             run.machine.provenance = text("commit", commit);
             run

@@ -56,6 +56,6 @@ pub use machine::Machine;
 pub use outcomes::{OutcomeClass, OutcomeCounts};
 pub use plan::{Plan, Twice};
 pub use schedule::{Arrivals, Schedule};
-pub use schema::{Bound, Cell, Flaw, Probe, Results, Target, Trial, Verdict};
+pub use schema::{AnswerSeen, Bound, Cell, Flaw, Probe, Results, Target, Trial, Verdict};
 pub use slices::Slice;
 pub use statistics::Figure;

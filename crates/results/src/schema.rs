@@ -12,7 +12,7 @@ pub use cell::{Cell, Ranks};
 pub(crate) use disturbance::DISTURBING_SHARE;
 pub use disturbance::disturbance;
 pub use flaw::{Bound, Flaw, Verdict};
-pub use trial::{Probe, Trial};
+pub use trial::{AnswerSeen, Probe, Trial};
 
 use crate::machine::Machine;
 use crate::plan::Plan;
@@ -62,6 +62,9 @@ pub struct Target {
     pub given: BTreeMap<String, String>,
     /// What else it states: the facts of its model, and the sources of its figures.
     pub facts: BTreeMap<String, String>,
+    /// Whether it is a guest: a server of others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_guest: bool,
 }
 
 impl Results {

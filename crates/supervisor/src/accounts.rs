@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use process_tree::{OwnGroup, Sample, Tree};
+use process_tree::{OwnGroup, Sample, Served, Tree};
 use scoreboard::{Counters, Scoreboard};
 
 use crate::usage::Usage;
@@ -57,14 +57,12 @@ pub(crate) struct Figures {
 
 /// The CPU time of all model processes so far, and what they have served, read at the same moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Served {
+pub(crate) struct CpuAndServed {
     /// CLOCK_MONOTONIC when it was read.
     pub monotonic_ns: u64,
     pub cpu_ns: u64,
-    /// Replies before and after the CPU clocks were read.
-    pub replies_before: u64,
-    pub replies_after: u64,
-    pub syscalls: u64,
+    /// With the replies before and after the CPU clocks were read.
+    pub served: Served,
 }
 
 impl Accounts {
@@ -118,7 +116,7 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`figures`](Accounts::figures).
-    pub fn served(&mut self) -> io::Result<Served> {
+    pub fn served(&mut self) -> io::Result<CpuAndServed> {
         let (mut best, mut least_missed) = self.read_served()?;
         for _ in 1..ATTEMPTS {
             if least_missed == 0 {
@@ -130,11 +128,11 @@ impl Accounts {
             }
         }
         self.reported.cpu_ns = self.reported.cpu_ns.max(best.cpu_ns);
-        Ok(Served { cpu_ns: self.reported.cpu_ns, ..best })
+        Ok(CpuAndServed { cpu_ns: self.reported.cpu_ns, ..best })
     }
 
     /// Reads them once. Returns also how much CPU time is missed at most, in nanoseconds.
-    fn read_served(&mut self) -> io::Result<(Served, u64)> {
+    fn read_served(&mut self) -> io::Result<(CpuAndServed, u64)> {
         let board = self.board;
         let reaped = board.reaped_cpu_ns();
         let mut replies_before = board.replies();
@@ -148,14 +146,13 @@ impl Accounts {
         };
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
         let totals = board.totals();
-        let served = Served {
+        let replies_after = totals.requests.iter().flatten().sum();
+        let read = CpuAndServed {
             monotonic_ns: Duration::from(now).as_nanos() as u64,
             cpu_ns: cpu.as_nanos() as u64,
-            replies_before,
-            replies_after: totals.requests.iter().flatten().sum(),
-            syscalls: totals.syscalls.iter().sum(),
+            served: Served { replies_before, replies_after, syscalls: totals.syscalls.iter().sum() },
         };
-        Ok((served, if self.group.is_some() { 0 } else { totals.reaped_cpu_ns - reaped }))
+        Ok((read, if self.group.is_some() { 0 } else { totals.reaped_cpu_ns - reaped }))
     }
 
     /// Reads the current figures.

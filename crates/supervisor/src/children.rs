@@ -68,6 +68,11 @@ pub(crate) fn kill_all() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is a child, running or not reaped yet.
+pub(crate) fn are_there() -> bool {
+    list().is_ok_and(|children| !children.is_empty())
+}
+
 /// The children of this process, which has one thread: proc_tid_children(5).
 fn list() -> io::Result<Vec<pid_t>> {
     match std::fs::read_to_string("/proc/thread-self/children") {

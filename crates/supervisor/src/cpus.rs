@@ -6,10 +6,10 @@ use std::thread::available_parallelism;
 
 use cpu_list::CpuList;
 
-use crate::flags::Flags;
-use crate::{Model, log};
+use crate::flags::ServiceFlags;
+use crate::log;
 
-/// The CPUs of the model: those of `--cpus`.
+/// The CPUs of the model, or of the guest: those of `--cpus`.
 #[derive(Clone, Debug)]
 pub(crate) struct Cpus {
     /// Those that its processes may use, by their affinity; none if the kernel does not say it.
@@ -21,10 +21,10 @@ pub(crate) struct Cpus {
 impl Cpus {
     /// Restricts this process to the CPUs of `--supervisor-cpus`. Names the CPUs of either flag that cannot be used. If the
     /// kernel does not permit a restriction, says so: then the model or the supervisor may use more CPUs than it should.
-    pub fn divide(model: &Model, flags: &Flags) -> Cpus {
+    pub fn divide(name: &str, flags: &ServiceFlags) -> Cpus {
         let restrict = |flag: &str, cpus: &CpuList| {
             let line = remark(cpus, cpus.restrict());
-            line.into_iter().for_each(|line| log(model.name, format_args!("{flag}: {line}")));
+            line.into_iter().for_each(|line| log(name, format_args!("{flag}: {line}")));
         };
         let all = CpuList::allowed().unwrap_or_default();
         restrict("--cpus", &flags.cpus);

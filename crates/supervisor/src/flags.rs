@@ -8,31 +8,54 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use cpu_list::CpuList;
 use http1::Limits;
 
 use crate::units::{Addresses, addresses, bytes, duration, timeout};
 use crate::{Failure, Flag, Model, log};
 
-/// The parsed command line. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
+/// The flags of everything that the supervisor runs, models and guests.
+#[derive(Clone, Debug, Args)]
+pub struct ServiceFlags {
+    /// Where to serve; port 0 takes a free one. Of a name that has several addresses, the first one that is free
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = addresses)]
+    pub(crate) listen: Addresses,
+
+    /// Where to serve /metrics, /account, /healthz and /info; as --listen
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = addresses)]
+    pub(crate) admin: Addresses,
+
+    /// The directory that /files/ serves [default: one with the files 1k, 64k, 1m and 10m, which is created]
+    #[arg(long, env, value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
+
+    /// The CPUs that the service may use, such as 0 or 0-3; those that the machine lacks are left out [default: all]
+    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub(crate) cpus: CpuList,
+
+    /// The CPUs of the supervisor itself [default: those of --cpus]
+    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
+    pub(crate) supervisor_cpus: CpuList,
+
+    /// Event loops, for models that have them [default: the CPUs that the service may use]
+    #[arg(long, env, value_name = "N", value_parser = number)]
+    pub(crate) threads: Option<usize>,
+
+    /// Time to finish the accepted connections after SIGTERM or SIGINT; then they are cut off
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub(crate) grace: Duration,
+}
+
+/// The parsed command line of a model's service. Times are written 10s, 500ms or 2m; sizes in bytes, or 16k or 1m.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Flags {
     /// Only asks the admin endpoint of a running service whether it is healthy: exit code 0 or 1
     pub mode: Option<Mode>,
 
-    /// Where to serve; port 0 takes a free one. Of a name that has several addresses, the first one that is free
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = addresses)]
-    pub listen: Addresses,
-
-    /// Where to serve /metrics, /account, /healthz and /info; as --listen
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9080", value_parser = addresses)]
-    pub admin: Addresses,
-
-    /// The directory that /files/ serves [default: one with the files 1k, 64k, 1m and 10m, which is created]
-    #[arg(long, env, value_name = "DIR")]
-    pub files: Option<PathBuf>,
+    #[command(flatten)]
+    pub service: ServiceFlags,
 
     /// The SQLite database of the latest 4000 nods, created if it does not exist [default: a temporary one, removed at the end]
     #[arg(long, env, value_name = "FILE")]
@@ -41,18 +64,6 @@ pub(crate) struct Flags {
     /// POST /counter reads the counter and then writes it, so that updates get lost where two of them run at once
     #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub racy: bool,
-
-    /// The CPUs that the service may use, such as 0 or 0-3; those that the machine lacks are left out [default: all]
-    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
-    pub cpus: CpuList,
-
-    /// The CPUs of the supervisor itself [default: those of --cpus]
-    #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
-    pub supervisor_cpus: CpuList,
-
-    /// Event loops, for models that have them [default: the CPUs that the service may use]
-    #[arg(long, env, value_name = "N", value_parser = number)]
-    pub threads: Option<usize>,
 
     /// Open connections above which accepting waits [default: what the limits of this machine allow]
     #[arg(long, env, value_name = "N", value_parser = number)]
@@ -77,10 +88,6 @@ pub(crate) struct Flags {
     /// Time that a reply may make no progress because the peer does not read
     #[arg(long, env, value_name = "TIME", default_value = "20s", value_parser = timeout)]
     pub write_timeout: Duration,
-
-    /// Time to finish the accepted connections after SIGTERM or SIGINT; then they are cut off
-    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub grace: Duration,
 
     /// The longest request line, in bytes
     #[arg(long, env, value_name = "SIZE", default_value = "16k", value_parser = bytes)]
@@ -123,7 +130,7 @@ impl Flags {
         let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
         let parsed = command.clone().try_get_matches_from(args).and_then(|matches| {
             let mut flags = Flags::from_arg_matches(&matches)?;
-            flags.given = command.get_arguments().filter_map(|arg| given(arg, &matches)).collect();
+            flags.given = given_flags(&command, &matches);
             if flags.is_given("max-request-line") && flags.max_request_line > flags.max_head {
                 let why =
                     "--max-request-line is more than --max-head, of which it is a part: raise that, or lower this";
@@ -171,6 +178,11 @@ pub fn flag_names(model: &Model) -> Vec<String> {
     of_all.chain(model.flags.iter().map(|flag| flag.name)).map(str::to_owned).collect()
 }
 
+/// The flags of a command that were given, without the dashes, and their values as they were written.
+pub fn given_flags(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
+    command.get_arguments().filter_map(|arg| given(arg, matches)).collect()
+}
+
 /// The name and the value of a flag, if it was given.
 fn given(flag: &Arg, matches: &ArgMatches) -> Option<(String, String)> {
     let id = flag.get_id().as_str();
@@ -190,7 +202,7 @@ fn backlog(text: &str) -> Result<i32, String> {
 }
 
 /// Joins the lines of an error message by clap, and leaves out the usage below them.
-fn one_line(error: &str) -> String {
+pub fn one_line(error: &str) -> String {
     let message = error.split("\nUsage:").next().unwrap_or(error).split("\nFor more").next().unwrap_or(error);
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join("; ").trim_start_matches("error: ").to_owned()

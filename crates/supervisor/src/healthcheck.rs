@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::units::Addresses;
+use crate::flags::ServiceFlags;
 use crate::{Failure, log};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -13,9 +13,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Asks the admin endpoint for /healthz: exit code 0 for 200, else 1 and a line that says why.
 ///
 /// A service binds one of the addresses of a name, so all of them are asked in the same order.
-pub(crate) fn run(admin: &Addresses) -> Result<ExitCode, Failure> {
+pub(crate) fn run(flags: &ServiceFlags) -> Result<ExitCode, Failure> {
     let mut reasons = Vec::new();
-    for address in admin.found.iter().copied().map(address_to_connect) {
+    for address in flags.admin.found.iter().copied().map(address_to_connect) {
         let why = match request_status(address) {
             Ok(status) if status.starts_with("HTTP/1.1 200 ") => return Ok(ExitCode::SUCCESS),
             Ok(status) => status,

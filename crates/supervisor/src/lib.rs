@@ -1,5 +1,5 @@
-//! The `main()` of every service, which supervises the process of an I/O model: flags, listener, restart, signals,
-//! admin endpoint.
+//! The `main()` of every service, which supervises the process of an I/O model, or that of a server of others: flags, listener,
+//! restart, signals, admin endpoint.
 //!
 //! [`main`] binds the listening socket, maps the scoreboard, forks the model's process, and then waits for events: one
 //! poll loop over signals and the admin endpoint. The supervisor never has a second thread, so it may fork at any time.
@@ -18,6 +18,7 @@ mod children;
 mod connection;
 mod cpus;
 mod flags;
+mod foreign;
 mod healthcheck;
 mod info;
 mod listener;
@@ -27,10 +28,12 @@ mod restart;
 mod start;
 mod status;
 mod store;
+mod temporary;
 mod units;
 mod usage;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
@@ -39,8 +42,9 @@ use std::process::ExitCode;
 
 use app::App;
 
-pub use flags::flag_names;
 use flags::{Flags, Mode};
+pub use flags::{ServiceFlags, flag_names, given_flags, one_line};
+pub use foreign::{Foreign, Place};
 
 /// An I/O model: its name, and the function that serves connections in this model.
 #[derive(Clone, Copy)]
@@ -123,18 +127,48 @@ pub fn main(model: Model) -> ExitCode {
 /// Like [`main`], with other arguments. The first one is the name of the program, as in `argv`.
 pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = Flags::parse(model, args).and_then(|flags| match flags.mode {
-        Some(Mode::Healthcheck) => healthcheck::run(&flags.admin),
-        None => start::start(model, flags)?.run().map_err(Failure::SystemCall),
+        Some(Mode::Healthcheck) => healthcheck::run(&flags.service),
+        None => start::start_model(model, flags)?.run().map_err(Failure::SystemCall),
     });
+    exit_code(model.name, ended)
+}
+
+/// A server of others, to be run as a service.
+pub struct Guest {
+    /// The name of its container, target and label.
+    pub name: &'static str,
+    /// The flags of the service.
+    pub flags: ServiceFlags,
+    /// The flags that were given, without the dashes, and their values as they were written.
+    pub given: BTreeMap<String, String>,
+    /// Makes the program, its arguments and its configuration files, now that its place is known. An error is one line that
+    /// says what to do.
+    pub prepare: Box<dyn FnOnce(&Place) -> Result<Foreign, String>>,
+}
+
+/// Runs a guest as a service until SIGTERM or SIGINT. Exit codes as those of [`main`]; besides, 1 if its process has ended and is
+/// not to be restarted. To be called while the process has one thread.
+pub fn run_guest(guest: Guest) -> ExitCode {
+    let name = guest.name;
+    exit_code(name, start::start_guest(guest).and_then(|supervisor| Ok(supervisor.run()?)))
+}
+
+/// Asks the admin endpoint of a running service whether it is healthy: exit code 0, or 1 and a line that says why not.
+pub fn healthcheck(flags: &ServiceFlags) -> ExitCode {
+    exit_code("healthcheck", healthcheck::run(flags))
+}
+
+/// Says why a service did not start or has ended, if it was not told to.
+fn exit_code(name: &str, ended: Result<ExitCode, Failure>) -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(Failure::HelpShown) => ExitCode::SUCCESS,
         Err(Failure::CannotStart(line)) => {
-            log(model.name, format_args!("{line}"));
+            log(name, format_args!("{line}"));
             ExitCode::from(2)
         }
         Err(Failure::SystemCall(error)) => {
-            log(model.name, format_args!("{error}"));
+            log(name, format_args!("{error}"));
             ExitCode::FAILURE
         }
     }

@@ -39,6 +39,24 @@ pub(crate) fn bind(name: &str, addresses: &Addresses, flag: &str) -> Result<TcpL
     Err(Failure::CannotStart(format!("{flag} {}: {failures}; choose another address or port", addresses.text)))
 }
 
+/// Finds an address for a guest, which binds it itself: the first one of `--listen` that is free now. For port 0 it is a port
+/// below those that the kernel gives to clients, so that no client takes it before the guest does. ip(7),
+/// ip_local_port_range
+pub(crate) fn find(name: &str, addresses: &Addresses) -> Result<SocketAddr, Failure> {
+    let Some(any_port) = addresses.found.iter().find(|address| address.port() == 0) else {
+        return Ok(bind(name, addresses, "--listen")?.local_addr()?);
+    };
+    let first = FIRST_PORT + (std::process::id() % u32::from(PORTS)) as u16;
+    let ports = (first..FIRST_PORT + PORTS).chain(FIRST_PORT..first);
+    let free =
+        ports.map(|port| SocketAddr::new(any_port.ip(), port)).find(|&address| TcpListener::bind(address).is_ok());
+    free.ok_or_else(|| Failure::CannotStart(format!("no port of {} is free: name one with --listen", any_port.ip())))
+}
+
+/// Ports for guests.
+const FIRST_PORT: u16 = 18_000;
+const PORTS: u16 = 8_000;
+
 /// Says why an address cannot be bound.
 fn failure(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {

@@ -11,7 +11,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getppid};
 
 use crate::log;
-use crate::status::Service;
+use crate::status::{ModelProgram, Program, Service};
 
 /// The exit code if this machine does not permit the model. The reason is then in the note of the scoreboard.
 pub(crate) const UNSUPPORTED: i32 = 69; // EX_UNAVAILABLE of sysexits.h
@@ -20,9 +20,10 @@ pub(crate) const SHORTAGE: i32 = 75; // EX_TEMPFAIL of sysexits.h
 const FAILED: i32 = 1;
 const PANICKED: i32 = 101; // as in every Rust program
 
-/// Runs the model in the forked child and then ends the process. `supervisor` is its parent.
-pub(crate) fn run(service: &Service, listener: TcpListener, supervisor: Pid) -> ! {
-    let (model, board) = (service.model, service.board);
+/// Runs the model, or the guest, in the forked child and then ends the process. `supervisor` is its parent. A model has a
+/// listener.
+pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: Pid) -> ! {
+    let (name, board) = (service.name, service.board);
     let serve = || {
         set_up_signals(supervisor)?;
         // The supervisor may use other CPUs, and threads and children inherit those of their parent.
@@ -30,9 +31,15 @@ pub(crate) fn run(service: &Service, listener: TcpListener, supervisor: Pid) -> 
         if !cpus.cpus().is_empty()
             && let Err(error) = cpus.apply()
         {
-            log(model.name, format_args!("--cpus: cannot use CPU {cpus}: {error}"));
+            log(name, format_args!("--cpus: cannot use CPU {cpus}: {error}"));
         }
-        (model.serve)(listener, App::new(service.settings.clone(), board)?)
+        match &service.program {
+            Program::Foreign(foreign) => foreign.exec(),
+            Program::Model(ModelProgram { model, settings, .. }) => {
+                let listener = listener.ok_or(ErrorKind::NotConnected)?;
+                (model.serve)(listener, App::new(settings.clone(), board)?)
+            }
+        }
     };
     let code = match catch_unwind(AssertUnwindSafe(serve)) {
         Ok(Ok(())) => 0,
@@ -45,7 +52,10 @@ pub(crate) fn run(service: &Service, listener: TcpListener, supervisor: Pid) -> 
             SHORTAGE
         }
         Ok(Err(error)) => {
-            log(model.name, format_args!("the model failed: {error}"));
+            match service.program {
+                Program::Model(_) => log(name, format_args!("the model failed: {error}")),
+                Program::Foreign(_) => log(name, format_args!("{error}")),
+            }
             FAILED
         }
         Err(_) => PANICKED, // the panic hook has printed the reason

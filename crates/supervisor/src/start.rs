@@ -1,7 +1,12 @@
 //! Starts a service: makes a supervisor that is ready to run from the flags.
 
+use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use app::Settings;
 use nix::sys::prctl::set_child_subreaper;
@@ -16,48 +21,110 @@ use crate::admin::Admin;
 use crate::capacity::MachineLimits;
 use crate::cpus::Cpus;
 use crate::flags::Flags;
-use crate::status::{Phase, Service, SharedStatus, Status};
+use crate::foreign::Place;
+use crate::status::{ModelProgram, Phase, Program, Service, SharedStatus, Status};
 use crate::store::StoreFile;
+use crate::temporary::TemporaryDir;
 use crate::watch::Supervisor;
-use crate::{Failure, Model, bounds, listener};
+use crate::{Failure, Guest, Model, bounds, listener};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
-pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
-    let cpus = Cpus::divide(&model, &flags);
+pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
+    let cpus = Cpus::divide(model.name, &flags.service);
     bounds::check_sizes(&model, &flags)?;
-    let threads = bounds::threads(&model, flags.threads, cpus.count)?;
+    let threads = bounds::threads(&model, flags.service.threads, cpus.count)?;
     let machine = MachineLimits::of_this_machine(threads)?;
     machine.check_threads("threads", threads)?;
     let capacity = machine.capacity(model.connection_takes, flags.max_connections)?;
     let own = bounds::own_flags(&model, &flags, &capacity, &machine)?;
-    let files = files(flags.files.as_deref())?;
+    let files = files(flags.service.files.as_deref())?;
 
-    let socket = listener::bind(model.name, &flags.listen, "--listen")?;
+    let socket = listener::bind(model.name, &flags.service.listen, "--listen")?;
     listener::prepare(&socket, flags.backlog)?;
-    let admin = listener::bind(model.name, &flags.admin, "--admin")?;
-
-    let board = Scoreboard::map()?;
-    let signals = signals()?; // before the store, so that Ctrl-C cannot end the process without removing it
+    let sockets = Sockets { admin: listener::bind(model.name, &flags.service.admin, "--admin")?, signals: signals()? };
+    // The signals are blocked by now, so Ctrl-C cannot end the process without removing the store.
     let store = StoreFile::prepare(flags.store.as_deref())?;
-    let service = Service {
-        model,
+    let settings = Settings {
+        threads,
+        max_connections: capacity.connections,
+        files: files.clone(),
+        store: store.path.clone(),
+        racy: flags.racy,
+        limits: flags.limits(),
+        own,
+    };
+    let backlog = listener::allowed_backlog(flags.backlog);
+    let what = What {
+        name: model.name,
+        program: Program::Model(ModelProgram { model, settings, capacity, backlog }),
         listen: socket.local_addr()?,
-        admin: admin.local_addr()?,
-        settings: Settings {
-            threads,
-            max_connections: capacity.connections,
-            files,
-            store: store.path.clone(),
-            racy: flags.racy,
-            limits: flags.limits(),
-            own,
-        },
-        capacity,
-        backlog: listener::allowed_backlog(flags.backlog),
-        grace: flags.grace,
-        board,
+        files,
         cpus,
         given: flags.given,
+        grace: flags.service.grace,
+    };
+    supervisor(what, Some(socket), sockets, store.temporary_dir)
+}
+
+/// Checks the flags, chooses the port, binds the admin endpoint, and lets `prepare` make the program from that.
+pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
+    let Guest { name, flags, given, prepare } = guest;
+    let cpus = Cpus::divide(name, &flags);
+    process_tree::raise_open_file_limit()?; // a guest inherits it
+    let files = files(flags.files.as_deref())?;
+    let listen = listener::find(name, &flags.listen)?;
+    let sockets = Sockets { admin: listener::bind(name, &flags.admin, "--admin")?, signals: signals()? };
+    let folder = TemporaryDir::make("io-models-guest")?;
+    // A server that root starts goes on as another user, which has to find its files there.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+    let place = Place {
+        listen,
+        files: files.clone(),
+        folder: folder.path().to_owned(),
+        threads: flags.threads.unwrap_or(cpus.count),
+    };
+    let foreign = prepare(&place).map_err(Failure::CannotStart)?;
+    let program = Program::Foreign(foreign);
+    let what = What { name, program, listen, files, cpus, given, grace: flags.grace };
+    supervisor(what, None, sockets, Some(folder))
+}
+
+/// What a supervisor waits for, besides the end of its children.
+struct Sockets {
+    admin: TcpListener,
+    signals: SignalFd,
+}
+
+/// What differs from service to service.
+struct What {
+    name: &'static str,
+    program: Program,
+    listen: SocketAddr,
+    files: PathBuf,
+    cpus: Cpus,
+    given: BTreeMap<String, String>,
+    grace: Duration,
+}
+
+/// A supervisor of that, which is ready to run.
+fn supervisor(
+    what: What,
+    listener: Option<TcpListener>,
+    sockets: Sockets,
+    temporary_dir: Option<TemporaryDir>,
+) -> Result<Supervisor, Failure> {
+    let What { name, program, listen, files, cpus, given, grace } = what;
+    let board = Scoreboard::map()?;
+    let service = Service {
+        name,
+        program,
+        listen,
+        admin: sockets.admin.local_addr()?,
+        files,
+        grace,
+        board,
+        cpus,
+        given,
         kernel: uname()?.release().to_string_lossy().into_owned(),
         boot_id: process_tree::boot_id().map(str::to_owned),
         cgroup: process_tree::own_cgroup(),
@@ -67,7 +134,7 @@ pub(crate) fn start(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
     set_child_subreaper(true)?; // orphans of the model become our children: prctl(2)
     let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group) };
     let status = SharedStatus::new(status);
-    Ok(Supervisor::new(socket, Admin::new(admin, status.clone())?, signals, status, store))
+    Ok(Supervisor::new(listener, Admin::new(sockets.admin, status.clone())?, sockets.signals, status, temporary_dir))
 }
 
 /// The directory that `/files/` serves: the given one, or else the default one, whose files are created.

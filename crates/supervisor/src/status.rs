@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,16 +15,18 @@ use crate::Model;
 use crate::accounts::Accounts;
 use crate::capacity::Capacity;
 use crate::cpus::Cpus;
+use crate::foreign::Foreign;
 
 /// The properties of the service that stay the same from its start to its end.
 pub(crate) struct Service {
-    pub model: Model,
+    /// The name of the model or of the guest.
+    pub name: &'static str,
+    pub program: Program,
     /// The bound addresses, with the real port where port 0 was given.
     pub listen: SocketAddr,
     pub admin: SocketAddr,
-    pub settings: Settings,
-    pub capacity: Capacity,
-    pub backlog: i32,
+    /// The directory that `/files/` serves.
+    pub files: PathBuf,
     /// The time to finish the accepted connections after SIGTERM or SIGINT: `--grace`.
     pub grace: Duration,
     pub board: Scoreboard,
@@ -36,6 +39,22 @@ pub(crate) struct Service {
     pub boot_id: Option<String>,
     /// The control group of this process and of the model.
     pub cgroup: Option<Cgroup>,
+}
+
+/// What the supervisor runs.
+pub(crate) enum Program {
+    /// One of our models.
+    Model(ModelProgram),
+    /// A server of others.
+    Foreign(Foreign),
+}
+
+/// A model, and how it is set.
+pub(crate) struct ModelProgram {
+    pub model: Model,
+    pub settings: Settings,
+    pub capacity: Capacity,
+    pub backlog: i32,
 }
 
 /// The phase of the service's life.
@@ -69,11 +88,12 @@ impl Status {
         }
     }
 
-    /// The number of open connections, as part of a sentence.
+    /// The open connections, as part of a sentence; with their number, if it is known.
     pub fn open_connections(&self) -> String {
-        match self.service.board.totals().active {
-            1 => "1 connection".to_owned(),
-            n => format!("{n} connections"),
+        match (&self.service.program, self.service.board.totals().active) {
+            (Program::Foreign(_), _) => "its connections".to_owned(),
+            (Program::Model(_), 1) => "1 connection".to_owned(),
+            (Program::Model(_), n) => format!("{n} connections"),
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::mkdtemp;
-
 use crate::Failure;
+use crate::temporary::TemporaryDir;
 
-/// The prepared database file. Without `--store` it is in a private temporary directory, which `drop` removes.
+/// The prepared database file. Without `--store` it is in a temporary directory, which is removed with this value.
 pub(crate) struct StoreFile {
     pub path: PathBuf,
-    temporary_dir: Option<PathBuf>,
+    pub temporary_dir: Option<TemporaryDir>,
 }
 
 impl StoreFile {
@@ -31,19 +30,9 @@ impl StoreFile {
     }
 
     fn temporary() -> io::Result<StoreFile> {
-        let template = std::env::temp_dir().join("io-models-store-XXXXXX");
-        // mkdtemp(3) makes a directory that only its owner can open.
-        let dir = mkdtemp(&template).map_err(|errno| io::Error::other(format!("{}: {errno}", template.display())))?;
-        let store = StoreFile { path: dir.join("nods.db"), temporary_dir: Some(dir) };
+        let dir = TemporaryDir::make("io-models-store")?;
+        let store = StoreFile { path: dir.path().join("nods.db"), temporary_dir: Some(dir) };
         app::prepare_store(&store.path)?;
         Ok(store)
-    }
-}
-
-impl Drop for StoreFile {
-    fn drop(&mut self) {
-        if let Some(dir) = &self.temporary_dir {
-            let _ = std::fs::remove_dir_all(dir); // it may have been removed already, from outside
-        }
     }
 }

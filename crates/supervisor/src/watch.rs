@@ -20,8 +20,8 @@ use crate::admin::Admin;
 use crate::children::{self, EndedChild, WaitResult};
 use crate::process::{self, SHORTAGE, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
-use crate::status::{Phase, SharedStatus};
-use crate::store::StoreFile;
+use crate::status::{Phase, Program, SharedStatus};
+use crate::temporary::TemporaryDir;
 use crate::{GRACE_OVER, NOT_SUPPORTED, STOPPING, listener, log};
 
 /// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
@@ -35,7 +35,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(250);
 
 pub(crate) struct Supervisor {
     name: &'static str,
-    /// `None` once it is closed, because this machine does not permit the model.
+    /// `None` for a guest, which has its own, and once it is closed because this machine does not permit the model.
     listener: Option<TcpListener>,
     admin: Option<Admin>,
     signals: Option<SignalFd>,
@@ -43,9 +43,9 @@ pub(crate) struct Supervisor {
     state: State,
     stop: Option<StopRequest>,
     restart_delay: RestartDelay,
-    /// If the file is temporary, it is removed when the supervisor is dropped. A forked child ends by `_exit`, and so
-    /// does not remove it.
-    _store: StoreFile,
+    /// It is removed when the supervisor is dropped. A forked child ends by `_exit` or runs another program, and so does not
+    /// remove it.
+    _temporary_dir: Option<TemporaryDir>,
 }
 
 enum State {
@@ -84,23 +84,23 @@ struct StopRequest {
 
 impl Supervisor {
     pub fn new(
-        listener: TcpListener,
+        listener: Option<TcpListener>,
         admin: Admin,
         signals: SignalFd,
         status: SharedStatus,
-        store: StoreFile,
+        temporary_dir: Option<TemporaryDir>,
     ) -> Supervisor {
-        let name = status.get().service.model.name;
+        let name = status.get().service.name;
         Supervisor {
             name,
-            listener: Some(listener),
+            listener,
             admin: Some(admin),
             signals: Some(signals),
             status,
             state: State::NoModel,
             stop: None,
             restart_delay: RestartDelay::default(),
-            _store: store,
+            _temporary_dir: temporary_dir,
         }
     }
 
@@ -195,10 +195,7 @@ impl Supervisor {
                 if let Err(error) = self.fork(now) {
                     let delay = self.restart_delay.after_crash(Duration::ZERO).max(Duration::from_millis(100));
                     let delay_text = format_duration(delay);
-                    log(
-                        self.name,
-                        format_args!("cannot fork the model's process: {error}; trying again in {delay_text}"),
-                    );
+                    log(self.name, format_args!("cannot fork a process: {error}; trying again in {delay_text}"));
                     self.state = State::RestartPending { at: now + delay };
                 } else {
                     self.status.get().restarts += 1;
@@ -218,8 +215,7 @@ impl Supervisor {
                 (self.admin, self.signals) = (None, None);
                 let status = self.status.get();
                 let service = &status.service;
-                let Some(listener) = self.listener.take() else { std::process::abort() };
-                process::run(service, listener, supervisor)
+                process::run(service, self.listener.take(), supervisor)
             }
             ForkResult::Parent { child } => {
                 let mut status = self.status.get();
@@ -242,7 +238,14 @@ impl Supervisor {
                     if let State::Serving { model, since } = self.state
                         && model == pid
                     {
-                        self.model_ended(status, now - since, now);
+                        let once = match &self.status.get().service.program {
+                            Program::Model(_) => None,
+                            Program::Foreign(foreign) => Some(foreign.once),
+                        };
+                        match once {
+                            None => self.model_ended(status, now - since, now),
+                            Some(once) => self.guest_ended(status, once, now - since, now),
+                        }
                     }
                 }
             }
@@ -264,14 +267,37 @@ impl Supervisor {
                 log(self.name, format_args!("the model's process {how} while stopping: {open} cut off"));
                 AfterCleanup::End(ExitCode::FAILURE)
             }
-            (_, None) => {
-                let delay = self.restart_delay.after_crash(lifetime);
-                let when = if delay.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(delay)) };
-                log(self.name, format_args!("the model's process {}; it is restarted {when}", describe(status)));
-                AfterCleanup::Restart(delay)
-            }
+            (_, None) => self.restart("the model's process", status, lifetime),
         };
         self.clean_up(next, now);
+    }
+
+    /// Handles that a guest's process has ended by itself.
+    fn guest_ended(&mut self, status: WaitStatus, once: bool, lifetime: Duration, now: Instant) {
+        let process = "the guest's process";
+        let next = match self.stop {
+            Some(_) => AfterCleanup::End(ExitCode::SUCCESS), // how a guest ends after SIGTERM is its own affair
+            // The supervisor would see a process end that was only the first one, and could not tell when the others do.
+            None if matches!(status, WaitStatus::Exited(_, 0)) && children::are_there() => {
+                let what_to_do = "tell it to stay in the foreground";
+                log(self.name, format_args!("{process} {} and left others behind: {what_to_do}", describe(status)));
+                AfterCleanup::End(ExitCode::FAILURE)
+            }
+            None if once => {
+                log(self.name, format_args!("{process} {}", describe(status)));
+                AfterCleanup::End(ExitCode::FAILURE)
+            }
+            None => self.restart(process, status, lifetime),
+        };
+        self.clean_up(next, now);
+    }
+
+    /// Says that a process, which has ended by itself, is restarted, and when.
+    fn restart(&mut self, process: &str, status: WaitStatus, lifetime: Duration) -> AfterCleanup {
+        let delay = self.restart_delay.after_crash(lifetime);
+        let when = if delay.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(delay)) };
+        log(self.name, format_args!("{process} {}; it is restarted {when}", describe(status)));
+        AfterCleanup::Restart(delay)
     }
 
     /// Begins to kill and reap what is left of the model's processes.

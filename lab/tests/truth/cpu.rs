@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use process_tree::Account;
+use process_tree::{Account, Served};
 use results::{Load, PerConnection, Plan, Verdict};
 
 use crate::group::Group;
@@ -121,8 +121,8 @@ fn cpu_a_request_agrees_with_the_kernels_account_in_every_model() {
                 // Each reading that the trial may have taken lies between the first and the last one.
                 Some(figure) => {
                     let at = |reading: &Reading| {
-                        let Account { replies_before, replies_after, cpu_ns, .. } = reading.account;
-                        (cpu_ns as f64, replies_before.midpoint(replies_after) as f64)
+                        let Served { replies_before, replies_after, .. } = reading.account.served.expect("a model's");
+                        (reading.account.cpu_ns as f64, replies_before.midpoint(replies_after) as f64)
                     };
                     let figures: Vec<f64> = readings
                         .iter()

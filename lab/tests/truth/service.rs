@@ -71,7 +71,7 @@ impl Drop for Service {
 pub struct OneTarget(pub Endpoint);
 
 impl Fleet for OneTarget {
-    fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, _: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
         Ok(self.0.clone())
     }
 }

@@ -84,13 +84,14 @@ impl<'a> CostSampler<'a> {
             Source::Service { metrics, is_older } => {
                 let url = metrics.with_path("/account");
                 if !*is_older {
+                    let before = answered();
                     let (status, body) = got(&url, self.stop).map_err(|error| format!("{url}: {error}"))?;
                     *is_older = status == 404;
                     if !*is_older {
                         let account = serde_json::from_slice::<Account>(&body);
                         let account =
                             account.map_err(|error| format!("{url}: status {status}, no account: {error}"))?;
-                        return Ok(Spent::of_service(account));
+                        return Ok(Spent::of_service(account, (before, answered())));
                     }
                 }
                 spent_by_metrics(metrics, self.stop, answered).map_err(|error| format!("{metrics}: {error}"))

@@ -39,8 +39,9 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Takes over the account that a service gives.
-    pub fn of_service(account: Account) -> Spent {
+    /// Takes over the account that a service gives. If it does not count its replies, the answers that the load generator has
+    /// received stand for them: those before it asked, and those when it had the account.
+    pub fn of_service(account: Account, answered: (u64, u64)) -> Spent {
         let place = match (&account.boot_id, boot_id()) {
             (Some(theirs), Some(ours)) if theirs == ours => Place::Here,
             (Some(_), Some(_)) => Place::Elsewhere,
@@ -50,10 +51,16 @@ impl Spent {
             at: Duration::from_nanos(account.monotonic_ns),
             cpu: Duration::from_nanos(account.cpu_ns),
             supervisor_cpu: Some(Duration::from_nanos(account.supervisor_cpu_ns)),
-            replies: (account.replies_before, account.replies_after),
-            syscalls: Some(account.syscalls),
+            replies: account.served.map_or(answered, |served| (served.replies_before, served.replies_after)),
+            syscalls: account.served.map(|served| served.syscalls),
             throttled: account.throttled_ns.map(Duration::from_nanos),
-            source: format!("the service's account ({})", account.cpu_source),
+            source: match account.served {
+                Some(_) => format!("the service's account ({})", account.cpu_source),
+                None => format!(
+                    "its supervisor's account ({}), and the load generator's count of answers",
+                    account.cpu_source
+                ),
+            },
             cpus: account.cpus,
             place,
         }
@@ -78,6 +85,7 @@ pub(super) fn monotonic() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use process_tree::Served;
 
     #[test]
     fn an_account_of_another_boot_is_of_another_machine() {
@@ -85,19 +93,17 @@ mod tests {
             monotonic_ns: 1_000,
             cpu_ns: 2,
             supervisor_cpu_ns: 3,
-            replies_before: 10,
-            replies_after: 13,
-            syscalls: 4,
+            served: Some(Served { replies_before: 10, replies_after: 13, syscalls: 4 }),
             throttled_ns: None,
             cpu_source: "clocks".into(),
             cpus: vec![1],
             boot_id,
         };
-        let place = |boot_id| Spent::of_service(account(boot_id)).place;
+        let place = |boot_id| Spent::of_service(account(boot_id), (0, 0)).place;
         assert_eq!(place(boot_id().map(str::to_owned)), Place::Here);
         assert_eq!(place(Some("another".into())), Place::Elsewhere);
         assert_eq!(place(None), Place::Unknown);
-        let spent = Spent::of_service(account(None));
+        let spent = Spent::of_service(account(None), (0, 0));
         assert_eq!((spent.spread(), spent.replies(), spent.at), (3, 11.5, Duration::from_micros(1)));
     }
 }

@@ -3,7 +3,9 @@
 //! The length of every answer is compared. The content is compared in every answer whose body is small, and in one of
 //! sixteen if it is large: comparing takes memory bandwidth and cache that the load needs.
 
+use results::AnswerSeen;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 
 /// The longest body that is compared in every answer, in bytes.
 const SMALL: usize = 1024;
@@ -36,6 +38,16 @@ impl Expected {
     /// The status of the answers.
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What results.json says of them.
+    pub fn seen(&self) -> AnswerSeen {
+        let hash = |body: &[u8]| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(body);
+            format!("{:016x}", hasher.finish())
+        };
+        AnswerSeen { bytes: self.length, hash: self.body.as_deref().map(hash) }
     }
 
     /// What these and the `other` answers have in common. Answers of another status have nothing in common with these.

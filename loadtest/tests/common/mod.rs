@@ -71,7 +71,7 @@ pub fn request(mut stream: &TcpStream) -> Option<String> {
 pub struct SingleTarget(pub SocketAddr);
 
 impl Fleet for SingleTarget {
-    fn ready(&mut self, _: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, _: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
         let url = format!("http://{}", self.0).parse().unwrap();
         Ok(Endpoint { url, cost: CostSource::None, cpus: None, says: Default::default() })
     }

@@ -108,7 +108,7 @@ fn a_target_that_was_gone_and_came_back_is_told_and_its_other_cells_are_measured
 struct UnreadyTargets(AtomicUsize);
 
 impl Fleet for UnreadyTargets {
-    fn ready(&mut self, target: &str) -> Result<Endpoint, NotReady> {
+    fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
         self.0.fetch_add(1, Relaxed);
         Err(match target {
             "no" => NotReady::Unsupported("seccomp".into()),

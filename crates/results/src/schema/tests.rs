@@ -43,6 +43,7 @@ pub(crate) fn empty_trial() -> Trial {
         outcomes: OutcomeCounts::default(),
         figures: Figures::default(),
         sources: BTreeMap::new(),
+        answer: None,
         contents_checked: None,
         probes: Vec::new(),
         background: BackgroundResults::default(),

@@ -40,6 +40,9 @@ pub struct Trial {
     /// Where figures come from, by the figure's name, where there is more than one way to have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, String>,
+    /// What the target answered before the load, as far as its answers had it in common; null in results of an older generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerSeen>,
     /// Answers whose content was compared with that of the answers before the load; null if none was: these differed among
     /// themselves or had no content, the method was not GET, nothing was answered, or an older generator made the results.
     /// The length is compared in every answer, if it did not differ.
@@ -96,6 +99,15 @@ pub struct Trial {
     /// The window in slices. They are not in results.json but in `slices.ndjson` beside it.
     #[serde(skip)]
     pub slices: Vec<Slice>,
+}
+
+/// What a target answers to the requests of a load.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerSeen {
+    /// Length of the body in bytes; null if it varies.
+    pub bytes: Option<u64>,
+    /// A hash of the body (of its first MiB), by which two bodies of the same length are told apart; null if they vary.
+    pub hash: Option<String>,
 }
 
 /// A rate that a knee search tried.

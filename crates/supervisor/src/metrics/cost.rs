@@ -17,7 +17,7 @@ pub(super) fn collect(status: &mut Status, families: &mut Families) {
                 gauges(sample, status.accounts.cpu_source(), families);
             }
         }
-        Err(error) => log(status.service.model.name, format_args!("cannot measure the model's processes: {error}")),
+        Err(error) => log(status.service.name, format_args!("cannot measure the model's processes: {error}")),
     }
     match &status.service.cgroup {
         Some(cgroup) => cgroup_metrics(cgroup, families),

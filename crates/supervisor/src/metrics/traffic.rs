@@ -1,15 +1,42 @@
-//! The metrics of what a service does, from the scoreboard: requests, connections, system calls.
+//! The metrics of what a service does: requests, connections and system calls from the scoreboard, and its state. A guest
+//! writes to no scoreboard.
 
-use scoreboard::{BUCKETS, ROUTES, Route, STATUSES, Syscall};
+use scoreboard::{BUCKETS, ROUTES, Route, STATUSES, Scoreboard, Syscall};
 
 use super::families::Families;
-use crate::status::{Phase, Status};
+use crate::status::{ModelProgram, Phase, Program, Status};
 
 const NS_PER_SECOND: f64 = 1e9;
 
 pub(super) fn collect(status: &Status, families: &mut Families) {
     let service = &status.service;
-    let totals = service.board.totals();
+    if let Program::Model(program) = &service.program {
+        served(program, service.board, families);
+    }
+    families.gauge(
+        "server_cpus",
+        "CPUs that the model may use, by its affinity and the quota of its control group.",
+        service.cpus.count as f64,
+    );
+    let supported = !matches!(status.phase, Phase::Unsupported(_));
+    families.gauge(
+        "server_supported",
+        "1 if this machine permits the I/O model, else 0.",
+        f64::from(u8::from(supported)),
+    );
+    families.counter(
+        "server_restarts_total",
+        "How often a new model process was started after a crash.",
+        status.restarts as f64,
+    );
+    families
+        .gauges("server_info", "1; the labels are the version of the service and of the kernel.")
+        .add(&[("version", env!("CARGO_PKG_VERSION")), ("kernel", &service.kernel)], 1.0);
+}
+
+/// What the model has written to the scoreboard.
+fn served(program: &ModelProgram, board: Scoreboard, families: &mut Families) {
+    let totals = board.totals();
 
     let mut requests = families.counters("http_server_requests_total", "Replies sent completely, by route and status.");
     for (route, (kind, label)) in ROUTES.iter().enumerate() {
@@ -40,7 +67,7 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     families.gauge(
         "http_server_max_connections",
         "The most connections that may be open; at this limit, accepting pauses.",
-        service.settings.max_connections as f64,
+        program.settings.max_connections as f64,
     );
     families.counter(
         "http_server_accepted_connections_total",
@@ -73,27 +100,7 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     }
 
     let mut facts = families.gauges("server_facts", "1; the labels are facts that the model states about itself.");
-    for (fact, value) in service.board.facts() {
+    for (fact, value) in board.facts() {
         facts.add(&[("fact", &fact), ("value", &value)], 1.0);
     }
-
-    families.gauge(
-        "server_cpus",
-        "CPUs that the model may use, by its affinity and the quota of its control group.",
-        service.cpus.count as f64,
-    );
-    let supported = !matches!(status.phase, Phase::Unsupported(_));
-    families.gauge(
-        "server_supported",
-        "1 if this machine permits the I/O model, else 0.",
-        f64::from(u8::from(supported)),
-    );
-    families.counter(
-        "server_restarts_total",
-        "How often a new model process was started after a crash.",
-        status.restarts as f64,
-    );
-    families
-        .gauges("server_info", "1; the labels are the version of the service and of the kernel.")
-        .add(&[("version", env!("CARGO_PKG_VERSION")), ("kernel", &service.kernel)], 1.0);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
-use process_tree::Account;
+use process_tree::{Account, Served};
 
 use crate::running::{RunningService, command, get, start, start_command, wait_for};
 
@@ -19,24 +19,34 @@ crate::tests![
     a_service_leaves_no_control_group_behind,
 ];
 
+/// What the model has served.
+fn served(account: &Account) -> Served {
+    account.served.expect("a model writes to the scoreboard")
+}
+
+/// The replies before and after the CPU time was read.
+fn replies(account: &Account) -> (u64, u64) {
+    (served(account).replies_before, served(account).replies_after)
+}
+
 fn an_account_has_what_was_served_and_what_it_has_cost() {
     let service = start("plain", &[]);
     let before = service.account();
-    assert_eq!((before.replies_before, before.replies_after), (0, 0));
+    assert_eq!(replies(&before), (0, 0));
     for _ in 0..3 {
         get(service.listen, "/burn/50").unwrap();
     }
     // The service counts a reply after the client has received it.
-    wait_for("the third reply to be counted", || service.account().replies_after == 3);
+    wait_for("the third reply to be counted", || replies(&service.account()) == (3, 3));
     let after = service.account();
-    assert_eq!((after.replies_before, after.replies_after), (3, 3));
+    assert_eq!(replies(&after), (3, 3));
     let cpu = Duration::from_nanos(after.cpu_ns - before.cpu_ns);
     assert!((150..300).contains(&cpu.as_millis()), "3 × 50 ms were burnt, {cpu:?} are reported");
     assert!(after.supervisor_cpu_ns > before.supervisor_cpu_ns);
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap()).as_nanos() as u64;
     assert!(before.monotonic_ns < after.monotonic_ns && after.monotonic_ns < now, "it is the clock of all processes");
     get(service.listen, "/take/1").unwrap();
-    assert_eq!(service.account().syscalls, after.syscalls + 1);
+    assert_eq!(served(&service.account()).syscalls, served(&after).syscalls + 1);
     assert_eq!(after.boot_id.as_deref(), service.info()["boot_id"].as_str());
     assert!(["cgroup", "clocks+wait4"].contains(&&*after.cpu_source), "{}", after.cpu_source);
 }
@@ -47,10 +57,12 @@ fn the_counters_of_an_account_never_go_backwards() {
     let mut next = |service: &RunningService| {
         let now = service.account();
         let counters = |account: &Account| {
-            [account.monotonic_ns, account.cpu_ns, account.supervisor_cpu_ns, account.replies_before, account.syscalls]
+            let Served { replies_before, syscalls, .. } = served(account);
+            [account.monotonic_ns, account.cpu_ns, account.supervisor_cpu_ns, replies_before, syscalls]
         };
         assert!(counters(&last).iter().zip(counters(&now)).all(|(last, now)| *last <= now), "{last:?} then {now:?}");
-        assert!(last.replies_after <= now.replies_before && now.replies_before <= now.replies_after, "{now:?}");
+        let (before, after) = replies(&now);
+        assert!(replies(&last).1 <= before && before <= after, "{now:?}");
         last = now;
     };
     for _ in 0..3 {

@@ -1,12 +1,10 @@
-//! The server that the bench compares async-await with: hyper, on one thread, answers every request with `Hello World`.
-//!
-//! `cargo run --release -p async-await --example hyper -- 127.0.0.1:0` prints the address that it listens on.
+//! A guest: bare hyper on one thread, which answers every request with `Hello World`. It is what `async-await` has to be measured
+//! by.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 
-use clap::Parser;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -16,22 +14,16 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// A bare hyper server.
-#[derive(Parser)]
-struct Args {
-    /// Address to listen on; port 0 takes a free one.
-    listen: SocketAddr,
-}
-
-fn main() -> io::Result<()> {
-    let Args { listen } = Args::parse();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(listen))
-}
-
 /// Serves each connection in a task of its own, until the process is killed.
-async fn serve(listen: SocketAddr) -> io::Result<()> {
+///
+/// # Errors
+/// The address cannot be bound, or the kernel gives no epoll instance.
+pub fn serve(listen: SocketAddr) -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(accept(listen))
+}
+
+async fn accept(listen: SocketAddr) -> io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
-    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     loop {
         let (socket, _) = listener.accept().await?;
         // An error is the peer's, and ends this connection alone.

@@ -1,0 +1,196 @@
+//! What there is to know of a guest: [`Guest`].
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use supervisor::{Foreign, Place};
+
+use crate::built_in::BE;
+
+/// Where programs are looked for, besides the folders in PATH: Debian has servers there.
+const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// A server of others: how to start it.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The name of its target.
+    pub name: String,
+    source: Source,
+    description: Description,
+    /// The names and the texts of its configuration files, which are templates.
+    files: &'static [(&'static str, &'static str)],
+}
+
+/// Where the description of a guest is from.
+#[derive(Clone, Debug)]
+enum Source {
+    ReadyMade,
+    /// The value of `--guest`.
+    Text(String),
+    /// The value of `--guests-file`.
+    File(PathBuf),
+}
+
+/// The description of a guest: the file `guest.toml` of a ready-made one, or a table in a file of `--guests-file`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    /// The command, which stays in the foreground. In it, in `env` and in configuration files, these words are replaced:
+    /// `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the directory of `/files/`), `{folder}` (a directory of the
+    /// guest's own, which has its configuration files), `{threads}`; `{self}` at the beginning is this program.
+    command: String,
+    /// Variables for its environment.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// A command that prints its version.
+    version: Option<String>,
+    /// Debian's package that brings it.
+    package: Option<String>,
+    /// Files that have to be there, besides the program.
+    #[serde(default)]
+    needs: Vec<PathBuf>,
+}
+
+impl Guest {
+    pub(crate) fn ready_made(name: &str, description: &str, files: &'static [(&'static str, &'static str)]) -> Guest {
+        let description = toml::from_str(description).expect("the tests read the description of each ready-made guest");
+        Guest { name: name.into(), source: Source::ReadyMade, description, files }
+    }
+
+    /// The guest that `--guest` describes: `NAME=COMMAND`.
+    ///
+    /// # Errors
+    /// One line that says what to write.
+    pub fn from_text(text: &str) -> Result<Guest, String> {
+        let expected = "write NAME=COMMAND, as in 'mine=./server --port {port}'";
+        let (name, command) = text.split_once('=').ok_or(expected)?;
+        let description = Description { command: command.trim().into(), ..Description::default() };
+        let guest = Guest { name: name.trim().into(), source: Source::Text(text.into()), description, files: &[] };
+        guest.checked().map_err(|why| format!("{why}; {expected}"))
+    }
+
+    /// The guests that a file describes: TOML, a table for each.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the file.
+    pub fn from_file(path: &Path) -> Result<Vec<Guest>, String> {
+        let wrong = |why: String| format!("{}: {why}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let tables: BTreeMap<String, Description> =
+            toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().replace('\n', " ")))?;
+        let guest = |(name, description)| {
+            Guest { name, source: Source::File(path.into()), description, files: &[] }.checked().map_err(wrong)
+        };
+        tables.into_iter().map(guest).collect()
+    }
+
+    fn checked(self) -> Result<Guest, String> {
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(is_name) {
+            return Err(format!("`{}` is no name for a guest: use a to z, 0 to 9, '-', '.' and '_'", self.name));
+        }
+        let command = &self.description.command;
+        if self.words()?.is_empty() {
+            return Err(format!("{} has no command", self.name));
+        }
+        if !["{port}", "{listen}", "{folder}"].iter().any(|word| command.contains(word)) {
+            return Err(format!("{}: its command does not say where {{port}} goes", self.name));
+        }
+        Ok(self)
+    }
+
+    /// The arguments that make the program `guest` run this one.
+    pub fn arguments(&self) -> Vec<OsString> {
+        match &self.source {
+            Source::ReadyMade => vec![self.name.clone().into()],
+            Source::Text(text) => vec!["--guest".into(), text.into()],
+            Source::File(path) => vec!["--guests-file".into(), path.into(), self.name.clone().into()],
+        }
+    }
+
+    /// Why this machine cannot run it: what is not installed, and the package that brings it.
+    pub fn missing(&self) -> Option<String> {
+        let Description { package, needs, .. } = &self.description;
+        let program = self.words().ok()?.into_iter().next()?;
+        let what = match self.program() {
+            None => format!("there is no program {program}"),
+            Some(_) => format!("there is no {}", needs.iter().find(|path| !path.exists())?.display()),
+        };
+        let install = package.as_ref().map(|package| format!(": install the package {package}"));
+        Some(format!("{}: {what}{}", self.name, install.unwrap_or_default()))
+    }
+
+    /// The words of its command, as a shell would split them.
+    fn words(&self) -> Result<Vec<String>, String> {
+        let words = shlex::split(&self.description.command);
+        words.ok_or_else(|| format!("{}: a quotation mark in its command is not closed", self.name))
+    }
+
+    /// The path of its program; `None` if there is none.
+    fn program(&self) -> Option<PathBuf> {
+        match &*self.words().ok()?.into_iter().next()? {
+            "{self}" => Some("/proc/self/exe".into()),
+            program => find(program),
+        }
+    }
+
+    /// Writes its configuration files, and makes its command line.
+    pub(crate) fn prepare(&self, place: &Place) -> Result<Foreign, String> {
+        if let Some(why) = self.missing() {
+            return Err(why);
+        }
+        for (name, template) in self.files {
+            let path = place.folder.join(name);
+            fs::write(&path, filled(template, place)).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let mut words: Vec<String> = self.words()?.iter().map(|word| filled(word, place)).collect();
+        let is_self = words[0] == "{self}";
+        words[0] = self.program().ok_or("its program is gone")?.to_string_lossy().into_owned();
+        if is_self {
+            words.insert(1, BE.into());
+        }
+        let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
+        let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
+        facts.extend(self.version().map(|version| ("version".to_owned(), version)));
+        Ok(Foreign { words, env: env.collect(), log: None, once: false, facts })
+    }
+
+    /// What its program says of its version: the first number with dots.
+    fn version(&self) -> Option<String> {
+        let words = shlex::split(self.description.version.as_ref()?)?;
+        let (program, args) = words.split_first()?;
+        let output = Command::new(find(program)?).args(args).stdin(Stdio::null()).output().ok()?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let numbers = text.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|number| number.trim_matches('.'));
+        numbers.filter(|number| number.contains('.')).map(str::to_owned).next()
+    }
+}
+
+/// Replaces the words of a template.
+fn filled(template: &str, place: &Place) -> String {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let words = [
+        ("{port}", place.listen.port().to_string()),
+        ("{address}", place.listen.ip().to_string()),
+        ("{listen}", place.listen.to_string()),
+        ("{files}", path(&place.files)),
+        ("{folder}", path(&place.folder)),
+        ("{threads}", place.threads.to_string()),
+    ];
+    words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
+}
+
+/// The path of a program: as it is, if it has a slash in it, else in a folder of PATH.
+fn find(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| path.is_file());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(MORE_FOLDERS.map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}

@@ -1,0 +1,77 @@
+//! The program `guest`: its command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use supervisor::{ServiceFlags, given_flags, healthcheck};
+
+use crate::{Guest, built_in, ready_made};
+
+/// Runs a server of others as a service: restarted when it crashes, charged with its whole process tree.
+#[derive(Parser)]
+#[command(name = "guest", version, max_term_width = 100)]
+struct Cli {
+    /// A ready-made guest, or one of --guests-file. 'healthcheck' only asks the admin endpoint of a running one
+    name: Option<String>,
+    /// A guest and its command, as in 'mine=./server --port {port}'
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = Guest::from_text)]
+    guest: Option<Guest>,
+    /// A TOML file that describes guests, a table for each
+    #[arg(long, value_name = "FILE")]
+    guests_file: Option<PathBuf>,
+    /// The file to which the guest's output is appended [default: standard error]
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// End when the guest ends, instead of starting it again
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    service: ServiceFlags,
+}
+
+/// Runs the guest that the arguments name, until SIGTERM or SIGINT. Exit codes as those of a model's service.
+pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = built_in(args.clone()) {
+        return code;
+    }
+    let command = Cli::command();
+    let matches = command.clone().get_matches_from(args);
+    let given = given_flags(&command, &matches);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if cli.name.as_deref() == Some("healthcheck") {
+        return healthcheck(&cli.service);
+    }
+    let guest = match chosen(&cli) {
+        Ok(guest) => guest,
+        Err(why) => {
+            eprintln!("guest: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let (log, once) = (cli.log, cli.once);
+    supervisor::run_guest(supervisor::Guest {
+        name: guest.name.clone().leak(), // this process runs one guest
+        flags: cli.service,
+        given,
+        prepare: Box::new(move |place| {
+            let foreign = guest.prepare(place)?;
+            Ok(supervisor::Foreign { log, once, ..foreign })
+        }),
+    })
+}
+
+fn chosen(cli: &Cli) -> Result<Guest, String> {
+    let guests = match (&cli.guest, &cli.guests_file) {
+        (Some(guest), _) => return Ok(guest.clone()),
+        (None, Some(file)) => Guest::from_file(file)?,
+        (None, None) => ready_made(),
+    };
+    let names: Vec<&str> = guests.iter().map(|guest| &*guest.name).collect();
+    let there_are =
+        format!("there are {}; or describe one with --guest 'mine=./server --port {{port}}'", names.join(", "));
+    let name = cli.name.as_ref().ok_or_else(|| format!("name a guest: {there_are}"))?;
+    guests.iter().find(|guest| guest.name == *name).cloned().ok_or_else(|| format!("no guest {name}; {there_are}"))
+}
