@@ -45,6 +45,24 @@ pub trait Fleet {
     fn finished(&mut self, _target: &str) {}
 }
 
+/// The workloads that single targets do not have, as the check before the run has found: their loads are not measured.
+#[derive(Clone, Debug, Default)]
+pub struct Lacks(BTreeMap<String, BTreeMap<String, u16>>);
+
+impl Lacks {
+    /// The target has answered this workload with that status, as only a server does that does not have it.
+    pub fn add(&mut self, target: &str, workload: &str, status: u16) {
+        self.0.entry(target.into()).or_default().insert(workload.into(), status);
+    }
+
+    /// Why the target cannot be measured under this load, if it lacks one of its workloads.
+    pub fn why_not(&self, target: &str, load: &Load) -> Option<NotReady> {
+        let lacks = self.0.get(target)?;
+        let (workload, status) = load.requested().find_map(|workload| lacks.get_key_value(workload))?;
+        Some(NotReady::Unsupported(format!("it does not have {workload}: it answers {status}")))
+    }
+}
+
 /// What one of the lab's services says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Supported {
