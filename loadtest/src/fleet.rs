@@ -3,7 +3,7 @@
 use crate::cost::CostSource;
 use crate::target::Url;
 use crate::{prometheus_text, scrape};
-use results::{Load, Target};
+use results::{Load, Target, lacks};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Lacks {
     pub fn why_not(&self, target: &str, load: &Load) -> Option<NotReady> {
         let lacks = self.0.get(target)?;
         let (workload, status) = load.requested().find_map(|workload| lacks.get_key_value(workload))?;
-        Some(NotReady::Unsupported(format!("it does not have {workload}: it answers {status}")))
+        Some(NotReady::Unsupported(lacks::why(workload, *status)))
     }
 }
 

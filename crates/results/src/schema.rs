@@ -77,6 +77,11 @@ impl Results {
         out.write_all(b"\n")
     }
 
+    /// Whether this target is a guest: a server of others.
+    pub fn is_guest(&self, target: &str) -> bool {
+        self.targets.get(target).is_some_and(|said| said.is_guest)
+    }
+
     /// Whether a request of any cell failed, or a target could not be measured. Unsupported cells do not count.
     pub fn has_failures(&self) -> bool {
         self.cells.iter().any(|cell| cell.verdict == Verdict::Errors)

@@ -8,16 +8,22 @@ mod reasons;
 mod tests;
 mod wording;
 
+use crate::lacks::lacking;
+use crate::lists::{each_once, names};
 use crate::noise::aa_name;
 use crate::schedule::{Arrivals, Schedule};
 use crate::schema::{Cell, Results, Verdict, by_load};
 use crate::units::plural;
+use crate::unlike_answers;
 use crate::wrap::wrap;
 use anstyle::{AnsiColor, Style};
 use columns::Column;
 use notes::{Printed, notes};
 use ranked_by::RankedBy;
 use std::io::{self, Write};
+
+/// What stands after the name of a guest.
+const GUEST: &str = "*";
 
 /// Prints all cells: a table for each load, and under each table what is to be said of its rows. What needs an explanation
 /// gets it at the end, if it occurs. Headings are bold and verdicts have colours; a stream that is no terminal has to leave
@@ -33,6 +39,7 @@ use std::io::{self, Write};
 /// the table names them. Without a width, everything is printed.
 ///
 /// The copy of a target that is measured twice has no row: how much it differs is noise. If it failed, a line says why.
+/// Targets that do not have the workload have a line instead of rows, unless none has it. A guest has an asterisk.
 ///
 /// # Errors
 /// An error of writing to `out`.
@@ -49,7 +56,7 @@ pub fn print(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io
         let given: Vec<String> = said.given.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
         format!("{target} ran with {}", given.join(" "))
     });
-    for (number, line) in given.chain(notes(&printed)).enumerate() {
+    for (number, line) in given.chain(guests(results)).chain(notes(&printed)).enumerate() {
         let space = if number == 0 { "\n" } else { "" };
         writeln!(out, "{space}{}", wrap(&line, 2, width))?;
     }
@@ -71,10 +78,16 @@ fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &m
     if let Some(by) = sorted_by {
         by.sort(&mut cells);
     }
-    let rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(&cells, cell)).collect();
+    let mut rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(&cells, cell)).collect();
+    let lacking = without_those_that_lack_it(&mut rows);
+    let unlike = unlike_answers::lines(&rows, |target| results.is_guest(target));
     cells.retain(|cell| cell.verdict == Verdict::Errors || rows.iter().any(|row| row.key == cell.key));
     let all = columns::columns(&rows, by);
-    let texts = |column: Column| rows.iter().map(|cell| column.text(cell, by)).collect::<Vec<_>>();
+    let text = |column: Column, cell: &Cell| match column {
+        Column::Target if results.is_guest(&cell.key.target) => format!("{} {GUEST}", cell.key.target),
+        _ => column.text(cell, by),
+    };
+    let texts = |column: Column| rows.iter().map(|cell| text(column, cell)).collect::<Vec<_>>();
     let printed: Vec<(Column, Vec<String>)> = all.iter().map(|&column| (column, texts(column))).collect();
     let (printed, left_out) = fit(printed, &columns::by_telling(load, &rows, by), width);
 
@@ -88,12 +101,46 @@ fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &m
         write_row(out, &row, &widths, row_style, style(cell.verdict))?;
     }
     let left_out_line = || format!("left out for want of width: {}", left_out.join(", "));
-    let lines = (!left_out.is_empty()).then(left_out_line).into_iter().chain(reasons::lines(&cells, by));
+    let lines = (!left_out.is_empty()).then(left_out_line).into_iter().chain(lacking);
+    let lines = lines.chain(unlike).chain(reasons::lines(&cells, by));
     for line in lines {
         writeln!(out, "{}", wrap(&format!("  {line}"), 4, width))?;
     }
     let (is_beside_busy, left_out) = (load.background.busy > 0, !left_out.is_empty());
     Ok(Printed { sorted_by, rows: rows.len(), columns: printed, is_beside_busy, left_out })
+}
+
+/// Takes out the cells that were not measured because their target does not have the workload, unless none would be left,
+/// and returns what is to be said of them.
+fn without_those_that_lack_it(rows: &mut Vec<&Cell>) -> Vec<String> {
+    if rows.iter().all(|cell| lacking(cell).is_some()) {
+        return Vec::new();
+    }
+    let workloads = each_once(rows.iter().filter_map(|cell| lacking(cell)));
+    let line = |workload| {
+        let without = rows.iter().filter(|cell| lacking(cell) == Some(workload));
+        let targets: Vec<&str> = without.map(|cell| cell.key.target.as_str()).collect();
+        let verb = if targets.len() == 1 { "does" } else { "do" };
+        format!("{} {verb} not have {workload}", names(&targets))
+    };
+    let lines = workloads.into_iter().map(line).collect();
+    rows.retain(|cell| lacking(cell).is_none());
+    lines
+}
+
+/// The guests of a run, with their versions.
+fn guests(results: &Results) -> Option<String> {
+    let targets = &results.settings.targets;
+    let is_copy = |target: &&String| targets.iter().any(|original| aa_name(original) == **target);
+    let originals = targets.iter().filter(|target| !is_copy(target));
+    let guests = originals.filter_map(|target| Some((target, results.targets.get(target)?)));
+    let named = guests.filter(|(_, said)| said.is_guest).map(|(target, said)| match said.facts.get("version") {
+        Some(version) => format!("{target} {version}"),
+        None => target.clone(),
+    });
+    let named: Vec<String> = named.collect();
+    let what = if named.len() == 1 { "a server of others" } else { "servers of others" };
+    (!named.is_empty()).then(|| format!("{GUEST} {what}: {}", named.join(", ")))
 }
 
 /// Names the load of a cell.

@@ -1,6 +1,7 @@
 //! Parts of sentences: lists of names, near values, and comparisons under several loads.
 
 use super::comparison::{Comparison, Word};
+pub(super) use crate::lists::names;
 use crate::schema::Cell;
 use crate::units::count;
 
@@ -8,18 +9,6 @@ use crate::units::count;
 const NEAR: f64 = 1.75;
 /// The path of CPU time a request, the figure that does not depend on what the load generator can do.
 pub(super) const CPU: &str = "server.cpu_us_per_request";
-
-/// Names in a sentence: `a, b and c`.
-pub(super) fn names<T: AsRef<str>>(names: &[T]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => one.as_ref().into(),
-        [first @ .., last] => {
-            let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
-            format!("{} and {}", first.join(", "), last.as_ref())
-        }
-    }
-}
 
 /// A number with its noun: `1 connection`, `1,000 connections`.
 pub(super) fn number(n: usize, what: &str) -> String {

@@ -242,3 +242,81 @@ fn a_row_whose_compared_figure_is_not_valid_is_grey() {
         "a limited throughput leaves the CPU time: {text}"
     );
 }
+
+/// A run of two models and three guests, of which some do not have the workload.
+fn beside_guests() -> Results {
+    let mut results = results(&["epoll", "uring", "nginx", "node", "mine"]);
+    for (guest, version) in [("nginx", Some("1.22.1")), ("node", Some("18.19.0")), ("mine", None)] {
+        let facts = version.map(|version| ("version".to_owned(), version.to_owned())).into_iter().collect();
+        results.targets.insert(guest.into(), Target { facts, is_guest: true, ..Target::default() });
+    }
+    results.cells.iter_mut().for_each(|cell| cell.figures.throughput = once(1_000.0));
+    results
+}
+
+/// Lets these targets lack a workload.
+fn let_lack(results: &mut Results, targets: &[(&str, &str, u16)]) {
+    for (target, workload, status) in targets {
+        let cell = results.cells.iter_mut().find(|cell| cell.key.target == *target).unwrap();
+        *cell = Cell::new(cell.key.clone());
+        (cell.verdict, cell.reasons) = (Verdict::Unsupported, vec![crate::lacks::why(workload, *status)]);
+    }
+}
+
+#[test]
+fn guests_have_a_mark_and_their_versions_are_named_once() {
+    let expected = "\
+/ · 64 connections · keep-alive · closed loop
+target   req/s  verdict
+epoll    1,000  valid
+uring    1,000  valid
+nginx *  1,000  valid
+node *   1,000  valid
+mine *   1,000  valid
+
+* servers of others: nginx 1.22.1, node 18.19.0, mine
+";
+    assert_eq!(printed(&beside_guests(), None), expected);
+
+    let mut twice = beside_guests();
+    twice.settings.targets = vec!["nginx".into(), aa_name("nginx")];
+    twice.targets.insert(aa_name("nginx"), twice.targets["nginx"].clone());
+    assert!(printed(&twice, None).contains("\n* a server of others: nginx 1.22.1\n"));
+}
+
+#[test]
+fn targets_that_do_not_have_the_workload_are_one_line() {
+    let mut some = beside_guests();
+    let_lack(&mut some, &[("nginx", "/sleep/100", 404), ("node", "/sleep/100", 501), ("mine", "/work/9", 405)]);
+    let expected = "\
+/ · 64 connections · keep-alive · closed loop
+target  req/s  verdict
+epoll   1,000  valid
+uring   1,000  valid
+  nginx and node do not have /sleep/100
+  mine does not have /work/9
+
+";
+    assert!(printed(&some, None).starts_with(expected), "{}", printed(&some, None));
+
+    let mut all = beside_guests();
+    all.cells.retain(|cell| ["nginx", "node"].contains(&&*cell.key.target));
+    let_lack(&mut all, &[("nginx", "/sleep/100", 404), ("node", "/sleep/100", 404)]);
+    let text = printed(&all, None);
+    assert!(
+        text.contains("\nnode *   unsupported\n  nginx, node: it does not have /sleep/100: it answers 404\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_answer_that_differs_is_told_below_the_table() {
+    let mut results = beside_guests();
+    for cell in &mut results.cells {
+        let bytes = Some(if cell.key.target == "mine" { 612 } else { 12 });
+        let answer = Some(crate::AnswerSeen { bytes, hash: None });
+        cell.trials.push(crate::Trial { answer, ..crate::schema::tests::empty_trial() });
+    }
+    let text = printed(&results, None);
+    assert!(text.contains("\n  mine answers with 612 bytes, the others with 12\n"), "{text}");
+}
