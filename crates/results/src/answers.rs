@@ -11,6 +11,7 @@ mod computing;
 mod costs;
 mod disturbance;
 mod group;
+mod guests;
 mod idle;
 mod kind;
 mod models;
@@ -28,10 +29,11 @@ pub use printed::{print, print_short};
 use crate::schema::Results;
 use kind::Kind;
 
-/// The answers that this run gives: about the models, then about loads without a question, then about the machine.
+/// The answers that this run gives: about the models, about guests beside them, then about loads without a question, then
+/// about the machine.
 pub fn answers(results: &Results) -> Vec<Answer> {
     let groups = group::groups(results);
-    if groups.iter().all(|group| group.cells.len() < 2 && group.twice.is_empty()) {
+    if groups.iter().all(|group| group.all().len() < 2 && group.twice.is_empty()) {
         return Vec::new();
     }
     let asked: [(Option<Answer>, &[Kind]); 7] = [
@@ -45,11 +47,14 @@ pub fn answers(results: &Results) -> Vec<Answer> {
     ];
     let is_asked = |kind: Kind| asked.iter().any(|(answer, kinds)| answer.is_some() && kinds.contains(&kind));
     let is_plain = |group: &&group::Group<'_>| {
-        let has_others = group.cells.iter().any(|cell| models::family(&cell.key.target).is_none());
-        has_others || !is_asked(group.kind)
+        let has_others = group.cells.iter().any(|cell| models::family(&cell.key.target).is_none())
+            || group.guests.iter().any(|guest| !guests::is_compared(guest, group));
+        has_others || !(is_asked(group.kind) || guests::is_all(group))
     };
     let plain: Vec<Answer> = groups.iter().filter(is_plain).filter_map(plain::answer).collect();
     let mut answers: Vec<Answer> = asked.into_iter().filter_map(|(answer, _)| answer).collect();
+    answers.extend(guests::beside_ours(&groups));
+    answers.extend(guests::beside_epoll(&groups));
     answers.extend(plain);
     answers.extend(disturbance::answer(results, &groups));
     answers

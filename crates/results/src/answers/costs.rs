@@ -8,7 +8,7 @@ use super::models::EPOLL;
 use super::wording::{CPU, Form, comparisons, most_telling};
 use crate::lists::each_once;
 
-const MEMORY: &str = "server.memory_bytes_per_connection";
+pub(super) const MEMORY: &str = "server.memory_bytes_per_connection";
 const CALLS: &str = "server.syscalls_per_request";
 /// The loads whose CPU time a request is that of the request and of holding the connections. Beside long computations it
 /// is mostly theirs.
@@ -18,7 +18,7 @@ pub(super) const WORKER_KINDS: [Kind; 3] = [Kind::KeepAlive, Kind::OneRequest, K
 /// The loads by which callbacks, tasks and a framework are judged.
 pub(super) const STYLE_KINDS: [Kind; 2] = [Kind::KeepAlive, Kind::OneRequest];
 /// So many comparisons fit into a sentence.
-const MOST: usize = 4;
+pub(super) const MOST: usize = 4;
 
 /// What a process for each connection costs, and beside it a thread for each, and pools.
 pub(super) fn workers(groups: &[Group<'_>]) -> Option<Answer> {
@@ -105,7 +105,7 @@ fn under(groups: &[Group<'_>], kinds: &[Kind], target: &str, path: &'static str)
 }
 
 /// How a comparison and the load that it was made under are joined.
-const UNDER: Form = |text, load| format!("{text} {load}");
+pub(super) const UNDER: Form = |text, load| format!("{text} {load}");
 
 /// A sentence with the comparisons of a target; `None` if there are none.
 fn all(target: &str, compared: &[(String, Comparison)], form: Form) -> Option<String> {
@@ -113,7 +113,7 @@ fn all(target: &str, compared: &[(String, Comparison)], form: Form) -> Option<St
 }
 
 /// A sentence about a target with these comparisons in words, or the first of them; `None` if there are none.
-fn also(target: &str, texts: &[String]) -> Option<String> {
+pub(super) fn also(target: &str, texts: &[String]) -> Option<String> {
     let first = &texts[..texts.len().min(MOST)];
     let left = texts.len() - first.len();
     let more = if left > 0 { format!("; {left} more in the tables") } else { String::new() };

@@ -132,18 +132,22 @@ fn beside_them(group: &Group<'_>, cells: &[&Cell]) -> Vec<(String, Comparison)> 
 }
 
 /// The trial in which a target held the fewest idle connections; `None` if it held them all.
-fn fewest_held(cell: &Cell) -> Option<BackgroundGroup> {
+pub(super) fn fewest_held(cell: &Cell) -> Option<BackgroundGroup> {
     let not_held = |trial: &Trial| verdict::not_held(trial, trial.background.idle);
     cell.counted_trials().into_iter().filter_map(not_held).min_by_key(|idle| idle.up)
+}
+
+/// In words, how many of the idle connections a target held.
+pub(super) fn held_only(idle: BackgroundGroup) -> String {
+    format!("held only {} of {} idle connections", count(idle.up as f64), count(idle.asked as f64))
 }
 
 /// The targets that did not hold all idle connections, with the fewest that they held in a trial.
 fn held(cells: &[&Cell]) -> Option<String> {
     let fewest = cells.iter().filter_map(|cell| Some((cell.key.target.as_str(), fewest_held(cell)?)));
-    let words = fewest.map(|(target, idle)| {
-        (target, format!("held only {} of {} idle connections", count(idle.up as f64), count(idle.asked as f64)))
-    });
-    let each = alike(words).into_iter().map(|(held, targets)| format!("{} {held}", names(&targets)));
+    let each = alike(fewest.map(|(target, idle)| (target, held_only(idle))))
+        .into_iter()
+        .map(|(held, targets)| format!("{} {held}", names(&targets)));
     let each: Vec<String> = each.collect();
     (!each.is_empty()).then(|| format!("{}.", each.join("; ")))
 }

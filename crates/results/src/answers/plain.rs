@@ -14,25 +14,26 @@ const RATE: &str = "throughput";
 /// shows what a target can do, which one answers the most requests. If another may be as good, there is no winner; without
 /// intervals there is none either.
 pub(super) fn answer(group: &Group<'_>) -> Option<Answer> {
-    if group.cells.len() < 2 {
+    let cells = group.all();
+    if cells.len() < 2 {
         return None;
     }
-    let having = |path: &str| group.cells.iter().filter(|cell| cell.comparable(path).is_some()).count();
+    let having = |path: &str| cells.iter().filter(|cell| cell.comparable(path).is_some()).count();
     let by_rate = having(CPU) < 2 && having(RATE) >= 2 && group.load.schedule == Schedule::Closed;
     let (path, question) = match by_rate {
         true => (RATE, "Which target answers the most requests"),
         false => (CPU, "Which target takes the least CPU"),
     };
-    let sound_cells = group.cells.iter().filter_map(|cell| Some((*cell, cell.comparable(path)?.median)));
+    let sound_cells = cells.iter().filter_map(|cell| Some((*cell, cell.comparable(path)?.median)));
     let order = |a: f64, b: f64| if by_rate { b.total_cmp(&a) } else { a.total_cmp(&b) };
     let best = sound_cells.min_by(|(_, a), (_, b)| order(*a, *b));
     let topic = &group.topic;
     let question = format!("{question} {}?", group.phrase);
     let Some((best, value)) = best else {
-        let why = group.cells.iter().find_map(|cell| why_not(cell, path)).unwrap_or_else(|| "not measured".into());
+        let why = cells.iter().find_map(|cell| why_not(cell, path)).unwrap_or_else(|| "not measured".into());
         return Some(Answer::new(topic, &question, format!("cannot be told here: {why}")));
     };
-    let others = group.cells.iter().filter(|cell| cell.key != best.key);
+    let others = cells.iter().filter(|cell| cell.key != best.key);
     let compared = others.map(|cell| (*cell, Comparison::of(cell, best, path)));
     let (known, unknown): (Vec<_>, Vec<_>) = compared.partition(|(_, comparison)| comparison.ratio().is_some());
     let each = |compared: &[(&Cell, Comparison)]| {

@@ -1,3 +1,5 @@
+mod guests;
+
 use super::*;
 use crate::background::{BackgroundGroup, BackgroundLoad};
 use crate::figures::Figures;

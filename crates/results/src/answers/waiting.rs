@@ -14,7 +14,7 @@ const REACHED: f64 = 0.95;
 
 /// Which targets serve all connections although each request waits.
 pub(super) fn answer(groups: &[Group<'_>]) -> Option<Answer> {
-    let slow = groups.iter().filter(|group| group.kind == Kind::SlowBackend);
+    let slow = groups.iter().filter(|group| group.kind == Kind::SlowBackend && group.cells.len() > 1);
     let group = slow.max_by_key(|group| group.load.concurrency)?;
     let delay = delay(group.load)?;
     let ceiling = group.load.concurrency as f64 / delay;
