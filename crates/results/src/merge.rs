@@ -40,6 +40,7 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
     for (target, theirs) in second.targets {
         let mine = merged.targets.entry(target).or_insert_with(|| theirs.clone());
         keep_common(&mut mine.facts, &theirs.facts);
+        mine.is_guest |= theirs.is_guest;
     }
     let cpus = merged.machine.cpus;
     for cell in second.cells {
@@ -110,9 +111,10 @@ fn told_by_the_run(cell: &Cell, cpus: usize) -> (Option<Verdict>, Vec<String>) {
 mod tests {
     use super::*;
     use crate::content::Content;
+    use crate::differences::circumstances;
     use crate::outcomes::OutcomeClass;
     use crate::schema::tests::run;
-    use crate::schema::{Flaw, Target, Trial, by_load};
+    use crate::schema::{AnswerSeen, Flaw, Target, Trial, by_load};
     use std::time::Duration;
 
     #[test]
@@ -147,6 +149,31 @@ mod tests {
         assert_eq!(merged.remarks, ["one", "two"]);
         let merged = merge(merged, with("t", &[64], 0, "one")).unwrap();
         assert_eq!((merged.settings.twice.len(), merged.remarks.len()), (2, 2));
+    }
+
+    #[test]
+    fn a_guest_stays_one_and_its_trials_keep_what_was_answered() {
+        let with = |id: &str, version: &str| {
+            let mut run = run(id, &[("mine", 100.0)], 1);
+            let facts = [("command", "./mine {port}"), ("version", version)];
+            let facts = facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            run.targets.insert("mine".into(), Target { facts, is_guest: true, ..Target::default() });
+            run.cells[0].trials[0].answer = Some(AnswerSeen { bytes: Some(12), hash: Some("a".into()) });
+            run
+        };
+        let (first, second) = (with("r", "1.0"), with("s", "2.0"));
+        assert_eq!(circumstances(&first, &second), ["mine: version: 1.0 and 2.0"]);
+        let merged = merge(first, second).unwrap();
+        let mut written = Vec::new();
+        merged.write(&mut written).unwrap();
+        let read: Results = serde_json::from_slice(&written).unwrap();
+        assert!(read.is_guest("mine") && !read.is_guest("epoll"));
+        assert_eq!(read.targets["mine"].facts.keys().collect::<Vec<_>>(), ["command"]);
+        let lengths: Vec<_> = read.cells[0].trials.iter().map(|trial| trial.answer.as_ref().unwrap().bytes).collect();
+        assert_eq!(lengths, [Some(12); 2]);
+        let before = with("r", "1.0");
+        let older = Results { targets: BTreeMap::new(), ..run("t", &[("mine", 100.0)], 1) };
+        assert!(merge(older, before).unwrap().is_guest("mine"));
     }
 
     #[test]
