@@ -3,14 +3,14 @@
 use crate::lists::add_new;
 use crate::machine::Machine;
 use crate::plan::Plan;
-use crate::schema::{Cell, Results};
+use crate::schema::{COMMAND, Cell, Results, Target};
 use crate::units::duration;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// What makes the runs different experiments, a line each: schema, machine, window, arrivals, limits, threads, CPUs,
-/// what requests carry, or flags of the targets. Empty if they are the same experiment. Runs may differ in what they
-/// measure, and in how often: their cells are matched by target and load.
+/// what requests carry, flags of the targets, or commands of guests. Empty if they are the same experiment. Runs may differ
+/// in what they measure, and in how often: their cells are matched by target and load.
 pub fn differences(first: &Results, second: &Results) -> Vec<String> {
     let mut found = Vec::new();
     if first.schema != second.schema {
@@ -20,6 +20,7 @@ pub fn differences(first: &Results, second: &Results) -> Vec<String> {
     found.extend(machines(&first.machine, &second.machine));
     found.extend(plans(&first.settings, &second.settings));
     found.extend(flags(first, second));
+    found.extend(commands(first, second));
     for mine in &first.cells {
         let theirs = second.cells.iter().find(|theirs| theirs.key == mine.key);
         if let Some((mine_cpus, cpus)) = theirs.and_then(|theirs| mine.server_cpus.zip(theirs.server_cpus))
@@ -40,10 +41,17 @@ pub fn circumstances(first: &Results, second: &Results) -> Vec<String> {
     let mut found = unlike_texts("", &first.machine.provenance, &second.machine.provenance);
     for (target, mine) in &first.targets {
         if let Some(theirs) = second.targets.get(target) {
-            found.extend(unlike_texts(&format!("{target}: "), &mine.facts, &theirs.facts));
+            found.extend(unlike_texts(&format!("{target}: "), &other_facts(mine), &other_facts(theirs)));
         }
     }
     found
+}
+
+/// What a target states besides its command, which makes different experiments.
+fn other_facts(said: &Target) -> BTreeMap<String, String> {
+    let mut facts = said.facts.clone();
+    facts.retain(|name, _| name != COMMAND || said.command().is_none());
+    facts
 }
 
 fn unlike_texts(of: &str, first: &BTreeMap<String, String>, second: &BTreeMap<String, String>) -> Vec<String> {
@@ -71,6 +79,15 @@ fn flags(first: &Results, second: &Results) -> Vec<String> {
         }
     }
     found
+}
+
+/// The guests whose commands are not the same.
+fn commands(first: &Results, second: &Results) -> Vec<String> {
+    let both = first.targets.iter().filter_map(|(target, mine)| Some((target, mine, second.targets.get(target)?)));
+    let unlike = both.filter_map(|(target, mine, theirs)| {
+        unlike(&format!("command of {target}"), mine.command()?, theirs.command()?, String::clone)
+    });
+    unlike.collect()
 }
 
 /// The runs that have trials in both: a merged run has those of all its runs.
@@ -134,7 +151,6 @@ mod tests {
     use crate::content::Content;
     use crate::plan::Twice;
     use crate::schedule::Arrivals;
-    use crate::schema::Target;
     use crate::schema::tests::run;
     use std::time::Duration;
 
@@ -211,6 +227,21 @@ mod tests {
         assert_eq!(circumstances(&first, &other), ["commit: 1f2e and 9a8b", "a: backlog: 512 and 4096"]);
         let silent = Results { targets: BTreeMap::new(), ..run("s", &[("a", 100.0)], 1) };
         assert!(differences(&first, &silent).is_empty() && circumstances(&first, &silent).is_empty());
+    }
+
+    #[test]
+    fn a_guest_with_another_command_is_another_experiment_and_of_another_version_a_circumstance() {
+        let with = |command: &str, version: &str| {
+            let mut run = run("r", &[("mine", 100.0)], 1);
+            let facts = [("command", command), ("version", version)];
+            let facts = facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            run.targets.insert("mine".into(), Target { facts, is_guest: true, ..Target::default() });
+            run
+        };
+        let (first, other) = (with("./mine {port}", "1.0"), with("./mine -j {port}", "2.0"));
+        assert_eq!(differences(&first, &other), ["command of mine: ./mine {port} and ./mine -j {port}"]);
+        assert_eq!(circumstances(&first, &other), ["mine: version: 1.0 and 2.0"]);
+        assert!(differences(&first, &with("./mine {port}", "2.0")).is_empty());
     }
 
     #[test]

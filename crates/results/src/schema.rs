@@ -67,6 +67,16 @@ pub struct Target {
     pub is_guest: bool,
 }
 
+/// The fact of a guest that is its command.
+pub(crate) const COMMAND: &str = "command";
+
+impl Target {
+    /// What runs, as it was asked for; `None` of a target that is no guest.
+    pub fn command(&self) -> Option<&String> {
+        self.facts.get(COMMAND).filter(|_| self.is_guest)
+    }
+}
+
 impl Results {
     /// Writes the results as JSON.
     ///

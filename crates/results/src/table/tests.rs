@@ -243,11 +243,16 @@ fn a_row_whose_compared_figure_is_not_valid_is_grey() {
     );
 }
 
-/// A run of two models and three guests, of which some do not have the workload.
+/// A run of two models and four guests.
 fn beside_guests() -> Results {
-    let mut results = results(&["epoll", "uring", "nginx", "node", "mine"]);
-    for (guest, version) in [("nginx", Some("1.22.1")), ("node", Some("18.19.0")), ("mine", None)] {
-        let facts = version.map(|version| ("version".to_owned(), version.to_owned())).into_iter().collect();
+    let mut results = results(&["epoll", "uring", "nginx", "node", "hyper", "mine"]);
+    for (guest, fact, value) in [
+        ("nginx", "version", "1.22.1"),
+        ("node", "version", "18.19.0"),
+        ("hyper", "command", "{self} hyper {listen}"),
+        ("mine", "command", "./server {port}"),
+    ] {
+        let facts = [(fact.to_owned(), value.to_owned())].into();
         results.targets.insert(guest.into(), Target { facts, is_guest: true, ..Target::default() });
     }
     results.cells.iter_mut().for_each(|cell| cell.figures.throughput = once(1_000.0));
@@ -272,9 +277,10 @@ epoll    1,000  valid
 uring    1,000  valid
 nginx *  1,000  valid
 node *   1,000  valid
+hyper *  1,000  valid
 mine *   1,000  valid
 
-* servers of others: nginx 1.22.1, node 18.19.0, mine
+* servers of others: nginx 1.22.1, node 18.19.0, hyper, mine (./server {port})
 ";
     assert_eq!(printed(&beside_guests(), None), expected);
 
@@ -287,12 +293,14 @@ mine *   1,000  valid
 #[test]
 fn targets_that_do_not_have_the_workload_are_one_line() {
     let mut some = beside_guests();
-    let_lack(&mut some, &[("nginx", "/sleep/100", 404), ("node", "/sleep/100", 501), ("mine", "/work/9", 405)]);
+    let lacking = [("nginx", "/sleep/100", 404), ("node", "/sleep/100", 501), ("mine", "/work/9", 405)];
+    let_lack(&mut some, &lacking);
     let expected = "\
 / · 64 connections · keep-alive · closed loop
-target  req/s  verdict
-epoll   1,000  valid
-uring   1,000  valid
+target   req/s  verdict
+epoll    1,000  valid
+uring    1,000  valid
+hyper *  1,000  valid
   nginx and node do not have /sleep/100
   mine does not have /work/9
 
