@@ -107,7 +107,10 @@ fn says(info: &Value) -> Target {
     for name in single.into_iter().chain(["cpu_source", "memory_source", "peak_memory_source"]) {
         target.facts.extend(text(&info[name]).map(|value| (name.to_owned(), value)));
     }
-    collect(&info["guest"], &mut target.facts); // its version stands for that of the supervisor
+    if target.is_guest {
+        target.facts.remove("version"); // the supervisor's
+    }
+    collect(&info["guest"], &mut target.facts);
     target
 }
 
@@ -139,6 +142,8 @@ mod tests {
             "threads": 2, "backlog": 4096, "version": "1.0", "model_pid": 7,
             "cpu_source": null, "memory_source": "pss",
         });
+        let guest = serde_json::json!({"version": "1.0", "guest": {"command": "./mine {port}"}});
+        assert_eq!(super::says(&guest).facts.into_keys().collect::<Vec<_>>(), ["command"]);
         let says = says(&info);
         let given: Vec<_> = says.given.into_iter().collect();
         assert_eq!(given, [("workers".to_owned(), "16".to_owned())]);
