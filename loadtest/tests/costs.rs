@@ -6,6 +6,7 @@ use common::{OK, SingleTarget, request, run, server};
 use cpu_list::CpuList;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
+use nix::time::{ClockId, clock_gettime};
 use results::{Cell, Load, Plan, Trial};
 use std::fs::read_to_string;
 use std::io::Write;
@@ -83,6 +84,17 @@ fn account(monotonic_ns: u64, cpu_ns: u64, replies: u64, boot_id: &str) -> Optio
     ))
 }
 
+/// The account of a guest at this moment of CLOCK_MONOTONIC, which does not count its replies.
+fn account_of_guest(cpu_ns: u64) -> String {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap());
+    format!(
+        "{{\"monotonic_ns\":{},\"cpu_ns\":{cpu_ns},\"supervisor_cpu_ns\":0,\"throttled_ns\":null,\"cpu_source\":\"a test\",\
+         \"cpus\":[0],\"boot_id\":\"{}\"}}",
+        now.as_nanos(),
+        boot_id()
+    )
+}
+
 /// Nanoseconds since then.
 fn nanos(since: Instant) -> u64 {
     since.elapsed().as_nanos() as u64
@@ -133,6 +145,26 @@ fn a_service_without_an_account_is_measured_by_its_metrics() {
     assert_eq!(thousandths(figures.server.cpu_us_per_request), Some(2_000), "{missing:?}");
     assert!(sources["server.cpu_us_per_request"].starts_with("the target's metrics, and its own count of replies"));
     assert_eq!(missing["machine.foreign_on_server_cpus"], "the target does not say whether it runs on this machine");
+}
+
+/// The target counts, too, and has used 2 µs for each reply: so the figure with the load generator's count is held against the
+/// figure with the target's own.
+#[test]
+fn a_guest_is_charged_for_the_answers_that_the_load_generator_has_received() {
+    let cell = measured(|replies| Some(account_of_guest(replies * 2_000)));
+    let Trial { figures, sources, missing, .. } = &cell.trials[0];
+    // At each end of the window the count is known to 1 %, or there is no figure; and one request is on its way.
+    let uncertain = 0.02 + 4.0 / cell.outcomes.total() as f64;
+    match figures.server.cpu_us_per_request {
+        Some(cpu) => assert!((cpu / 2.0 - 1.0).abs() <= uncertain, "{cpu} µs instead of 2, ±{uncertain}"),
+        None => {
+            assert!(missing["server.cpu_us_per_request"].contains("came while the CPU time was read"), "{missing:?}")
+        }
+    }
+    let source = "its supervisor's account (a test), and the load generator's count of answers";
+    assert!(sources.get("server.cpu_us_per_request").is_none_or(|found| found == source), "{sources:?}");
+    assert_eq!(missing["server.syscalls_per_request"], "only the lab's models count their system calls");
+    assert!(figures.server.cpus_used.unwrap() > 0.0 && figures.server.threads.is_some());
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod kernel_memory;
 mod machine;
 mod moment;
 mod observer;
+mod own_count;
 mod own_ends;
 mod readings;
 mod sampler;
