@@ -9,6 +9,7 @@
 //! A snapshot takes up to 20 ms of a CPU. On a machine with two CPUs the load generator would miss them, so none is taken
 //! in the window.
 
+mod clock;
 mod kernel_memory;
 mod machine;
 mod moment;

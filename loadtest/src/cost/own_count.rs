@@ -1,6 +1,6 @@
 //! The load generator's own count of answers around a moment: [`OwnCount`].
 
-use super::spent::monotonic;
+use super::clock::monotonic;
 use std::time::Duration;
 
 /// How often the count is read.

@@ -1,9 +1,10 @@
 //! Asks a target for its cost: [`CostSampler`].
 
+use super::clock::monotonic;
 use super::own_count::OwnCount;
 use super::snapshot::Snapshot;
 use super::source::CostSource;
-use super::spent::{Place, Spent, monotonic};
+use super::spent::{Place, Spent};
 use crate::scrape;
 use crate::signals::{unless_stopped, unless_stopped_while};
 use crate::stop::Stop;

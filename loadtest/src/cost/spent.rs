@@ -1,7 +1,6 @@
 //! What a target has used up to one moment, read together with what it has answered: [`Spent`].
 
 use super::own_count::OwnCount;
-use nix::time::{ClockId, clock_gettime};
 use process_tree::{Account, boot_id};
 use std::time::Duration;
 
@@ -81,11 +80,6 @@ impl Spent {
     pub fn replies(&self) -> f64 {
         (self.replies.0 as f64).midpoint(self.replies.1 as f64)
     }
-}
-
-/// CLOCK_MONOTONIC. clock_gettime(2)
-pub(super) fn monotonic() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 #[cfg(test)]
