@@ -1,5 +1,7 @@
 //! The command line of `loadtest`: its flags, and the messages for wrong usage.
 
+use crate::lookup::have_addresses;
+use crate::running::{Endpoints, Guests};
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser};
 use cpu_list::CpuList;
@@ -52,8 +54,15 @@ Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target do
 pub struct Cli {
     /// A server to load. A name alone means one of the lab's services, whose host has that name: it is reached at port
     /// 8080 and its metrics at port 9080; a list, or repeated
-    #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required = true)]
+    #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required_unless_present = "guests")]
     targets: Vec<String>,
+    /// Servers of others that take part if their host is known by name when the run begins, as --target; what one of them
+    /// does not have is not measured on it. As a variable, it has no effect where --target is given
+    #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
+    guests: Vec<String>,
+    /// Whether the guests are those of a variable, so that it is no surprise if some are not there.
+    #[arg(skip)]
+    guests_by_variable: bool,
     /// URL of the metrics of one of the lab's services, from which its cost is read; repeatable
     #[arg(long, value_name = "NAME=URL")]
     metrics: Vec<String>,
@@ -136,6 +145,11 @@ impl Cli {
         let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| with_hint(error, hint).exit());
         let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let source = |flag| matches.value_source(flag);
+        cli.guests.retain(|name| !name.is_empty());
+        cli.guests_by_variable = source("guests") == Some(ValueSource::EnvVariable);
+        if cli.guests_by_variable && source("targets") == Some(ValueSource::CommandLine) {
+            cli.guests.clear();
+        }
         match (source("metrics"), source("target_pid")) {
             (Some(ValueSource::CommandLine), Some(ValueSource::EnvVariable)) => {
                 leave(&mut cli.target_pid, &cli.metrics)
@@ -148,25 +162,23 @@ impl Cli {
         cli
     }
 
-    /// Returns the plan, and the endpoint of each target.
+    /// Returns the plan for the targets and all guests, and the endpoint of each.
     ///
     /// # Errors
     /// One line that says how to correct the command line.
-    pub fn plan(&self) -> Result<(Plan, Vec<(String, Endpoint)>), String> {
-        let mut endpoints: Vec<(String, Endpoint)> = Vec::new();
-        for text in &self.targets {
-            let (name, url, cost) = match text.contains(['=', '/', ':']) {
-                true => named("--target", text).map(|(name, url)| (name, url.to_owned(), CostSource::None))?,
-                false => service(text)?,
-            };
-            if endpoints.iter().any(|(known, _)| known == name) {
-                return Err(format!("--target {name} is given twice: give the second one another name"));
+    pub fn plan(&self) -> Result<(Plan, Endpoints, Guests), String> {
+        let mut endpoints = Endpoints::new();
+        let flags = self.targets.iter().map(|text| ("--target", text));
+        for (flag, text) in flags.chain(self.guests.iter().map(|text| ("--guests", text))) {
+            let (name, mut endpoint) = endpoint(flag, text)?;
+            if endpoints.iter().any(|(known, _)| *known == name) {
+                return Err(format!("{flag} {name} is given twice: give the second one another name"));
             }
-            let url: Url = url.parse()?;
-            if url.path() != "/" {
-                return Err(format!("--target {text}: say '{}' with --workload, not in the URL", url.path()));
-            }
-            endpoints.push((name.to_owned(), Endpoint { url, cost, cpus: None, says: Target::default() }));
+            endpoint.says.is_guest = flag == "--guests";
+            endpoints.push((name, endpoint));
+        }
+        if endpoints.is_empty() {
+            return Err("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into());
         }
         let names = endpoints.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let mut charge = |flag: &str, name: &str, cost: CostSource| {
@@ -193,8 +205,10 @@ impl Cli {
             }
             charge("--target-pid", name, CostSource::ProcessTree(pid))?;
         }
-        let targets = endpoints.iter().map(|(name, _)| name.clone()).collect();
-        Ok((self.run.plan(targets)?, endpoints))
+        let plan = self.run.plan(endpoints.iter().map(|(name, _)| name.clone()).collect())?;
+        let guests =
+            Guests { endpoints: endpoints.split_off(self.targets.len()), says_missing: !self.guests_by_variable };
+        Ok((plan, endpoints, guests))
     }
 }
 
@@ -206,13 +220,13 @@ fn leave(named: &mut Vec<String>, others: &[String]) {
 
 /// What to write instead of a word that the lab or a service would understand.
 fn hint(word: &str) -> Option<String> {
-    let is_of_the_lab = ["--files", "--port", "--admin-port", "--listen", "--admin", "serve"].contains(&word);
+    let of_the_lab = ["--files", "--port", "--admin-port", "--listen", "--admin", "serve", "--guest", "--guests-file"];
     match word {
         "--models" | "--model" => {
             Some("name the servers with --target; 'lab --models' starts the models itself".into())
         }
-        _ if is_of_the_lab => {
-            Some("the servers run already, and --target names them; the lab starts the models".into())
+        _ if of_the_lab.contains(&word) => {
+            Some("the servers run already, and --target names them; the lab starts the models and the guests".into())
         }
         _ if word.starts_with('-') && word != "--url" => None,
         _ => Some("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into()),
@@ -223,16 +237,40 @@ fn variable(flag: &str) -> String {
     format!("LOADTEST_{}", flag.to_uppercase().replace('-', "_"))
 }
 
-/// Finds one of the lab's services by its name, which is also its host name in the lab's containers.
-fn service(name: &str) -> Result<(&str, String, CostSource), String> {
-    let known = std::env::var(variable("target")).unwrap_or_default();
-    let names = known.split(',').map(|known| known.split('=').next().unwrap_or(known));
-    if !known.is_empty() && !names.clone().any(|known| known == name) {
-        return Err(format!(
-            "--target {name}: there is none of that name here; there is {}",
-            names.collect::<Vec<_>>().join(", ")
-        ));
+/// The name of a server, and where it is: `NAME=URL`, or the name of one of the lab's services.
+fn endpoint(flag: &str, text: &str) -> Result<(String, Endpoint), String> {
+    let (name, url, cost) = match text.contains(['=', '/', ':']) {
+        true => named(flag, text).map(|(name, url)| (name, url.to_owned(), CostSource::None))?,
+        false if flag == "--target" => known_service(text)?,
+        false => service(text)?,
+    };
+    let url: Url = url.parse()?;
+    if url.path() != "/" {
+        return Err(format!("{flag} {text}: say '{}' with --workload, not in the URL", url.path()));
     }
+    Ok((name.to_owned(), Endpoint { url, cost, cpus: None, says: Target::default() }))
+}
+
+/// As [`service`], if it is one of those that the variables name.
+fn known_service(name: &str) -> Result<(&str, String, CostSource), String> {
+    let [targets, guests] = ["target", "guests"].map(|flag| std::env::var(variable(flag)).unwrap_or_default());
+    let each = |list: &str| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let only_name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
+    let (targets, guests) = (each(&targets), each(&guests));
+    let mut names: Vec<String> = targets.iter().chain(&guests).map(only_name).collect();
+    if targets.is_empty() || names.iter().any(|known| known == name) {
+        return service(name);
+    }
+    let at = guests.iter().map(|guest| Ok(endpoint("--guests", guest)?.1.url)).collect::<Result<Vec<_>, String>>()?;
+    let mut is_there = vec![true; targets.len()];
+    is_there.extend(have_addresses(at));
+    let mut is_there = is_there.into_iter();
+    names.retain(|_| is_there.next() == Some(true));
+    Err(format!("--target {name}: there is none of that name here; there is {}", names.join(", ")))
+}
+
+/// One of the lab's services, whose name is also its host's in the lab's containers.
+fn service(name: &str) -> Result<(&str, String, CostSource), String> {
     let metrics = CostSource::Metrics(format!("http://{name}:9080/metrics").parse()?);
     Ok((name, format!("http://{name}:8080"), metrics))
 }

@@ -152,4 +152,28 @@ mod tests {
         assert_eq!(facts, [&expected[..], &["threads 2", "version 1.0", "workers 16"]].concat());
         assert_eq!(super::says(&Value::Null), Target::default());
     }
+
+    #[test]
+    fn a_guest_says_its_command_and_its_own_version() {
+        let guest = serde_json::json!({"command": "nginx -p {folder}", "version": "1.22.1"});
+        let info = serde_json::json!({"version": "0.1.0", "guest": guest, "cpu_source": "cgroup"});
+        let Target { is_guest, facts, .. } = says(&info);
+        assert!(is_guest);
+        let facts: Vec<(&str, &str)> = facts.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(facts, [("command", "nginx -p {folder}"), ("cpu_source", "cgroup"), ("version", "1.22.1")]);
+    }
+
+    #[test]
+    fn a_load_needs_its_workload_and_those_of_its_background() {
+        let mut lacks = Lacks::default();
+        lacks.add("nginx", "/burn/1", 404);
+        let mut load = Load { workload: "/burn/1".into(), ..Load::default() };
+        let why = NotReady::Unsupported("it does not have /burn/1: it answers 404".into());
+        assert_eq!(lacks.why_not("nginx", &load), Some(why.clone()));
+        assert_eq!(lacks.why_not("epoll", &load), None);
+        load.workload = "/".into();
+        assert_eq!(lacks.why_not("nginx", &load), None);
+        load.background.busy_workload = Some("/burn/1".into());
+        assert_eq!(lacks.why_not("nginx", &load), Some(why));
+    }
 }

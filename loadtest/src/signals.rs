@@ -65,12 +65,26 @@ pub fn unless_stopped<'s, T: Send + 'static>(
     grace: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
+    unless_stopped_while(stop, grace, || TICK, work)
+}
+
+/// As [`unless_stopped`]. `meanwhile` is called again and again until the result is there, and returns how long to wait before
+/// the next call.
+///
+/// # Errors
+/// As [`unless_stopped`].
+pub(crate) fn unless_stopped_while<'s, T: Send + 'static>(
+    stop: impl Into<Stop<'s>>,
+    grace: Duration,
+    mut meanwhile: impl FnMut() -> Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<T>> {
     let stop = stop.into();
     let (sender, receiver) = channel();
     thread::Builder::new().name("side-work".into()).spawn(move || drop(sender.send(work())))?;
     let mut stopped_at = None;
     loop {
-        match receiver.recv_timeout(TICK) {
+        match receiver.recv_timeout(meanwhile().min(TICK)) {
             Ok(result) => return Ok(Some(result)),
             Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("a thread panicked")),
             Err(RecvTimeoutError::Timeout) if stop.is_set() => {
@@ -96,5 +110,22 @@ mod tests {
         stop.store(true, Relaxed);
         let endless = unless_stopped(&stop, Duration::ZERO, move || receiver.recv());
         assert_eq!(endless.unwrap(), None);
+    }
+
+    #[test]
+    fn something_else_can_be_done_meanwhile() {
+        let stop = AtomicBool::new(false);
+        let (sender, receiver) = channel();
+        let mut calls = 0;
+        let meanwhile = || {
+            calls += 1;
+            if calls == 3 {
+                sender.send("done").unwrap();
+            }
+            Duration::from_micros(100)
+        };
+        let result = unless_stopped_while(&stop, Duration::ZERO, meanwhile, move || receiver.recv());
+        assert_eq!(result.unwrap(), Some(Ok("done")));
+        assert!(calls >= 3);
     }
 }

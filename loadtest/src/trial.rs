@@ -276,7 +276,7 @@ impl Attempt<'_> {
         reached.endpoint.cpus = costs.server_cpus().or(reached.endpoint.cpus);
         Ok(measurement.map(|measurement| {
             let began_at = began_at.map(machine::rfc3339_millis);
-            let answer = Some(expected.seen());
+            let answer = measured.is_get().then(|| expected.seen()).flatten(); // of other methods, only the status is known
             let trial = Trial { began_at, answer, ..measure::trial(&measurement, &costs, dropped) };
             Loaded { trial, answers_vary: measurement.mismatches_vary(), silence: measurement.silence }
         }))

@@ -9,10 +9,12 @@
 //! A snapshot takes up to 20 ms of a CPU. On a machine with two CPUs the load generator would miss them, so none is taken
 //! in the window.
 
+mod clock;
 mod kernel_memory;
 mod machine;
 mod moment;
 mod observer;
+mod own_count;
 mod own_ends;
 mod readings;
 mod sampler;

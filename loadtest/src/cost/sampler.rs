@@ -1,10 +1,12 @@
 //! Asks a target for its cost: [`CostSampler`].
 
+use super::clock::monotonic;
+use super::own_count::OwnCount;
 use super::snapshot::Snapshot;
 use super::source::CostSource;
-use super::spent::{Place, Spent, monotonic};
+use super::spent::{Place, Spent};
 use crate::scrape;
-use crate::signals::unless_stopped;
+use crate::signals::{unless_stopped, unless_stopped_while};
 use crate::stop::Stop;
 use crate::target::Url;
 use nix::unistd::Pid;
@@ -84,14 +86,16 @@ impl<'a> CostSampler<'a> {
             Source::Service { metrics, is_older } => {
                 let url = metrics.with_path("/account");
                 if !*is_older {
-                    let before = answered();
-                    let (status, body) = got(&url, self.stop).map_err(|error| format!("{url}: {error}"))?;
+                    let mut own_count = OwnCount::begin(answered);
+                    let asked = got_while(&url, self.stop, || own_count.read());
+                    let (status, body) = asked.map_err(|error| format!("{url}: {error}"))?;
+                    own_count.read();
                     *is_older = status == 404;
                     if !*is_older {
                         let account = serde_json::from_slice::<Account>(&body);
                         let account =
                             account.map_err(|error| format!("{url}: status {status}, no account: {error}"))?;
-                        return Ok(Spent::of_service(account, (before, answered())));
+                        return Ok(Spent::of_service(account, &own_count));
                     }
                 }
                 spent_by_metrics(metrics, self.stop, answered).map_err(|error| format!("{metrics}: {error}"))
@@ -164,5 +168,12 @@ fn page(url: &Url, stop: Stop<'_>) -> io::Result<String> {
 fn got(url: &Url, stop: Stop<'_>) -> io::Result<(u16, Vec<u8>)> {
     let at = url.clone();
     let answer = unless_stopped(stop, GRACE, move || scrape::get(&at, TIMEOUT))?;
+    answer.ok_or(io::ErrorKind::Interrupted)?
+}
+
+/// As [`got`]. `meanwhile` is called again and again, and returns how long to wait before the next call.
+fn got_while(url: &Url, stop: Stop<'_>, meanwhile: impl FnMut() -> Duration) -> io::Result<(u16, Vec<u8>)> {
+    let at = url.clone();
+    let answer = unless_stopped_while(stop, GRACE, meanwhile, move || scrape::get(&at, TIMEOUT))?;
     answer.ok_or(io::ErrorKind::Interrupted)?
 }

@@ -25,6 +25,7 @@ const MEMORY_NOISE: f64 = 65_536.0;
 /// The source of the memory where only some of the processes were read, which then stand for the others.
 const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
+const NO_SYSCALLS: &str = "only the lab's models count their system calls";
 
 /// Of the connections of which one may have no answer yet, this share may be without, before it matters.
 const MOST_UNANSWERED: f64 = 0.01;
@@ -105,7 +106,10 @@ impl InWindow {
     /// `cpus_allowed` is what is said of the target, if it does not say itself which CPUs it may use.
     fn between(begin: &Moment, end: &Moment, cpus_allowed: Option<usize>) -> Result<InWindow, Reason> {
         let (begin, end) = (begin.spent.as_ref().map_err(Clone::clone)?, end.spent.as_ref().map_err(Clone::clone)?);
-        if end.cpu < begin.cpu || end.replies.0 < begin.replies.0 || end.at <= begin.at {
+        // Where the load generator counts the replies, they go on over a restart of the target.
+        let of_supervisor = end.supervisor_cpu.zip(begin.supervisor_cpu);
+        let restarted = end.cpu < begin.cpu || of_supervisor.is_some_and(|(end, begin)| end < begin);
+        if restarted || end.replies.0 < begin.replies.0 || end.at <= begin.at {
             return Err(RESTARTED.into());
         }
         let seconds = (end.at - begin.at).as_secs_f64();
@@ -123,7 +127,7 @@ impl InWindow {
                 )),
                 _ => Ok(cpu),
             },
-            supervisor_cpu: end.supervisor_cpu.zip(begin.supervisor_cpu).map(|(end, begin)| end.saturating_sub(begin)),
+            supervisor_cpu: of_supervisor.map(|(end, begin)| end - begin),
             syscalls: end.syscalls.zip(begin.syscalls).map(|(end, begin)| end.saturating_sub(begin)),
         })
     }
@@ -191,7 +195,7 @@ impl Readings {
             major_faults_per_request: self.per_reply(|snapshot| snapshot.major_faults),
             syscalls_per_request: window
                 .clone()
-                .and_then(|window| window.per_request(known(window.syscalls.map(|calls| calls as f64))?)),
+                .and_then(|window| window.per_request(window.syscalls.ok_or(NO_SYSCALLS)? as f64)),
             supervisor_cpus_used: window.and_then(|window| match window.supervisor_cpu {
                 Some(cpu) => Ok(cpu.as_secs_f64() / window.seconds),
                 None => Err("only the account of a service has it".into()),

@@ -1,6 +1,6 @@
 //! What a target has used up to one moment, read together with what it has answered: [`Spent`].
 
-use nix::time::{ClockId, clock_gettime};
+use super::own_count::OwnCount;
 use process_tree::{Account, boot_id};
 use std::time::Duration;
 
@@ -39,19 +39,24 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Takes over the account that a service gives. If it does not count its replies, the answers that the load generator has
-    /// received stand for them: those before it asked, and those when it had the account.
-    pub fn of_service(account: Account, answered: (u64, u64)) -> Spent {
+    /// Takes over the account that a service gives. If it does not count its replies, as that of a guest, the answers that the
+    /// load generator has received stand for them: those at the account's moment if both have the same clock.
+    pub fn of_service(account: Account, own_count: &OwnCount<'_>) -> Spent {
         let place = match (&account.boot_id, boot_id()) {
             (Some(theirs), Some(ours)) if theirs == ours => Place::Here,
             (Some(_), Some(_)) => Place::Elsewhere,
             _ => Place::Unknown,
         };
+        let at = Duration::from_nanos(account.monotonic_ns);
+        let by_generator = || if place == Place::Elsewhere { own_count.whole() } else { own_count.around(at) };
         Spent {
-            at: Duration::from_nanos(account.monotonic_ns),
+            at,
             cpu: Duration::from_nanos(account.cpu_ns),
             supervisor_cpu: Some(Duration::from_nanos(account.supervisor_cpu_ns)),
-            replies: account.served.map_or(answered, |served| (served.replies_before, served.replies_after)),
+            replies: match account.served {
+                Some(served) => (served.replies_before, served.replies_after),
+                None => by_generator(),
+            },
             syscalls: account.served.map(|served| served.syscalls),
             throttled: account.throttled_ns.map(Duration::from_nanos),
             source: match account.served {
@@ -77,11 +82,6 @@ impl Spent {
     }
 }
 
-/// CLOCK_MONOTONIC. clock_gettime(2)
-pub(super) fn monotonic() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,11 +99,12 @@ mod tests {
             cpus: vec![1],
             boot_id,
         };
-        let place = |boot_id| Spent::of_service(account(boot_id), (0, 0)).place;
+        let own_count = OwnCount::begin(&|| 0);
+        let place = |boot_id| Spent::of_service(account(boot_id), &own_count).place;
         assert_eq!(place(boot_id().map(str::to_owned)), Place::Here);
         assert_eq!(place(Some("another".into())), Place::Elsewhere);
         assert_eq!(place(None), Place::Unknown);
-        let spent = Spent::of_service(account(None), (0, 0));
+        let spent = Spent::of_service(account(None), &own_count);
         assert_eq!((spent.spread(), spent.replies(), spent.at), (3, 11.5, Duration::from_micros(1)));
     }
 }

@@ -5,7 +5,6 @@
 
 use results::AnswerSeen;
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher};
 
 /// The longest body that is compared in every answer, in bytes.
 const SMALL: usize = 1024;
@@ -40,14 +39,12 @@ impl Expected {
         self.status
     }
 
-    /// What results.json says of them.
-    pub fn seen(&self) -> AnswerSeen {
-        let hash = |body: &[u8]| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(body);
-            format!("{:016x}", hasher.finish())
-        };
-        AnswerSeen { bytes: self.length, hash: self.body.as_deref().map(hash) }
+    /// What results.json says of them; nothing of errors, which are counted as such.
+    pub fn seen(&self) -> Option<AnswerSeen> {
+        // FNV-1a is the same in each build, so runs of two builds can be compared.
+        let hash = |body: &[u8]| format!("{:016x}", fnv_1a(FNV_BASIS, body));
+        let seen = || AnswerSeen { bytes: self.length, hash: self.body.as_deref().map(hash) };
+        (200..400).contains(&self.status).then(seen)
     }
 
     /// What these and the `other` answers have in common. Answers of another status have nothing in common with these.
@@ -186,8 +183,7 @@ impl Comparison {
     }
 
     fn add_to_hash(&mut self, bytes: &[u8]) {
-        let add = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.hash = bytes.iter().fold(self.hash, add);
+        self.hash = fnv_1a(self.hash, bytes);
     }
 
     /// Which answer this is, now that it is complete.
@@ -213,6 +209,14 @@ impl Comparison {
         let (at, found) = self.difference?;
         Some(Mismatch::Byte { at, of: length, found, expected: expected.body.as_ref()?[at as usize] })
     }
+}
+
+/// Where a hash of FNV-1a with 64 bits begins.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Goes on with such a hash.
+fn fnv_1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -308,6 +312,19 @@ mod tests {
         assert!(!theirs.vary());
         mine.add(&theirs);
         assert!(mine.vary());
+    }
+
+    #[test]
+    fn results_have_the_length_and_a_hash_of_what_does_not_vary() {
+        let hello = expected(b"hello");
+        let seen = |bytes, hash: Option<&str>| Some(AnswerSeen { bytes, hash: hash.map(str::to_owned) });
+        // FNV-1a of "hello", as published with the algorithm's test vectors.
+        assert_eq!(hello.seen(), seen(Some(5), Some("a430d84680aabd0b")));
+        assert_eq!(expected(b"").seen(), seen(Some(0), Some("cbf29ce484222325")));
+        assert_eq!(hello.clone().common(&expected(b"hallo")).seen(), seen(Some(5), None));
+        assert_eq!(hello.common(&expected(b"hell")).seen(), seen(None, None));
+        assert_eq!(Expected::as_in(301, 2, b"to".into()).seen().unwrap().bytes, Some(2));
+        assert_eq!(Expected::as_in(404, 2, b"no".into()).seen(), None);
     }
 
     #[test]

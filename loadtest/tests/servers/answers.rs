@@ -2,7 +2,7 @@
 
 use crate::common::{OK, OK_CLOSE, only, request, server, unchecked_server};
 use crate::{classes, plan, until};
-use results::{Load, OutcomeClass, PerConnection, Plan, Verdict};
+use results::{AnswerSeen, Load, OutcomeClass, PerConnection, Plan, Verdict};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -159,6 +159,38 @@ fn answers_that_change_with_time_are_not_compared() {
     assert_eq!((cell.trials.len(), cell.trials[0].contents_checked), (1, None));
     let remark = "the trial was repeated without comparing what varies (the first answer that ended as content: byte ";
     assert!(cell.reasons.iter().any(|reason| reason.contains(remark)), "{:?}", cell.reasons);
+}
+
+/// By this, the answers of different targets can be held against each other.
+#[test]
+fn a_trial_keeps_what_the_target_answers() {
+    let counted = AtomicUsize::new(0);
+    let address = unchecked_server(move |stream, _| {
+        while let Some(text) = request(&stream) {
+            let answer = match text.split(' ').collect::<Vec<_>>()[..2] {
+                ["HEAD", _] => "200 OK\r\nContent-Length: 2\r\n\r\n".to_owned(),
+                [_, "/number"] => {
+                    format!("200 OK\r\nContent-Length: 4\r\n\r\n{:04}", counted.fetch_add(1, Relaxed) % 10_000)
+                }
+                [_, "/missing"] => "404 Not Found\r\nContent-Length: 2\r\n\r\nno".to_owned(),
+                _ => "200 OK\r\nContent-Length: 2\r\n\r\nhi".to_owned(),
+            };
+            if (&stream).write_all(format!("HTTP/1.1 {answer}").as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    let answer = |workload: &str| {
+        let load = Load { workload: workload.into(), concurrency: 1, ..Load::default() };
+        until(20, &Plan { loads: vec![load], ..plan() }, address).cells.remove(0).trials.remove(0).answer
+    };
+    let seen = |bytes, hash: Option<&str>| Some(AnswerSeen { bytes, hash: hash.map(str::to_owned) });
+    // FNV-1a of "hi".
+    assert_eq!(answer("/"), seen(Some(2), Some("08ba5f07b55ec3da")));
+    assert_eq!(answer("/number"), seen(Some(4), None), "it varies");
+    for without in ["HEAD /", "POST /", "/missing"] {
+        assert_eq!(answer(without), None, "{without}");
+    }
 }
 
 /// A target that the load has spoilt for good gives one wrong answer, again and again, and when it is asked at the end.

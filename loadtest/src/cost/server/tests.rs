@@ -107,6 +107,16 @@ fn replies_that_came_meanwhile_leave_no_figure_a_request() {
 }
 
 #[test]
+fn a_guest_has_its_cpu_time_and_no_system_calls() {
+    let mut all = readings();
+    let guest = |n| moment(Spent { syscalls: None, ..spent(n) });
+    (all.begin, all.end) = (guest(1), guest(3));
+    let cost = all.server_cost(answered(4));
+    assert_eq!((cost.cpu_us_per_request, cost.supervisor_cpus_used), (Ok(500.0), Ok(0.001)));
+    assert_eq!(cost.syscalls_per_request, Err("only the lab's models count their system calls".into()));
+}
+
+#[test]
 fn extrapolated_counters_have_no_difference() {
     let mut all = readings();
     all.loaded[2].memory_source = Some("pss-sampled".into());
@@ -198,8 +208,14 @@ fn counters_that_restart_have_no_cost() {
     let cost = all.server_cost(answered(4));
     assert_eq!((cost.cpu_us_per_request, cost.memory_bytes), (why(), why()));
     all = readings();
-    all.end = moment(Spent { cpu: Duration::ZERO, ..spent(3) });
-    assert_eq!(all.server_cost(answered(4)).cpu_us_per_request, why());
+    for restarted in [
+        Spent { cpu: Duration::ZERO, ..spent(3) },
+        Spent { replies: (7, 7), ..spent(3) },
+        Spent { supervisor_cpu: Some(Duration::ZERO), ..spent(3) },
+    ] {
+        all.end = moment(restarted);
+        assert_eq!(all.server_cost(answered(4)).cpu_us_per_request, why());
+    }
 }
 
 #[test]
