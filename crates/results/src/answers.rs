@@ -12,7 +12,7 @@ mod costs;
 mod disturbance;
 mod group;
 mod idle;
-mod kind;
+pub(crate) mod kind;
 mod models;
 mod plain;
 mod printed;
