@@ -44,7 +44,8 @@ if there are at least two; it is started anew for each trial. The results are al
 results/<run>/results.json.
 
 Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not start or answers wrongly,
-130 interrupted (what was measured is still reported)."
+4 a goal of --at-most is not reached or cannot be told, 130 interrupted (what was
+measured is still reported)."
     )
 }
 

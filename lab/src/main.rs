@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         "lab",
         match cli::parse(MODELS) {
             Command::Run(args) => run(*args),
-            Command::Files(command) => command.run(Path::new("results")).map(|()| Exit::Done),
+            Command::Files(command) => command.run(Path::new("results")),
             Command::Serve(args) => serve::serve(&args),
             Command::Doctor => doctor::doctor(),
         },

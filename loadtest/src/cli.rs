@@ -46,7 +46,8 @@ errors, starved (connections were not served), unstable (the rate changed or was
 programs used the CPUs), unsupported.
 
 Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target does not answer,
-130 interrupted (what was measured is still reported).";
+4 a goal of --at-most is not reached or cannot be told, 130 interrupted (what was
+measured is still reported).";
 
 /// Loads HTTP servers and compares their throughput, latency and cost.
 #[derive(Debug, Parser)]
@@ -112,8 +113,7 @@ struct Files {
 pub fn run_on_files(arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let files = Files::parse_from(arguments);
     become_owner(files.results.as_deref(), files.owner.as_deref())?;
-    files.command.run(&files.results.unwrap_or("results".into()))?;
-    Ok(Exit::Done)
+    files.command.run(&files.results.unwrap_or("results".into()))
 }
 
 impl Cli {

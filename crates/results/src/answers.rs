@@ -13,7 +13,7 @@ mod disturbance;
 mod group;
 mod guests;
 mod idle;
-mod kind;
+pub(crate) mod kind;
 mod models;
 mod plain;
 mod printed;

@@ -24,6 +24,7 @@ pub mod contrast;
 pub mod csv;
 pub mod differences;
 pub mod figures;
+pub mod goals;
 pub mod histogram;
 mod knee;
 pub mod lacks;

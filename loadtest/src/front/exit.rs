@@ -15,6 +15,8 @@ pub enum Exit {
     Usage = 2,
     /// A target does not answer.
     Unreachable = 3,
+    /// A goal of `--at-most` was not reached, or the run cannot tell.
+    Missed = 4,
     /// A signal ended the run; what was measured until then is reported.
     Interrupted = 130,
 }

@@ -1,11 +1,12 @@
 //! The commands that work on finished results: show, merge, compare. `loadtest` and the lab have the same.
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::outputs;
 use super::report;
 use super::terminal::{print, say};
 use clap::Subcommand;
 use results::differences::{circumstances, common_runs, differences};
+use results::goals::{self, Goal};
 use results::{Results, compare, merge};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub enum FileCommand {
     Show {
         /// The results.json of the run [default: that of the newest run]
         file: Option<PathBuf>,
+        /// A goal, as --at-most of a run; the last lines say whether it is reached
+        #[arg(long, value_name = "GOAL", value_delimiter = ',')]
+        at_most: Vec<Goal>,
     },
     /// Join two runs with the same settings: the trials of both
     Merge {
@@ -46,17 +50,17 @@ pub enum FileCommand {
 }
 
 impl FileCommand {
-    /// Runs the command. `runs` is the folder in which runs leave their results.
+    /// Runs the command, and returns how the program ends. `runs` is the folder in which runs leave their results.
     ///
     /// # Errors
     /// What is wrong with a file, or why the runs are not compared.
-    pub fn run(self, runs: &Path) -> Result<(), Failure> {
+    pub fn run(self, runs: &Path) -> Result<Exit, Failure> {
         let done = match self {
-            FileCommand::Show { file: Some(file) } => report::print(&load(&file)?),
-            FileCommand::Show { file: None } => {
+            FileCommand::Show { file: Some(file), at_most } => return show(&load(&file)?, &at_most),
+            FileCommand::Show { file: None, at_most } => {
                 let newest = newest_in(runs).map_err(Failure::usage)?;
                 say(&newest.display().to_string());
-                report::print(&load(&newest)?)
+                return show(&load(&newest)?, &at_most);
             }
             FileCommand::Merge { first, second, output } => {
                 let (first, second) = (load(&first)?, load(&second)?);
@@ -73,8 +77,19 @@ impl FileCommand {
             }
             FileCommand::Compare { first, second, anyway } => compare_files(&load(&first)?, &load(&second)?, anyway),
         };
-        done.map_err(Failure::usage)
+        done.map(|()| Exit::Done).map_err(Failure::usage)
     }
+}
+
+/// Prints the report on a run, and whether it reaches the goals.
+fn show(results: &Results, goals: &[Goal]) -> Result<Exit, Failure> {
+    goals::check(goals, &results.settings).map_err(Failure::usage)?;
+    report::print(results).map_err(Failure::usage)?;
+    let judged = goals::judge(goals, results);
+    if !judged.is_empty() {
+        report::print_goals(&judged).map_err(Failure::usage)?;
+    }
+    Ok(if judged.iter().all(|goal| goal.is_reached) { Exit::Done } else { Exit::Missed })
 }
 
 /// The results.json that was written last, of those that lie in the folders of this folder.

@@ -8,6 +8,7 @@ use crate::cpus::{allowed_cpus, online_cpus};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use results::conditions::Condition;
+use results::goals::{self, Goal};
 use results::schedule::{Arrivals, Schedule};
 use results::units::{duration, parse_duration};
 use results::{Load, Plan};
@@ -80,6 +81,11 @@ pub struct RunFlags {
     /// 'throughput>1000'; a list, or repeated
     #[arg(long, value_name = "CONDITION", value_delimiter = ',')]
     pub(super) fail_on: Vec<Condition>,
+    /// A goal: the CPU time a request of a target is at most so many times that of another one, with its whole interval,
+    /// or else the exit code is 4; as in 'epoll/nginx=0.9', under each load with keep-alive or one request a connection; a
+    /// list, or repeated
+    #[arg(long, value_name = "GOAL", value_delimiter = ',')]
+    pub(super) at_most: Vec<Goal>,
     /// Print no progress and no table
     #[arg(short, long)]
     pub quiet: bool,
@@ -141,6 +147,7 @@ impl RunFlags {
             set: BTreeMap::new(),
         };
         plan.check()?;
+        goals::check(&self.at_most, &plan)?;
         check_budget(&plan)?;
         plan.content = self.content.content(&plan)?;
         Ok(plan)

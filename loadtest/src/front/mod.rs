@@ -26,6 +26,7 @@ use crate::{limits, privileges};
 use outputs::Outputs;
 use progress::Progress;
 use results::conditions::{self, Condition};
+use results::goals;
 use results::{Plan, Results};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -102,7 +103,8 @@ pub fn run(
     Ok(Finished { results, failures })
 }
 
-/// How the program ends after the run. Prints to standard error which conditions of `--fail-on` were not met.
+/// How the program ends after the run. Prints to standard error which conditions of `--fail-on` were not met, and to standard
+/// output which goals of `--at-most` are reached; of a quiet run, to standard error those that are not.
 ///
 /// A run fails if a cell does not meet a condition, or a target could not be measured. It also fails if a request
 /// failed, unless a condition on errors allows some failures.
@@ -110,9 +112,16 @@ pub fn run(
 /// # Errors
 /// The table or a file could not be written: a line for each.
 pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
-    let Finished { results, failures } = run;
+    let Finished { results, mut failures } = run;
     let crossed = conditions::crossed(&flags.fail_on, &results);
     crossed.iter().for_each(|line| say(line));
+    let judged = if results.cells.is_empty() { Vec::new() } else { goals::judge(&flags.at_most, &results) };
+    let are_reached = judged.iter().all(|goal| goal.is_reached);
+    if flags.quiet {
+        judged.iter().filter(|goal| !goal.is_reached).for_each(|goal| say(&format!("--at-most: {}", goal.line)));
+    } else if !judged.is_empty() {
+        failures.extend(report::print_goals(&judged).err());
+    }
     if !failures.is_empty() {
         return Err(Failure::usage(failures.join("\n")));
     }
@@ -126,6 +135,7 @@ pub fn conclude(flags: &RunFlags, run: Finished) -> Result<Exit, Failure> {
     Ok(match results.interrupted {
         true => Exit::Interrupted,
         false if !crossed.is_empty() || (results.has_failures() && !tolerant) => Exit::Failed,
+        false if !are_reached => Exit::Missed,
         false => Exit::Done,
     })
 }

@@ -3,7 +3,7 @@
 use super::terminal;
 use anstyle::Style;
 use results::wrap::wrap;
-use results::{Results, answers, table};
+use results::{Results, answers, goals, table};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -40,6 +40,18 @@ fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Re
         answers::print_short(&answers, answers_width, out)?;
     }
     Ok(())
+}
+
+/// Prints what the run says about the goals to standard output.
+///
+/// # Errors
+/// One line: standard output cannot be written.
+pub fn print_goals(judged: &[goals::Judged]) -> Result<(), String> {
+    terminal::print(|out| {
+        let bold = Style::new().bold();
+        writeln!(out, "\n{bold}Goals{bold:#} (CPU time a request)")?;
+        judged.iter().try_for_each(|goal| writeln!(out, "{}", wrap(&goal.line, 2, terminal::width())))
+    })
 }
 
 /// The line that names a file which was written. Of a results.json it says how to print the report again, with the program

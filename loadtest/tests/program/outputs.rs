@@ -130,6 +130,42 @@ fn conditions_decide_the_exit_code_and_result_files_can_be_read_again() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+#[test]
+fn goals_are_judged_at_the_end_and_decide_the_exit_code() {
+    let folder = empty_folder("goals");
+    let file = folder.join("results.json").to_str().unwrap().to_owned();
+    write_run(file.as_ref(), "r", |_| {}); // pool needs 2.18 times epoll's CPU time; that of plain is not known
+    let show = |goals: &str| {
+        let output = loadtest(&["show", &file, "--at-most", goals]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let goals = text.split_once("\nGoals (CPU time a request)\n").expect("goals come last").1;
+        (output.status.code(), goals.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (code, lines) = show("pool/epoll=2.5,epoll/pool=0.6");
+    assert_eq!((code, lines.len()), (Some(0), 2), "{lines:?}");
+    assert!(lines.iter().all(|line| line.ends_with(": reached")), "{lines:?}");
+    let (code, lines) = show("pool/epoll=1.5,pool/epoll=2.5,plain/epoll=9");
+    assert_eq!((code, lines.len()), (Some(4), 3), "{lines:?}");
+    assert!(lines[0].ends_with("at most 1.5: not reached") && lines[1].ends_with(": reached"), "{lines:?}");
+    let why = "at most 9: cannot be told: plain: the target has neither --metrics nor --target-pid";
+    assert!(lines[2].ends_with(why), "{lines:?}");
+    one_line(&loadtest(&["show", &file, "--at-most", "epoll/nginx=1"]), 2, "it has epoll, pool, plain");
+    assert!(!String::from_utf8(loadtest(&["show", &file]).stdout).unwrap().contains("Goals"));
+
+    let url = server(|_| ok("hi"));
+    let targets = format!("--target=a=http://{url},b=http://{url}");
+    let run = |more: &[&str]| loadtest(&[&[targets.as_str(), "-d", "500ms", "-c", "1", "-t", "1"], more].concat());
+    let told = run(&["--at-most", "a/b=1"]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    let last = text.lines().last().unwrap();
+    assert_eq!(told.status.code(), Some(4), "{text}");
+    assert!(last.contains("at most 1: cannot be told: a: the target has neither"), "{text}");
+    one_line(&run(&["--quiet", "--at-most", "a/b=1"]), 4, "--at-most: a / b at / with 1 connection");
+    one_line(&run(&["--at-most", "a/c=1"]), 2, "the run has no target 'c'; it has a, b");
+    one_line(&run(&["--at-most", "a/b=1", "--idle", "1"]), 2, "give one, as in --load '/ -c 64'");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// A run of one second's trial that is not of the machine of the tests, as a file.
 fn write_run(path: &Path, run_id: &str, change: impl FnOnce(&mut results::Results)) {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/results/tests/golden/closed.json");

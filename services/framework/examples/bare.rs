@@ -1,5 +1,5 @@
-//! The server that the bench compares framework with: axum alone, with the same `/` on one thread, but without
-//! supervisor, limits or metrics.
+//! What framework can be compared with: axum alone, with the same `/` on one thread, but without supervisor, limits or
+//! metrics.
 //!
 //! `cargo run --release -p framework --example bare -- 127.0.0.1:0` takes a free port, and prints the address that it
 //! listens on.

@@ -6,7 +6,7 @@ use crate::schedule::Schedule;
 
 /// What a load is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Connections that carry one request after the other.
     KeepAlive,
     /// A new connection for each request.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind of this load. A schedule that gives each target a rate of its own makes no kind.
-    pub(super) fn of(load: &Load) -> Kind {
+    pub(crate) fn of(load: &Load) -> Kind {
         let background = &load.background;
         let is_unlimited = load.requests_per_connection == PerConnection::UNLIMITED;
         let total = background.total();
