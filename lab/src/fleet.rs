@@ -14,11 +14,12 @@ use loadtest::{probe, scrape};
 use results::{Load, Plan};
 use supervisor::Model;
 
-use crate::check::{self, HELLO};
+use crate::check::{Candidate, HELLO};
 use crate::cli::WORKLOADS;
 use crate::division::Division;
+use crate::launch::{Placement, Server};
 use crate::servers::Servers;
-use crate::service::{Placement, Server, Service};
+use crate::service::Service;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -132,8 +133,9 @@ impl Local {
         let name = guest.name();
         match self.start(guest) {
             Ok((mut service, endpoint)) => {
-                let lacks = check::lacks(name, &endpoint.url, plan, self.files.as_deref(), TIMEOUT, self.stop);
-                lacks.map_err(|why| service.failure(why))
+                let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
+                let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
+                candidate.lacks(plan).map_err(|why| service.failure(why))
             }
             Err(NotReady::Unsupported(why) | NotReady::Unreachable(why)) => Err(why),
         }

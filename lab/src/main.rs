@@ -5,10 +5,11 @@ mod check;
 mod cli;
 mod division;
 mod doctor;
-
+mod first_answer;
 mod fleet;
 mod guest_log;
 mod guests;
+mod launch;
 mod loads;
 mod nod;
 mod relay;
@@ -30,14 +31,14 @@ use results::noise;
 
 use cli::{Command, RunArgs};
 use fleet::LocalFleet;
-use service::Requested;
+use launch::Requested;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
     if let Some(code) = guest::built_in(std::env::args_os()) {
         return code;
     }
-    match service::requested(MODELS, std::env::args_os()) {
+    match launch::requested(MODELS, std::env::args_os()) {
         Some(Requested::Model(model, args)) => {
             call_this_process(model.name);
             return supervisor::main_from(model, args);

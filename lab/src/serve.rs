@@ -9,7 +9,8 @@ use loadtest::front::{Exit, Failure, say};
 use loadtest::stop_on_signals;
 
 use crate::cli::ServeArgs;
-use crate::service::{Placement, Service};
+use crate::launch::Placement;
+use crate::service::Service;
 
 /// The ports of Grafana and Prometheus in docker-compose.yml. They stay free for them, unless a flag names one.
 const LEFT_OUT: [u16; 2] = [3000, 9090];

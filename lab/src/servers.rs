@@ -3,7 +3,7 @@
 use guest::Guest;
 use supervisor::Model;
 
-use crate::service::Server;
+use crate::launch::Server;
 use crate::set;
 
 /// The servers of a run.

@@ -1,37 +1,24 @@
-//! Runs the service of a model or of a guest as a child process, which executes this program again.
+//! The running service of a model or of a guest: a child process.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest::Guest;
 use loadtest::front::say;
-use loadtest::target::Url;
-use loadtest::{probe, unless_stopped};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use results::content::NOTHING;
-use supervisor::{Model, is_routine};
+use supervisor::is_routine;
 
 use crate::addresses::{Limit, Limited, addresses};
-use crate::division::Division;
+use crate::first_answer::{self, NoAnswer};
 use crate::guest_log::GuestLog;
+use crate::launch::{Placement, Server, command};
 use crate::relay::Relay;
-use crate::set;
 
-/// The first argument of a process that must run as a service.
-const RUN_SERVICE: &str = "be";
-/// The second argument of one that must run as the program `guest`.
-const GUEST: &str = "guest";
 /// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
 /// and the time that it then waits for killed processes.
 const STOP_TIME: Duration = Duration::from_secs(20);
@@ -44,85 +31,10 @@ const START_TIME: Duration = Duration::from_secs(10);
 const IN_TIME: &str = "within 10 s";
 /// How long a service that has not said its addresses may take to stop.
 const END_TIME: Duration = Duration::from_secs(2);
-/// How soon a guest that does not answer yet is asked again, and a process that has to end is looked at again.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// How soon a process that has to end is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Lines of a service that the report about its end has.
 const MOST_LINES: usize = 3;
-
-/// What a service runs.
-#[derive(Clone, Copy)]
-pub enum Server<'a> {
-    Model(&'a Model),
-    Guest(&'a Guest),
-}
-
-impl<'a> Server<'a> {
-    /// The name of the target.
-    pub fn name(self) -> &'a str {
-        match self {
-            Server::Model(model) => model.name,
-            Server::Guest(guest) => &guest.name,
-        }
-    }
-
-    /// What the command line of the service begins with, after [`RUN_SERVICE`].
-    fn arguments(self) -> Vec<OsString> {
-        match self {
-            Server::Model(model) => vec![model.name.into()],
-            Server::Guest(guest) => [vec![GUEST.into()], guest.arguments()].concat(),
-        }
-    }
-}
-
-/// How a service runs.
-pub struct Placement<'a> {
-    /// The ports of the service and of its admin endpoint on the loopback interface; 0 takes a free one.
-    pub ports: (u16, u16),
-    /// The directory that it serves; the default one if there is none.
-    pub files: Option<&'a Path>,
-    /// The CPUs of its model and of its supervisor; `None` means that both may use all.
-    pub cpus: Option<&'a Division>,
-    /// More flags, with their values.
-    pub set: Option<&'a BTreeMap<String, String>>,
-    /// The time to finish its connections when it is stopped, after which it may cut them off: that is no failure then.
-    /// `None` is the service's own time, within which it should finish them. `set` has precedence.
-    pub grace: Option<Duration>,
-    /// Whether its routine lines are shown, too: that it stops and what it cuts off, and that this machine does not permit its
-    /// model.
-    pub shows_routine: bool,
-    /// A guest ends with its process and writes to a log, which is kept if it fails. Otherwise it is started again as a model is,
-    /// and writes to standard error.
-    pub is_for_a_trial: bool,
-    /// The start ends early when this is set.
-    pub stop: &'static AtomicBool,
-}
-
-/// What this process must run as.
-pub enum Requested<A> {
-    /// The service of a model, with these arguments.
-    Model(Model, A),
-    /// The program `guest`, with these arguments.
-    Guest(A),
-}
-
-/// What this process must run as, if its arguments say so.
-pub fn requested(
-    models: &[Model],
-    args: impl IntoIterator<Item = OsString>,
-) -> Option<Requested<impl Iterator<Item = OsString>>> {
-    let mut args = args.into_iter().skip(1);
-    if args.next()? != RUN_SERVICE {
-        return None;
-    }
-    let name = args.next()?;
-    let model = models.iter().find(|model| name == model.name).copied();
-    let is_guest = name == GUEST;
-    let args = std::iter::once(name).chain(args);
-    match model {
-        Some(model) => Some(Requested::Model(model, args)),
-        None => is_guest.then_some(Requested::Guest(args)),
-    }
-}
 
 /// A running service. When it is dropped, it is stopped and waited for.
 pub struct Service {
@@ -161,7 +73,11 @@ impl Service {
         let named = |line: String| if line.starts_with(name) { line } else { format!("{name}: {line}") };
         let mut service = Service::try_start(server, placement).map_err(|error| named(error.to_string()))?;
         if let Server::Guest(_) = server {
-            service.wait_for_answer(placement.stop).map_err(|why| named(service.with_log(why)))?;
+            let answer = service.wait_for_answer(placement.stop);
+            answer.map_err(|why| {
+                service.is_reported = true;
+                named(service.with_log(why))
+            })?;
             service.said.is_ready.store(true, Relaxed);
         }
         Ok(service)
@@ -210,46 +126,25 @@ impl Service {
         }
     }
 
-    /// Waits until the guest answers GET / with any status.
+    /// Waits until the guest answers, and otherwise says why it does not.
     fn wait_for_answer(&mut self, stop: &'static AtomicBool) -> Result<(), String> {
-        let limit = Limit::new(START_TIME, stop);
-        let url: Url = format!("http://{}", self.listen).parse()?;
-        let mut last = None;
-        loop {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return Err(self.how_it_ended());
-            }
-            let left = match limit.left() {
-                Ok(left) => left,
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(self.no_answer(last)),
-                Err(error) => return Err(error.to_string()),
-            };
-            let url = url.clone();
-            let asked = unless_stopped(stop, Duration::ZERO, move || probe::check(&url, "/", &NOTHING, left));
-            match asked {
-                Ok(Some(Ok(_))) => return Ok(()),
-                Ok(Some(Err(error))) | Err(error) => last = Some(error),
-                Ok(None) => {} // the limit says that the lab shall end
-            }
-            thread::sleep(ASK_AGAIN);
-        }
-    }
-
-    fn no_answer(&self, last: Option<io::Error>) -> String {
         let address = self.listen;
-        match last {
-            Some(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
-                format!("it does not answer GET / at {address} {IN_TIME}: {error}")
-            }
-            _ => {
+        let child = &mut self.child;
+        let answer =
+            first_answer::wait(address, &Limit::new(START_TIME, stop), || !matches!(child.try_wait(), Ok(None)));
+        answer.map_err(|why| match why {
+            NoAnswer::Ended => self.how_it_ended(),
+            NoAnswer::Failed(error) => format!("it does not answer GET / at {address} {IN_TIME}: {error}"),
+            // Outside of a trial, it may just be between two starts.
+            NoAnswer::NotListening if self.log.is_none() => format!("it does not listen on {address} {IN_TIME}"),
+            NoAnswer::NotListening => {
                 format!("it does not listen on {address} {IN_TIME}: does its command say {{port}} in the right place?")
             }
-        }
+        })
     }
 
     /// How the service has ended, in the words of its supervisor, if there are any.
-    fn how_it_ended(&mut self) -> String {
-        self.is_reported = true;
+    fn how_it_ended(&self) -> String {
         self.relay.wait_for_end(LAST_LINES_TIME);
         let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let said: Vec<&str> =
@@ -348,48 +243,6 @@ fn end(child: &mut Child) {
             let _ = child.wait();
             return;
         }
-        thread::sleep(ASK_AGAIN);
+        thread::sleep(LOOK_AGAIN);
     }
-}
-
-/// The command line of a service: this program once more.
-fn command(server: Server<'_>, placement: &Placement<'_>, grace: Option<Duration>) -> Command {
-    // This file is the running program, even if another one has its path by now, or none.
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(std::env::args_os().next().unwrap_or_else(|| "lab".into()));
-    command.arg(RUN_SERVICE).args(server.arguments());
-    if let Some(Division { servers, load, .. }) = placement.cpus {
-        command.args(["--cpus", &servers.to_string(), "--supervisor-cpus", &load.to_string()]);
-    }
-    let (listen, admin) = placement.ports;
-    command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
-    if let Some(files) = placement.files {
-        command.arg("--files").arg(files);
-    }
-    if let Some(grace) = grace {
-        command.arg("--grace").arg(format!("{}ms", grace.as_millis()));
-    }
-    command.args(placement.set.into_iter().flat_map(set::arguments));
-    // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-    let lab = nix::unistd::getpid();
-    let cpus_of_both_sides = placement.cpus.map(Division::all);
-    // SAFETY: between fork and exec there are only system calls, and no memory is allocated.
-    unsafe {
-        command.pre_exec(move || {
-            // Until exec(2), the handler of the lab is still installed, and would ignore the signal that is
-            // requested in the next line.
-            signal(Signal::SIGTERM, SigHandler::SigDfl)?;
-            set_pdeathsig(Signal::SIGTERM)?;
-            if let Some(cpus) = &cpus_of_both_sides {
-                // The lab itself keeps to the load's. Where this is not permitted, the service says what it lacks.
-                let _ = cpus.apply();
-            }
-            if nix::unistd::getppid() != lab {
-                return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
-            }
-            Ok(())
-        });
-    }
-    command
 }
