@@ -45,7 +45,7 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
             stop,
         };
         let service = match Service::start(server, &placement) {
-            Err(_) if stop.load(Relaxed) => return Ok(Exit::Interrupted),
+            Err(_) if stop.load(Relaxed) => break,
             started => started.map_err(Failure::usage)?,
         };
         print(&format!("{name:24} http://{}   metrics http://{}/metrics", service.listen, service.admin));
