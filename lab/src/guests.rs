@@ -75,7 +75,7 @@ impl Chosen {
         for guest in ready_made() {
             match guest.missing() {
                 _ if self.has(&guest.name) => {}
-                Some(why) => self.left_out.push(why),
+                Some(why) => self.left_out.push(format!("left out: {why}")),
                 None => self.guests.push(guest),
             }
         }
