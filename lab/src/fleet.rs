@@ -44,7 +44,7 @@ pub struct LocalFleet {
 
 impl LocalFleet {
     /// Divides the CPUs, and restricts the calling thread to those of the load: the threads that it starts from then on
-    /// inherit that. No service is started yet. Each start ends early when `stop` is set.
+    /// inherit that. No service is started yet. The start of a guest ends early when `stop` is set.
     ///
     /// # Errors
     /// A line that says that the CPUs could not be found.

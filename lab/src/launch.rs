@@ -66,7 +66,7 @@ pub struct Placement<'a> {
     /// A guest ends with its process and writes to a log, which is kept if it fails. Otherwise it is started again as a model is,
     /// and writes to standard error.
     pub is_for_a_trial: bool,
-    /// The start ends early when this is set.
+    /// The start of a guest ends early when this is set.
     pub stop: &'static AtomicBool,
 }
 

@@ -26,7 +26,7 @@ const STOP_TIME: Duration = Duration::from_secs(20);
 const CUT_OFF: i32 = 1;
 /// How long to wait for the last lines of a service that has ended by itself.
 const LAST_LINES_TIME: Duration = Duration::from_secs(1);
-/// How long a service may take to say its addresses, and a guest to give its first answer then.
+/// How long the service of a guest may take to say its addresses, and the guest to give its first answer then.
 const START_TIME: Duration = Duration::from_secs(10);
 const IN_TIME: &str = "within 10 s";
 /// How long a service that has not said its addresses may take to stop.
@@ -85,7 +85,8 @@ impl Service {
 
     fn try_start(server: Server<'_>, placement: &Placement<'_>) -> io::Result<Service> {
         let name = server.name();
-        let is_guest_in_trial = placement.is_for_a_trial && matches!(server, Server::Guest(_));
+        let is_guest = matches!(server, Server::Guest(_));
+        let is_guest_in_trial = is_guest && placement.is_for_a_trial;
         let log = is_guest_in_trial.then(|| GuestLog::new(name)).transpose()?;
         let sets_grace = placement.set.is_some_and(|set| set.contains_key("grace"));
         let grace = placement.grace.filter(|_| !sets_grace);
@@ -98,7 +99,7 @@ impl Service {
         let said = Arc::new(Said::default());
         let started = (|| {
             let pipe = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            let limit = Some(Limit::new(START_TIME, placement.stop));
+            let limit = is_guest.then(|| Limit::new(START_TIME, placement.stop));
             let mut lines = BufReader::new(Limited { pipe, limit });
             let (listen, admin, before) = addresses(&mut lines, name).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => io::Error::other(format!("it did not start {IN_TIME}")),
