@@ -9,7 +9,9 @@ use loadtest::front::files::FileCommand;
 use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
+use crate::guests::{self, GuestFlags};
 use crate::loads::{self, LOADS};
+use crate::servers::Servers;
 use crate::set::{self, Setting};
 
 /// What the models serve.
@@ -28,6 +30,8 @@ Examples:
   lab --models epoll,uring -c 1,64,512 --workload /
   lab --load '/ -c 8' --load '/files/64k -R 1k --slow-readers 100'
   lab --set thread-pool.workers=16         with 16 workers in the thread pool
+  lab --guests nginx,hyper                 servers of others beside the models; all: those installed
+  lab --models none --guest 'mine=./server --port {{port}}' --workload /
   lab --precision 2% --budget 20m          more blocks, until the intervals are within 2 %
   lab --all                                /, /files/64k and /sleep/20 with 1, 64 and 512 connections
   lab aa --models epoll -c 64              how much noise this machine has
@@ -77,6 +81,8 @@ struct ModelFlags {
     /// The models; a list, or repeated [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     models: Vec<String>,
+    #[command(flatten)]
+    guests: GuestFlags,
     /// The directory that /files/ serves [default: a folder with 1k, 64k, 1m and 10m, created at start]
     #[arg(long, value_name = "DIR")]
     files: Option<PathBuf>,
@@ -91,7 +97,7 @@ enum LabCommand {
     Aa(Box<LabRunFlags>),
     #[command(flatten)]
     Files(FileCommand),
-    /// Start the models, print their addresses, and wait for Ctrl-C
+    /// Start the models and the guests, print their addresses, and wait for Ctrl-C
     Serve {
         #[command(flatten)]
         models: ModelFlags,
@@ -121,9 +127,8 @@ pub enum Command {
 
 /// The arguments of a run.
 pub struct RunArgs {
-    pub models: Vec<Model>,
+    pub servers: Servers,
     pub files: Option<PathBuf>,
-    pub set: set::Flags,
     /// Whether each model is measured twice.
     pub is_aa: bool,
     /// Whether the command line names no loads.
@@ -133,9 +138,8 @@ pub struct RunArgs {
 
 /// The arguments of `lab serve`.
 pub struct ServeArgs {
-    pub models: Vec<Model>,
+    pub servers: Servers,
     pub files: Option<PathBuf>,
-    pub set: set::Flags,
     pub port: Option<u16>,
     pub admin_port: Option<u16>,
 }
@@ -147,18 +151,26 @@ pub fn parse(known: &[Model]) -> Command {
 
 fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let names: Vec<_> = known.iter().map(|model| model.name).collect();
+    let of_guests = |command: clap::Command| {
+        let help = format!("Servers of others beside them: {}; all takes those installed", guests::names().join(", "));
+        command.mut_arg("guests", |arg| arg.help(format!("{help}; a list, or repeated")))
+    };
     let of_a_run = |command: clap::Command, is_aa: bool| {
-        loads::with_defaults(command, is_aa)
+        of_guests(loads::with_defaults(command, is_aa))
             .mut_arg("workload", |arg| arg.help(format!("What to request: {WORKLOADS}; a list, or repeated")))
             .mut_arg("results", |arg| {
                 arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None)
             })
             .mut_arg("models", |arg| {
-                arg.help(format!("The models: {}; a list, or repeated [default: all]", names.join(", ")))
+                arg.help(format!(
+                    "The models: {}; a list, or repeated; none: only guests [default: all]",
+                    names.join(", ")
+                ))
             })
     };
     let of_aa = |command| of_a_run(command, true);
     let command = of_a_run(Cli::command(), false).mut_subcommand("aa", of_aa).after_help(examples());
+    let command = command.mut_subcommand("serve", of_guests);
     let matches = command.try_get_matches_from(args);
     let matches: ArgMatches = matches.map_err(|error| with_hint(error, |word| hint(&names, word)))?;
     let cli = Cli::from_arg_matches(&matches)?;
@@ -168,19 +180,19 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
         Some(LabCommand::Aa(run)) => run,
         Some(LabCommand::Files(command)) => return Ok(Command::Files(command)),
         Some(LabCommand::Serve { models, port, admin_port }) => {
-            let (chosen, set) = chosen(known, &models)?;
-            return Ok(Command::Serve(ServeArgs { models: chosen, files: models.files, set, port, admin_port }));
+            let servers = chosen(known, &models)?;
+            return Ok(Command::Serve(ServeArgs { servers, files: models.files, port, admin_port }));
         }
         Some(LabCommand::Doctor) => return Ok(Command::Doctor),
     };
-    let (models, set) = chosen(known, &flags.models)?;
+    let servers = chosen(known, &flags.models)?;
     let mut run = flags.run;
     let has_default_loads = !flags.all && !RunFlags::name_loads(of_aa.unwrap_or(&matches));
     let is_aa = of_aa.is_some();
     if has_default_loads {
         loads::measure_defaults(&mut run, is_aa);
     }
-    Ok(Command::Run(Box::new(RunArgs { models, files: flags.models.files, set, is_aa, has_default_loads, run })))
+    Ok(Command::Run(Box::new(RunArgs { servers, files: flags.models.files, is_aa, has_default_loads, run })))
 }
 
 /// What to write instead of a word that the load test or a service would understand.
@@ -188,6 +200,7 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
     let of_servers = ["--target", "--targets", "--url", "--metrics", "--target-pid", "--remote-write", "--dashboard"];
     match word {
         _ if models.contains(&word) => Some(format!("choose models with --models {word}")),
+        _ if guests::names().iter().any(|name| name == word) => Some(format!("choose guests with --guests {word}")),
         "--aa" => Some("'lab aa' does that".into()),
         "run" => Some("without a command, the lab makes a run".into()),
         "--port" | "--admin-port" | "--listen" | "--admin" => {
@@ -200,25 +213,39 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
     }
 }
 
-/// The models named by the flags, each of them once, and what is set for them; all models if the flags name none.
-fn chosen(known: &[Model], flags: &ModelFlags) -> Result<(Vec<Model>, set::Flags), clap::Error> {
+/// The models named by the flags, each of them once, and what is set for them; all models if the flags name none. And the guests.
+fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Servers, clap::Error> {
     let wrong = |line: String| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{line}\n"));
-    let mut models: Vec<Model> = if flags.models.is_empty() { known.to_vec() } else { Vec::new() };
-    for name in &flags.models {
+    let models = models(known, &flags.models).map_err(wrong)?;
+    let guests::Chosen { guests, left_out } = flags.guests.chosen(known).map_err(wrong)?;
+    if models.is_empty() && guests.is_empty() {
+        return Err(wrong("--models none: there is nothing left; name guests with --guests".into()));
+    }
+    let set = set::flags(&flags.set, &models, &guests).map_err(wrong)?;
+    Ok(Servers { models, guests, set, left_out })
+}
+
+fn models(known: &[Model], named: &[String]) -> Result<Vec<Model>, String> {
+    match named {
+        [] => return Ok(known.to_vec()),
+        [none] if none == "none" => return Ok(Vec::new()),
+        _ => {}
+    }
+    let mut models: Vec<Model> = Vec::new();
+    for name in named {
         match known.iter().find(|model| model.name == name) {
             Some(model) if models.iter().all(|m| m.name != model.name) => models.push(*model),
             Some(_) => {}
+            None if guests::names().contains(name) => {
+                return Err(format!("--models {name}: {name} is a guest; --guests chooses it"));
+            }
             None => {
                 let names: Vec<_> = known.iter().map(|model| model.name).collect();
-                return Err(wrong(format!(
-                    "--models '{name}': there is no such model; there are {}",
-                    names.join(", ")
-                )));
+                return Err(format!("--models '{name}': there is no such model; there are {}", names.join(", ")));
             }
         }
     }
-    let set = set::flags(&flags.set, &models).map_err(wrong)?;
-    Ok((models, set))
+    Ok(models)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The models as the targets of the load test: for each trial, the service of a model is started anew on this machine.
+//! The models and the guests as the targets of the load test: for each trial, one of them is started anew on this machine.
 
 use std::panic::resume_unwind;
 use std::path::PathBuf;
@@ -7,17 +7,19 @@ use std::thread;
 use std::time::Duration;
 
 use loadtest::cost::CostSource;
-use loadtest::fleet::{Endpoint, Fleet, NotReady, supported};
-use loadtest::front::{Exit, Failure};
+use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, supported};
+use loadtest::front::{Exit, Failure, say};
 use loadtest::target::Url;
 use loadtest::{probe, scrape};
-use results::Plan;
+use results::{Load, Plan};
 use supervisor::Model;
 
+use crate::check::{Candidate, HELLO};
 use crate::cli::WORKLOADS;
 use crate::division::Division;
-use crate::service::{Placement, Service};
-use crate::set;
+use crate::launch::{Placement, Server};
+use crate::servers::Servers;
+use crate::service::Service;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,69 +27,93 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// what is left is work that nothing waits for: requests of `--busy` clients, and sleeps of `/sleep/<ms>`.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The models, and the CPUs of this machine, which are divided between the services and the load.
-struct Models {
-    models: Vec<Model>,
+/// The servers, and the CPUs of this machine, which are divided between them and the load.
+struct Local {
+    servers: Servers,
     files: Option<PathBuf>,
-    set: set::Flags,
     division: Division,
+    stop: &'static AtomicBool,
 }
 
-/// The models, of which one runs at a time.
+/// The servers, of which one runs at a time.
 pub struct LocalFleet {
-    models: Models,
+    local: Local,
+    lacks: Lacks,
     running: Option<Service>,
 }
 
 impl LocalFleet {
     /// Divides the CPUs, and restricts the calling thread to those of the load: the threads that it starts from then on
-    /// inherit that. No service is started yet.
+    /// inherit that. No service is started yet. The start of a guest ends early when `stop` is set.
     ///
     /// # Errors
     /// A line that says that the CPUs could not be found.
-    pub fn new(models: Vec<Model>, files: Option<PathBuf>, set: set::Flags) -> Result<LocalFleet, String> {
+    pub fn new(servers: Servers, files: Option<PathBuf>, stop: &'static AtomicBool) -> Result<LocalFleet, String> {
         let unknown = "sched_getaffinity(2) does not say which CPUs this process may use";
         let division = Division::of_this_machine().ok_or(unknown)?;
         let _ = division.load.restrict(); // not permitted: it only costs precision
-        Ok(LocalFleet { models: Models { models, files, set, division }, running: None })
+        let local = Local { servers, files, division, stop };
+        Ok(LocalFleet { local, lacks: Lacks::default(), running: None })
     }
 
     /// The CPUs of the services and of the load.
     pub fn division(&self) -> &Division {
-        &self.models.division
+        &self.local.division
     }
 
-    /// Sends one request of each workload to each model, and checks the responses. All models run at the same time
-    /// meanwhile: one after the other, they would take seconds of the run's budget.
+    /// Sends one request of each workload to each server, and checks the responses. All models run at the same time
+    /// meanwhile, and then all guests: one after the other, they would take seconds of the run's budget.
     ///
     /// # Errors
-    /// A line that says which model does not start or answers wrongly, or which workload no model has.
-    pub fn check(&self, plan: &Plan, stop: &AtomicBool) -> Result<(), Failure> {
-        let models = &self.models;
-        thread::scope(|scope| {
-            // A service ends with the thread that has started it, so each thread stops its own.
-            let check =
-                |model| scope.spawn(move || if stop.load(Relaxed) { Ok(()) } else { models.check(model, plan) });
-            let checks: Vec<_> = models.models.iter().map(check).collect();
-            checks.into_iter().try_for_each(|check| check.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        })
+    /// A line that says which server does not start or answers wrongly, or which workload no model has.
+    pub fn check(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let local = &self.local;
+        at_once(&local.servers.models, local.stop, |model| local.check_model(model, plan))?;
+        let lacks = at_once(&local.servers.guests, local.stop, |guest| {
+            local.check_guest(Server::Guest(guest), plan).map_err(|why| Failure(Exit::Unreachable, why))
+        })?;
+        for (guest, lacks) in local.servers.guests.iter().zip(lacks) {
+            lacks.iter().for_each(|(workload, status)| self.lacks.add(&guest.name, workload, *status));
+        }
+        Ok(())
     }
 }
 
-impl Models {
-    fn check(&self, model: &Model, plan: &Plan) -> Result<(), Failure> {
-        let (_service, endpoint) = match self.start(model) {
+/// Checks all servers at the same time. After `stop` was set, none is begun.
+fn at_once<S: Sync, T: Send>(
+    servers: &[S],
+    stop: &AtomicBool,
+    check: impl Fn(&S) -> Result<T, Failure> + Sync,
+) -> Result<Vec<T>, Failure> {
+    thread::scope(|scope| {
+        let check = &check;
+        let check = |server| {
+            // A service ends with the thread that has started it, so each thread stops its own.
+            scope.spawn(move || match stop.load(Relaxed) {
+                true => Err(Failure(Exit::Interrupted, "interrupted".into())),
+                false => check(server),
+            })
+        };
+        let checks: Vec<_> = servers.iter().map(check).collect();
+        let results = checks.into_iter().map(|check| check.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        results.collect()
+    })
+}
+
+impl Local {
+    fn check_model(&self, model: &Model, plan: &Plan) -> Result<(), Failure> {
+        let (_service, endpoint) = match self.start(Server::Model(model)) {
             Ok(started) => started,
             Err(NotReady::Unsupported(_)) => return Ok(()), // the cells of this model will report it
             Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, why)),
         };
         let wrong = |path: &str, what: String| Failure(Exit::Unreachable, format!("{}: {path} {what}", model.name));
         let (status, body) = scrape::get(&endpoint.url, TIMEOUT).map_err(|error| wrong("/", error.to_string()))?;
-        if status != 200 || body != b"Hello World\n" {
+        if status != 200 || body != HELLO {
             return Err(wrong("/", format!("answered {status} with {} bytes", body.len())));
         }
         // All models compute on the same CPUs meanwhile.
-        let timeout = TIMEOUT * self.models.len() as u32;
+        let timeout = TIMEOUT * self.servers.models.len() as u32;
         for workload in plan.workloads() {
             let status = probe::check(&endpoint.url, workload, plan.content_of(workload), timeout)
                 .map_err(|error| wrong(workload, error.to_string()))?;
@@ -102,17 +128,32 @@ impl Models {
         Ok(())
     }
 
-    /// Starts the service of a model.
-    fn start(&self, model: &Model) -> Result<(Service, Endpoint), NotReady> {
+    /// The workloads that a guest lacks, with the status of its answer.
+    fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, u16)>, String> {
+        let name = guest.name();
+        match self.start(guest) {
+            Ok((mut service, endpoint)) => {
+                let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
+                let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
+                candidate.lacks(plan).map_err(|why| service.failure(why))
+            }
+            Err(NotReady::Unsupported(why) | NotReady::Unreachable(why)) => Err(why),
+        }
+    }
+
+    /// Starts a server.
+    fn start(&self, server: Server<'_>) -> Result<(Service, Endpoint), NotReady> {
         let placement = Placement {
             ports: (0, 0),
             files: self.files.as_deref(),
             cpus: Some(&self.division),
-            set: self.set.get(model.name),
+            set: self.servers.set.get(server.name()),
             grace: Some(GRACE),
             shows_routine: false,
+            is_for_a_trial: true,
+            stop: self.stop,
         };
-        let service = Service::start(model, &placement).map_err(NotReady::Unreachable)?;
+        let service = Service::start(server, &placement).map_err(NotReady::Unreachable)?;
         let url = |address, path: &str| -> Result<Url, NotReady> {
             format!("http://{address}{path}").parse().map_err(NotReady::Unreachable)
         };
@@ -125,16 +166,23 @@ impl Models {
 }
 
 impl Fleet for LocalFleet {
-    fn ready(&mut self, target: &str, _load: &results::Load) -> Result<Endpoint, NotReady> {
-        let unknown = || NotReady::Unreachable(format!("there is no model {target}"));
-        let model = self.models.models.iter().find(|model| model.name == target).ok_or_else(unknown)?;
+    fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
+        if let Some(why) = self.lacks.why_not(target, load) {
+            return Err(why);
+        }
+        let unknown = || NotReady::Unreachable(format!("there is no server {target}"));
+        let server = self.local.servers.all().find(|server| server.name() == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let (service, endpoint) = self.models.start(model)?;
+        let (service, endpoint) = self.local.start(server)?;
         self.running = Some(service);
         Ok(endpoint)
     }
 
     fn finished(&mut self, _target: &str) {
-        self.running = None;
+        if let Some(mut service) = self.running.take()
+            && let Some(why) = service.exit_message()
+        {
+            say(&format!("lab: {why}"));
+        }
     }
 }

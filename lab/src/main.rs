@@ -1,14 +1,20 @@
 //! The whole lab in one command: starts every model on this machine, and measures it with the load generator.
 
+mod addresses;
+mod check;
 mod cli;
 mod division;
 mod doctor;
-
+mod first_answer;
 mod fleet;
+mod guest_log;
+mod guests;
+mod launch;
 mod loads;
 mod nod;
 mod relay;
 mod serve;
+mod servers;
 mod service;
 mod set;
 
@@ -25,14 +31,14 @@ use results::noise;
 
 use cli::{Command, RunArgs};
 use fleet::LocalFleet;
-use service::Requested;
+use launch::Requested;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
     if let Some(code) = guest::built_in(std::env::args_os()) {
         return code;
     }
-    match service::requested(MODELS, std::env::args_os()) {
+    match launch::requested(MODELS, std::env::args_os()) {
         Some(Requested::Model(model, args)) => {
             call_this_process(model.name);
             return supervisor::main_from(model, args);
@@ -64,9 +70,10 @@ fn call_this_process(name: &str) {
 
 /// Measures every model under every load, prints the table, and saves the results.
 fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let names = args.models.iter().map(|model| model.name.to_owned()).collect();
+    let names = args.servers.all().map(|server| server.name().to_owned()).collect();
     let mut plan = args.run.plan(names).map_err(Failure::usage)?;
-    plan.set = args.set;
+    plan.set = args.servers.set.clone();
+    let left_out = args.servers.left_out.clone();
     let targets = plan.targets.clone();
     if args.is_aa {
         plan = aa::plan(plan).map_err(Failure::usage)?;
@@ -81,14 +88,15 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let stop = stop_on_signals();
     let unreachable = |why| Failure(Exit::Unreachable, why);
-    let mut fleet = LocalFleet::new(args.models, args.files, plan.set.clone()).map_err(unreachable)?;
+    let mut fleet = LocalFleet::new(args.servers, args.files, stop).map_err(unreachable)?;
     plan.cpus = fleet.division().load.cpus().to_vec();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {
+        left_out.iter().for_each(|line| say(line));
         say(&fleet.division().describe());
         plan.set.iter().for_each(|(model, flags)| say(&set::describe(model, flags)));
     }
-    match fleet.check(&plan, stop) {
+    match fleet.check(&plan) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
         checked => checked?,
     }

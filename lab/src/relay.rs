@@ -30,13 +30,13 @@ impl Relay {
     /// # Errors
     /// The kernel's error if there can be no further thread.
     pub fn start(
-        name: &'static str,
+        name: String,
         lines: impl BufRead + Send + 'static,
         is_shown: impl Fn(&str) -> bool + Send + 'static,
     ) -> io::Result<Relay> {
         let (sender, ended) = channel();
         thread::Builder::new().name(format!("{name}-lines")).spawn(move || {
-            pass_on(name, lines, is_shown, show);
+            pass_on(&name, lines, is_shown, show);
             drop(sender);
         })?;
         Ok(Relay { ended })

@@ -1,4 +1,4 @@
-//! `lab serve`: only starts the models, so that other clients can use them.
+//! `lab serve`: only starts the models and the guests, so that other clients can use them.
 
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -9,38 +9,46 @@ use loadtest::front::{Exit, Failure, say};
 use loadtest::stop_on_signals;
 
 use crate::cli::ServeArgs;
-use crate::service::{Placement, Service};
+use crate::launch::Placement;
+use crate::service::Service;
 
 /// The ports of Grafana and Prometheus in docker-compose.yml. They stay free for them, unless a flag names one.
 const LEFT_OUT: [u16; 2] = [3000, 9090];
 
-/// Starts the models, prints their addresses, and waits for a signal.
+/// Starts the models and the guests, prints their addresses, and waits for a signal.
 ///
 /// # Errors
-/// A line that says which model does not start, or has ended.
+/// A line that says which of them does not start, or has ended.
 pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
     let stop = stop_on_signals();
     let mut ports = Ports::new("--port", args.port, 8081);
     let mut admin_ports = Ports::new("--admin-port", args.admin_port, 9081);
     let mut services = Vec::new();
-    for model in &args.models {
+    args.servers.left_out.iter().for_each(|line| say(line));
+    for server in args.servers.all() {
         if stop.load(Relaxed) {
             return Ok(Exit::Interrupted);
         }
+        let name = server.name();
         // The second port is chosen while the first one is held, so they differ.
-        let (listen, held) = ports.take(model.name).map_err(Failure::usage)?;
-        let (admin, also_held) = admin_ports.take(model.name).map_err(Failure::usage)?;
+        let (listen, held) = ports.take(name).map_err(Failure::usage)?;
+        let (admin, also_held) = admin_ports.take(name).map_err(Failure::usage)?;
         drop((held, also_held));
         let placement = Placement {
             ports: (listen, admin),
             files: args.files.as_deref(),
             cpus: None,
-            set: args.set.get(model.name),
+            set: args.servers.set.get(name),
             grace: None,
             shows_routine: true,
+            is_for_a_trial: false,
+            stop,
         };
-        let service = Service::start(model, &placement).map_err(Failure::usage)?;
-        print(&format!("{:24} http://{}   metrics http://{}/metrics", model.name, service.listen, service.admin));
+        let service = match Service::start(server, &placement) {
+            Err(_) if stop.load(Relaxed) => break,
+            started => started.map_err(Failure::usage)?,
+        };
+        print(&format!("{name:24} http://{}   metrics http://{}/metrics", service.listen, service.admin));
         services.push(service);
     }
     print("Ctrl-C stops them.");
@@ -82,13 +90,13 @@ impl Ports {
     /// will choose each of them.
     ///
     /// Ports in use are passed over, if the user has not asked for them.
-    fn take(&mut self, model: &str) -> Result<(u16, Option<TcpListener>), String> {
+    fn take(&mut self, server: &str) -> Result<(u16, Option<TcpListener>), String> {
         if self.first == 0 {
             return Ok((0, None));
         }
         let flag = self.flag;
         loop {
-            let port = u16::try_from(self.next).map_err(|_| format!("{flag} is too high for so many models"))?;
+            let port = u16::try_from(self.next).map_err(|_| format!("{flag} is too high for so many servers"))?;
             self.next += 1;
             if LEFT_OUT.contains(&port) && port != self.first {
                 continue;
@@ -96,7 +104,7 @@ impl Ports {
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(listener) => return Ok((port, Some(listener))),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    let in_use = format!("{model}: 127.0.0.1:{port} is in use");
+                    let in_use = format!("{server}: 127.0.0.1:{port} is in use");
                     if self.is_named {
                         let what_to_do = format!("stop what listens there, or choose other ports with {flag}");
                         return Err(format!("{in_use}: {what_to_do}"));
@@ -104,7 +112,7 @@ impl Ports {
                     say(&format!("{in_use}, so the next port is taken; {flag} chooses others"));
                 }
                 Err(error) => {
-                    let why = format!("{model}: cannot listen on 127.0.0.1:{port}: {error}");
+                    let why = format!("{server}: cannot listen on 127.0.0.1:{port}: {error}");
                     return Err(format!("{why}; choose other ports with {flag}"));
                 }
             }

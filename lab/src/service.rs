@@ -1,28 +1,24 @@
-//! Runs the service of a model as a child process, which executes this program again.
+//! The running service of a model or of a guest: a child process.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use loadtest::front::say;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use supervisor::{Model, is_routine};
+use supervisor::is_routine;
 
-use crate::division::Division;
+use crate::addresses::{Limit, Limited, addresses};
+use crate::first_answer::{self, NoAnswer};
+use crate::guest_log::GuestLog;
+use crate::launch::{Placement, Server, command};
 use crate::relay::Relay;
-use crate::set;
 
-/// The first argument of a process that must run as a service.
-const RUN_SERVICE: &str = "be";
-/// The second argument of one that must run as the program `guest`.
-const GUEST: &str = "guest";
 /// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
 /// and the time that it then waits for killed processes.
 const STOP_TIME: Duration = Duration::from_secs(20);
@@ -30,132 +26,148 @@ const STOP_TIME: Duration = Duration::from_secs(20);
 const CUT_OFF: i32 = 1;
 /// How long to wait for the last lines of a service that has ended by itself.
 const LAST_LINES_TIME: Duration = Duration::from_secs(1);
-
-/// How a service runs.
-pub struct Placement<'a> {
-    /// The ports of the service and of its admin endpoint on the loopback interface; 0 takes a free one.
-    pub ports: (u16, u16),
-    /// The directory that it serves; the default one if there is none.
-    pub files: Option<&'a Path>,
-    /// The CPUs of its model and of its supervisor; `None` means that both may use all.
-    pub cpus: Option<&'a Division>,
-    /// More flags, with their values.
-    pub set: Option<&'a BTreeMap<String, String>>,
-    /// The time to finish its connections when it is stopped, after which it may cut them off: that is no failure then.
-    /// `None` is the service's own time, within which it should finish them. `set` has precedence.
-    pub grace: Option<Duration>,
-    /// Whether its routine lines are shown, too: that it stops and what it cuts off, and that this machine does not permit its
-    /// model.
-    pub shows_routine: bool,
-}
-
-/// What this process must run as.
-pub enum Requested<A> {
-    /// The service of a model, with these arguments.
-    Model(Model, A),
-    /// The program `guest`, with these arguments.
-    Guest(A),
-}
-
-/// What this process must run as, if its arguments say so.
-pub fn requested(
-    models: &[Model],
-    args: impl IntoIterator<Item = OsString>,
-) -> Option<Requested<impl Iterator<Item = OsString>>> {
-    let mut args = args.into_iter().skip(1);
-    if args.next()? != RUN_SERVICE {
-        return None;
-    }
-    let name = args.next()?;
-    let model = models.iter().find(|model| name == model.name).copied();
-    let is_guest = name == GUEST;
-    let args = std::iter::once(name).chain(args);
-    match model {
-        Some(model) => Some(Requested::Model(model, args)),
-        None => is_guest.then_some(Requested::Guest(args)),
-    }
-}
+/// How long the service of a guest may take to say its addresses, and the guest to give its first answer then.
+const START_TIME: Duration = Duration::from_secs(10);
+const IN_TIME: &str = "within 10 s";
+/// How long a service that has not said its addresses may take to stop.
+const END_TIME: Duration = Duration::from_secs(2);
+/// How soon a process that has to end is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Lines of a service that the report about its end has.
+const MOST_LINES: usize = 3;
 
 /// A running service. When it is dropped, it is stopped and waited for.
 pub struct Service {
     child: Child,
     relay: Relay,
-    name: &'static str,
+    name: String,
     may_cut_off: bool,
+    /// That it has ended was reported.
+    is_reported: bool,
+    /// The log of a guest in a trial.
+    log: Option<GuestLog>,
+    said: Arc<Said>,
     /// The address of the service.
     pub listen: SocketAddr,
     /// The address of its admin endpoint.
     pub admin: SocketAddr,
 }
 
+/// What the supervisor of a guest has said in a trial.
+#[derive(Default)]
+struct Said {
+    /// The lines are kept for a report, and not shown, until the guest has answered.
+    is_ready: AtomicBool,
+    lines: Mutex<Vec<String>>,
+}
+
 impl Service {
-    /// Starts `model`. What the service says from then on is passed on to standard error.
+    /// Starts a server, and waits for the first answer of a guest. What the service says from then on is passed on to standard
+    /// error.
     ///
     /// # Errors
-    /// The line in which the service says why it cannot start.
-    pub fn start(model: &Model, placement: &Placement<'_>) -> Result<Service, String> {
-        Service::try_start(model, placement).map_err(|error| {
-            let line = error.to_string();
-            if line.starts_with(model.name) { line } else { format!("{}: {line}", model.name) }
-        })
+    /// The line in which the service says why it cannot start; or a line that says how the guest has ended, or that it does not
+    /// answer.
+    pub fn start(server: Server<'_>, placement: &Placement<'_>) -> Result<Service, String> {
+        let name = server.name();
+        let named = |line: String| if line.starts_with(name) { line } else { format!("{name}: {line}") };
+        let mut service = Service::try_start(server, placement).map_err(|error| named(error.to_string()))?;
+        if let Server::Guest(_) = server {
+            let answer = service.wait_for_answer(placement.stop);
+            answer.map_err(|why| {
+                service.is_reported = true;
+                named(service.with_log(why))
+            })?;
+            service.said.is_ready.store(true, Relaxed);
+        }
+        Ok(service)
     }
 
-    fn try_start(model: &Model, placement: &Placement<'_>) -> io::Result<Service> {
-        // This file is the running program, even if another one has its path by now, or none.
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0(std::env::args_os().next().unwrap_or_else(|| "lab".into()));
-        command.args([RUN_SERVICE, model.name]);
-        if let Some(Division { servers, load, .. }) = placement.cpus {
-            command.args(["--cpus", &servers.to_string(), "--supervisor-cpus", &load.to_string()]);
-        }
-        let (listen, admin) = placement.ports;
-        command.args(["--listen", &format!("127.0.0.1:{listen}"), "--admin", &format!("127.0.0.1:{admin}")]);
-        if let Some(files) = placement.files {
-            command.arg("--files").arg(files);
-        }
+    fn try_start(server: Server<'_>, placement: &Placement<'_>) -> io::Result<Service> {
+        let name = server.name();
+        let is_guest = matches!(server, Server::Guest(_));
+        let is_guest_in_trial = is_guest && placement.is_for_a_trial;
+        let log = is_guest_in_trial.then(|| GuestLog::new(name)).transpose()?;
         let sets_grace = placement.set.is_some_and(|set| set.contains_key("grace"));
         let grace = placement.grace.filter(|_| !sets_grace);
-        let may_cut_off = grace.is_some();
-        if let Some(grace) = grace {
-            command.arg("--grace").arg(format!("{}ms", grace.as_millis()));
-        }
-        command.args(placement.set.into_iter().flat_map(set::arguments));
-        // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-        let lab = nix::unistd::getpid();
-        let cpus_of_both_sides = placement.cpus.map(Division::all);
-        // SAFETY: between fork and exec there are only system calls, and no memory is allocated.
-        unsafe {
-            command.pre_exec(move || {
-                // Until exec(2), the handler of the lab is still installed, and would ignore the signal that is
-                // requested in the next line.
-                signal(Signal::SIGTERM, SigHandler::SigDfl)?;
-                set_pdeathsig(Signal::SIGTERM)?;
-                if let Some(cpus) = &cpus_of_both_sides {
-                    // The lab itself keeps to the load's. Where this is not permitted, the service says what it lacks.
-                    let _ = cpus.apply();
-                }
-                if nix::unistd::getppid() != lab {
-                    return Err(io::ErrorKind::BrokenPipe.into()); // the lab died before the signal was requested
-                }
-                Ok(())
-            });
+        let mut command = command(server, placement, grace);
+        if let Some(log) = &log {
+            command.args(["--once", "--log", &log.path()]);
         }
         let mut child = command.spawn()?;
+        let may_cut_off = grace.is_some();
+        let said = Arc::new(Said::default());
         let started = (|| {
-            let mut lines = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
-            let (listen, admin) = addresses(&mut lines)?;
-            let shows_routine = placement.shows_routine;
-            let relay = Relay::start(model.name, lines, move |line| shows_routine || !is_routine(line, may_cut_off))?;
+            let pipe = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let limit = is_guest.then(|| Limit::new(START_TIME, placement.stop));
+            let mut lines = BufReader::new(Limited { pipe, limit });
+            let (listen, admin, before) = addresses(&mut lines, name).map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => io::Error::other(format!("it did not start {IN_TIME}")),
+                _ => error,
+            })?;
+            before.iter().for_each(|line| say(&with_name(name, line)));
+            lines.get_mut().limit = None;
+            let (shows_routine, said) = (placement.shows_routine, Arc::clone(&said));
+            let is_shown = move |line: &str| {
+                let is_fault = shows_routine || !is_routine(line, may_cut_off);
+                is_fault && (!is_guest_in_trial || said.is_shown(line))
+            };
+            let relay = Relay::start(name.to_owned(), lines, is_shown)?;
             Ok((listen, admin, relay))
         })();
         match started {
-            Ok((listen, admin, relay)) => Ok(Service { child, relay, name: model.name, may_cut_off, listen, admin }),
+            Ok((listen, admin, relay)) => {
+                let name = name.to_owned();
+                Ok(Service { child, relay, name, may_cut_off, is_reported: false, log, said, listen, admin })
+            }
             Err(why) => {
-                let _ = child.kill();
-                let _ = child.wait();
+                end(&mut child);
                 Err(why)
             }
+        }
+    }
+
+    /// Waits until the guest answers, and otherwise says why it does not.
+    fn wait_for_answer(&mut self, stop: &'static AtomicBool) -> Result<(), String> {
+        let address = self.listen;
+        let child = &mut self.child;
+        let answer =
+            first_answer::wait(address, &Limit::new(START_TIME, stop), || !matches!(child.try_wait(), Ok(None)));
+        answer.map_err(|why| match why {
+            NoAnswer::Ended => self.how_it_ended(),
+            NoAnswer::Failed(error) => format!("it does not answer GET / at {address} {IN_TIME}: {error}"),
+            // Outside of a trial, it may just be between two starts.
+            NoAnswer::NotListening if self.log.is_none() => format!("it does not listen on {address} {IN_TIME}"),
+            NoAnswer::NotListening => {
+                format!("it does not listen on {address} {IN_TIME}: does its command say {{port}} in the right place?")
+            }
+        })
+    }
+
+    /// How the service has ended, in the words of its supervisor, if there are any.
+    fn how_it_ended(&self) -> String {
+        self.relay.wait_for_end(LAST_LINES_TIME);
+        let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let said: Vec<&str> =
+            lines.iter().map(|line| line.strip_prefix(&format!("{}: ", self.name)).unwrap_or(line)).collect();
+        if said.is_empty() { "it ended before it answered".into() } else { said.join("; ") }
+    }
+
+    /// What is wrong with a service, and where its log is. If it has ended, that is what is wrong.
+    pub fn failure(&mut self, what: String) -> String {
+        self.exit_message().unwrap_or_else(|| self.with_log(what))
+    }
+
+    /// What has happened to a guest, and where its log is. Shows the end of the log when it is kept for the first time.
+    fn with_log(&mut self, what: String) -> String {
+        let kept = self.log.as_mut().map(GuestLog::keep).transpose();
+        match kept.map(Option::flatten) {
+            Ok(Some(kept)) => {
+                kept.last_lines.iter().for_each(|line| say(&with_name(&self.name, line)));
+                format!("{what}; its log is {}", kept.path.display())
+            }
+            Ok(None) => what,
+            Err(error) => format!("{what}; its log cannot be kept: {error}"),
         }
     }
 
@@ -163,20 +175,30 @@ impl Service {
     pub fn exit_message(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         self.relay.wait_for_end(LAST_LINES_TIME); // what it has said comes before this line
-        Some(self.describe_exit(status))
+        self.is_reported = true;
+        let what = self.describe_exit(status);
+        Some(self.with_log(what))
     }
 
     /// Sends SIGTERM to the service, and does not wait.
     pub fn terminate(&self) {
-        let _ = kill(self.pid(), Signal::SIGTERM);
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        let _ = kill(pid(&self.child), Signal::SIGTERM);
     }
 
     fn describe_exit(&self, status: ExitStatus) -> String {
         format!("{} has ended ({status})", self.name)
+    }
+}
+
+impl Said {
+    /// Keeps the line until the guest has answered. From then on, it is shown.
+    fn is_shown(&self, line: &str) -> bool {
+        let is_ready = self.is_ready.load(Relaxed);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_ready && lines.len() < MOST_LINES {
+            lines.push(line.into());
+        }
+        is_ready
     }
 }
 
@@ -187,10 +209,11 @@ impl Drop for Service {
         if !self.relay.wait_for_end(STOP_TIME) {
             say(&format!("lab: {} did not stop within {} s, and is killed", self.name, STOP_TIME.as_secs()));
             // The lab has not waited for the process yet, so no other process group can have its number.
-            let _ = killpg(self.pid(), Signal::SIGKILL);
+            let _ = killpg(pid(&self.child), Signal::SIGKILL);
         }
         if let Ok(status) = self.child.wait()
             && !status.success()
+            && !self.is_reported
             && !(self.may_cut_off && status.code() == Some(CUT_OFF))
         {
             say(&format!("lab: {}", self.describe_exit(status)));
@@ -198,27 +221,29 @@ impl Drop for Service {
     }
 }
 
-/// Reads the line in which a service says on which addresses it listens, and passes on what it says before.
-///
-/// # Errors
-/// What the service has said, if it has ended without that line.
-fn addresses(lines: &mut impl BufRead) -> io::Result<(SocketAddr, SocketAddr)> {
-    let mut before = String::new();
-    loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
-            let why = if before.is_empty() { "it ended without a message" } else { before.trim_end() };
-            return Err(io::Error::other(why));
+/// The line with the name of its service before it.
+fn with_name(name: &str, line: &str) -> String {
+    match line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")) {
+        true => line.to_owned(),
+        false => format!("{name}: {line}"),
+    }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+/// Ends a service that has not said its addresses.
+fn end(child: &mut Child) {
+    let _ = kill(pid(child), Signal::SIGTERM);
+    let until = Instant::now() + END_TIME;
+    while matches!(child.try_wait(), Ok(None)) {
+        if Instant::now() > until {
+            // The lab has not waited for the process yet, so no other process group can have its number.
+            let _ = killpg(pid(child), Signal::SIGKILL);
+            let _ = child.wait();
+            return;
         }
-        let found: Vec<SocketAddr> = line
-            .split("http://")
-            .skip(1)
-            .filter_map(|part| part.split([',', '\n']).next()?.trim().parse().ok())
-            .collect();
-        if let [listen, admin] = found[..] {
-            before.lines().for_each(say);
-            return Ok((listen, admin));
-        }
-        before += &line;
+        thread::sleep(LOOK_AGAIN);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use guest::Guest;
 use supervisor::{Model, flag_names};
 
 /// Flags that the lab gives each service itself.
@@ -33,9 +34,13 @@ impl FromStr for Setting {
 ///
 /// # Errors
 /// One line: there is no such model or flag, with a list of those that there are; or the flag is not the user's.
-pub fn flags(settings: &[Setting], models: &[Model]) -> Result<Flags, String> {
+pub fn flags(settings: &[Setting], models: &[Model], guests: &[Guest]) -> Result<Flags, String> {
     let mut flags = Flags::new();
     for Setting { model: name, flag, value } in settings {
+        if guests.iter().any(|guest| guest.name == *name) {
+            let instead = "its command and its configuration set it up; --guest takes another command";
+            return Err(format!("--set {name}.{flag}: {name} is a guest, and has no flags here: {instead}"));
+        }
         let Some(model) = models.iter().find(|model| model.name == name) else {
             let names: Vec<&str> = models.iter().map(|model| model.name).collect();
             return Err(format!("--set {name}.{flag}: this run has no model {name}; it has {}", names.join(", ")));
@@ -75,7 +80,7 @@ mod tests {
 
     fn set(settings: &[&str]) -> Result<Flags, String> {
         let settings: Vec<Setting> = settings.iter().map(|text| text.parse().unwrap()).collect();
-        flags(&settings, MODELS)
+        flags(&settings, MODELS, &guest::ready_made())
     }
 
     #[test]
@@ -96,6 +101,7 @@ mod tests {
         assert!(why.contains("no flag wokers; it has ") && why.contains(", backlog, "), "{why}");
         assert!(why.ends_with("workers") || why.contains("workers, "), "{why}");
         assert!(!why.contains("listen"), "{why}");
+        assert!(set(&["nginx.workers=16"]).unwrap_err().contains("nginx is a guest, and has no flags here"));
         assert!(set(&["epoll.workers=16"]).unwrap_err().contains("epoll has no flag workers"));
         assert!(set(&["epoll.cpus=0"]).unwrap_err().contains("the lab itself sets --cpus"));
         assert!(set(&["epoll.threads=1", "epoll.threads=2"]).unwrap_err().contains("set twice"));

@@ -1,13 +1,14 @@
 //! Tests of the lab as a user runs it.
 
 mod common;
+#[path = "common/processes.rs"]
+mod processes;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,40 +16,8 @@ use common::{LIFETIME, lab, output, text};
 use lab::MODELS;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
+use processes::{children, ends, folder, interrupt};
 use test_lifetime::limit_lifetime;
-
-/// The path of a folder that only this test uses; it does not exist yet.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&folder);
-    folder
-}
-
-fn interrupt(child: &Child) {
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("the lab is still there");
-}
-
-/// The processes whose parent is `pid`.
-fn children(pid: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
-/// Waits until the process has ended, be it a zombie that no process has waited for yet. False if it runs on.
-fn ends(pid: u32) -> bool {
-    let runs = || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
-    };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while runs() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
-}
 
 /// Measures every model with this duration. Returns the results, and what it has printed.
 fn measured(duration: &str) -> (serde_json::Value, Output) {

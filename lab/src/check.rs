@@ -1,0 +1,104 @@
+//! Looks before a run what a guest has of what is requested, and how that differs from the models' answers.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use loadtest::front::say;
+use loadtest::target::Url;
+use loadtest::{probe, scrape, unless_stopped};
+use results::Plan;
+use results::content::Content;
+
+/// The body of every model's answer to `/`.
+pub const HELLO: &[u8] = b"Hello World\n";
+/// What every guest has to serve, if it is requested at all.
+const ROOT: &str = "/";
+/// What the workloads of the models begin with, besides `/`.
+const OF_MODELS: [&str; 5] = ["/files/", "/sleep/", "/work/", "/counter", "/nod"];
+/// A path that no server has. One that answers it answers every path.
+const NO_PATH: &str = "/no-such-path-of-io-models";
+
+/// A guest that runs.
+pub struct Candidate<'a> {
+    pub name: &'a str,
+    pub url: &'a Url,
+    /// The directory that it serves; the default one if there is none.
+    pub files: Option<&'a Path>,
+    /// The time for each answer.
+    pub limit: Duration,
+    pub stop: &'a AtomicBool,
+}
+
+impl Candidate<'_> {
+    /// Sends one request of each workload to the guest, and returns those that it lacks, with the status of its answer. Says where
+    /// a body differs from the models'.
+    ///
+    /// # Errors
+    /// A line that says what the guest does not answer, or that it has nothing at `/`, if the plan asks for it.
+    pub fn lacks(&self, plan: &Plan) -> Result<Vec<(String, u16)>, String> {
+        let name = self.name;
+        let mut lacks = Vec::new();
+        for workload in plan.requested() {
+            let content = plan.content_of(workload);
+            let status = self.status(workload, content);
+            match status.map_err(|error| format!("{name}: it does not answer {workload}: {error}"))? {
+                status @ 200..400 if self.answers_every_path(workload, content) => {
+                    say(&format!("{name}: it answers {workload} as it answers any path, so it does not have it"));
+                    lacks.push((workload.clone(), status));
+                }
+                200..400 => self.difference(workload).iter().for_each(|line| say(&format!("{name}: {line}"))),
+                status if workload == ROOT => {
+                    return Err(format!("{name}: it answers / with {status}: a guest has to serve what is measured"));
+                }
+                status => lacks.push((workload.clone(), status)),
+            }
+        }
+        Ok(lacks)
+    }
+
+    fn status(&self, workload: &str, content: &Content) -> io::Result<u16> {
+        let (url, workload, content, limit) = (self.url.clone(), workload.to_owned(), content.clone(), self.limit);
+        let asked = unless_stopped(self.stop, Duration::ZERO, move || probe::check(&url, &workload, &content, limit));
+        asked.and_then(|status| status.ok_or(io::ErrorKind::Interrupted)?)
+    }
+
+    fn body(&self, path: &str) -> Option<Vec<u8>> {
+        scrape::get(&self.url.with_path(path), self.limit).ok().map(|(_, body)| body)
+    }
+
+    /// Whether the guest answers a workload of the models as it answers a path that does not exist.
+    fn answers_every_path(&self, workload: &str, content: &Content) -> bool {
+        let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
+        if !OF_MODELS.iter().any(|beginning| path.starts_with(beginning)) {
+            return false;
+        }
+        let is_answered = self.status(&format!("{method} {NO_PATH}"), content).is_ok_and(|status| status < 400);
+        is_answered && (method != "GET" || self.body(path) == self.body(NO_PATH))
+    }
+
+    /// How the guest's answer differs from the models', where theirs is known.
+    fn difference(&self, workload: &str) -> Option<String> {
+        let models = models_body(workload, self.files)?;
+        let body = self.body(workload)?;
+        let (theirs, ours) = (body.len(), models.len());
+        match body == models {
+            true => None,
+            false if theirs == ours => {
+                Some(format!("its answer to {workload} has {theirs} other bytes than the models'"))
+            }
+            false => Some(format!("its answer to {workload} has {theirs} bytes, the models' {ours}")),
+        }
+    }
+}
+
+fn models_body(workload: &str, files: Option<&Path>) -> Option<Vec<u8>> {
+    if workload == ROOT {
+        return Some(HELLO.to_vec());
+    }
+    let file = workload.strip_prefix("/files/")?;
+    let folder = files.map_or_else(|| app::default_files_dir().ok(), |files| Some(PathBuf::from(files)))?;
+    fs::read(folder.join(file)).ok()
+}
