@@ -135,6 +135,10 @@ pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> Exit
     exit_code(model.name, ended)
 }
 
+/// Makes the program of a guest, its arguments and its configuration files, now that its place is known. An error is one line that
+/// says what to do.
+pub type Prepare = Box<dyn FnOnce(&Place) -> Result<Foreign, String>>;
+
 /// A server of others, to be run as a service.
 pub struct Guest {
     /// The name of its container, target and label.
@@ -143,9 +147,8 @@ pub struct Guest {
     pub flags: ServiceFlags,
     /// What was given on the command line and in the environment: /info says the flags among it that change figures.
     pub given: ArgMatches,
-    /// Makes the program, its arguments and its configuration files, now that its place is known. An error is one line that
-    /// says what to do.
-    pub prepare: Box<dyn FnOnce(&Place) -> Result<Foreign, String>>,
+    /// What to run.
+    pub prepare: Prepare,
 }
 
 /// Runs a guest as a service until SIGTERM or SIGINT. Exit codes as those of [`main`]; besides, 1 if its process has ended and is

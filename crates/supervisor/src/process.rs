@@ -35,7 +35,8 @@ pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: 
         }
         match &service.program {
             Program::Foreign(foreign) => foreign.exec(),
-            Program::Model(ModelProgram { model, settings, .. }) => {
+            Program::Model(program) => {
+                let ModelProgram { model, settings, .. } = &**program;
                 let listener = listener.ok_or(ErrorKind::NotConnected)?;
                 (model.serve)(listener, App::new(settings.clone(), board)?)
             }

@@ -56,7 +56,7 @@ pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Fail
     let backlog = listener::allowed_backlog(flags.backlog);
     let what = What {
         name: model.name,
-        program: Program::Model(ModelProgram { model, settings, capacity, backlog }),
+        program: Program::Model(Box::new(ModelProgram { model, settings, capacity, backlog })),
         listen: socket.local_addr()?,
         files,
         cpus,

@@ -45,7 +45,7 @@ pub(crate) struct Service {
 /// What the supervisor runs.
 pub(crate) enum Program {
     /// One of our models.
-    Model(ModelProgram),
+    Model(Box<ModelProgram>),
     /// A server of others.
     Foreign(Foreign),
 }
