@@ -1,7 +1,5 @@
 //! The admin endpoint of a guest: /healthz, /info, /metrics, /account.
 
-use std::net::TcpListener;
-
 use nix::sys::signal::{Signal, kill};
 
 use crate::running::{HYPER, command, get, output, start, start_command, wait_for};
@@ -122,11 +120,10 @@ fn comm(pid: nix::unistd::Pid) -> String {
 }
 
 #[test]
-fn a_port_is_chosen_that_is_free() {
+fn guests_that_do_not_listen_yet_have_different_ports() {
     let guests = [(); 3].map(|()| start(&["--guest", "silent=sleep 600 # {port}"]));
     let mut ports = guests.each_ref().map(|guest| guest.listen.port());
     ports.sort();
-    assert!(ports[0] < ports[1] && ports[1] < ports[2], "none of these guests listens: {ports:?}");
-    assert!(ports.iter().all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()), "{ports:?}");
+    assert!(ports[0] < ports[1] && ports[1] < ports[2], "{ports:?}");
     guests.into_iter().for_each(|guest| assert_eq!(guest.stop().code, Some(0)));
 }
