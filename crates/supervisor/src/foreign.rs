@@ -30,7 +30,8 @@ pub struct Place {
 ///
 /// It is charged with its whole process tree. When the service ends, every process of the tree is dead, unless the supervisor is
 /// killed with SIGKILL: then the kernel sends SIGTERM to the program itself, and it depends on the program whether its children
-/// end, too. A shell does not pass the signal on, so a command by `sh -c` has to begin its last command with `exec`.
+/// end, too; the folder of [`Place`] stays. A shell does not pass the signal on, so a command by `sh -c` has to begin its last
+/// command with `exec`.
 #[derive(Debug)]
 pub struct Foreign {
     /// The path of the program, and its arguments.

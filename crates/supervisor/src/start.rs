@@ -26,7 +26,7 @@ use crate::status::{ModelProgram, Phase, Program, Service, SharedStatus, Status}
 use crate::store::StoreFile;
 use crate::temporary::TemporaryDir;
 use crate::watch::{Held, Supervisor};
-use crate::{Failure, Guest, Model, bounds, flags, listener};
+use crate::{Failure, Guest, Model, bounds, flags, listener, log};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
@@ -127,9 +127,13 @@ fn supervisor(what: What, listener: Option<TcpListener>, sockets: Sockets, held:
         cgroup: process_tree::own_cgroup(),
     };
     // After the limits and figures of the group are known: below it, there is only the CPU time.
-    let group = OwnGroup::find_or_make("io-models").ok();
+    let group = OwnGroup::find_or_make("io-models");
+    if let (Program::Foreign(_), Err(error)) = (&service.program, &group) {
+        let lacks = "so children of the guest that end while it lives are not charged to it";
+        log(name, format_args!("no control group could be made ({error}), {lacks}"));
+    }
     set_child_subreaper(true)?; // orphans of the model or of the guest become our children: prctl(2)
-    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group) };
+    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group.ok()) };
     let status = SharedStatus::new(status);
     Ok(Supervisor::new(listener, Admin::new(sockets.admin, status.clone())?, sockets.signals, status, held))
 }
