@@ -19,13 +19,14 @@ pub(crate) fn ask(program: &Path, args: &[String], folder: &Path) -> Option<Stri
     let output = File::create(&path).ok()?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(output.try_clone().ok()?).stderr(output);
-    wait(&mut command)?;
+    wait(&mut command, TIMEOUT)?;
     number(&String::from_utf8_lossy(&std::fs::read(&path).ok()?))
 }
 
-fn wait(command: &mut Command) -> Option<ExitStatus> {
+/// Runs a program to its end. `None` if it cannot be run, or takes longer, and is then killed.
+fn wait(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
     let mut child = command.spawn().ok()?;
-    let deadline = Instant::now() + TIMEOUT;
+    let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().ok()? {
             return Some(status);
@@ -45,6 +46,12 @@ fn number(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_does_not_end_is_not_waited_for() {
+        assert!(wait(Command::new("sleep").arg("600"), Duration::from_millis(20)).is_none());
+        assert!(wait(&mut Command::new("true"), Duration::from_secs(600)).is_some_and(|status| status.success()));
+    }
 
     #[test]
     fn the_version_is_the_first_number_with_dots() {
