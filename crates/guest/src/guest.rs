@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use supervisor::{Foreign, Place};
 
 use crate::built_in::BE;
+use crate::version;
 
 /// Where programs are looked for, besides the folders in PATH: Debian has servers there.
 const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// The name of what is no guest: `guest healthcheck` asks a running one.
+pub(crate) const HEALTHCHECK: &str = "healthcheck";
+
+/// What a file of `--guests-file` has to look like.
+const EXPECTED_IN_FILE: &str = "write a table for each guest, [mine], and below it command = './server --port {port}'";
 
 /// A server of others: how to start it.
 #[derive(Clone, Debug)]
@@ -39,7 +46,7 @@ enum Source {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
-    /// The command, which stays in the foreground. In it, in `env` and in configuration files, these words are replaced:
+    /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in configuration files, these words are replaced:
     /// `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the directory of `/files/`), `{folder}` (a directory of the
     /// guest's own, which has its configuration files), `{threads}`; `{self}` at the beginning is this program.
     command: String,
@@ -80,8 +87,14 @@ impl Guest {
     pub fn from_file(path: &Path) -> Result<Vec<Guest>, String> {
         let wrong = |why: String| format!("{}: {why}", path.display());
         let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let tables: BTreeMap<String, Description> =
-            toml::from_str(&text).map_err(|error| wrong(error.to_string().trim().replace('\n', " ")))?;
+        let tables: BTreeMap<String, Description> = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            wrong(format!("{place}{}; {EXPECTED_IN_FILE}", error.message().trim().replace('\n', ", ")))
+        })?;
+        if tables.is_empty() {
+            return Err(wrong(format!("it describes no guest: {EXPECTED_IN_FILE}")));
+        }
         let guest = |(name, description)| {
             Guest { name, source: Source::File(path.into()), description, files: &[] }.checked().map_err(wrong)
         };
@@ -93,11 +106,15 @@ impl Guest {
         if self.name.is_empty() || !self.name.chars().all(is_name) {
             return Err(format!("`{}` is no name for a guest: use a to z, 0 to 9, '-', '.' and '_'", self.name));
         }
-        let command = &self.description.command;
+        if self.name == HEALTHCHECK {
+            return Err(format!("`{HEALTHCHECK}` is no name for a guest: it asks a running one whether it is healthy"));
+        }
         if self.words()?.is_empty() {
             return Err(format!("{} has no command", self.name));
         }
-        if !["{port}", "{listen}", "{folder}"].iter().any(|word| command.contains(word)) {
+        let Description { command, env, .. } = &self.description;
+        let says_where = |text: &String| ["{port}", "{listen}", "{folder}"].iter().any(|word| text.contains(word));
+        if !std::iter::once(command).chain(env.values()).any(says_where) {
             return Err(format!("{}: its command does not say where {{port}} goes", self.name));
         }
         Ok(self)
@@ -114,14 +131,22 @@ impl Guest {
 
     /// Why this machine cannot run it: what is not installed, and the package that brings it.
     pub fn missing(&self) -> Option<String> {
+        self.lacks().map(|what| format!("{}: {what}", self.name))
+    }
+
+    /// The same without the name.
+    fn lacks(&self) -> Option<String> {
         let Description { package, needs, .. } = &self.description;
         let program = self.words().ok()?.into_iter().next()?;
         let what = match self.program() {
+            None if Path::new(&program).is_file() => {
+                return Some(format!("{program} is not executable: change that with chmod +x"));
+            }
             None => format!("there is no program {program}"),
             Some(_) => format!("there is no {}", needs.iter().find(|path| !path.exists())?.display()),
         };
         let install = package.as_ref().map(|package| format!(": install the package {package}"));
-        Some(format!("{}: {what}{}", self.name, install.unwrap_or_default()))
+        Some(what + &install.unwrap_or_default())
     }
 
     /// The words of its command, as a shell would split them.
@@ -140,7 +165,7 @@ impl Guest {
 
     /// Writes its configuration files, and makes its command line.
     pub(crate) fn prepare(&self, place: &Place) -> Result<Foreign, String> {
-        if let Some(why) = self.missing() {
+        if let Some(why) = self.lacks() {
             return Err(why);
         }
         for (name, template) in self.files {
@@ -155,19 +180,15 @@ impl Guest {
         }
         let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
         let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
-        facts.extend(self.version().map(|version| ("version".to_owned(), version)));
+        facts.extend(self.version(&place.folder).map(|version| ("version".to_owned(), version)));
         Ok(Foreign { words, env: env.collect(), log: None, once: false, facts })
     }
 
-    /// What its program says of its version: the first number with dots.
-    fn version(&self) -> Option<String> {
+    /// What its program says of its version.
+    fn version(&self, folder: &Path) -> Option<String> {
         let words = shlex::split(self.description.version.as_ref()?)?;
         let (program, args) = words.split_first()?;
-        let output = Command::new(find(program)?).args(args).stdin(Stdio::null()).output().ok()?;
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let numbers = text.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|number| number.trim_matches('.'));
-        numbers.filter(|number| number.contains('.')).map(str::to_owned).next()
+        version::ask(&find(program)?, args, folder)
     }
 }
 
@@ -185,12 +206,17 @@ fn filled(template: &str, place: &Place) -> String {
     words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
 }
 
-/// The path of a program: as it is, if it has a slash in it, else in a folder of PATH.
+/// The path of a program that is executable: as it is, if it has a slash in it, else in a folder of PATH.
 fn find(program: &str) -> Option<PathBuf> {
+    let is_executable =
+        |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
     if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|path| path.is_file());
+        return Some(PathBuf::from(program)).filter(is_executable);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(MORE_FOLDERS.map(PathBuf::from));
-    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+    folders.map(|folder| folder.join(program)).find(is_executable)
 }
+
+#[cfg(test)]
+mod tests;

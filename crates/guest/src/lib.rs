@@ -8,6 +8,7 @@ mod built_in;
 mod guest;
 mod program;
 mod ready_made;
+mod version;
 
 pub use built_in::built_in;
 pub use guest::Guest;

@@ -1,22 +1,27 @@
 //! The program `guest`: its command line.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use supervisor::{ServiceFlags, given_flags, healthcheck};
+use supervisor::{ServiceFlags, cannot_start, healthcheck, no_flags};
 
+use crate::guest::HEALTHCHECK;
 use crate::{Guest, built_in, ready_made};
+
+/// How this program calls itself.
+const PROGRAM: &str = "guest";
 
 /// Runs a server of others as a service: restarted when it crashes, charged with its whole process tree.
 #[derive(Parser)]
-#[command(name = "guest", version, max_term_width = 100)]
+#[command(name = PROGRAM, bin_name = PROGRAM, version, max_term_width = 100)]
 struct Cli {
     /// A ready-made guest, or one of --guests-file. 'healthcheck' only asks the admin endpoint of a running one
     name: Option<String>,
     /// A guest and its command, as in 'mine=./server --port {port}'
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = Guest::from_text)]
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = Guest::from_text, conflicts_with_all = ["name", "guests_file"])]
     guest: Option<Guest>,
     /// A TOML file that describes guests, a table for each
     #[arg(long, value_name = "FILE")]
@@ -37,21 +42,19 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(code) = built_in(args.clone()) {
         return code;
     }
-    let command = Cli::command();
-    let matches = command.clone().get_matches_from(args);
-    let given = given_flags(&command, &matches);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    if cli.name.as_deref() == Some("healthcheck") {
+    let parsed = Cli::command().try_get_matches_from(args);
+    let (given, cli) = match parsed.and_then(|given| Cli::from_arg_matches(&given).map(|cli| (given, cli))) {
+        Ok(parsed) => parsed,
+        Err(error) => return no_flags(PROGRAM, &error),
+    };
+    if cli.name.as_deref() == Some(HEALTHCHECK) {
         return healthcheck(&cli.service);
     }
-    let guest = match chosen(&cli) {
-        Ok(guest) => guest,
-        Err(why) => {
-            eprintln!("guest: {why}");
-            return ExitCode::from(2);
-        }
+    let (guest, log) = match chosen(&cli).and_then(|guest| Ok((guest, open_log(&cli)?))) {
+        Ok(chosen) => chosen,
+        Err(why) => return cannot_start(PROGRAM, why),
     };
-    let (log, once) = (cli.log, cli.once);
+    let once = cli.once;
     supervisor::run_guest(supervisor::Guest {
         name: guest.name.clone().leak(), // this process runs one guest
         flags: cli.service,
@@ -73,5 +76,14 @@ fn chosen(cli: &Cli) -> Result<Guest, String> {
     let there_are =
         format!("there are {}; or describe one with --guest 'mine=./server --port {{port}}'", names.join(", "));
     let name = cli.name.as_ref().ok_or_else(|| format!("name a guest: {there_are}"))?;
-    guests.iter().find(|guest| guest.name == *name).cloned().ok_or_else(|| format!("no guest {name}; {there_are}"))
+    guests.iter().find(|guest| guest.name == *name).cloned().ok_or_else(|| format!("no guest {name}: {there_are}"))
+}
+
+/// Opens the file of `--log` for its whole life.
+fn open_log(cli: &Cli) -> Result<Option<File>, String> {
+    let open = |path: &PathBuf| {
+        let opened = File::options().create(true).append(true).open(path);
+        opened.map_err(|error| format!("--log {}: {error}; name a file that you may write to", path.display()))
+    };
+    cli.log.as_ref().map(open).transpose()
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Account {
     /// When it was read: CLOCK_MONOTONIC in nanoseconds, the same clock for all processes of a machine. clock_gettime(2)
     pub monotonic_ns: u64,
-    /// CPU time of the model's processes, live and dead, user and system, in nanoseconds.
+    /// CPU time of the processes of the model, or of the guest, live and dead, user and system, in nanoseconds.
     ///
     /// The kernel adds up the time of a running thread at each clock tick and when the thread stops, so of each CPU up to a
     /// tick may be missing (4 ms at 250 Hz). The difference of two accounts is as often too high by that as too low.
@@ -26,9 +26,10 @@ pub struct Account {
     /// For how long a CPU quota kept the service's control group from the CPUs, in nanoseconds; null if that is not known.
     pub throttled_ns: Option<u64>,
     /// How the CPU time was read, for people: `cgroup`, or `clocks+wait4` where the service may not make a control group. The
-    /// clocks lack about 2 µs for each thread that ends (measured on Linux 6.18).
+    /// clocks lack about 2 µs for each thread that ends (measured on Linux 6.18), and children of a guest that have ended while
+    /// the guest lives.
     pub cpu_source: String,
-    /// The CPUs that the model may use, by its affinity.
+    /// The CPUs that the model, or the guest, may use, by its affinity.
     pub cpus: Vec<usize>,
     /// What the kernel drew at random when it was booted: two programs that read the same one run on the same machine.
     /// random(4)

@@ -1,4 +1,4 @@
-//! What the model has cost: adds up the resource usage of its live and dead processes over all restarts.
+//! What the model, or the guest, has cost: adds up the resource usage of its live and dead processes over all restarts.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -19,6 +19,11 @@ const ATTEMPTS: usize = 3;
 /// counts its children in the scoreboard when it reaps them; when it dies, its own usage contains them a second time.
 /// So when the supervisor reaps the model, it adds to the scoreboard only what is missing from the sum that its own
 /// waits have reported. That sum contains every process, and each of them once.
+///
+/// A guest does not write to the scoreboard. The CPU time of its control group lacks nothing. Where there is no group, and in
+/// the other figures, a child of the guest that has ended is missing while the guest lives, and comes with its end if the guest
+/// has waited for the child. If the guest ignores SIGCHLD, as busybox does, the kernel discards the child's usage, and it stays
+/// missing.
 pub(crate) struct Accounts {
     board: Scoreboard,
     counters: &'static Counters,

@@ -1,7 +1,7 @@
 //! The admin endpoint, which serves /metrics, /account, /healthz and /info from the supervisor's own loop.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,8 @@ use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 use serde::Serialize;
 
 use crate::connection::Connection;
-use crate::status::{Phase, SharedStatus};
+use crate::healthcheck::address_to_connect;
+use crate::status::{Phase, Program, SharedStatus, Status};
 use crate::{account, info, metrics};
 use driver::BACK_OFF;
 
@@ -19,6 +20,9 @@ use driver::BACK_OFF;
 const MAX_CONNECTIONS: usize = 64;
 /// The most connections accepted in one turn of the loop.
 const MAX_ACCEPTS: usize = 16;
+/// How long a guest may take to accept a connection. The kernel accepts for it at once, unless its backlog is full; meanwhile
+/// the supervisor waits.
+const GUEST_ACCEPTS_WITHIN: Duration = Duration::from_millis(100);
 
 /// The endpoint with its connections, driven by the supervisor's loop.
 pub(crate) struct Admin {
@@ -120,12 +124,18 @@ impl Pages {
     }
 
     fn healthz(&self) -> Reply {
-        match self.status.get().phase {
-            Phase::Serving(_) => Reply::text("ok\n"),
+        let unhealthy = |text: String| Reply { status: 503, ..Reply::text(text + "\n") };
+        let status = self.status.get();
+        match &status.phase {
+            Phase::Serving(_) => match serves(&status) {
+                Ok(()) => Reply::text("ok\n"),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => unhealthy("starting".into()),
+                Err(error) => unhealthy(format!("no connection to the guest: {error}")),
+            },
             // With status 200, since nothing is broken and a restart would not help; /info gives the reason.
             Phase::Unsupported(_) => Reply::text("unsupported\n"),
-            Phase::Restarting => Reply { status: 503, ..Reply::text("restarting\n") },
-            Phase::Stopping(_) => Reply { status: 503, ..Reply::text("stopping\n") },
+            Phase::Restarting => unhealthy("restarting".into()),
+            Phase::Stopping(_) => unhealthy("stopping".into()),
         }
     }
 
@@ -135,6 +145,18 @@ impl Pages {
 
     fn account(&self) -> Reply {
         json(account::page(&mut self.status.get()))
+    }
+}
+
+/// Whether connections are accepted. Those of a model are, because the supervisor has bound its listener; a guest binds its own.
+///
+/// # Errors
+/// ConnectionRefused if the guest does not listen (yet), TimedOut if its backlog is full.
+fn serves(status: &Status) -> io::Result<()> {
+    let address = address_to_connect(status.service.listen);
+    match status.service.program {
+        Program::Model(_) => Ok(()),
+        Program::Foreign(_) => TcpStream::connect_timeout(&address, GUEST_ACCEPTS_WITHIN).map(drop),
     }
 }
 

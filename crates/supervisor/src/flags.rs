@@ -38,7 +38,7 @@ pub struct ServiceFlags {
     #[arg(long, env, value_name = "LIST", default_value = "", hide_default_value = true)]
     pub(crate) supervisor_cpus: CpuList,
 
-    /// Event loops, for models that have them [default: the CPUs that the service may use]
+    /// Event loops, for models that have them, or workers of a guest [default: the CPUs that the service may use]
     #[arg(long, env, value_name = "N", value_parser = number)]
     pub(crate) threads: Option<usize>,
 
@@ -140,15 +140,7 @@ impl Flags {
             flags.of_model = model.flags.iter().filter_map(value).collect();
             Ok(flags)
         });
-        parsed.map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                if let Err(error) = error.print() {
-                    log(name, format_args!("{error}"));
-                }
-                Failure::HelpShown
-            }
-            _ => Failure::CannotStart(format!("{} (see {name} --help)", one_line(&error.to_string()))),
-        })
+        parsed.map_err(|error| no_flags(name, &error))
     }
 
     /// Was this flag given? The name is without the dashes.
@@ -171,6 +163,25 @@ impl Flags {
     }
 }
 
+/// What follows from an error of clap: it is said in one line, or its text is the help or the version and is printed.
+pub(crate) fn no_flags(name: &str, error: &clap::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            if let Err(error) = error.print() {
+                log(name, format_args!("{error}"));
+            }
+            Failure::HelpShown
+        }
+        _ => Failure::CannotStart(format!("{} (see {name} --help)", one_line(&error.to_string()))),
+    }
+}
+
+/// The environment variables that set the flags of everything that the supervisor runs.
+pub(crate) fn variables() -> Vec<OsString> {
+    let command = ServiceFlags::augment_args(Command::new("service"));
+    command.get_arguments().filter_map(Arg::get_env).map(OsString::from).collect()
+}
+
 /// The names of a service's flags, without the dashes: those that every service has, and those of its model.
 pub fn flag_names(model: &Model) -> Vec<String> {
     let command = Flags::command();
@@ -178,8 +189,13 @@ pub fn flag_names(model: &Model) -> Vec<String> {
     of_all.chain(model.flags.iter().map(|flag| flag.name)).map(str::to_owned).collect()
 }
 
+/// Those of the flags that everything has which were given, without the dashes, and their values as they were written.
+pub(crate) fn given_service_flags(matches: &ArgMatches) -> BTreeMap<String, String> {
+    given_flags(&ServiceFlags::augment_args(Command::new("service")), matches)
+}
+
 /// The flags of a command that were given, without the dashes, and their values as they were written.
-pub fn given_flags(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
+fn given_flags(command: &Command, matches: &ArgMatches) -> BTreeMap<String, String> {
     command.get_arguments().filter_map(|arg| given(arg, matches)).collect()
 }
 
@@ -249,6 +265,12 @@ mod tests {
         let given: Vec<_> = given.iter().map(|(flag, value)| (flag.as_str(), value.as_str())).collect();
         assert_eq!(given, [("max-body", "2m"), ("racy", "true"), ("workers", "8")]);
         assert!(parse(&["healthcheck"]).unwrap().given.is_empty());
+    }
+
+    #[test]
+    fn the_variables_of_the_flags_are_known() {
+        let names = ["LISTEN", "ADMIN", "FILES", "CPUS", "SUPERVISOR_CPUS", "THREADS", "GRACE"];
+        assert_eq!(variables(), names.map(OsString::from));
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+
+use crate::flags;
 
 /// Where a server of others runs: what its command line and its configuration have to know.
 #[derive(Clone, Debug)]
@@ -24,14 +27,20 @@ pub struct Place {
 }
 
 /// A server of others: a program with its arguments, and what is said of it.
-#[derive(Clone, Debug)]
+///
+/// It is charged with its whole process tree. When the service ends, every process of the tree is dead, unless the supervisor is
+/// killed with SIGKILL: then the kernel sends SIGTERM to the program itself, and it depends on the program whether its children
+/// end, too; the folder of [`Place`] stays. A shell does not pass the signal on, so a command by `sh -c` has to begin its last
+/// command with `exec`.
+#[derive(Debug)]
 pub struct Foreign {
     /// The path of the program, and its arguments.
     pub words: Vec<String>,
-    /// Variables that are added to its environment.
+    /// Variables for its environment. It has those of the supervisor, too, but none that sets a flag of the service: a program may
+    /// have a variable `FILES` or `LISTEN` of its own.
     pub env: BTreeMap<String, String>,
-    /// The file to which its output is appended; `None` means the standard error of the supervisor.
-    pub log: Option<PathBuf>,
+    /// The file to which its output goes; `None` means the standard error of the supervisor.
+    pub log: Option<File>,
     /// Whether the service ends when the program ends. Otherwise it is started again, as a model is.
     pub once: bool,
     /// What /info says about it.
@@ -40,27 +49,26 @@ pub struct Foreign {
 
 impl Foreign {
     /// Replaces this process by the program, which leads a process group of its own: some servers send signals to their whole
-    /// group (Apache does when it stops).
+    /// group (Apache does when it stops). Its signals have their default actions, and none is blocked.
     ///
     /// # Errors
     /// Why that was not possible. There is no other result.
     pub(crate) fn exec(&self) -> io::Result<()> {
         let (program, args) = self.words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
-        command.args(args).envs(&self.env).stdin(Stdio::null()).process_group(0);
-        match &self.log {
-            Some(log) => {
-                let log = File::options().create(true).append(true).open(log)?;
-                command.stdout(log.try_clone()?).stderr(log);
-            }
-            None => {
-                let stderr = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned()?;
-                command.stdout(stderr);
-            }
+        command.args(args).stdin(Stdio::null()).process_group(0);
+        for name in flags::variables() {
+            command.env_remove(name);
         }
-        // A program inherits blocked signals through exec(2). SIGPIPE gets its default action again: `exec` of the standard
-        // library does that.
+        command.envs(&self.env);
+        match &self.log {
+            Some(log) => command.stdout(log.try_clone()?).stderr(log.try_clone()?),
+            None => command.stdout(io::stderr().as_fd().try_clone_to_owned()?),
+        };
+        // A program inherits blocked and ignored signals through exec(2). `exec` of the standard library resets SIGPIPE.
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+        // SAFETY: the default action installs no handler.
+        unsafe { signal(Signal::SIGINT, SigHandler::SigDfl)? };
         Err(io::Error::other(format!("cannot run {program}: {}", command.exec())))
     }
 }

@@ -38,13 +38,13 @@ fn request_status(admin: SocketAddr) -> io::Result<String> {
 }
 
 /// The address to connect to: the loopback address, if the service listens on all addresses.
-fn address_to_connect(mut admin: SocketAddr) -> SocketAddr {
-    match admin {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => admin.set_ip(Ipv4Addr::LOCALHOST.into()),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => admin.set_ip(Ipv6Addr::LOCALHOST.into()),
+pub(crate) fn address_to_connect(mut bound: SocketAddr) -> SocketAddr {
+    match bound {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => bound.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => bound.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    admin
+    bound
 }
 
 #[cfg(test)]

@@ -33,17 +33,19 @@ mod units;
 mod usage;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use app::App;
+use clap::{ArgMatches, Error};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use flags::{Flags, Mode};
-pub use flags::{ServiceFlags, flag_names, given_flags, one_line};
+pub use flags::{ServiceFlags, flag_names, one_line};
 pub use foreign::{Foreign, Place};
 
 /// An I/O model: its name, and the function that serves connections in this model.
@@ -133,17 +135,20 @@ pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> Exit
     exit_code(model.name, ended)
 }
 
+/// Makes the program of a guest, its arguments and its configuration files, now that its place is known. An error is one line that
+/// says what to do.
+pub type Prepare = Box<dyn FnOnce(&Place) -> Result<Foreign, String>>;
+
 /// A server of others, to be run as a service.
 pub struct Guest {
     /// The name of its container, target and label.
     pub name: &'static str,
     /// The flags of the service.
     pub flags: ServiceFlags,
-    /// The flags that were given, without the dashes, and their values as they were written.
-    pub given: BTreeMap<String, String>,
-    /// Makes the program, its arguments and its configuration files, now that its place is known. An error is one line that
-    /// says what to do.
-    pub prepare: Box<dyn FnOnce(&Place) -> Result<Foreign, String>>,
+    /// What was given on the command line and in the environment: /info says the flags among it that change figures.
+    pub given: ArgMatches,
+    /// What to run.
+    pub prepare: Prepare,
 }
 
 /// Runs a guest as a service until SIGTERM or SIGINT. Exit codes as those of [`main`]; besides, 1 if its process has ended and is
@@ -151,6 +156,17 @@ pub struct Guest {
 pub fn run_guest(guest: Guest) -> ExitCode {
     let name = guest.name;
     exit_code(name, start::start_guest(guest).and_then(|supervisor| Ok(supervisor.run()?)))
+}
+
+/// Ends a program whose arguments clap did not take: prints the help or the version, or says in one line what is wrong. Exit codes
+/// 0 and 2.
+pub fn no_flags(name: &str, error: &Error) -> ExitCode {
+    exit_code(name, Err(flags::no_flags(name, error)))
+}
+
+/// Says in one line why a program cannot start. Exit code 2.
+pub fn cannot_start(name: &str, why: String) -> ExitCode {
+    exit_code(name, Err(Failure::CannotStart(why)))
 }
 
 /// Asks the admin endpoint of a running service whether it is healthy: exit code 0, or 1 and a line that says why not.
@@ -211,7 +227,16 @@ pub fn is_routine(line: &str, may_cut_off: bool) -> bool {
     line.split_once(": ").is_some_and(|(_, line)| routine.iter().any(|begin| line.starts_with(begin)))
 }
 
+/// How long a line may wait for the reader of stderr, in milliseconds.
+const LINE_WAITS_MS: u8 = 100;
+
 /// Writes one line to stderr. (`eprintln!` would panic if stderr is a pipe whose reading end is closed.)
+///
+/// If stderr is a pipe that is full and not read, the line is lost: the supervisor must not hang because a guest has filled the pipe.
 fn log(name: &str, line: fmt::Arguments<'_>) {
-    let _ = io::stderr().write_all(format!("{name}: {line}\n").as_bytes());
+    let mut stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut fds, PollTimeout::from(LINE_WAITS_MS)) != Ok(0) {
+        let _ = stderr.write_all(format!("{name}: {line}\n").as_bytes());
+    }
 }

@@ -1,8 +1,11 @@
 //! Binds and prepares the listening sockets, and makes the kernel drop new connection attempts when the service stops.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -39,23 +42,52 @@ pub(crate) fn bind(name: &str, addresses: &Addresses, flag: &str) -> Result<TcpL
     Err(Failure::CannotStart(format!("{flag} {}: {failures}; choose another address or port", addresses.text)))
 }
 
-/// Finds an address for a guest, which binds it itself: the first one of `--listen` that is free now. For port 0 it is a port
-/// below those that the kernel gives to clients, so that no client takes it before the guest does. ip(7),
-/// ip_local_port_range
-pub(crate) fn find(name: &str, addresses: &Addresses) -> Result<SocketAddr, Failure> {
-    let Some(any_port) = addresses.found.iter().find(|address| address.port() == 0) else {
-        return Ok(bind(name, addresses, "--listen")?.local_addr()?);
-    };
-    let first = FIRST_PORT + (std::process::id() % u32::from(PORTS)) as u16;
-    let ports = (first..FIRST_PORT + PORTS).chain(FIRST_PORT..first);
-    let free =
-        ports.map(|port| SocketAddr::new(any_port.ip(), port)).find(|&address| TcpListener::bind(address).is_ok());
-    free.ok_or_else(|| Failure::CannotStart(format!("no port of {} is free: name one with --listen", any_port.ip())))
-}
-
-/// Ports for guests.
+/// The first port that is chosen for guests, and how many there are. They are below those that the kernel gives to clients, so no
+/// client takes the port before the guest does: ip(7), ip_local_port_range.
 const FIRST_PORT: u16 = 18_000;
 const PORTS: u16 = 8_000;
+
+/// An address that a guest binds itself. While this value exists, no other supervisor chooses the same port.
+#[derive(Debug)]
+pub(crate) struct GuestAddress {
+    pub address: SocketAddr,
+    _claim: Option<UnixDatagram>,
+}
+
+/// Finds an address for a guest: the first one of `--listen` that is free now. In place of port 0, a free port is chosen.
+///
+/// The port is free until the guest binds it, so another program may still take it, but no other guest: see [`claim`]. A port that
+/// is given with `--listen` is not claimed.
+pub(crate) fn find(name: &str, addresses: &Addresses) -> Result<GuestAddress, Failure> {
+    let bound = bind(name, addresses, "--listen")?.local_addr()?;
+    if addresses.found.iter().all(|address| address.port() != 0) {
+        return Ok(GuestAddress { address: bound, _claim: None });
+    }
+    let start = (RandomState::new().hash_one(()) % u64::from(PORTS)) as u16;
+    let mut ports = (0..PORTS).map(|n| FIRST_PORT + (start + n) % PORTS);
+    let free = ports.find_map(|port| {
+        let _claim = claim(port)?;
+        let mut address = bound;
+        address.set_port(port);
+        TcpListener::bind(address).is_ok().then_some(GuestAddress { address, _claim })
+    });
+    let last = FIRST_PORT + PORTS - 1;
+    let why = || format!("no port of {} from {FIRST_PORT} to {last} is free: name one with --listen", bound.ip());
+    free.ok_or_else(|| Failure::CannotStart(why()))
+}
+
+/// Claims a port among the supervisors of this machine, or of this network namespace: binds an abstract Unix socket with the
+/// port in its name, which the kernel removes with its process. unix(7)
+///
+/// `None` if another supervisor has claimed it. Where the kernel permits no such socket, there is no claim, and no hindrance.
+fn claim(port: u16) -> Option<Option<UnixDatagram>> {
+    let name = UnixAddress::from_abstract_name(format!("io-models-guest-{port}"));
+    match name.and_then(|name| UnixDatagram::bind_addr(&name)) {
+        Ok(claim) => Some(Some(claim)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+        Err(_) => Some(None),
+    }
+}
 
 /// Says why an address cannot be bound.
 fn failure(address: SocketAddr, error: &io::Error) -> String {
@@ -181,6 +213,20 @@ mod tests {
         let taken = Addresses { text: address.to_string(), found: vec![address] };
         let Err(Failure::CannotStart(line)) = bind("epoll", &taken, "--admin") else { panic!("bound twice") };
         assert!(line.contains(&address.to_string()) && line.contains("--admin"), "{line}");
+    }
+
+    #[test]
+    fn guests_that_start_at_the_same_time_get_different_ports() {
+        let any = Addresses { text: "127.0.0.1:0".into(), found: vec![([127, 0, 0, 1], 0).into()] };
+        let found: Vec<GuestAddress> = (0..200).map(|_| find("guest", &any).unwrap()).collect();
+        let mut ports: Vec<u16> = found.iter().map(|found| found.address.port()).collect();
+        ports.sort();
+        ports.dedup();
+        assert_eq!(ports.len(), found.len(), "none of the guests has bound its port yet");
+        assert!(ports.iter().all(|port| (FIRST_PORT..FIRST_PORT + PORTS).contains(port)), "{ports:?}");
+        let foreign = Addresses { text: "192.0.2.1:0".into(), found: vec!["192.0.2.1:0".parse().unwrap()] };
+        let Err(Failure::CannotStart(line)) = find("guest", &foreign) else { panic!("found") };
+        assert!(line.starts_with("192.0.2.1:0 is no address of this machine"), "{line}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The model's process: what the forked child does from its signals to its exit code.
+//! The process of a model or of a guest: what the forked child does from its signals to its exit code.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ const FAILED: i32 = 1;
 const PANICKED: i32 = 101; // as in every Rust program
 
 /// Runs the model, or the guest, in the forked child and then ends the process. `supervisor` is its parent. A model has a
-/// listener.
+/// listener. If a guest cannot be run, the note of the scoreboard says why.
 pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: Pid) -> ! {
     let (name, board) = (service.name, service.board);
     let serve = || {
@@ -35,7 +35,8 @@ pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: 
         }
         match &service.program {
             Program::Foreign(foreign) => foreign.exec(),
-            Program::Model(ModelProgram { model, settings, .. }) => {
+            Program::Model(program) => {
+                let ModelProgram { model, settings, .. } = &**program;
                 let listener = listener.ok_or(ErrorKind::NotConnected)?;
                 (model.serve)(listener, App::new(settings.clone(), board)?)
             }
@@ -54,7 +55,7 @@ pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: 
         Ok(Err(error)) => {
             match service.program {
                 Program::Model(_) => log(name, format_args!("the model failed: {error}")),
-                Program::Foreign(_) => log(name, format_args!("{error}")),
+                Program::Foreign(_) => board.leave_note(&error.to_string()),
             }
             FAILED
         }

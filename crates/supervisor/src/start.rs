@@ -25,8 +25,8 @@ use crate::foreign::Place;
 use crate::status::{ModelProgram, Phase, Program, Service, SharedStatus, Status};
 use crate::store::StoreFile;
 use crate::temporary::TemporaryDir;
-use crate::watch::Supervisor;
-use crate::{Failure, Guest, Model, bounds, listener};
+use crate::watch::{Held, Supervisor};
+use crate::{Failure, Guest, Model, bounds, flags, listener, log};
 
 /// Checks the flags, binds the sockets, maps the scoreboard, blocks the signals and prepares the store.
 pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Failure> {
@@ -56,14 +56,14 @@ pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Fail
     let backlog = listener::allowed_backlog(flags.backlog);
     let what = What {
         name: model.name,
-        program: Program::Model(ModelProgram { model, settings, capacity, backlog }),
+        program: Program::Model(Box::new(ModelProgram { model, settings, capacity, backlog })),
         listen: socket.local_addr()?,
         files,
         cpus,
         given: flags.given,
         grace: flags.service.grace,
     };
-    supervisor(what, Some(socket), sockets, store.temporary_dir)
+    supervisor(what, Some(socket), sockets, (store.temporary_dir, None))
 }
 
 /// Checks the flags, chooses the port, binds the admin endpoint, and lets `prepare` make the program from that.
@@ -72,7 +72,8 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
     let cpus = Cpus::divide(name, &flags);
     process_tree::raise_open_file_limit()?; // a guest inherits it
     let files = files(flags.files.as_deref())?;
-    let listen = listener::find(name, &flags.listen)?;
+    let found = listener::find(name, &flags.listen)?;
+    let listen = found.address;
     let sockets = Sockets { admin: listener::bind(name, &flags.admin, "--admin")?, signals: signals()? };
     let folder = TemporaryDir::make("io-models-guest")?;
     // A server that root starts goes on as another user, which has to find its files there.
@@ -85,8 +86,9 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
     };
     let foreign = prepare(&place).map_err(Failure::CannotStart)?;
     let program = Program::Foreign(foreign);
+    let given = flags::given_service_flags(&given);
     let what = What { name, program, listen, files, cpus, given, grace: flags.grace };
-    supervisor(what, None, sockets, Some(folder))
+    supervisor(what, None, sockets, (Some(folder), Some(found)))
 }
 
 /// What a supervisor waits for, besides the end of its children.
@@ -107,12 +109,7 @@ struct What {
 }
 
 /// A supervisor of that, which is ready to run.
-fn supervisor(
-    what: What,
-    listener: Option<TcpListener>,
-    sockets: Sockets,
-    temporary_dir: Option<TemporaryDir>,
-) -> Result<Supervisor, Failure> {
+fn supervisor(what: What, listener: Option<TcpListener>, sockets: Sockets, held: Held) -> Result<Supervisor, Failure> {
     let What { name, program, listen, files, cpus, given, grace } = what;
     let board = Scoreboard::map()?;
     let service = Service {
@@ -130,11 +127,15 @@ fn supervisor(
         cgroup: process_tree::own_cgroup(),
     };
     // After the limits and figures of the group are known: below it, there is only the CPU time.
-    let group = OwnGroup::find_or_make("io-models").ok();
-    set_child_subreaper(true)?; // orphans of the model become our children: prctl(2)
-    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group) };
+    let group = OwnGroup::find_or_make("io-models");
+    if let (Program::Foreign(_), Err(error)) = (&service.program, &group) {
+        let lacks = "so children of the guest that end while it lives are not charged to it";
+        log(name, format_args!("no control group could be made ({error}), {lacks}"));
+    }
+    set_child_subreaper(true)?; // orphans of the model or of the guest become our children: prctl(2)
+    let status = Status { service, phase: Phase::Restarting, restarts: 0, accounts: Accounts::new(board, group.ok()) };
     let status = SharedStatus::new(status);
-    Ok(Supervisor::new(listener, Admin::new(sockets.admin, status.clone())?, sockets.signals, status, temporary_dir))
+    Ok(Supervisor::new(listener, Admin::new(sockets.admin, status.clone())?, sockets.signals, status, held))
 }
 
 /// The directory that `/files/` serves: the given one, or else the default one, whose files are created.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use app::Settings;
+use humantime::format_duration;
 use nix::unistd::Pid;
 use process_tree::Cgroup;
 use scoreboard::Scoreboard;
@@ -37,14 +38,14 @@ pub(crate) struct Service {
     pub kernel: String,
     /// What the kernel drew at random when it was booted: random(4).
     pub boot_id: Option<String>,
-    /// The control group of this process and of the model.
+    /// The control group of this process and of those that it runs.
     pub cgroup: Option<Cgroup>,
 }
 
 /// What the supervisor runs.
 pub(crate) enum Program {
     /// One of our models.
-    Model(ModelProgram),
+    Model(Box<ModelProgram>),
     /// A server of others.
     Foreign(Foreign),
 }
@@ -60,13 +61,13 @@ pub(crate) struct ModelProgram {
 /// The phase of the service's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The model serves, in the process with this pid.
+    /// The process of the model, or of the guest, is alive and has this pid.
     Serving(Pid),
-    /// The model's process has died, and another one will be started.
+    /// The process has died, and another one will be started.
     Restarting,
     /// This machine does not permit the model, or lacks what it needs, for this reason.
     Unsupported(String),
-    /// The service is stopping; the model's process may have ended already.
+    /// The service is stopping; the process may have ended already.
     Stopping(Option<Pid>),
 }
 
@@ -79,7 +80,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// The pid of the model's process, if there is one.
+    /// The pid of the process of the model, or of the guest, if there is one.
     pub fn model(&self) -> Option<Pid> {
         match self.phase {
             Phase::Serving(model) => Some(model),
@@ -88,12 +89,27 @@ impl Status {
         }
     }
 
-    /// The open connections, as part of a sentence; with their number, if it is known.
-    pub fn open_connections(&self) -> String {
-        match (&self.service.program, self.service.board.totals().active) {
-            (Program::Foreign(_), _) => "its connections".to_owned(),
-            (Program::Model(_), 1) => "1 connection".to_owned(),
-            (Program::Model(_), n) => format!("{n} connections"),
+    /// What there is to finish after SIGTERM, as the end of a line.
+    pub fn to_finish(&self) -> String {
+        let grace = format_duration(self.service.grace);
+        match self.service.program {
+            Program::Model(_) => format!("{} open and {grace} to finish", self.open_connections()),
+            Program::Foreign(_) => format!("{grace} to finish"),
+        }
+    }
+
+    /// What it means that the process is killed, as the end of a line.
+    pub fn loss(&self) -> String {
+        match self.service.program {
+            Program::Model(_) => format!("{} cut off", self.open_connections()),
+            Program::Foreign(_) => "the guest is killed".to_owned(),
+        }
+    }
+
+    fn open_connections(&self) -> String {
+        match self.service.board.totals().active {
+            1 => "1 connection".to_owned(),
+            n => format!("{n} connections"),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The supervisor: a loop in a single thread that waits for signals and serves the admin endpoint, and that starts,
-//! restarts and stops the model's process.
+//! restarts and stops the process of the model, or of the guest.
 
 use std::io;
 use std::net::TcpListener;
@@ -18,6 +18,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid};
 
 use crate::admin::Admin;
 use crate::children::{self, EndedChild, WaitResult};
+use crate::listener::GuestAddress;
 use crate::process::{self, SHORTAGE, UNSUPPORTED, describe};
 use crate::restart::RestartDelay;
 use crate::status::{Phase, Program, SharedStatus};
@@ -43,18 +44,21 @@ pub(crate) struct Supervisor {
     state: State,
     stop: Option<StopRequest>,
     restart_delay: RestartDelay,
-    /// It is removed when the supervisor is dropped. A forked child ends by `_exit` or runs another program, and so does not
-    /// remove it.
-    _temporary_dir: Option<TemporaryDir>,
+    /// A forked child ends by `_exit` or runs another program, and so does not give it back.
+    _held: Held,
 }
 
+/// What is given back when the service ends: the folder of a model's store, or of a guest's configuration, and the port of a guest,
+/// which other supervisors may choose then.
+pub(crate) type Held = (Option<TemporaryDir>, Option<GuestAddress>);
+
 enum State {
-    /// The model's process is alive.
+    /// The process of the model, or of the guest, is alive.
     Serving {
         model: Pid,
         since: Instant,
     },
-    /// The model's process has ended or must end; it and the orphans that it left are being killed and reaped.
+    /// That process has ended or must end; it and the orphans that it left are being killed and reaped.
     CleaningUp {
         next: AfterCleanup,
         until: Instant,
@@ -88,7 +92,7 @@ impl Supervisor {
         admin: Admin,
         signals: SignalFd,
         status: SharedStatus,
-        temporary_dir: Option<TemporaryDir>,
+        held: Held,
     ) -> Supervisor {
         let name = status.get().service.name;
         Supervisor {
@@ -100,11 +104,11 @@ impl Supervisor {
             state: State::NoModel,
             stop: None,
             restart_delay: RestartDelay::default(),
-            _temporary_dir: temporary_dir,
+            _held: held,
         }
     }
 
-    /// Starts the model and supervises it until the service ends; returns the exit code.
+    /// Starts the model, or the guest, and supervises it until the service ends; returns the exit code.
     ///
     /// # Errors
     /// An error of the first fork(2), or one of poll(2), signalfd(2) and wait4(2) that only a wrong call causes.
@@ -206,7 +210,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts the model's process.
+    /// Starts the process of the model, or of the guest.
     fn fork(&mut self, now: Instant) -> io::Result<()> {
         let supervisor = getpid();
         // SAFETY: this process has one thread, so the child may do everything that its parent may.
@@ -262,9 +266,8 @@ impl Supervisor {
             },
             (WaitStatus::Exited(_, 0 | UNSUPPORTED | SHORTAGE), Some(_)) => AfterCleanup::End(ExitCode::SUCCESS),
             (_, Some(_)) => {
-                let open = self.status.get().open_connections();
-                let how = describe(status);
-                log(self.name, format_args!("the model's process {how} while stopping: {open} cut off"));
+                let (how, loss) = (describe(status), self.status.get().loss());
+                log(self.name, format_args!("the model's process {how} while stopping: {loss}"));
                 AfterCleanup::End(ExitCode::FAILURE)
             }
             (_, None) => self.restart("the model's process", status, lifetime),
@@ -275,8 +278,13 @@ impl Supervisor {
     /// Handles that a guest's process has ended by itself.
     fn guest_ended(&mut self, status: WaitStatus, once: bool, lifetime: Duration, now: Instant) {
         let process = "the guest's process";
+        let why_not_run = self.status.get().service.board.note();
         let next = match self.stop {
             Some(_) => AfterCleanup::End(ExitCode::SUCCESS), // how a guest ends after SIGTERM is its own affair
+            None if !why_not_run.is_empty() => {
+                log(self.name, format_args!("{why_not_run}"));
+                AfterCleanup::End(ExitCode::from(2))
+            }
             // The supervisor would see a process end that was only the first one, and could not tell when the others do.
             None if matches!(status, WaitStatus::Exited(_, 0)) && children::are_there() => {
                 let what_to_do = "tell it to stay in the foreground";
@@ -300,7 +308,7 @@ impl Supervisor {
         AfterCleanup::Restart(delay)
     }
 
-    /// Begins to kill and reap what is left of the model's processes.
+    /// Begins to kill and reap what is left of the processes.
     fn clean_up(&mut self, next: AfterCleanup, now: Instant) {
         self.state = State::CleaningUp { next, until: now + CLEANUP_TIME };
         self.status.get().phase = if self.stop.is_some() { Phase::Stopping(None) } else { Phase::Restarting };
@@ -322,13 +330,15 @@ impl Supervisor {
                     log(self.name, format_args!("cannot drop new connection attempts while stopping: {error}"));
                 }
                 self.status.get().phase = Phase::Stopping(Some(model));
-                let open = self.status.get().open_connections();
-                log(self.name, format_args!("{STOPPING} {open} open and {} to finish", format_duration(grace)));
-                let _ = kill(model, Signal::SIGTERM); // if it fails, the model has ended, and SIGCHLD will come
+                log(self.name, format_args!("{STOPPING} {}", self.status.get().to_finish()));
+                let _ = kill(model, Signal::SIGTERM); // if it fails, the process has ended, and SIGCHLD will come
             }
             State::CleaningUp { .. } | State::RestartPending { .. } => {
-                let line = "stopped while the model was down: the connections in the backlog are cut off";
-                log(self.name, format_args!("{line}"));
+                let line = match self.status.get().service.program {
+                    Program::Model(_) => "the model was down: the connections in the backlog are cut off",
+                    Program::Foreign(_) => "the guest was down",
+                };
+                log(self.name, format_args!("stopped while {line}"));
                 self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);
             }
             State::NoModel => self.state = State::Ended(ExitCode::SUCCESS),
@@ -336,10 +346,9 @@ impl Supervisor {
         }
     }
 
-    /// Kills the model's process and its descendants, and with them the open connections.
+    /// Kills the process and its descendants, and with them the open connections.
     fn cut_off(&mut self, now: Instant, why: &str) {
-        let open = self.status.get().open_connections();
-        log(self.name, format_args!("{why}: {open} cut off"));
+        log(self.name, format_args!("{why}: {}", self.status.get().loss()));
         self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);
     }
 }

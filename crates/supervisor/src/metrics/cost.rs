@@ -1,4 +1,4 @@
-//! The metrics of what a service costs: the figures of the model's process tree and of its control group.
+//! The metrics of what a service costs: the figures of the process tree of the model, or of the guest, and of its control group.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn collect(status: &mut Status, families: &mut Families) {
                 gauges(sample, status.accounts.cpu_source(), families);
             }
         }
-        Err(error) => log(status.service.name, format_args!("cannot measure the model's processes: {error}")),
+        Err(error) => log(status.service.name, format_args!("cannot measure the processes: {error}")),
     }
     match &status.service.cgroup {
         Some(cgroup) => cgroup_metrics(cgroup, families),
@@ -29,7 +29,7 @@ fn counters(figures: &Figures, families: &mut Families) {
     let used = figures.used;
     families.counter(
         "process_tree_cpu_seconds_total",
-        "CPU time of the model's processes, live and dead.",
+        "CPU time of the processes of the model, or of the guest, live and dead.",
         used.cpu_ns as f64 / 1e9,
     );
     families.counter(
@@ -56,7 +56,7 @@ fn counters(figures: &Figures, families: &mut Families) {
     faults.add(&[("kind", "major")], used.major_faults as f64);
     families.gauge(
         "process_tree_sample_seconds",
-        "How long the supervisor took to read these figures; the model's CPU time does not contain it.",
+        "How long the supervisor took to read these figures; their CPU time does not contain it.",
         figures.took.as_secs_f64(),
     );
 }
@@ -65,15 +65,15 @@ fn gauges(sample: &Sample, cpu_source: &str, families: &mut Families) {
     let number = |n: u64| n as f64;
     families.gauge(
         "process_tree_memory_bytes",
-        "Memory of the model's processes; pages that several of them share are counted once (PSS).",
+        "Memory of these processes; pages that several of them share are counted once (PSS).",
         sample.memory_bytes.map(number),
     );
     families.gauge(
         "process_tree_memory_peak_bytes",
-        "The most memory that the model's processes have used, as far as it is known: see process_tree_source.",
+        "The most memory that these processes have used, as far as it is known: see process_tree_source.",
         sample.peak_memory_bytes.map(number),
     );
-    families.gauge("process_tree_processes", "Processes of the model.", number(sample.processes));
+    families.gauge("process_tree_processes", "Processes of the model, or of the guest.", number(sample.processes));
     families.gauge("process_tree_threads", "Threads in these processes.", number(sample.threads));
     families.gauge(
         "process_tree_open_fds",

@@ -15,18 +15,18 @@ pub(super) fn collect(status: &Status, families: &mut Families) {
     }
     families.gauge(
         "server_cpus",
-        "CPUs that the model may use, by its affinity and the quota of its control group.",
+        "CPUs that the model, or the guest, may use, by its affinity and the quota of its control group.",
         service.cpus.count as f64,
     );
     let supported = !matches!(status.phase, Phase::Unsupported(_));
     families.gauge(
         "server_supported",
-        "1 if this machine permits the I/O model, else 0.",
+        "1 if this machine permits the I/O model, else 0; 1 for a guest.",
         f64::from(u8::from(supported)),
     );
     families.counter(
         "server_restarts_total",
-        "How often a new model process was started after a crash.",
+        "How often the model, or the guest, was started again after a crash.",
         status.restarts as f64,
     );
     families
