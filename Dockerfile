@@ -1,4 +1,5 @@
-# One build, one image: every service and the load test, statically linked, on top of nothing.
+# One build, two images. The last one is the default: every service and the load test, statically linked, on top of nothing.
+# --target guests: servers of others in Debian's packages, and our program `guest`, which runs each of them as a service.
 
 # The workspace's rust-version in Cargo.toml; containers/check compares them.
 ARG RUST_VERSION=1.95
@@ -15,10 +16,23 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,id=io-models-registry \
     models=$(cd services && ls); \
     export CARGO_PROFILE_RELEASE_STRIP=debuginfo RUSTFLAGS='-C target-feature=+crt-static'; \
     cargo build --release --locked --target "$host" \
-        --bins -p loadtest $(printf -- '-p %s ' $models); \
+        --bins -p loadtest -p guest $(printf -- '-p %s ' $models); \
     mkdir -p /image/bin; \
     for binary in loadtest $models; do cp "target/$host/release/$binary" /image/bin/; done; \
+    cp "target/$host/release/guest" /; \
     mkdir -m 1777 /image/tmp
+
+FROM debian:trixie-slim AS guests
+# RUNLEVEL=1: Debian starts none of the services that it installs. Our program comes last, so that a change of it leaves the
+# layer of the packages as it is.
+RUN apt-get update \
+    && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        nginx lighttpd apache2-bin busybox nodejs node-express \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+COPY --from=build /guest /usr/local/bin/
+ENV LISTEN=0.0.0.0:8080 ADMIN=0.0.0.0:9080
+USER 10001:10001
+EXPOSE 8080 9080
 
 FROM scratch
 COPY --from=build /image /

@@ -11,6 +11,7 @@ import sys
 from html import escape
 
 sys.dont_write_bytecode = True
+from source.panels import GREYS, GUESTS
 from source.queries import DASHBOARDS, Prometheus, choices, fill, series_of, span
 
 # The variables of the overview that choose a load, each with a flag of its own.
@@ -47,7 +48,9 @@ def draw(panel, series, left, top, colours):
         name = labels["target"] + ("" if labels["verdict"] == "valid" else f" ({labels['verdict']})")
         room = PANEL - NAMES - 90
         yield text(left + NAMES - 8, y + 14, name, text_anchor="end")
-        colour = colours.setdefault(labels["target"], COLOURS[len(colours) % len(COLOURS)])
+        is_guest = labels["target"] in GUESTS
+        ours = None if is_guest else colours.setdefault(labels["target"], COLOURS[len(colours) % len(COLOURS)])
+        colour = ours or GREYS["fixedColor"]
         length = max(1, room * value / most)
         yield f'<rect x="{left + NAMES}" y="{y}" width="{length:.1f}" height="{BAR - 5}" fill="{colour}" rx="2"/>'
         yield text(left + NAMES + length + 6, y + 14, written(value, unit))

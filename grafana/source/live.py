@@ -10,7 +10,7 @@ def live():
     variables = [
         variable("run", "Run", "Which load tests.", "loadtest_info", "run_id", NEWEST, multi=True),
         variable("workload", "Workload", "What is asked for.", "loadtest_requests_total", "workload", multi=True),
-        variable("model", "Model", "Which models.", "http_server_requests_total", "model", multi=True),
+        variable("model", "Model", "Which models and guests.", "process_tree_cpu_seconds_total", "model", multi=True),
     ]
     requests = f"sum by (model) (rate(http_server_requests_total{{{served}}}[$__rate_interval]))"
     failed = f'sum by (model) (rate(http_server_requests_total{{{served}, status!~"[23].."}}[$__rate_interval]))'
@@ -28,7 +28,7 @@ def live():
                 "How to read this page",
                 "Two sides of the same requests, and why they differ.",
                 24,
-                6,
+                7,
                 """
                 The same requests from **two sides**. *Seen by the load test*: what a client waits for, queues of the kernel
                 included, told by the load test every second. *Seen by the services*: what a server knows of, scraped every
@@ -36,7 +36,8 @@ def live():
                 looks at them**: that is what a saturated loop or an exhausted pool looks like.
 
                 A load test visits **one model after the other**, in random order, so at any time one line is up. Blue regions
-                are runs; switch on *Cells* above to see which model is loaded, with what.
+                are runs; switch on *Cells* above to see which model is loaded, with what. **Guests**, servers of others, are grey,
+                and have only the load test's side.
                 """,
             ),
             row("Seen by the load test"),

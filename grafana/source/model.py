@@ -1,4 +1,4 @@
-"""Model: one model in depth."""
+"""Model: one model, or guest, in depth."""
 
 from .panels import CELLS, RUNS, dashboard, heatmap, lines, text, variable
 
@@ -14,18 +14,21 @@ def model():
         "One model in depth: its requests, their times, and what they cost.",
         "now-15m",
         "5s",
-        [variable("model", "Model", "Which model.", "http_server_requests_total", "model")],
+        [variable("model", "Model", "Which model, or guest.", "process_tree_cpu_seconds_total", "model")],
         [RUNS, CELLS],
         [
             text(
                 "How to read this page",
                 "What belongs together on this page.",
                 24,
-                4,
+                6,
                 """
                 All figures are the service's own, scraped every second; blue regions are load tests. Read it **from top to
                 bottom**: what was asked, how long it took, and what the kernel had to do for it. The page of the model,
                 `services/<model>/README.md`, says what to expect.
+
+                Of a **guest**, a server of others, there is what the kernel knows: CPU, memory, switches, descriptors, processes.
+                It does not count its replies and calls for us. *Live* has its requests, as the load test sees them.
                 """,
             ),
             lines("Replies per second", "Replies that were sent whole, by route and status.",

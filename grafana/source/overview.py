@@ -92,7 +92,7 @@ def overview():
         f"count by (verdict) (last_over_time(loadtest_run_verdict{{{run}}}[$__range]))",
         "{{verdict}}",
         9,
-        9,
+        10,
     )
     for name, colour in VERDICTS.items():
         override(verdicts, name, {"id": "color", "value": {"fixedColor": colour, "mode": "fixed"}})
@@ -109,11 +109,12 @@ def overview():
                 "How to read this page",
                 "What the panels below show, and what to look for.",
                 15,
-                9,
+                10,
                 """
                 **One server, several I/O models.** Parser, routes and files are the same; whatever differs here is the I/O
                 model's doing. Choose a *run* and a load of it above, from *workload* to *requests per connection*. **The best is on top.**
 
+                * **Guests**, servers of others as nginx, are grey.
                 * **Throughput** says little by itself: on one machine, server and load generator share the cores.
                 * **CPU per request** is the fair comparison: half of it is room for twice the load.
                 * **p99** is what one visitor in a hundred has to wait. Compare it at a load that every model carries.

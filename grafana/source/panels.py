@@ -3,10 +3,19 @@
 Classic dashboard JSON (v1), which file provisioning takes; https://grafana.com/docs/grafana/latest/visualizations/
 """
 
+import re
+
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 COLUMNS = 24
-# A model has the same colour wherever it is, for the colour follows from its name.
+# A model has the same colour wherever it is, for the colour follows from its name. Guests are grey.
 BY_NAME = {"mode": "palette-classic-by-name"}
+GREYS = {"mode": "shades", "fixedColor": "#8e8e8e"}
+# The folders in guests/; containers/check compares them.
+GUESTS = ["nginx", "lighttpd", "lighttpd-poll", "apache-prefork", "apache-worker", "apache-event", "node", "express", "busybox", "hyper"]
+# The panels with a line, bar or curve for each target: its name is first in theirs, as in "nginx q0.99".
+OF_TARGETS = ("bargauge", "timeseries", "xychart")
+# Metrics that our code counts for its models, and that a guest therefore lacks.
+OF_MODELS = re.compile("http_server_|server_syscalls_")
 PLAIN = {"mode": "absolute", "steps": [{"color": "blue", "value": None}]}
 # In the order of their numbers in loadtest_run_verdict.
 VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue"}
@@ -46,7 +55,12 @@ def panel(kind, title, description, width, height, queries=(), unit="none", opti
     }
     if kind != "text":
         fields = {"color": BY_NAME, "mappings": [], "thresholds": PLAIN, "unit": unit, "custom": custom or {}, **defaults}
+        if queries and all(OF_MODELS.search(query["expr"]) for query in queries):
+            fields.setdefault("noValue", "No data. Only models count this, not guests.")
         made |= {"datasource": DATASOURCE, "targets": list(queries), "fieldConfig": {"defaults": fields, "overrides": []}}
+        if kind in OF_TARGETS:
+            matcher = {"id": "byRegexp", "options": f"/^({'|'.join(GUESTS)})( .*)?$/"}
+            made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": [{"id": "color", "value": GREYS}]})
     return made
 
 

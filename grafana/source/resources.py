@@ -18,7 +18,7 @@ def resources():
 
     pressure = lambda where: rate(f"{where}_pressure_seconds_total", "model, resource", ', kind="some"')
     variables = [
-        variable("model", "Model", "Which models.", "process_tree_cpu_seconds_total", "model", multi=True),
+        variable("model", "Model", "Which models and guests.", "process_tree_cpu_seconds_total", "model", multi=True),
     ]
     return dashboard(
         "resources",
@@ -33,7 +33,7 @@ def resources():
                 "How to read this page",
                 "What the figures include, and which ones tell the models apart.",
                 24,
-                6,
+                8,
                 """
                 Each figure is of a model's **whole process tree**, children and threads included and the supervisor beside it
                 not, so that process-per-connection and epoll are measured alike. Figures **per request** compare models;
@@ -44,6 +44,9 @@ def resources():
                 loop under load hardly ever.
                 * **System calls per request** tell how much asking around it needs: readiness needs two or three, a ring
                 less than one.
+
+                **Guests**, servers of others, are grey. Figures per request lack them, since only models count their replies:
+                *Overview* has their CPU time per request, from the load test.
                 """,
             ),
             row("CPU"),
