@@ -61,7 +61,8 @@ mod tests {
         let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
         let folders = guests.read_dir().unwrap().map(|folder| folder.unwrap().path());
         let described = folders.filter(|folder| folder.join("guest.toml").is_file());
-        let names: BTreeSet<String> = described.map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect();
+        let names: BTreeSet<String> =
+            described.map(|path| path.file_name().unwrap().to_str().unwrap().into()).collect();
         // Reading a description that is not valid panics.
         let ready_made = ready_made();
         assert_eq!(ready_made.iter().map(|guest| guest.name.clone()).collect::<BTreeSet<_>>(), names);

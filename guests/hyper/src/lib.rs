@@ -32,11 +32,12 @@ const MAX_WORK: u64 = 1_000_000_000;
 
 type Answer = Response<Either<Full<Bytes>, FileBody>>;
 
-/// Serves each connection in a task of its own, until the process is killed. `files` is the directory of `/files/`.
+/// Serves each connection in a task of its own, until the process is killed. `files` is the directory of `/files/`;
+/// without it there are none.
 ///
 /// # Errors
 /// The address cannot be bound, or the kernel gives no epoll instance.
-pub fn serve(listen: SocketAddr, files: PathBuf, threads: usize) -> io::Result<()> {
+pub fn serve(listen: SocketAddr, files: Option<PathBuf>, threads: usize) -> io::Result<()> {
     // tokio's runtime for one thread needs no locks: tokio docs, runtime::Builder::new_current_thread.
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
@@ -44,16 +45,16 @@ pub fn serve(listen: SocketAddr, files: PathBuf, threads: usize) -> io::Result<(
     };
     builder.worker_threads(threads).enable_all().build()?.block_on(async {
         // As a task, it runs on a worker thread. On this thread, it would have to wake a worker for each connection.
-        tokio::spawn(accept(listen, files.into())).await?
+        tokio::spawn(accept(listen, files.map(Arc::from))).await?
     })
 }
 
-async fn accept(listen: SocketAddr, files: Arc<Path>) -> io::Result<()> {
+async fn accept(listen: SocketAddr, files: Option<Arc<Path>>) -> io::Result<()> {
     let listener = bound(listen)?;
     loop {
         let (socket, _) = listener.accept().await?;
-        let files = Arc::clone(&files);
-        let answer = service_fn(move |request| answer(request, Arc::clone(&files)));
+        let files = files.clone();
+        let answer = service_fn(move |request| answer(request, files.clone()));
         // An error is the peer's, and ends this connection alone.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), answer));
     }
@@ -67,24 +68,29 @@ fn bound(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn answer(request: Request<Incoming>, files: Arc<Path>) -> Result<Answer, Infallible> {
+async fn answer(request: Request<Incoming>, files: Option<Arc<Path>>) -> Result<Answer, Infallible> {
     let path = request.uri().path();
     if path == "/" {
         return Ok(text(StatusCode::OK, "Hello World\n"));
     }
     let (what, argument) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
     Ok(match what {
-        "files" => match file::open(&files, argument).await {
-            Ok(body) => with_type(Response::new(Either::Right(body))),
-            Err(_) => text(StatusCode::NOT_FOUND, "404 Not Found\n"),
-        },
+        "files" => file(files.as_deref(), argument).await,
         "sleep" => sleep(argument).await,
         "work" => match number(argument, MAX_WORK) {
             Some(iterations) => text(StatusCode::OK, format!("{:016x}\n", work::xorshift(iterations))),
             None => text(StatusCode::BAD_REQUEST, "expected /work/<iterations>: a whole number from 0 to 1000000000\n"),
         },
-        _ => text(StatusCode::NOT_FOUND, "404 Not Found\n"),
+        _ => not_found(),
     })
+}
+
+async fn file(files: Option<&Path>, name: &str) -> Answer {
+    let Some(files) = files else { return not_found() };
+    match file::open(files, name).await {
+        Ok(body) => with_type(Response::new(Either::Right(body))),
+        Err(_) => not_found(),
+    }
 }
 
 async fn sleep(ms: &str) -> Answer {
@@ -93,6 +99,10 @@ async fn sleep(ms: &str) -> Answer {
     };
     tokio::time::sleep(Duration::from_millis(ms)).await;
     text(StatusCode::OK, format!("slept {ms} ms\n"))
+}
+
+fn not_found() -> Answer {
+    text(StatusCode::NOT_FOUND, "404 Not Found\n")
 }
 
 /// A decimal number up to `max`, of digits and nothing else.
