@@ -269,7 +269,8 @@ fn get(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
 
 /// Status and body of the answer to a request on this connection.
 fn ask(socket: &mut BufReader<TcpStream>, address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    write!(socket.get_mut(), "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+    // In one piece: the kernel would hold a second one back until the first is acknowledged.
+    socket.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut line = || {
         let mut line = String::new();
         socket.read_line(&mut line).map(|_| line.to_ascii_lowercase())
