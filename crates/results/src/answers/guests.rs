@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 /// The best known server of a kind, and the models of that kind. Any other guest is compared with epoll.
 const PAIRS: [(&str, &[&str]); 8] = [
     ("nginx", &[EPOLL, "uring", "callback"]),
-    ("lighttpd", &["select", "poll"]),
+    ("lighttpd-poll", &["select", "poll"]),
     ("apache-prefork", &["process-pool"]),
     ("apache-worker", &["thread-per-connection"]),
     ("node", &["event-loop"]),
