@@ -14,18 +14,23 @@ use loadtest::{probe, scrape};
 use results::{Load, Plan};
 use supervisor::Model;
 
+use crate::addresses::Limit;
 use crate::check::{Candidate, HELLO};
 use crate::cli::WORKLOADS;
 use crate::division::Division;
 use crate::launch::{Placement, Server};
 use crate::servers::Servers;
 use crate::service::Service;
+use crate::settle;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time that a service has to finish its connections after a trial. All was measured then, and the clients are gone, so
 /// what is left is work that nothing waits for: requests of `--busy` clients, and sleeps of `/sleep/<ms>`.
 const GRACE: Duration = Duration::from_millis(20);
+
+/// The time that a guest has to finish its start, once it answers. After it, the guest is measured all the same.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// The servers, and the CPUs of this machine, which are divided between them and the load.
 struct Local {
@@ -159,6 +164,9 @@ impl Local {
         };
         let metrics = url(service.admin, "/metrics")?;
         let says = supported(&metrics, TIMEOUT)?.says;
+        if let Server::Guest(_) = server {
+            settle::wait(&metrics, &Limit::new(SETTLE_TIME, self.stop));
+        }
         let url = url(service.listen, "/")?;
         let cpus = Some(self.division.servers.cpus().len());
         Ok((service, Endpoint { url, cost: CostSource::Metrics(metrics), cpus, says }))

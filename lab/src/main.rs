@@ -17,6 +17,7 @@ mod serve;
 mod servers;
 mod service;
 mod set;
+mod settle;
 
 use std::ffi::CString;
 use std::path::Path;
