@@ -54,7 +54,6 @@ pub fn answers(results: &Results) -> Vec<Answer> {
     let plain: Vec<Answer> = groups.iter().filter(is_plain).filter_map(plain::answer).collect();
     let mut answers: Vec<Answer> = asked.into_iter().filter_map(|(answer, _)| answer).collect();
     answers.extend(guests::beside_ours(&groups));
-    answers.extend(guests::beside_epoll(&groups));
     answers.extend(plain);
     answers.extend(disturbance::answer(results, &groups));
     answers

@@ -1,19 +1,20 @@
-//! How ours compare with servers of others, and these with epoll.
+//! How our models compare with servers of others.
 
 use super::answer::Answer;
 use super::comparison::Comparison;
-use super::costs::{KINDS, MEMORY, MOST, UNDER, also};
+use super::costs::{KINDS, MEMORY, MOST, also};
 use super::group::Group;
 use super::idle::{fewest_held, held_only};
 use super::kind::Kind;
 use super::models::EPOLL;
-use super::wording::{CPU, alike, by_reason, comparisons, most_telling, names, number};
+use super::wording::{CPU, alike, by_reason, comparisons, names, number};
 use crate::lists::each_once;
 use crate::schema::Cell;
 use std::cmp::Reverse;
 
-/// The best known server of a kind, and the models of that kind. Any other guest is compared with epoll.
-const PAIRS: [(&str, &[&str]); 8] = [
+/// The best known server of a kind, and the models of that kind, in the order of the answer. epoll is compared with any other
+/// guest, which comes first, and with one of whose models the run has none.
+const PAIRS: [(&str, &[&str]); 10] = [
     ("nginx", &[EPOLL, "uring", "callback"]),
     ("lighttpd-poll", &["select", "poll"]),
     ("apache-prefork", &["process-pool"]),
@@ -22,6 +23,8 @@ const PAIRS: [(&str, &[&str]); 8] = [
     ("express", &["framework"]),
     ("hyper", &["async-await"]),
     ("busybox", &["process-per-connection"]),
+    ("lighttpd", &[EPOLL]),
+    ("apache-event", &[EPOLL]),
 ];
 /// The most loads that an answer tells about besides the first.
 const MOST_OTHER_LOADS: usize = 3;
@@ -72,39 +75,9 @@ fn memory(group: &Group<'_>) -> Option<String> {
     also(&format!("Memory a connection {} (ours/theirs)", group.phrase), &texts)
 }
 
-/// What each of the other guests costs beside epoll.
-pub(super) fn beside_epoll(groups: &[Group<'_>]) -> Vec<Answer> {
-    let others = each_once(groups.iter().flat_map(unpaired).map(|guest| guest.key.target.as_str()));
-    others.into_iter().filter_map(|guest| one_beside_epoll(groups, guest)).collect()
-}
-
-fn one_beside_epoll(groups: &[Group<'_>], name: &str) -> Option<Answer> {
-    let compared = |group: &Group<'_>, path| {
-        let guest = unpaired(group).into_iter().find(|guest| guest.key.target == name)?;
-        Some((group.phrase.clone(), compare(guest, group.cell(EPOLL)?, path)))
-    };
-    let cpu: Compared = by_telling(groups).into_iter().filter_map(|group| compared(group, CPU)).collect();
-    if cpu.is_empty() {
-        return None;
-    }
-    let question = format!("What does {name} cost (CPU a request, epoll = 1)?");
-    if let Some(why) = why_untold(&cpu) {
-        return Some(Answer::new(name, &question, why));
-    }
-    let (most, others) = most_telling(&cpu, MOST, UNDER);
-    let mut answer = Answer::new(name, &question, most.join("; "));
-    answer.details.extend(also("Also", &others));
-    let memory = most_idle(groups).and_then(|group| compared(group, MEMORY));
-    let memory = memory.filter(|(_, comparison)| comparison.ratio().is_some());
-    let sentence =
-        |(load, comparison): (String, Comparison)| format!("Memory a connection: {} {load}.", comparison.text());
-    answer.details.extend(memory.map(sentence));
-    Some(answer)
-}
-
 /// Whether the group has a model that this guest is compared with.
 pub(super) fn is_compared(guest: &Cell, group: &Group<'_>) -> bool {
-    group.cell(EPOLL).is_some() || models_of(guest, group).next().is_some()
+    !models_of(guest, group).is_empty()
 }
 
 /// Whether there is nothing to say of this load but how guests compare with a model.
@@ -113,9 +86,11 @@ pub(super) fn is_all(group: &Group<'_>) -> bool {
 }
 
 /// The cells of the models that are compared with this guest.
-fn models_of<'g>(guest: &Cell, group: &'g Group<'_>) -> impl Iterator<Item = &'g Cell> {
+fn models_of<'g>(guest: &Cell, group: &'g Group<'_>) -> Vec<&'g Cell> {
     let pair = PAIRS.iter().find(|(name, _)| *name == guest.key.target);
-    pair.into_iter().flat_map(|(_, models)| *models).filter_map(|model| group.cell(model))
+    let models = pair.into_iter().flat_map(|(_, models)| *models);
+    let models: Vec<&Cell> = models.filter_map(|model| group.cell(model)).collect();
+    if models.is_empty() { group.cell(EPOLL).into_iter().collect() } else { models }
 }
 
 /// The models with their guests, by the figure with this path.
@@ -125,7 +100,7 @@ fn pairs(group: &Group<'_>, path: &'static str) -> Compared {
     guests.sort_by_key(place);
     let of_guest = |guest: &Cell| {
         let name = |model: &Cell| format!("{}/{}", model.key.target, guest.key.target);
-        models_of(guest, group).map(|model| (name(model), compare(model, guest, path))).collect::<Vec<_>>()
+        models_of(guest, group).into_iter().map(|model| (name(model), compare(model, guest, path))).collect::<Vec<_>>()
     };
     guests.into_iter().flat_map(of_guest).collect()
 }
@@ -137,11 +112,6 @@ fn compare(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {
         (None, Some(idle)) => Comparison::NotTold(format!("{} {}", baseline.key.target, held_only(idle))),
         (None, None) => Comparison::of(cell, baseline, path),
     }
-}
-
-/// The guests without a model of their kind here.
-fn unpaired<'r>(group: &Group<'r>) -> Vec<&'r Cell> {
-    group.guests.iter().copied().filter(|guest| models_of(guest, group).next().is_none()).collect()
 }
 
 /// Why nothing can be told, if none of the comparisons tells anything.
