@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use supervisor::{Foreign, Place};
+use supervisor::{GuestProgram, Place};
 
 use crate::built_in::BE;
 use crate::version;
@@ -164,7 +164,7 @@ impl Guest {
     }
 
     /// Writes its configuration files, and makes its command line.
-    pub(crate) fn prepare(&self, place: &Place) -> Result<Foreign, String> {
+    pub(crate) fn prepare(&self, place: &Place) -> Result<GuestProgram, String> {
         if let Some(why) = self.lacks() {
             return Err(why);
         }
@@ -181,7 +181,7 @@ impl Guest {
         let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
         let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
         facts.extend(self.version(&place.folder).map(|version| ("version".to_owned(), version)));
-        Ok(Foreign { words, env: env.collect(), log: None, once: false, facts })
+        Ok(GuestProgram { words, env: env.collect(), log: None, once: false, facts })
     }
 
     /// What its program says of its version.

@@ -60,8 +60,8 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         flags: cli.service,
         given,
         prepare: Box::new(move |place| {
-            let foreign = guest.prepare(place)?;
-            Ok(supervisor::Foreign { log, once, ..foreign })
+            let program = guest.prepare(place)?;
+            Ok(supervisor::GuestProgram { log, once, ..program })
         }),
     })
 }

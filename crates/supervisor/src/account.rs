@@ -25,7 +25,7 @@ pub(crate) fn page(status: &mut Status) -> io::Result<Account> {
         supervisor_cpu_ns: own.as_nanos() as u64,
         served: match status.service.program {
             Program::Model(_) => Some(read.served),
-            Program::Foreign(_) => None, // the scoreboard has nothing of it
+            Program::Guest(_) => None, // the scoreboard has nothing of it
         },
         throttled_ns: throttled.map(|time| time.as_nanos() as u64),
         cpu_source: status.accounts.cpu_source().to_owned(),

@@ -156,7 +156,7 @@ fn serves(status: &Status) -> io::Result<()> {
     let address = address_to_connect(status.service.listen);
     match status.service.program {
         Program::Model(_) => Ok(()),
-        Program::Foreign(_) => TcpStream::connect_timeout(&address, GUEST_ACCEPTS_WITHIN).map(drop),
+        Program::Guest(_) => TcpStream::connect_timeout(&address, GUEST_ACCEPTS_WITHIN).map(drop),
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) fn page(status: &mut Status) -> impl Serialize {
             _ => None,
         },
         program: match &service.program {
-            Program::Foreign(foreign) => ProgramInfo::Guest { guest: &foreign.facts },
+            Program::Guest(guest) => ProgramInfo::Guest { guest: &guest.facts },
             Program::Model(program) => of_model(program, service),
         },
         cpu_source: sample.as_ref().map(|_| status.accounts.cpu_source()),

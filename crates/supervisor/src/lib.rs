@@ -18,7 +18,7 @@ mod children;
 mod connection;
 mod cpus;
 mod flags;
-mod foreign;
+mod guest_program;
 mod healthcheck;
 mod info;
 mod listener;
@@ -46,7 +46,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use flags::{Flags, Mode};
 pub use flags::{ServiceFlags, flag_names, one_line};
-pub use foreign::{Foreign, Place};
+pub use guest_program::{GuestProgram, Place};
 
 /// An I/O model: its name, and the function that serves connections in this model.
 #[derive(Clone, Copy)]
@@ -137,7 +137,7 @@ pub fn main_from(model: Model, args: impl IntoIterator<Item = OsString>) -> Exit
 
 /// Makes the program of a guest, its arguments and its configuration files, now that its place is known. An error is one line that
 /// says what to do.
-pub type Prepare = Box<dyn FnOnce(&Place) -> Result<Foreign, String>>;
+pub type Prepare = Box<dyn FnOnce(&Place) -> Result<GuestProgram, String>>;
 
 /// A server of others, to be run as a service.
 pub struct Guest {

@@ -34,7 +34,7 @@ pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: 
             log(name, format_args!("--cpus: cannot use CPU {cpus}: {error}"));
         }
         match &service.program {
-            Program::Foreign(foreign) => foreign.exec(),
+            Program::Guest(guest) => guest.exec(),
             Program::Model(program) => {
                 let ModelProgram { model, settings, .. } = &**program;
                 let listener = listener.ok_or(ErrorKind::NotConnected)?;
@@ -55,7 +55,7 @@ pub(crate) fn run(service: &Service, listener: Option<TcpListener>, supervisor: 
         Ok(Err(error)) => {
             match service.program {
                 Program::Model(_) => log(name, format_args!("the model failed: {error}")),
-                Program::Foreign(_) => board.leave_note(&error.to_string()),
+                Program::Guest(_) => board.leave_note(&error.to_string()),
             }
             FAILED
         }

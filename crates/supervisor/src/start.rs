@@ -21,7 +21,7 @@ use crate::admin::Admin;
 use crate::capacity::MachineLimits;
 use crate::cpus::Cpus;
 use crate::flags::Flags;
-use crate::foreign::Place;
+use crate::guest_program::Place;
 use crate::status::{ModelProgram, Phase, Program, Service, SharedStatus, Status};
 use crate::store::StoreFile;
 use crate::temporary::TemporaryDir;
@@ -84,8 +84,7 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
         folder: folder.path().to_owned(),
         threads: flags.threads.unwrap_or(cpus.count),
     };
-    let foreign = prepare(&place).map_err(Failure::CannotStart)?;
-    let program = Program::Foreign(foreign);
+    let program = Program::Guest(prepare(&place).map_err(Failure::CannotStart)?);
     let given = flags::given_service_flags(&given);
     let what = What { name, program, listen, files, cpus, given, grace: flags.grace };
     supervisor(what, None, sockets, (Some(folder), Some(found)))
@@ -128,7 +127,7 @@ fn supervisor(what: What, listener: Option<TcpListener>, sockets: Sockets, held:
     };
     // After the limits and figures of the group are known: below it, there is only the CPU time.
     let group = OwnGroup::find_or_make("io-models");
-    if let (Program::Foreign(_), Err(error)) = (&service.program, &group) {
+    if let (Program::Guest(_), Err(error)) = (&service.program, &group) {
         let lacks = "so children of the guest that end while it lives are not charged to it";
         log(name, format_args!("no control group could be made ({error}), {lacks}"));
     }

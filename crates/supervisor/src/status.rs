@@ -16,7 +16,7 @@ use crate::Model;
 use crate::accounts::Accounts;
 use crate::capacity::Capacity;
 use crate::cpus::Cpus;
-use crate::foreign::Foreign;
+use crate::guest_program::GuestProgram;
 
 /// The properties of the service that stay the same from its start to its end.
 pub(crate) struct Service {
@@ -47,7 +47,7 @@ pub(crate) enum Program {
     /// One of our models.
     Model(Box<ModelProgram>),
     /// A server of others.
-    Foreign(Foreign),
+    Guest(GuestProgram),
 }
 
 /// A model, and how it is set.
@@ -94,7 +94,7 @@ impl Status {
         let grace = format_duration(self.service.grace);
         match self.service.program {
             Program::Model(_) => format!("{} open and {grace} to finish", self.open_connections()),
-            Program::Foreign(_) => format!("{grace} to finish"),
+            Program::Guest(_) => format!("{grace} to finish"),
         }
     }
 
@@ -102,7 +102,7 @@ impl Status {
     pub fn loss(&self) -> String {
         match self.service.program {
             Program::Model(_) => format!("{} cut off", self.open_connections()),
-            Program::Foreign(_) => "the guest is killed".to_owned(),
+            Program::Guest(_) => "the guest is killed".to_owned(),
         }
     }
 

@@ -244,7 +244,7 @@ impl Supervisor {
                     {
                         let once = match &self.status.get().service.program {
                             Program::Model(_) => None,
-                            Program::Foreign(foreign) => Some(foreign.once),
+                            Program::Guest(guest) => Some(guest.once),
                         };
                         match once {
                             None => self.model_ended(status, now - since, now),
@@ -336,7 +336,7 @@ impl Supervisor {
             State::CleaningUp { .. } | State::RestartPending { .. } => {
                 let line = match self.status.get().service.program {
                     Program::Model(_) => "the model was down: the connections in the backlog are cut off",
-                    Program::Foreign(_) => "the guest was down",
+                    Program::Guest(_) => "the guest was down",
                 };
                 log(self.name, format_args!("stopped while {line}"));
                 self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);

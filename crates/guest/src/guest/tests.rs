@@ -143,26 +143,26 @@ fn words_in_the_command_in_variables_and_in_files_are_replaced() {
     let description = "command = \"sh -c 'exec x' {port} {address} {listen} --files={files} {folder}/it.conf {threads}\"\n\
                        env = { PORT = '{port}' }";
     let guest = Guest::ready_made("it", description, &[("it.conf", "listen [{listen}]; {unknown}")]);
-    let foreign = guest.prepare(&folder.place("[::1]:8080")).unwrap();
-    assert!(foreign.words[0].ends_with("/sh"), "{:?}", foreign.words);
+    let program = guest.prepare(&folder.place("[::1]:8080")).unwrap();
+    assert!(program.words[0].ends_with("/sh"), "{:?}", program.words);
     let conf = format!("{}/it.conf", folder.0.display());
     assert_eq!(
-        foreign.words[1..],
+        program.words[1..],
         ["-c", "exec x", "8080", "::1", "[::1]:8080", "--files=/srv/my files", &conf, "3"],
         "a value with a space stays one word"
     );
-    assert_eq!(foreign.env["PORT"], "8080");
+    assert_eq!(program.env["PORT"], "8080");
     assert_eq!(fs::read_to_string(conf).unwrap(), "listen [[::1]:8080]; {unknown}");
-    assert_eq!(foreign.facts["command"], guest.description.command);
-    assert!(!foreign.facts.contains_key("version"));
+    assert_eq!(program.facts["command"], guest.description.command);
+    assert!(!program.facts.contains_key("version"));
 }
 
 #[test]
 fn this_program_runs_its_built_in_guests_itself() {
     let folder = Folder::new("self");
     let guest = Guest::from_text("mine={self} hyper {listen}").unwrap();
-    let foreign = guest.prepare(&folder.place("127.0.0.1:8080")).unwrap();
-    assert_eq!(foreign.words, ["/proc/self/exe", "be", "hyper", "127.0.0.1:8080"]);
+    let program = guest.prepare(&folder.place("127.0.0.1:8080")).unwrap();
+    assert_eq!(program.words, ["/proc/self/exe", "be", "hyper", "127.0.0.1:8080"]);
 }
 
 #[test]
@@ -171,6 +171,6 @@ fn the_version_is_asked_for() {
     let program = folder.file("server", "#!/bin/sh\necho server/1.2.3 >&2\n", 0o755);
     let path = program.display();
     let guest = Guest::ready_made("it", &format!("command = '{path} {{port}}'\nversion = '{path} -v'"), &[]);
-    let foreign = guest.prepare(&folder.place("127.0.0.1:1")).unwrap();
-    assert_eq!(foreign.facts["version"], "1.2.3");
+    let program = guest.prepare(&folder.place("127.0.0.1:1")).unwrap();
+    assert_eq!(program.facts["version"], "1.2.3");
 }

@@ -1,4 +1,4 @@
-//! A server of others, which the supervisor runs in place of a model: [`Foreign`].
+//! A server of others, which the supervisor runs in place of a model: [`GuestProgram`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,7 +33,7 @@ pub struct Place {
 /// end, too; the folder of [`Place`] stays. A shell does not pass the signal on, so a command by `sh -c` has to begin its last
 /// command with `exec`.
 #[derive(Debug)]
-pub struct Foreign {
+pub struct GuestProgram {
     /// The path of the program, and its arguments.
     pub words: Vec<String>,
     /// Variables for its environment. It has those of the supervisor, too, but none that sets a flag of the service: a program may
@@ -47,7 +47,7 @@ pub struct Foreign {
     pub facts: BTreeMap<String, String>,
 }
 
-impl Foreign {
+impl GuestProgram {
     /// Replaces this process by the program, which leads a process group of its own: some servers send signals to their whole
     /// group (Apache does when it stops). Its signals have their default actions, and none is blocked.
     ///
