@@ -1,13 +1,22 @@
 //! What a program says of its version.
 
 use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a program may take to say its version. Then it is killed, and the version is not known.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+/// How long a program may take to say its version. Then it is killed, and the version is not known. The lab waits longer for a
+/// service that it stops.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// So much of its output is looked at, in bytes.
+const MOST: u64 = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The version in the output of a program: the first number with dots. `None` if it says none, or does not end in time.
@@ -19,23 +28,31 @@ pub(crate) fn ask(program: &Path, args: &[String], folder: &Path) -> Option<Stri
     let output = File::create(&path).ok()?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(output.try_clone().ok()?).stderr(output);
-    wait(&mut command, TIMEOUT)?;
-    number(&String::from_utf8_lossy(&std::fs::read(&path).ok()?))
+    let status = wait(&mut command, TIMEOUT);
+    let said = File::open(&path);
+    let _ = std::fs::remove_file(&path); // the folder is the guest's
+    status?;
+    let mut text = Vec::new();
+    said.ok()?.take(MOST).read_to_end(&mut text).ok()?;
+    number(&String::from_utf8_lossy(&text))
 }
 
-/// Runs a program to its end. `None` if it cannot be run, or takes longer, and is then killed.
+/// Runs a program to its end. `None` if it cannot be run, or takes longer. Then it is killed, and in any case what it has started.
 fn wait(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
-    let mut child = command.spawn().ok()?;
+    let mut child = command.process_group(0).spawn().ok()?;
+    let group = Pid::from_raw(child.id().cast_signed());
     let deadline = Instant::now() + limit;
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().ok()? {
-            return Some(status);
+    // The group keeps its number until the program was waited for.
+    let has_ended = loop {
+        match waitid(Id::Pid(group), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+            Ok(WaitStatus::StillAlive) if Instant::now() < deadline => sleep(PAUSE),
+            Ok(status) => break status != WaitStatus::StillAlive,
+            Err(_) => break false,
         }
-        sleep(PAUSE);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    None
+    };
+    let _ = killpg(group, Signal::SIGKILL);
+    let status = child.wait().ok();
+    status.filter(|_| has_ended)
 }
 
 fn number(text: &str) -> Option<String> {

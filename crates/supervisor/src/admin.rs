@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_ACCEPTS: usize = 16;
 /// How long a guest may take to accept a connection. The kernel accepts for it at once, unless its backlog is full; meanwhile
 /// the supervisor waits.
-const GUEST_ACCEPTS_WITHIN: Duration = Duration::from_millis(100);
+const GUEST_ACCEPTS_WITHIN: Duration = Duration::from_millis(10);
 
 /// The endpoint with its connections, driven by the supervisor's loop.
 pub(crate) struct Admin {

@@ -61,7 +61,8 @@ pub(crate) fn try_wait() -> io::Result<WaitResult> {
 pub(crate) fn kill_all() -> io::Result<()> {
     for child in list()? {
         match kill(Pid::from_raw(child), Signal::SIGKILL) {
-            Ok(()) | Err(Errno::ESRCH) => {}
+            // A guest's child may belong to another user by now. It is left behind, and the others are killed all the same.
+            Ok(()) | Err(Errno::ESRCH | Errno::EPERM) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -71,6 +72,11 @@ pub(crate) fn kill_all() -> io::Result<()> {
 /// Whether there is a child, running or not reaped yet.
 pub(crate) fn are_there() -> bool {
     list().is_ok_and(|children| !children.is_empty())
+}
+
+/// The pids of the children, for a line about them.
+pub(crate) fn pids() -> String {
+    list().unwrap_or_default().iter().map(pid_t::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The children of this process, which has one thread: proc_tid_children(5).

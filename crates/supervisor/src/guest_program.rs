@@ -65,10 +65,12 @@ impl GuestProgram {
             Some(log) => command.stdout(log.try_clone()?).stderr(log.try_clone()?),
             None => command.stdout(io::stderr().as_fd().try_clone_to_owned()?),
         };
-        // A program inherits blocked and ignored signals through exec(2). `exec` of the standard library resets SIGPIPE.
+        // A program inherits blocked and ignored signals through exec(2), for example from nohup(1).
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-        // SAFETY: the default action installs no handler.
-        unsafe { signal(Signal::SIGINT, SigHandler::SigDfl)? };
+        for of_the_program in Signal::iterator().filter(|signal| ![Signal::SIGKILL, Signal::SIGSTOP].contains(signal)) {
+            // SAFETY: the default action installs no handler.
+            unsafe { signal(of_the_program, SigHandler::SigDfl)? };
+        }
         Err(io::Error::other(format!("cannot run {program}: {}", command.exec())))
     }
 }

@@ -41,7 +41,8 @@ pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Fail
 
     let socket = listener::bind(model.name, &flags.service.listen, "--listen")?;
     listener::prepare(&socket, flags.backlog)?;
-    let sockets = Sockets { admin: listener::bind(model.name, &flags.service.admin, "--admin")?, signals: signals()? };
+    let sockets =
+        Sockets { admin: listener::bind(model.name, &flags.service.admin, "--admin")?, signals: signals(&[])? };
     // The signals are blocked by now, so Ctrl-C cannot end the process without removing the store.
     let store = StoreFile::prepare(flags.store.as_deref())?;
     let settings = Settings {
@@ -74,7 +75,8 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
     let files = files(flags.files.as_deref())?;
     let found = listener::find(name, &flags.listen)?;
     let listen = found.address;
-    let sockets = Sockets { admin: listener::bind(name, &flags.admin, "--admin")?, signals: signals()? };
+    let sockets =
+        Sockets { admin: listener::bind(name, &flags.admin, "--admin")?, signals: signals(&[Signal::SIGHUP])? };
     let folder = TemporaryDir::make("io-models-guest")?;
     // A server that root starts goes on as another user, which has to find its files there.
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
@@ -157,10 +159,12 @@ fn files(given: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Blocks the signals that the loop waits for, and makes them readable from a descriptor: signalfd(2).
-fn signals() -> Result<SignalFd, Failure> {
+/// Blocks the signals that the loop waits for, and makes them readable from a descriptor: signalfd(2). `more` of them tell it to
+/// stop, besides SIGTERM and SIGINT: a guest leads a process group of its own, so it lives on when the terminal is gone.
+fn signals(more: &[Signal]) -> Result<SignalFd, Failure> {
     // A process inherits an ignored SIGCHLD through exec(2), and then the kernel discards the usage of its children.
     // SAFETY: the default action installs no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl)? };
-    Ok(driver::signal_fd([Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])?)
+    let always = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD];
+    Ok(driver::signal_fd(always.into_iter().chain(more.iter().copied()))?)
 }

@@ -177,8 +177,11 @@ impl Supervisor {
             }
             State::CleaningUp { next, until } => {
                 children::kill_all()?;
-                if self.reap(now)? && now < until {
-                    return Ok(());
+                if self.reap(now)? {
+                    if now < until {
+                        return Ok(());
+                    }
+                    log(self.name, format_args!("left behind, for they cannot be killed: {}", children::pids()));
                 }
                 let mut status = self.status.get();
                 status.service.board.reset_gauges(); // only now, because no process is left that could change them
@@ -278,10 +281,14 @@ impl Supervisor {
     /// Handles that a guest's process has ended by itself.
     fn guest_ended(&mut self, status: WaitStatus, once: bool, lifetime: Duration, now: Instant) {
         let process = "the guest's process";
-        let why_not_run = self.status.get().service.board.note();
+        let (why_not_run, restarts) = {
+            let status = self.status.get();
+            (status.service.board.note(), status.restarts)
+        };
         let next = match self.stop {
             Some(_) => AfterCleanup::End(ExitCode::SUCCESS), // how a guest ends after SIGTERM is its own affair
-            None if !why_not_run.is_empty() => {
+            // A program that was run before may be in the middle of being replaced.
+            None if !why_not_run.is_empty() && restarts == 0 => {
                 log(self.name, format_args!("{why_not_run}"));
                 AfterCleanup::End(ExitCode::from(2))
             }
