@@ -52,7 +52,8 @@ fn info_says_what_the_guest_is_and_which_flags_change_its_figures() {
     let guest = start(&["hyper", "--threads", "3", "--grace", "5s", "--once", "--log", &log]);
     let info = guest.info();
     assert_eq!(info["name"], "hyper");
-    assert_eq!(info["guest"]["command"], "{self} hyper {listen}");
+    let command = info["guest"]["command"].as_str().unwrap_or_default();
+    assert!(command.starts_with("{self} hyper {listen}"), "{command}");
     assert_eq!(info["given"], serde_json::json!({ "threads": "3" }));
     assert!(info.get("model").is_none() && info.get("limits").is_none(), "{info}");
     assert_eq!(info["listen"], guest.listen.to_string());
