@@ -1,6 +1,7 @@
 mod late;
 
 use super::*;
+use crate::figures::CPU;
 use crate::load::PerConnection;
 use crate::outcomes::OutcomeCounts;
 use crate::schedule::Schedule;
@@ -53,7 +54,6 @@ fn of(cell: &Cell, path: &str) -> (Verdict, Option<Bound>) {
 
 const THROUGHPUT: &str = "throughput";
 const P99: &str = "latency_us.p99";
-const CPU: &str = "server.cpu_us_per_request";
 const MEMORY: &str = "server.memory_bytes";
 
 #[test]
