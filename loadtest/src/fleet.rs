@@ -42,6 +42,11 @@ pub trait Fleet {
     /// Why the target cannot be measured; the run continues with the next cell.
     fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady>;
 
+    /// Whether the target is a guest, as far as that is known without a trial. What it says of itself counts, too.
+    fn is_guest(&self, _target: &str) -> bool {
+        false
+    }
+
     /// A trial of the target is over, whether or not it could be measured.
     fn finished(&mut self, _target: &str) {}
 }

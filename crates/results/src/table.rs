@@ -188,7 +188,7 @@ fn text_width((column, texts): &Texts) -> usize {
 fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Valid => AnsiColor::Green.on_default(),
-        Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
+        Verdict::Undercounted | Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
             AnsiColor::Yellow.on_default()
         }
         Verdict::Errors => AnsiColor::Red.on_default(),
