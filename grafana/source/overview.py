@@ -87,7 +87,8 @@ def overview():
         "Cells by verdict",
         """How many cells of this run may be compared as a whole (valid), and how many not: the load generator was the
         bottleneck (client-limited), requests failed (errors), some connections were not served (starved), other programs
-        used the CPUs (disturbed), the rate changed or was not kept (unstable), or this machine does not permit the model
+        used the CPUs (disturbed), the rate changed or was not kept (unstable), not all CPU time of a
+        guest was counted (undercounted), or this machine does not permit the model
         (unsupported). Some figures of such a cell may be valid all the same.""",
         f"count by (verdict) (last_over_time(loadtest_run_verdict{{{run}}}[$__range]))",
         "{{verdict}}",

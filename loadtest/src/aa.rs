@@ -43,6 +43,10 @@ impl Fleet for AaFleet<'_> {
         self.fleet.ready(AaFleet::original(&self.copies, target), load)
     }
 
+    fn is_guest(&self, target: &str) -> bool {
+        self.fleet.is_guest(AaFleet::original(&self.copies, target))
+    }
+
     fn finished(&mut self, target: &str) {
         self.fleet.finished(AaFleet::original(&self.copies, target));
     }

@@ -1,6 +1,5 @@
 //! The command line of `loadtest`: its flags, and the messages for wrong usage.
 
-use crate::lookup::have_addresses;
 use crate::running::{Endpoints, Guests};
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser};
@@ -43,11 +42,15 @@ Times have a unit: 500ms, 5s, 2m. Latency is from the first byte of a request se
 measured apart (connect_us in the JSON). A verdict
 says whether a row may be compared: valid, client-limited (this program was the bottleneck),
 errors, starved (connections were not served), unstable (the rate changed or was not kept), disturbed (other
-programs used the CPUs), unsupported.
+programs used the CPUs), undercounted (not all CPU time was counted), unsupported.
 
 Exit codes: 0 done, 1 requests failed or --fail-on, 2 wrong usage, 3 a target does not answer,
 4 a goal of --at-most is not reached or cannot be told, 130 interrupted (what was
 measured is still reported).";
+
+/// What is said where no server is named.
+const NAME_EACH: &str = "name each server with --target, as in --target epoll=http://127.0.0.1:8080, or those of others with \
+                         --guests";
 
 /// Loads HTTP servers and compares their throughput, latency and cost.
 #[derive(Debug, Parser)]
@@ -55,10 +58,10 @@ measured is still reported).";
 pub struct Cli {
     /// A server to load. A name alone means one of the lab's services, whose host has that name: it is reached at port
     /// 8080 and its metrics at port 9080; a list, or repeated
-    #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',', required_unless_present = "guests")]
+    #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',')]
     targets: Vec<String>,
-    /// Servers of others that take part if their host is known by name when the run begins, as --target; what one of them
-    /// does not have is not measured on it. As a variable, it has no effect where --target is given
+    /// Servers of others, written as for --target. One whose host has no address when the run begins is left out, and so are
+    /// the loads with a workload that it does not have. As a variable, it has no effect where --target is given
     #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
     guests: Vec<String>,
     /// Whether the guests are those of a variable, so that it is no surprise if some are not there.
@@ -178,7 +181,7 @@ impl Cli {
             endpoints.push((name, endpoint));
         }
         if endpoints.is_empty() {
-            return Err("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into());
+            return Err(NAME_EACH.into());
         }
         let names = endpoints.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let mut charge = |flag: &str, name: &str, cost: CostSource| {
@@ -229,7 +232,7 @@ fn hint(word: &str) -> Option<String> {
             Some("the servers run already, and --target names them; the lab starts the models and the guests".into())
         }
         _ if word.starts_with('-') && word != "--url" => None,
-        _ => Some("name each server with --target, as in --target epoll=http://127.0.0.1:8080".into()),
+        _ => Some(NAME_EACH.into()),
     }
 }
 
@@ -254,18 +257,12 @@ fn endpoint(flag: &str, text: &str) -> Result<(String, Endpoint), String> {
 /// As [`service`], if it is one of those that the variables name.
 fn known_service(name: &str) -> Result<(&str, String, CostSource), String> {
     let [targets, guests] = ["target", "guests"].map(|flag| std::env::var(variable(flag)).unwrap_or_default());
-    let each = |list: &str| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    let only_name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
-    let (targets, guests) = (each(&targets), each(&guests));
-    let mut names: Vec<String> = targets.iter().chain(&guests).map(only_name).collect();
+    let only_name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+    let listed = targets.split(',').chain(guests.split(',')).map(only_name);
+    let names: Vec<String> = listed.filter(|name| !name.is_empty()).collect();
     if targets.is_empty() || names.iter().any(|known| known == name) {
         return service(name);
     }
-    let at = guests.iter().map(|guest| Ok(endpoint("--guests", guest)?.1.url)).collect::<Result<Vec<_>, String>>()?;
-    let mut is_there = vec![true; targets.len()];
-    is_there.extend(have_addresses(at));
-    let mut is_there = is_there.into_iter();
-    names.retain(|_| is_there.next() == Some(true));
     Err(format!("--target {name}: there is none of that name here; there is {}", names.join(", ")))
 }
 

@@ -17,6 +17,7 @@ mod costs;
 pub mod cpus;
 mod engine;
 pub mod events;
+pub mod every_path;
 pub mod fleet;
 pub mod front;
 mod further;

@@ -71,6 +71,7 @@ pub fn trial(measurement: &Measurement, costs: &Costs, dropped_packets: u64) -> 
         dropped_packets,
         redirections: (300..).zip(recorder.redirections).filter(|&(_, count)| count > 0).collect(),
         throttled_seconds: figures.machine.client_throttled.map(|share| nine_digits(share * seconds)),
+        undercounted: costs.undercounted(),
         gone: None,
         remarks: recorder
             .mismatches

@@ -59,7 +59,7 @@ fn lowest<'c>(closed: impl Iterator<Item = &'c Cell> + Clone) -> Option<(&'c str
         let ceilings = accepted.filter_map(|cell| Some((cell.key.target.as_str(), ceiling(cell)?)));
         ceilings.min_by(|(_, a), (_, b)| a.total_cmp(b))
     };
-    let sound = among(&[Verdict::Valid, Verdict::ClientLimited]);
+    let sound = among(&[Verdict::Valid, Verdict::ClientLimited, Verdict::Undercounted]);
     sound.or_else(|| among(&[Verdict::Unstable, Verdict::Disturbed, Verdict::Starved]))
 }
 

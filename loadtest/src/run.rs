@@ -63,7 +63,10 @@ pub fn run(
     if !others.is_empty() {
         observer.on(Event::Disturbed { by: &others });
     }
-    let mut fleet = Listening { fleet, said: BTreeMap::new() };
+    let guests = keys.iter().map(|key| &key.target).filter(|target| fleet.is_guest(target));
+    let guest = |name: &String| (name.clone(), Target { is_guest: true, ..Target::default() });
+    let guests = guests.map(guest).collect();
+    let mut fleet = Listening { fleet, guests, said: BTreeMap::new() };
     let of_round: usize = keys.iter().map(|key| key.load.schedule.windows()).sum();
     let mut windows = Windows::new(plan, of_round * plan.trials, &presence, stop);
     // The targets that have answered, and of these the ones that were waited for in vain.
@@ -168,7 +171,7 @@ pub fn run(
             took: block_began.elapsed(),
         });
     }
-    results.targets = fleet.said;
+    results.targets = fleet.said();
     results.interrupted = stop.is_interrupted();
     results.remarks = budget::remarks(plan, &agenda, cut_short);
     for (index, cell) in results.cells.iter_mut().enumerate().filter(|&(index, _)| !is_concluded[index]) {
@@ -188,8 +191,22 @@ pub fn run(
 /// A fleet whose targets say something of themselves.
 struct Listening<'a> {
     fleet: &'a mut dyn Fleet,
+    /// What is known of guests, even if none of their trials is made.
+    guests: BTreeMap<String, Target>,
     /// What each target said when it was ready for the first time.
     said: BTreeMap<String, Target>,
+}
+
+impl Listening<'_> {
+    /// What is known of the targets at the end.
+    fn said(self) -> BTreeMap<String, Target> {
+        let mut said = self.guests;
+        for (name, target) in self.said {
+            let is_guest = target.is_guest || said.contains_key(&name);
+            said.insert(name, Target { is_guest, ..target });
+        }
+        said
+    }
 }
 
 impl Fleet for Listening<'_> {

@@ -3,11 +3,13 @@
 use crate::lookup::have_addresses;
 use humantime::format_duration;
 use loadtest::cost::CostSource;
-use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, Supported, supported};
+use loadtest::every_path::answers_every_path;
+use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, Supported, lacks, supported};
 use loadtest::front::{Exit, Failure, say};
 use loadtest::probe::check;
 use loadtest::unless_stopped;
 use results::Plan;
+use results::lacks::Lack;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -50,6 +52,8 @@ struct Answer {
     is_guest: bool,
     workload: String,
     status: u16,
+    /// What it shows, if a guest does not have the workload.
+    lack: Option<Lack>,
 }
 
 impl RunningTargets {
@@ -82,14 +86,14 @@ impl RunningTargets {
             let why = format!("no target has the workload {workload}: each answers 404; is the path right?{known}");
             return Err(Failure::usage(why));
         }
-        let (of_guests, others): (Vec<_>, Vec<_>) = answers
-            .into_iter()
-            .filter(|answer| !(200..400).contains(&answer.status))
-            .partition(|answer| answer.is_guest);
-        for Answer { target, workload, status, .. } in others {
+        for (name, endpoint) in &mut self.endpoints {
+            endpoint.says.is_guest |= answers.iter().any(|answer| answer.target == *name && answer.is_guest);
+        }
+        let is_failure = |answer: &&Answer| answer.lack.is_none() && !(200..400).contains(&answer.status);
+        for Answer { target, workload, status, .. } in answers.iter().filter(is_failure) {
             say(&format!("loadtest: {target} answers {workload} with status {status}, which counts as an error"));
         }
-        self.note_what_guests_lack(plan, &of_guests);
+        self.note_what_guests_lack(plan, &answers);
         Ok(())
     }
 
@@ -97,9 +101,13 @@ impl RunningTargets {
     fn note_what_guests_lack(&mut self, plan: &Plan, answers: &[Answer]) {
         for workload in plan.requested() {
             let mut without = Vec::new();
-            for answer in answers.iter().filter(|answer| answer.workload == *workload) {
-                self.lacks.add(&answer.target, workload, answer.status);
-                without.push(format!("{} (status {})", answer.target, answer.status));
+            for Answer { target, lack, .. } in answers.iter().filter(|answer| answer.workload == *workload) {
+                let Some(lack) = *lack else { continue };
+                self.lacks.add(target, workload, lack);
+                without.push(match lack {
+                    Lack::Status(status) => format!("{target} (status {status})"),
+                    Lack::EveryPath => format!("{target} (it answers every path alike)"),
+                });
             }
             if !without.is_empty() {
                 say(&format!("loadtest: loads with {workload} are not measured on {}", without.join(", ")));
@@ -185,10 +193,15 @@ impl RunningTargets {
         let workloads = if is_guest { plan.requested() } else { plan.workloads() };
         let mut answers = Vec::new();
         for workload in workloads {
-            let status = check(&endpoint.url, workload, plan.content_of(workload), plan.timeout).map_err(|error| {
-                format!("{name} does not answer {workload} at {}: {error}{IS_IT_RUNNING}", endpoint.url)
-            })?;
-            answers.push(Answer { target: name.to_owned(), is_guest, workload: workload.clone(), status });
+            let (url, content, limit) = (&endpoint.url, plan.content_of(workload), plan.timeout);
+            let status = check(url, workload, content, limit)
+                .map_err(|error| format!("{name} does not answer {workload} at {url}: {error}{IS_IT_RUNNING}"))?;
+            let lack = match status {
+                _ if !is_guest => None,
+                200..400 => answers_every_path(url, workload, content, limit, self.stop).then_some(Lack::EveryPath),
+                status => lacks(status),
+            };
+            answers.push(Answer { target: name.to_owned(), is_guest, workload: workload.clone(), status, lack });
         }
         Ok(answers)
     }
@@ -214,5 +227,9 @@ impl Fleet for RunningTargets {
             Some(why) => Err(why),
             None => self.answering(target),
         }
+    }
+
+    fn is_guest(&self, target: &str) -> bool {
+        self.endpoints.iter().any(|(name, endpoint)| name == target && endpoint.says.is_guest)
     }
 }

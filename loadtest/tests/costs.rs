@@ -93,10 +93,10 @@ fn account(monotonic_ns: u64, cpu_ns: u64, replies: u64, boot_id: &str) -> Optio
 }
 
 /// The account of a guest at this moment of CLOCK_MONOTONIC, which does not count its replies.
-fn account_of_guest(cpu_ns: u64, boot_id: &str) -> String {
+fn account_of_guest(cpu_ns: u64, boot_id: &str, cpu_source: &str) -> String {
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap());
     format!(
-        "{{\"monotonic_ns\":{},\"cpu_ns\":{cpu_ns},\"supervisor_cpu_ns\":0,\"throttled_ns\":null,\"cpu_source\":\"a test\",\
+        "{{\"monotonic_ns\":{},\"cpu_ns\":{cpu_ns},\"supervisor_cpu_ns\":0,\"throttled_ns\":null,\"cpu_source\":\"{cpu_source}\",\
          \"cpus\":[0],\"boot_id\":\"{boot_id}\"}}",
         now.as_nanos()
     )
@@ -159,7 +159,7 @@ fn a_service_without_an_account_is_measured_by_its_metrics() {
 #[test]
 fn a_guest_is_charged_for_the_answers_that_the_load_generator_has_received() {
     let boot = boot_id();
-    let cell = measured(move |replies| Some(account_of_guest(replies * 2_000, &boot)));
+    let cell = measured(move |replies| Some(account_of_guest(replies * 2_000, &boot, "a test")));
     let Trial { figures, sources, missing, .. } = &cell.trials[0];
     // At each end of the window the count is known to 1 %, or there is no figure; and a request is on its way. On a busy machine
     // the first reading comes late, so a part of the window's requests is before it.
@@ -175,6 +175,21 @@ fn a_guest_is_charged_for_the_answers_that_the_load_generator_has_received() {
     assert!(sources.get("server.cpu_us_per_request").is_none_or(|found| found == source), "{sources:?}");
     assert_eq!(missing["server.syscalls_per_request"], "only the lab's models count their system calls");
     assert!(figures.server.cpus_used.unwrap() > 0.0 && figures.server.threads.is_some());
+}
+
+#[test]
+fn a_guest_without_a_control_group_has_lower_bounds_of_its_cpu_time() {
+    let boot = boot_id();
+    let cell = measured(move |replies| Some(account_of_guest(replies * 2_000, &boot, "clocks+wait4")));
+    let trial = &cell.trials[0];
+    let why = trial.undercounted.as_deref().expect("children that have ended are not charged");
+    assert!(why.starts_with("its supervisor could not make a control group"), "{why}");
+    assert!(cell.reasons.iter().any(|reason| reason == why), "{:?}", cell.reasons);
+    assert!(trial.missing["machine.foreign_on_server_cpus"].starts_with("children of the target that have ended"));
+
+    let (since, boot) = (Instant::now(), boot_id());
+    let model = measured(move |replies| account(nanos(since), replies * 2_000, replies, &boot));
+    assert_eq!(model.trials[0].undercounted, None);
 }
 
 #[test]

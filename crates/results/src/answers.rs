@@ -1,6 +1,6 @@
 //! What a run says, in sentences.
 //!
-//! A question is asked of a run that has its targets and a load of its kind ([`kind`]). Targets are compared by the ratio
+//! A question is asked of a run that has its targets and a load of its kind ([`crate::kind`]). Targets are compared by the ratio
 //! of a figure with its 95 % confidence interval over the blocks ([`comparison`] has the words); a figure that may not be
 //! compared is not, and the reason is said. Throughput is no ground, except where waiting decides it, because the load
 //! generator often limits it.
@@ -13,7 +13,6 @@ mod disturbance;
 mod group;
 mod guests;
 mod idle;
-pub(crate) mod kind;
 mod models;
 mod plain;
 mod printed;
@@ -26,8 +25,8 @@ pub use answer::Answer;
 pub use models::{Family, MODELS};
 pub use printed::{print, print_short};
 
+use crate::kind::Kind;
 use crate::schema::Results;
-use kind::Kind;
 
 /// The answers that this run gives: about the models, about guests beside them, then about loads without a question, then
 /// about the machine.

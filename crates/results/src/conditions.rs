@@ -3,6 +3,7 @@
 //! A figure that may not be compared does not meet a condition, unless it is a bound that decides it: a throughput of at
 //! least 26,000 is above 1000, and a latency of at most 1 ms is below 50 ms.
 
+use crate::figures::CPU;
 use crate::schema::{Bound, Cell, Results, Verdict};
 use crate::units::{micros, parse_duration};
 use crate::verdict;
@@ -63,7 +64,7 @@ const FIGURES: &[Conditional] = &[
     Conditional { name: "p99", kind: Kind::Time, path: "latency_us.p99" },
     Conditional { name: "p99.9", kind: Kind::Time, path: "latency_us.p999" },
     Conditional { name: MAX, kind: Kind::Time, path: "latency_us.max" },
-    Conditional { name: "cpu", kind: Kind::Time, path: "server.cpu_us_per_request" },
+    Conditional { name: "cpu", kind: Kind::Time, path: CPU },
     Conditional { name: "throughput", kind: Kind::PerSecond, path: "throughput" },
     Conditional { name: ERRORS, kind: Kind::Share, path: "" },
 ];

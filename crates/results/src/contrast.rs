@@ -84,8 +84,7 @@ mod tests {
     use crate::schema::tests::{empty_trial, results};
     use crate::schema::{Flaw, Results, Trial, Verdict};
 
-    const CPU: &str = "server.cpu_us_per_request";
-
+    use crate::figures::CPU;
     /// A run of two targets with this CPU time a request in each block; `None` is a trial that lacks it.
     fn run(a: &[Option<f64>], b: &[Option<f64>]) -> Results {
         let mut run = results(&["a", "b"]);

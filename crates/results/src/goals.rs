@@ -3,15 +3,17 @@
 //! The 95 % interval of the ratio decides, never the ratio alone: a goal is reached if the whole interval is at or below the
 //! bound, and not reached if the whole interval is above it. Otherwise, the run cannot tell.
 
-use crate::answers::kind::Kind;
 use crate::contrast::contrast;
+use crate::figures::CPU;
+use crate::kind::Kind;
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::schema::{Cell, Results, Verdict};
 use std::fmt;
 use std::str::FromStr;
 
-const CPU: &str = "server.cpu_us_per_request";
+/// What is said where a comma may have been meant for a decimal point: it separates two goals.
+const COMMA: &str = " (a comma separates two goals, so write a decimal point)";
 
 /// One goal of `--at-most`: `epoll/nginx=0.9`.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,10 @@ impl FromStr for Goal {
 
     fn from_str(text: &str) -> Result<Goal, String> {
         let wrong = |what: &str| format!("'{text}': {what}; write it as in epoll/nginx=0.9");
-        let (pair, bound) = text.rsplit_once('=').ok_or_else(|| wrong("there is no = in it"))?;
+        let (pair, bound) = text.rsplit_once('=').ok_or_else(|| match text.parse::<u64>() {
+            Ok(_) => wrong(&format!("there is no = in it{COMMA}")),
+            Err(_) => wrong("there is no = in it"),
+        })?;
         let names = pair.split_once('/').map(|(target, baseline)| (target.trim(), baseline.trim()));
         let names = names.filter(|(target, baseline)| !target.is_empty() && !baseline.is_empty());
         let (target, baseline) = names.ok_or_else(|| wrong("two targets with a / between them come before the ="))?;
@@ -35,7 +40,9 @@ impl FromStr for Goal {
         }
         let bound = bound.trim();
         let number = bound.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-        let bound = number.ok_or_else(|| wrong(&format!("'{bound}' is no number above 0")))?;
+        let bound = number.ok_or_else(|| {
+            wrong(&format!("'{bound}' is no number above 0{}", if bound == "0" { COMMA } else { "" }))
+        })?;
         Ok(Goal { target: target.into(), baseline: baseline.into(), bound })
     }
 }
@@ -247,7 +254,8 @@ mod tests {
             ("epoll/epoll=1", "are the same"),
             ("epoll/nginx=", "'' is no number above 0"),
             ("epoll/nginx=fast", "'fast' is no number above 0"),
-            ("epoll/nginx=0", "'0' is no number above 0"),
+            ("epoll/nginx=0", "'0' is no number above 0 (a comma separates two goals, so write a decimal point)"),
+            ("9", "there is no = in it (a comma separates two goals, so write a decimal point)"),
             ("epoll/nginx=inf", "'inf' is no number above 0"),
             ("epoll/nginx=90%", "'90%' is no number above 0"),
         ] {

@@ -26,6 +26,7 @@ pub mod differences;
 pub mod figures;
 pub mod goals;
 pub mod histogram;
+mod kind;
 mod knee;
 pub mod lacks;
 pub mod lists;

@@ -1,5 +1,6 @@
 //! Ranks the targets under the same load, and says by which figures runs are compared.
 
+use crate::figures::CPU;
 use crate::plan::aa_name;
 use crate::schedule::Schedule;
 use crate::schema::{Cell, Ranks, by_load};
@@ -29,7 +30,7 @@ pub(crate) struct Compared {
 /// The figures that are compared, in the order in which they are told: CPU time a request comes first, because it does
 /// not depend on what the load generator can do.
 pub(crate) const COMPARED: [Compared; 4] = [
-    Compared { name: "CPU/r", path: "server.cpu_us_per_request", higher_is_better: false },
+    Compared { name: "CPU/r", path: CPU, higher_is_better: false },
     Compared { name: "p99", path: "latency_us.p99", higher_is_better: false },
     Compared { name: "req/s", path: THROUGHPUT, higher_is_better: true },
     Compared { name: "mem/conn", path: MEMORY, higher_is_better: false },

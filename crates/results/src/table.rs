@@ -8,11 +8,11 @@ mod reasons;
 mod tests;
 mod wording;
 
-use crate::lacks::lacking;
+use crate::lacks::{self, lacking};
 use crate::lists::{each_once, names};
 use crate::noise::aa_name;
 use crate::schedule::{Arrivals, Schedule};
-use crate::schema::{Cell, Results, Target, Verdict, by_load};
+use crate::schema::{Cell, Results, Verdict, by_load};
 use crate::units::plural;
 use crate::unlike_answers;
 use crate::wrap::wrap;
@@ -119,7 +119,8 @@ fn without_those_that_lack_it(rows: &mut Vec<&Cell>) -> Vec<String> {
     let workloads = each_once(rows.iter().filter_map(|cell| lacking(cell)));
     let line = |workload| {
         let without = rows.iter().filter(|cell| lacking(cell) == Some(workload));
-        let targets: Vec<&str> = without.map(|cell| cell.key.target.as_str()).collect();
+        let targets: Vec<String> = without.map(|cell| lacks::target(cell)).collect();
+        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
         let verb = if targets.len() == 1 { "does" } else { "do" };
         format!("{} {verb} not have {workload}", names(&targets))
     };
@@ -128,19 +129,18 @@ fn without_those_that_lack_it(rows: &mut Vec<&Cell>) -> Vec<String> {
     lines
 }
 
-/// The guests of a run, with their versions, or else the command of one that is no part of the lab.
+/// The guests of a run, each with its version, or else with its command.
 fn guests(results: &Results) -> Option<String> {
     let targets = &results.settings.targets;
     let is_copy = |target: &&String| targets.iter().any(|original| aa_name(original) == **target);
     let originals = targets.iter().filter(|target| !is_copy(target));
     let guests = originals.filter_map(|target| Some((target, results.targets.get(target)?)));
-    let command = |said: &Target| said.command().filter(|command| !command.starts_with("{self}")).cloned();
     let named = guests.filter(|(_, said)| said.is_guest).map(|(target, said)| match said.facts.get("version") {
         Some(version) => format!("{target} {version}"),
-        None => command(said).map_or_else(|| target.clone(), |command| format!("{target} ({command})")),
+        None => said.command().map_or_else(|| target.clone(), |command| format!("{target} ({command})")),
     });
     let named: Vec<String> = named.collect();
-    let what = if named.len() == 1 { "a server of others" } else { "servers of others" };
+    let what = if named.len() == 1 { "a guest" } else { "guests" };
     (!named.is_empty()).then(|| format!("{GUEST} {what}: {}", named.join(", ")))
 }
 
@@ -188,7 +188,7 @@ fn text_width((column, texts): &Texts) -> usize {
 fn style(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Valid => AnsiColor::Green.on_default(),
-        Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
+        Verdict::Undercounted | Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
             AnsiColor::Yellow.on_default()
         }
         Verdict::Errors => AnsiColor::Red.on_default(),

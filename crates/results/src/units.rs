@@ -76,6 +76,11 @@ pub fn three_digits(n: f64) -> String {
     }
 }
 
+/// A number with its noun: `1 connection`, `1,000 connections`.
+pub(crate) fn number(n: usize, what: &str) -> String {
+    format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,12 +16,14 @@
 //! | disturbed | others used the CPUs | all but levels, and the counts of calls and faults |
 //! | disturbed | a CPU quota throttled the target | speed |
 //! | unstable | the rate had a trend, did not fit the latency, or was not the offered one | speed |
+//! | undercounted | children of a guest were not charged to it | its CPU time, switches and page faults, as bounds |
 //!
 //! *Speed* is the throughput and the times. CPU time a request stays valid where speed alone has a flaw: it does not
 //! depend on how fast the generator is. A failed request is usually a cheap one, so a target that fails some requests
 //! would look faster than it is.
 
 mod client;
+mod counted;
 mod disturbed;
 mod late;
 mod objection;
@@ -64,7 +66,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
     let schedule = cell.key.load.schedule;
-    let rules: [Rule<'_>; 7] = [
+    let rules: [Rule<'_>; 8] = [
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
@@ -72,6 +74,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
         &|trial| client::busy(trial, schedule, server_cpus),
         &|trial| client::kept_from_cpu(trial, schedule),
         &|trial| client::offered(trial, schedule),
+        &counted::in_part,
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(&trials));
@@ -114,6 +117,7 @@ pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
         Verdict::Valid => return BTreeMap::new(),
         Verdict::Errors | Verdict::Unsupported => Scope::All,
         Verdict::Disturbed => Scope::CpuTime,
+        Verdict::Undercounted => Scope::CountedBounds,
         Verdict::Starved | Verdict::ClientLimited | Verdict::Unstable => Scope::Speed,
     };
     objection::flaws(&[Objection::new(verdict, scope, why)])

@@ -128,6 +128,10 @@ impl Readings {
                 let why = "the kernel does not tell which CPUs the target may use";
                 (why_not(why), why_not(why))
             }
+            Place::Here if now.lacks_ended_children => {
+                let why = "children of the target that have ended are not charged to it, and would seem to be others";
+                (why_not(why), if sides.overlap() { why_not(why) } else { client })
+            }
             Place::Here => (server, client),
             Place::Elsewhere => (why_not("the target runs on another machine"), client),
             Place::Unknown => {

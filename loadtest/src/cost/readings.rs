@@ -47,6 +47,16 @@ impl Costs {
         Costs(Err(why.into()))
     }
 
+    /// Why the target's CPU time is only a lower bound, if it is.
+    pub fn undercounted(&self) -> Option<String> {
+        let readings = self.0.as_ref().ok()?;
+        let lacks = |moment: &Moment| moment.spent.as_ref().is_ok_and(|spent| spent.lacks_ended_children);
+        (lacks(&readings.begin) || lacks(&readings.end)).then(|| {
+            "its supervisor could not make a control group, so children of the guest that end while it lives are not charged to it"
+                .into()
+        })
+    }
+
     /// How many CPUs the target may use: by its affinity, and by what is said of it otherwise, if that is less (a service
     /// counts its CPU quota in). `None` if neither is known.
     pub fn server_cpus(&self) -> Option<usize> {

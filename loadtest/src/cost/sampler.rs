@@ -6,7 +6,7 @@ use super::snapshot::Snapshot;
 use super::source::CostSource;
 use super::spent::{Place, Spent};
 use crate::scrape;
-use crate::signals::{unless_stopped, unless_stopped_while};
+use crate::signals::unless_stopped_while;
 use crate::stop::Stop;
 use crate::target::Url;
 use nix::unistd::Pid;
@@ -87,7 +87,7 @@ impl<'a> CostSampler<'a> {
                 let url = metrics.with_path("/account");
                 if !*is_older {
                     let mut own_count = OwnCount::begin(answered);
-                    let asked = got_while(&url, self.stop, || own_count.read());
+                    let asked = got(&url, self.stop, || own_count.read());
                     let (status, body) = asked.map_err(|error| format!("{url}: {error}"))?;
                     own_count.read();
                     *is_older = status == 404;
@@ -135,6 +135,7 @@ fn spent_by_metrics(metrics: &Url, stop: Stop<'_>, answered: &dyn Fn() -> u64) -
         replies: by_itself.unwrap_or(by_generator),
         syscalls: snapshot.syscalls.map(|calls| calls as u64),
         throttled: None,
+        lacks_ended_children: false,
         source: format!("the target's metrics, and {whose} up to 20 ms earlier"),
         cpus: Vec::new(),
         place: Place::Unknown,
@@ -151,6 +152,7 @@ fn spent_by_tree(clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io::Result<Sp
         replies: (before, answered()),
         syscalls: None,
         throttled: None,
+        lacks_ended_children: false,
         source: format!("the process tree ({}), and the load generator's count of answers", sample.cpu_source),
         cpus: Vec::new(),
         place: Place::Here,
@@ -159,20 +161,14 @@ fn spent_by_tree(clocks: &mut Tree, answered: &dyn Fn() -> u64) -> io::Result<Sp
 
 /// The text at this URL.
 fn page(url: &Url, stop: Stop<'_>) -> io::Result<String> {
-    match got(url, stop)? {
+    match got(url, stop, || Duration::MAX)? {
         (200, body) => Ok(String::from_utf8_lossy(&body).into_owned()),
         (status, _) => Err(io::Error::other(format!("answers with status {status}"))),
     }
 }
 
-fn got(url: &Url, stop: Stop<'_>) -> io::Result<(u16, Vec<u8>)> {
-    let at = url.clone();
-    let answer = unless_stopped(stop, GRACE, move || scrape::get(&at, TIMEOUT))?;
-    answer.ok_or(io::ErrorKind::Interrupted)?
-}
-
-/// As [`got`]. `meanwhile` is called again and again, and returns how long to wait before the next call.
-fn got_while(url: &Url, stop: Stop<'_>, meanwhile: impl FnMut() -> Duration) -> io::Result<(u16, Vec<u8>)> {
+/// The status and the body at this URL. `meanwhile` is called again and again, and returns how long to wait before the next call.
+fn got(url: &Url, stop: Stop<'_>, meanwhile: impl FnMut() -> Duration) -> io::Result<(u16, Vec<u8>)> {
     let at = url.clone();
     let answer = unless_stopped_while(stop, GRACE, meanwhile, move || scrape::get(&at, TIMEOUT))?;
     answer.ok_or(io::ErrorKind::Interrupted)?

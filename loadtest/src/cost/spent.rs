@@ -4,6 +4,10 @@ use super::own_count::OwnCount;
 use process_tree::{Account, boot_id};
 use std::time::Duration;
 
+/// The source of a CPU time that has no control group: the clocks of the live processes, and wait4(2) for those that the
+/// supervisor itself has waited for.
+const WITHOUT_GROUP: &str = "clocks+wait4";
+
 /// Where the target runs, seen from the load generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -30,6 +34,8 @@ pub(crate) struct Spent {
     pub syscalls: Option<u64>,
     /// For how long a CPU quota kept the target from its CPUs.
     pub throttled: Option<Duration>,
+    /// Whether children of the target that end while it lives are missing from its CPU time.
+    pub lacks_ended_children: bool,
     /// How CPU time and replies were read.
     pub source: String,
     /// The CPUs that the target may use; none if it does not say it.
@@ -59,6 +65,8 @@ impl Spent {
             },
             syscalls: account.served.map(|served| served.syscalls),
             throttled: account.throttled_ns.map(Duration::from_nanos),
+            // Our models tell their supervisor of children that have ended; a guest does not.
+            lacks_ended_children: account.served.is_none() && account.cpu_source == WITHOUT_GROUP,
             source: match account.served {
                 Some(_) => format!("the service's account ({})", account.cpu_source),
                 None => format!(

@@ -216,6 +216,7 @@ fn verdict_number(verdict: Verdict) -> f64 {
         Verdict::Unstable => 4.0,
         Verdict::Starved => 5.0,
         Verdict::Disturbed => 6.0,
+        Verdict::Undercounted => 7.0,
     }
 }
 

@@ -70,6 +70,47 @@ fn what_a_guest_does_not_have_is_unsupported_and_not_an_error() {
 }
 
 #[test]
+fn a_guest_that_fails_has_errors_and_one_that_answers_every_path_lacks_what_models_have() {
+    let failing = server(|path| match path {
+        "/" => ok("hi"),
+        _ => "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".into(),
+    });
+    let guests = format!("failing=http://{failing},any=http://{}", server(|_| ok("hi")));
+    let workloads = ["--workload", "/,/own,/sleep/1"];
+    let (output, results) = run("alike", &[&["--guests", &guests], &workloads[..]].concat(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let results = results.unwrap();
+    let cell = |target: &str, workload: &str| {
+        let found = results.cells.iter().find(|cell| cell.key.target == target && cell.key.load.workload == workload);
+        found.expect("a cell").clone()
+    };
+    assert_eq!(cell("failing", "/sleep/1").verdict, Verdict::Errors);
+    let line = "loadtest: failing answers /sleep/1 with status 503, which counts as an error\n";
+    assert!(stderr(&output).contains(line), "{output:?}");
+    let any = cell("any", "/sleep/1");
+    assert_eq!((any.verdict, any.trials.len()), (Verdict::Unsupported, 0));
+    assert_eq!(any.reasons, ["it does not have /sleep/1: it answers every path alike"]);
+    let line = "loadtest: loads with /sleep/1 are not measured on any (it answers every path alike)\n";
+    assert!(stderr(&output).contains(line), "{output:?}");
+    for workload in ["/", "/own"] {
+        assert!(cell("any", workload).outcomes.total() > 0, "a path of its own may be so");
+    }
+}
+
+#[test]
+fn a_guest_without_any_trial_is_known_as_one() {
+    let (ours, guest) = (server(|_| ok("hi")), guest());
+    let targets = format!("ours=http://{ours},nginx=http://{guest}");
+    let metrics = format!("nginx=http://{guest}/metrics");
+    let flags = ["--target", &targets, "--metrics", &metrics, "--workload", "/more"];
+    let results = run("unmeasured", &flags, &[]).1.unwrap();
+    assert!(results.is_guest("nginx") && !results.is_guest("ours"), "{:?}", results.targets);
+    let flags = ["--target", &format!("ours=http://{ours}"), "--guests", &format!("other=http://{guest}")];
+    let results = run("flag", &[&flags[..], &["--workload", "/more"]].concat(), &[]).1.unwrap();
+    assert!(results.is_guest("other") && !results.is_guest("ours"), "{:?}", results.targets);
+}
+
+#[test]
 fn another_target_that_does_not_have_a_workload_has_errors() {
     let (ours, other) = (server(|_| ok("hi")), guest());
     let targets = format!("ours=http://{ours},other=http://{other}");
@@ -135,7 +176,7 @@ fn guests_are_given_as_targets_are() {
 }
 
 #[test]
-fn a_guest_that_is_there_is_among_the_known_targets() {
+fn guests_are_among_the_known_targets() {
     let guests = "here=http://127.0.0.1:1,gone.invalid,other=http://no-such-host.invalid:80";
     let known = |target: &str| {
         let mut command = program();
@@ -143,7 +184,11 @@ fn a_guest_that_is_there_is_among_the_known_targets() {
         command.output().unwrap()
     };
     let output = known("epol");
-    one_line(&output, 2, "--target epol: there is none of that name here; there is epoll, uring, here\n");
+    one_line(
+        &output,
+        2,
+        "--target epol: there is none of that name here; there is epoll, uring, here, gone.invalid, other\n",
+    );
     // Known by name: it fails only when it is asked.
     one_line(&known("gone.invalid"), 3, "http://gone.invalid:9080/metrics");
 }

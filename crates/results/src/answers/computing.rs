@@ -3,9 +3,9 @@
 use super::answer::Answer;
 use super::comparison::shortened;
 use super::group::Group;
-use super::kind::Kind;
 use super::models::{Family, family};
 use super::wording::{ends, names, near, range, time, values};
+use crate::kind::Kind;
 use crate::schema::Cell;
 use crate::verdict::kept_up;
 

@@ -3,9 +3,9 @@
 use super::answer::Answer;
 use super::comparison::{Comparison, Word};
 use super::group::Group;
-use super::kind::Kind;
 use super::models::EPOLL;
 use super::wording::{CPU, Form, comparisons, most_telling};
+use crate::kind::Kind;
 use crate::lists::each_once;
 
 pub(super) const MEMORY: &str = "server.memory_bytes_per_connection";

@@ -1,6 +1,6 @@
 //! The cells of a run under one load.
 
-use super::kind::{Kind, phrase};
+use crate::kind::{Kind, phrase};
 use crate::lacks::lacking;
 use crate::load::Load;
 use crate::noise::aa_name;

@@ -5,9 +5,9 @@ use super::comparison::Comparison;
 use super::costs::{KINDS, MEMORY, MOST, also};
 use super::group::Group;
 use super::idle::{fewest_held, held_only};
-use super::kind::Kind;
 use super::models::EPOLL;
 use super::wording::{CPU, alike, by_reason, comparisons, names, number};
+use crate::kind::Kind;
 use crate::lists::each_once;
 use crate::schema::Cell;
 use std::cmp::Reverse;
@@ -116,9 +116,8 @@ fn compare(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {
 
 /// Why nothing can be told, if none of the comparisons tells anything.
 fn why_untold(compared: &[(String, Comparison)]) -> Option<String> {
-    let why = each_once(compared.iter().filter_map(|(_, comparison)| comparison.why_not()));
     let is_told = compared.iter().any(|(_, comparison)| comparison.ratio().is_some());
-    (!is_told).then(|| format!("cannot be told here: {}", why[..why.len().min(MOST)].join("; ")))
+    (!is_told).then(|| format!("cannot be told here: {}", untold(compared)))
 }
 
 /// The load with the most idle connections.
@@ -141,9 +140,13 @@ fn texts(compared: &[(String, Comparison)]) -> Vec<String> {
     let told = compared.iter().filter(|(_, comparison)| comparison.ratio().is_some());
     let words = told.map(|(name, comparison)| (name.as_str(), comparison.text()));
     let mut texts: Vec<String> = alike(words).into_iter().map(|(text, of)| format!("{} {text}", names(&of))).collect();
-    let why_not =
-        compared.iter().filter_map(|(name, comparison)| Some((name.as_str(), comparison.why_not()?.to_owned())));
-    let untold = by_reason(why_not);
+    let untold = untold(compared);
     texts.extend((!untold.is_empty()).then(|| format!("not told: {untold}")));
     texts
+}
+
+/// Each pair of which nothing can be told, once, with its reason.
+fn untold(compared: &[(String, Comparison)]) -> String {
+    let why_not = compared.iter().filter_map(|(name, comparison)| Some((name.as_str(), comparison.why_not()?)));
+    by_reason(each_once(why_not).into_iter().map(|(name, why)| (name, why.to_owned())))
 }

@@ -3,10 +3,10 @@
 use super::answer::Answer;
 use super::comparison::{Comparison, shortened};
 use super::group::Group;
-use super::kind::Kind;
 use super::models::{EPOLL, Family, MODELS};
 use super::wording::{CPU, Near, alike, by_reason, comparisons, ends, memory, names, near, range, values};
 use crate::background::BackgroundGroup;
+use crate::kind::Kind;
 use crate::plan::ENOUGH_FOR_KERNEL_MEMORY;
 use crate::schema::{Cell, Trial};
 use crate::units::count;

@@ -3,8 +3,8 @@
 use super::answer::Answer;
 use super::comparison::shortened;
 use super::group::Group;
-use super::kind::{Kind, delay};
 use super::wording::{by_reason, names, number};
+use crate::kind::{Kind, delay};
 use crate::schema::{Bound, Cell, Verdict};
 use crate::units::count;
 use crate::verdict;

@@ -1,19 +1,13 @@
 //! Parts of sentences: lists of names, near values, and comparisons under several loads.
 
 use super::comparison::{Comparison, Word};
+pub(super) use crate::figures::CPU;
 pub(super) use crate::lists::names;
 use crate::schema::Cell;
-use crate::units::count;
+pub(super) use crate::units::number;
 
 /// Values whose neighbours are within this factor are near each other.
 const NEAR: f64 = 1.75;
-/// The path of CPU time a request, the figure that does not depend on what the load generator can do.
-pub(super) const CPU: &str = "server.cpu_us_per_request";
-
-/// A number with its noun: `1 connection`, `1,000 connections`.
-pub(super) fn number(n: usize, what: &str) -> String {
-    format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
-}
 
 /// The targets of which the same is said, in the order in which it is said first.
 pub(super) fn alike<'t>(said: impl Iterator<Item = (&'t str, String)>) -> Vec<(String, Vec<&'t str>)> {

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Verdict {
     /// They may be compared.
     Valid,
+    /// CPU time of the target was left out of the count, so its CPU figures are lower bounds.
+    Undercounted,
     /// The rate changed within the trials, did not fit the latency, or was not the offered one.
     Unstable,
     /// Other programs, or other machines of the same host, used the CPUs at the same time, or a CPU quota throttled the
@@ -40,7 +42,7 @@ pub struct Flaw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// The true value is at least this: a throughput that the load generator limited.
+    /// The true value is at least this: a throughput that the load generator limited, or CPU time that was counted in part.
     Lower,
     /// The true value is at most this: a latency that contains a delay of the load generator.
     Upper,
@@ -51,6 +53,7 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Valid => "valid",
+            Verdict::Undercounted => "undercounted",
             Verdict::ClientLimited => "client-limited",
             Verdict::Errors => "errors",
             Verdict::Unsupported => "unsupported",

@@ -52,6 +52,7 @@ pub(crate) fn empty_trial() -> Trial {
         dropped_packets: 0,
         redirections: BTreeMap::new(),
         throttled_seconds: None,
+        undercounted: None,
         gone: None,
         remarks: Vec::new(),
         unserved: Some(0),

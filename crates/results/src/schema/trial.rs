@@ -70,6 +70,9 @@ pub struct Trial {
     /// the figure `machine.client_throttled`, which older files lack. Null if it is not known.
     #[serde(default)]
     pub throttled_seconds: Option<f64>,
+    /// Why the target's CPU time is only a lower bound, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undercounted: Option<String>,
     /// When and why the target did not answer, if it was gone for a while and came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,

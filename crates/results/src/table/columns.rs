@@ -1,6 +1,7 @@
 //! The columns of a table: what each has, and how telling it is.
 
 use super::ranked_by::RankedBy;
+use crate::figures::CPU;
 use crate::load::Load;
 use crate::schedule::Schedule;
 use crate::schema::Cell;
@@ -75,7 +76,7 @@ impl Column {
     /// The path of the column's single figure.
     fn path(self) -> Option<&'static str> {
         match self {
-            Cpu => Some("server.cpu_us_per_request"),
+            Cpu => Some(CPU),
             Rate => Some("throughput"),
             Achieved => Some(ACHIEVED),
             P50 => Some("latency_us.p50"),

@@ -1,5 +1,6 @@
 //! The figure by which the rows of a table are compared.
 
+use crate::figures;
 use crate::schema::{Cell, Ranks};
 use crate::statistics::Figure;
 
@@ -16,7 +17,7 @@ pub(super) struct RankedBy {
 }
 
 const CPU: RankedBy =
-    RankedBy { head: "CPU µs/r", path: "server.cpu_us_per_request", rank: |ranks| ranks.cpu, higher_is_better: false };
+    RankedBy { head: "CPU µs/r", path: figures::CPU, rank: |ranks| ranks.cpu, higher_is_better: false };
 const P99: RankedBy =
     RankedBy { head: "p99", path: "latency_us.p99", rank: |ranks| ranks.p99, higher_is_better: false };
 const P90: RankedBy = RankedBy { head: "p90", path: "latency_us.p90", rank: |_| None, higher_is_better: false };

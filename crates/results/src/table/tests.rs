@@ -249,7 +249,7 @@ fn beside_guests() -> Results {
     for (guest, fact, value) in [
         ("nginx", "version", "1.22.1"),
         ("node", "version", "18.19.0"),
-        ("hyper", "command", "{self} hyper {listen}"),
+        ("hyper", "version", "1.10.1"),
         ("mine", "command", "./server {port}"),
     ] {
         let facts = [(fact.to_owned(), value.to_owned())].into();
@@ -280,14 +280,14 @@ node *   1,000  valid
 hyper *  1,000  valid
 mine *   1,000  valid
 
-* servers of others: nginx 1.22.1, node 18.19.0, hyper, mine (./server {port})
+* guests: nginx 1.22.1, node 18.19.0, hyper 1.10.1, mine (./server {port})
 ";
     assert_eq!(printed(&beside_guests(), None), expected);
 
     let mut twice = beside_guests();
     twice.settings.targets = vec!["nginx".into(), aa_name("nginx")];
     twice.targets.insert(aa_name("nginx"), twice.targets["nginx"].clone());
-    assert!(printed(&twice, None).contains("\n* a server of others: nginx 1.22.1\n"));
+    assert!(printed(&twice, None).contains("\n* a guest: nginx 1.22.1\n"));
 }
 
 #[test]
@@ -301,8 +301,8 @@ target   req/s  verdict
 epoll    1,000  valid
 uring    1,000  valid
 hyper *  1,000  valid
-  nginx and node do not have /sleep/100
-  mine does not have /work/9
+  nginx and node (status 501) do not have /sleep/100
+  mine (status 405) does not have /work/9
 
 ";
     assert!(printed(&some, None).starts_with(expected), "{}", printed(&some, None));

@@ -14,6 +14,9 @@ pub(super) enum Scope {
     SpeedBounds,
     /// Times alone, as upper bounds.
     TimesBounds,
+    /// CPU time of the target, and the switches and page faults of its processes, of which the true value is at least what
+    /// was counted.
+    CountedBounds,
     /// What other programs on the same CPUs change: all but levels (memory, processes, threads, descriptors,
     /// connections), the counts of system calls and page faults, and the figures of the machine that show the
     /// disturbance.
@@ -31,6 +34,12 @@ impl Scope {
             Scope::Speed => if_in(is_rate || is_time),
             Scope::SpeedBounds if is_rate => Some(Some(Bound::Lower)),
             Scope::SpeedBounds | Scope::TimesBounds => is_time.then_some(Some(Bound::Upper)),
+            Scope::CountedBounds => {
+                let is_counted = name.group == "server"
+                    && (name.field == "cpus_used"
+                        || (name.field.ends_with("_per_request") && name.field != "syscalls_per_request"));
+                is_counted.then_some(Some(Bound::Lower))
+            }
             Scope::CpuTime => {
                 let is_level = match name.group {
                     "server" => {

@@ -1,6 +1,7 @@
 mod late;
 
 use super::*;
+use crate::figures::CPU;
 use crate::load::PerConnection;
 use crate::outcomes::OutcomeCounts;
 use crate::schedule::Schedule;
@@ -53,7 +54,6 @@ fn of(cell: &Cell, path: &str) -> (Verdict, Option<Bound>) {
 
 const THROUGHPUT: &str = "throughput";
 const P99: &str = "latency_us.p99";
-const CPU: &str = "server.cpu_us_per_request";
 const MEMORY: &str = "server.memory_bytes";
 
 #[test]
@@ -386,4 +386,23 @@ fn the_gravest_objection_decides_a_figure_and_the_order_of_the_reasons() {
     });
     assert_eq!(of(&cell, THROUGHPUT), (Verdict::ClientLimited, Some(Bound::Lower)), "a bound holds nevertheless");
     assert_eq!((cell.verdict, of(&cell, CPU).0), (Verdict::ClientLimited, Verdict::Disturbed));
+}
+
+#[test]
+fn cpu_time_that_was_counted_in_part_is_a_lower_bound() {
+    let why = "children that ended were not charged to it";
+    let cell = changed(|trial| {
+        trial.undercounted = Some(why.into());
+        trial.figures.server.cpu_us_per_request = Some(98.0);
+    });
+    assert_eq!((cell.verdict, &*cell.reasons), (Verdict::Undercounted, &[why.to_owned()][..]));
+    for counted in [CPU, "server.user_us_per_request", "server.cpus_used", "server.minor_faults_per_request"] {
+        assert_eq!(of(&cell, counted), (Verdict::Undercounted, Some(Bound::Lower)), "{counted}");
+    }
+    for other in [THROUGHPUT, P99, MEMORY, "server.supervisor_cpus_used", "server.syscalls_per_request"] {
+        assert_eq!(of(&cell, other), (Verdict::Valid, None), "{other}");
+    }
+    let (ours, theirs) = (changed(|trial| trial.figures.server.cpu_us_per_request = Some(50.0)), cell);
+    let expected = format!("a: undercounted, so its value is only a lower bound: {why}");
+    assert_eq!(crate::contrast::contrast(&ours, &theirs, CPU), Err(expected));
 }

@@ -15,6 +15,7 @@ pub(in crate::cost) fn spent(n: u64) -> Spent {
         replies: (1_000 * n, 1_000 * n),
         syscalls: Some(3_000 * n),
         throttled: Some(Duration::from_millis(20 * n)),
+        lacks_ended_children: false,
         source: "a test".into(),
         cpus: vec![0],
         place: Place::Here,

@@ -1,8 +1,8 @@
 //! The kinds of loads that questions are about.
 
-use super::wording::number;
 use crate::load::{Load, PerConnection};
 use crate::schedule::Schedule;
+use crate::units::number;
 
 /// What a load is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Kind {
 }
 
 /// The seconds for which a request of this load sleeps; `None` if its workload is not `/sleep/MS`.
-pub(super) fn delay(load: &Load) -> Option<f64> {
+pub(crate) fn delay(load: &Load) -> Option<f64> {
     let millis: u32 = load.workload.strip_prefix("/sleep/")?.parse().ok()?;
     (millis > 0).then(|| f64::from(millis) / 1e3)
 }
 
 /// Names a load within a sentence, as in "with keep-alive", and in brackets what tells it from others of its kind.
-pub(super) fn phrase(load: &Load, of_its_kind: &[&Load]) -> String {
+pub(crate) fn phrase(load: &Load, of_its_kind: &[&Load]) -> String {
     let kind = Kind::of(load);
     let base = match kind {
         Kind::KeepAlive => "with keep-alive".into(),
