@@ -17,6 +17,7 @@
 
 pub mod answers;
 pub mod background;
+mod closing;
 pub mod compare;
 pub mod conditions;
 pub mod content;

@@ -2,6 +2,7 @@
 //! what became of the connections, and what happened meanwhile.
 
 use crate::background::{BackgroundGroup, BackgroundResults};
+use crate::closing::closes;
 use crate::lists::add_new;
 use crate::schema::{Cell, Trial};
 use crate::statistics::Figure;
@@ -22,6 +23,11 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
             "only {established} of {} connections were established at the end",
             cell.key.load.concurrency
         ));
+    }
+    if closes(cell) {
+        let what =
+            "the target closes its connections after a request, so what an answer costs has a new connection in it";
+        remarks.push(what.into());
     }
     let ignored: u64 = cell.trials.iter().map(|trial| trial.close_ignored).sum();
     if ignored > 0 {

@@ -7,6 +7,7 @@ use super::group::Group;
 use super::idle::{fewest_held, held_only};
 use super::models::EPOLL;
 use super::wording::{CPU, alike, by_reason, comparisons, names, number};
+use crate::closing::closes;
 use crate::kind::Kind;
 use crate::lists::each_once;
 use crate::schema::Cell;
@@ -105,12 +106,19 @@ fn pairs(group: &Group<'_>, path: &'static str) -> Compared {
     guests.into_iter().flat_map(of_guest).collect()
 }
 
-/// Compares the cells. What a target costs that did not hold the idle connections is not what another one costs that did.
+/// Compares the cells. What a target costs that did not hold the idle connections is not what another one costs that did; and
+/// neither is that of a target that closes its connections.
 fn compare(cell: &Cell, baseline: &Cell, path: &'static str) -> Comparison {
+    let not_told = |why: String| Comparison::NotTold(why);
     match (fewest_held(cell), fewest_held(baseline)) {
-        (Some(idle), _) => Comparison::NotTold(held_only(idle)),
-        (None, Some(idle)) => Comparison::NotTold(format!("{} {}", baseline.key.target, held_only(idle))),
-        (None, None) => Comparison::of(cell, baseline, path),
+        (Some(idle), _) => return not_told(held_only(idle)),
+        (None, Some(idle)) => return not_told(format!("{} {}", baseline.key.target, held_only(idle))),
+        (None, None) => {}
+    }
+    match (closes(cell), closes(baseline)) {
+        (true, false) => not_told("it closes its connections".into()),
+        (false, true) => not_told(format!("{} closes its connections", baseline.key.target)),
+        _ => Comparison::of(cell, baseline, path),
     }
 }
 
