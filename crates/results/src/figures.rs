@@ -187,7 +187,7 @@ figures! {
         peak_memory_bytes: Bytes = "The highest user memory of the trial",
         kernel_memory_bytes: Bytes = "Growth of the kernel's memory for the target while the load is on: stacks, page tables, sockets and other structures",
         memory_bytes_per_connection: Bytes = "User and kernel memory a connection, the sum of the next two",
-        user_memory_bytes_per_connection: Bytes = "Growth of user memory while the load is on, divided by the number of connections that the target has answered, background connections included; null if more than 1 % of the established ones wait for their first answer; meaningful only for a target that was started for this trial, and with many connections: with few it is mostly what the target itself takes as it warms up; 0 where the memory shrank by at most 64 KiB, which is noise",
+        user_memory_bytes_per_connection: Bytes = "Growth of user memory while the load is on, divided by the number of connections that the target has answered, background connections included; null if more than 1 % of the established ones wait for their first answer, or if the target had a process or a thread for each before; meaningful only for a target that was started for this trial, and with many connections: with few it is mostly what the target itself takes as it warms up; 0 where the memory shrank by at most 64 KiB, which is noise",
         kernel_memory_bytes_per_connection: Bytes = "Growth of the kernel's memory for the target, divided by the same number",
         processes: Number = "Processes while the load is on: the median of several samples",
         threads: Number = "Threads while the load is on: the median of several samples",

@@ -25,6 +25,9 @@ const MEMORY_NOISE: f64 = 65_536.0;
 /// The source of the memory where only some of the processes were read, which then stand for the others.
 const SAMPLED: &str = "pss-sampled";
 const NO_ANSWER: &str = "no request was answered";
+/// A target with so many threads has some for its connections. One with fewer may have them for anything.
+const MANY_THREADS: f64 = 32.0;
+const THERE_BEFORE: &str = "a process or thread for each connection was there before the connections";
 const NO_SYSCALLS: &str = "only the lab's models count their system calls";
 
 /// Of the connections of which one may have no answer yet, this share may be without, before it matters.
@@ -173,8 +176,11 @@ impl Readings {
             }
         };
         let kernel = self.kernel(connections.established());
-        let user = connections.each(self.user_memory_grown());
-        let kernel_each = connections.each(kernel.clone());
+        let [user, kernel_each] =
+            [self.user_memory_grown(), kernel.clone()].map(|amount| match self.has_all_before(connections) {
+                true => Err(THERE_BEFORE.into()),
+                false => connections.each(amount),
+            });
         ServerCost {
             user_us_per_request: share(|snapshot| snapshot.user),
             system_us_per_request: share(|snapshot| snapshot.system),
@@ -226,6 +232,11 @@ impl Readings {
         let grown = stated.filter(|(now, before)| now > before).map(|(now, _)| now);
         let seen = || self.loaded.iter().chain([&self.warm, &self.idle]).filter_map(|snapshot| snapshot.memory);
         grown.or_else(|| seen().reduce(f64::max))
+    }
+
+    /// Whether the target had a process or a thread for each connection before there was one. What these take is then no growth.
+    fn has_all_before(&self, connections: Connections) -> bool {
+        self.idle.threads.is_some_and(|threads| threads >= MANY_THREADS.max(connections.established() as f64))
     }
 
     /// The growth of the user memory in bytes: 0 where it seems to shrink by no more than [`MEMORY_NOISE`].

@@ -163,6 +163,19 @@ fn memory_a_connection_is_user_and_kernel() {
 }
 
 #[test]
+fn memory_a_connection_is_not_told_where_its_process_was_there_before() {
+    let mut all = readings();
+    all.idle.threads = Some(1_000.0);
+    let cost = all.server_cost(answered(1_000));
+    let why = || Err("a process or thread for each connection was there before the connections".into());
+    assert_eq!((cost.user_memory_bytes_per_connection, cost.memory_bytes_per_connection), (why(), why()));
+    assert_eq!(cost.kernel_memory_bytes, Ok(8e6));
+    assert!(all.server_cost(answered(1_001)).memory_bytes_per_connection.is_ok(), "one of them has none yet");
+    all.idle.threads = Some(31.0);
+    assert!(all.server_cost(answered(1)).memory_bytes_per_connection.is_ok(), "they may be there for anything");
+}
+
+#[test]
 fn memory_a_connection_is_told_only_where_the_target_has_answered_nearly_all() {
     let all = readings();
     // A pool of workers holds some connections, the others wait in the backlog: of each there is an end here.
