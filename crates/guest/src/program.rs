@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use supervisor::{ServiceFlags, cannot_start, healthcheck, no_flags};
+use supervisor::{ServiceFlags, cannot_start, explain, healthcheck};
 
 use crate::guest::HEALTHCHECK;
 use crate::{Guest, built_in, ready_made};
@@ -45,7 +45,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = Cli::command().try_get_matches_from(args);
     let (given, cli) = match parsed.and_then(|given| Cli::from_arg_matches(&given).map(|cli| (given, cli))) {
         Ok(parsed) => parsed,
-        Err(error) => return no_flags(PROGRAM, &error),
+        Err(error) => return explain(PROGRAM, &error),
     };
     if cli.name.as_deref() == Some(HEALTHCHECK) {
         return healthcheck(&cli.service);
