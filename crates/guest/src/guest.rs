@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use supervisor::{GuestProgram, Place};
@@ -118,15 +119,16 @@ impl Guest {
         if self.name == HEALTHCHECK {
             return Err(format!("`{HEALTHCHECK}` is no name for a guest: it asks a running one whether it is healthy"));
         }
-        let mut words = self.words()?;
-        if words.is_empty() {
+        if self.words()?.is_empty() {
             return Err(format!("{} has no command", self.name));
         }
-        if words[0] == SELF {
-            words.remove(0);
-        }
-        let texts = || words.iter().chain(self.description.env.values());
-        if let Some(word) = texts().find_map(|text| unknown(text)) {
+        let Description { command, env, .. } = &self.description;
+        let command = command.trim_start();
+        let texts = || {
+            let values = env.values().map(String::as_str);
+            values.chain([command.strip_prefix(SELF).unwrap_or(command)])
+        };
+        if let Some(word) = texts().find_map(unknown) {
             let known = WORDS.join(", ");
             return Err(format!(
                 "{}: {word} stands for nothing: there are {known}, and {SELF} as the first word of a command",
@@ -201,18 +203,18 @@ impl Guest {
         }
         let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
         let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
-        facts.extend(self.version(&place.folder).map(|version| ("version".to_owned(), version)));
+        facts.extend(self.version(&place.folder, version::TIMEOUT).map(|version| ("version".to_owned(), version)));
         Ok(GuestProgram { words, env: env.collect(), log: None, once: false, facts })
     }
 
-    /// What its program says of its version; that of a built-in guest is known.
-    fn version(&self, folder: &Path) -> Option<String> {
+    /// What its program says of its version within `limit`; that of a built-in guest is known.
+    fn version(&self, folder: &Path, limit: Duration) -> Option<String> {
         if let [SELF, name, ..] = *self.words().ok()?.iter().map(String::as_str).collect::<Vec<_>>() {
             return built_in::version(name).map(str::to_owned);
         }
         let words = shlex::split(self.description.version.as_ref()?)?;
         let (program, args) = words.split_first()?;
-        version::ask(&find(program)?, args, folder)
+        version::ask(&find(program)?, args, folder, limit)
     }
 }
 

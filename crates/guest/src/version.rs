@@ -6,20 +6,20 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a program may take to say its version. Then it is killed, and the version is not known.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a program may take to say its version when a guest starts. Then it is killed, and the version is not known.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The version in the output of a program: the first number with dots. `None` if it says none, or does not end in time.
+/// The version in the output of a program: the first number with dots. `None` if it says none, or does not end within `limit`.
 ///
 /// The output goes to a file in `folder`, so this process needs no thread to read it, and waits for no child that has inherited a
 /// pipe.
-pub(crate) fn ask(program: &Path, args: &[String], folder: &Path) -> Option<String> {
+pub(crate) fn ask(program: &Path, args: &[String], folder: &Path, limit: Duration) -> Option<String> {
     let path = folder.join("version");
     let output = File::create(&path).ok()?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(output.try_clone().ok()?).stderr(output);
-    wait(&mut command, TIMEOUT)?;
+    wait(&mut command, limit)?;
     number(&String::from_utf8_lossy(&std::fs::read(&path).ok()?))
 }
 

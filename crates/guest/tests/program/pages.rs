@@ -52,7 +52,8 @@ fn info_says_what_the_guest_is_and_which_flags_change_its_figures() {
     let guest = start(&["hyper", "--threads", "3", "--grace", "5s", "--once", "--log", &log]);
     let info = guest.info();
     assert_eq!(info["name"], "hyper");
-    assert_eq!(info["guest"]["command"], "{self} hyper {listen}");
+    assert_eq!(info["guest"]["command"], "{self} hyper {listen} {files} {threads}");
+    assert_eq!(info["guest"]["version"], guest_hyper::VERSION);
     assert_eq!(info["given"], serde_json::json!({ "threads": "3" }));
     assert!(info.get("model").is_none() && info.get("limits").is_none(), "{info}");
     assert_eq!(info["listen"], guest.listen.to_string());
