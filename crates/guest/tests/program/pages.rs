@@ -121,6 +121,26 @@ fn comm(pid: nix::unistd::Pid) -> String {
 }
 
 #[test]
+fn the_folder_of_the_only_guest_in_a_file_has_an_absolute_path() {
+    for tmpdir in [".", ""] {
+        let (mut command, traces) = command(&[]);
+        let file = format!("{}/only-{}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+        std::fs::write(&file, "[only]\ncommand = \"sh -c 'echo $0; exec sleep 600' {folder} {port}\"\n").unwrap();
+        let log = format!("{file}.log");
+        command.args(["--guests-file", &file, "--log", &log]).env("TMPDIR", tmpdir).current_dir(&traces.folder);
+        let beneath = if tmpdir.is_empty() { "/tmp".into() } else { traces.folder.clone() };
+        let guest = start_command(command, traces);
+        wait_for("the folder", || std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n')));
+        let folder = std::path::PathBuf::from(std::fs::read_to_string(&log).unwrap().trim_end());
+        assert_eq!(folder.parent(), Some(&*beneath), "TMPDIR={tmpdir}");
+        assert!(folder.is_dir());
+        assert_eq!(guest.stop().code, Some(0));
+        assert!(!folder.exists());
+        [file, log].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
+}
+
+#[test]
 fn guests_that_do_not_listen_yet_have_different_ports() {
     let guests = [(); 3].map(|()| start(&["--guest", "silent=sleep 600 # {port}"]));
     let mut ports = guests.each_ref().map(|guest| guest.listen.port());
