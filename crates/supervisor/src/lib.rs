@@ -158,8 +158,8 @@ pub fn run_guest(guest: Guest) -> ExitCode {
     exit_code(name, start::start_guest(guest).and_then(|supervisor| Ok(supervisor.run()?)))
 }
 
-/// Prints the help or the version, if the arguments asked for it, or else says in one line why clap did not take them. Returns the
-/// exit code for the program: 0, or 2.
+/// Prints the help or the version, if the arguments asked for it, or else says in one line why clap did not take them. Returns
+/// the exit code for the program: 0, or 2.
 pub fn explain(name: &str, error: &Error) -> ExitCode {
     exit_code(name, Err(flags::explain(name, error)))
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-/// If something does not happen within this time, the test fails. The slowest thing, the start and the end of more than a thousand
-/// processes, takes a few seconds on a machine that is not busy.
+/// If something does not happen within this time, the test fails. The slowest thing, the start and the end of more than a
+/// thousand processes, takes a few seconds on a machine that is not busy.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A variable that every process of a test has in its environment, with a value of its own.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::running::{start, wait_for};
 
-/// A process that works until `times` says that it has used 400 ms of user time, and then says how much it has used: user and system
-/// time of its own in the first line of `times`. (In `$(times)` the shell would say the times of another process.)
+/// A process that works until `times` says that it has used 400 ms of user time, and then says how much it has used: user and
+/// system time of its own in the first line of `times`. (In `$(times)` the shell would say the times of another process.)
 const CHILD: &str = "\
 own=
 until case $own in '' | 0m0.[0-3]*) false ;; esac; do
