@@ -14,19 +14,39 @@ const FILES: [(&str, usize); 4] = [("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 
 /// Their Last-Modified, in seconds after the epoch: the first of January 2024.
 const MODIFIED: u64 = 1_704_067_200;
 
+/// Where temporary files are, if `$TMPDIR` does not say it.
+const TEMPORARY: &str = "/tmp";
+
 /// Creates the directory of the default files, if it does not exist, and returns its path.
 ///
-/// Each user has one, which no other user may enter. It is in memory if possible, so that every machine serves the files
-/// through the same file system: beneath `$TMPDIR` if that is set, else beneath `/tmp` or `/dev/shm` if one of them is a
-/// tmpfs, else beneath `/tmp`. Others may read it: a server that root has started serves it as another user. Fails if its path
-/// is not a directory, if another user owns it, or if other users may write to it.
+/// Each user has one, to which no other user may write. Others may read it: a server that root has started serves it as another
+/// user. It is in memory if possible, so that every machine serves the files through the same file system: beneath `$TMPDIR` if
+/// that is set, else beneath `/tmp` or `/dev/shm` if one of them is a tmpfs, else beneath `/tmp`.
+///
+/// # Errors
+/// Its path is not a directory, another user owns it, or other users may write to it.
 pub fn default_files_dir() -> io::Result<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
-    let temporary = std::env::temp_dir();
-    let places = [temporary.clone(), "/dev/shm".into()];
-    let in_memory = || places.into_iter().find(|place| is_usable_tmpfs(place));
-    let place = if std::env::var_os("TMPDIR").is_some() { None } else { in_memory() };
-    own_dir(place.unwrap_or(temporary).join(format!("io-models-{uid}")), uid)
+    let name = format!("io-models-{uid}");
+    if let Some(given) = given_temporary_dir()? {
+        return own_dir(given.join(name), uid);
+    }
+    let in_memory = [TEMPORARY, "/dev/shm"].into_iter().find(|place| is_usable_tmpfs(Path::new(place)));
+    own_dir(Path::new(in_memory.unwrap_or(TEMPORARY)).join(name), uid)
+}
+
+/// The directory of temporary files: `$TMPDIR`, or `/tmp` if that is empty or not set. The path is absolute: a server may have
+/// another working directory.
+///
+/// # Errors
+/// `$TMPDIR` is relative, and the working directory is gone.
+pub fn temporary_dir() -> io::Result<PathBuf> {
+    Ok(given_temporary_dir()?.unwrap_or(TEMPORARY.into()))
+}
+
+/// `$TMPDIR`, if it is set and not empty.
+fn given_temporary_dir() -> io::Result<Option<PathBuf>> {
+    std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map(std::path::absolute).transpose()
 }
 
 /// Whether the file system is in memory: tmpfs(5). One in which this process may not create files does not count.

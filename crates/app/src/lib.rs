@@ -19,7 +19,7 @@ use http1::{Answer, Conn, Handler, Request, Served};
 use scoreboard::{Counters, Scoreboard};
 
 pub use date::imf_fixdate;
-pub use default_files::{default_files_dir, is_tmpfs, make_files};
+pub use default_files::{default_files_dir, is_tmpfs, make_files, temporary_dir};
 pub use handlers::Fields;
 pub use http1::{Body, Decoder, Framing, Limits, Refusal, Reply, is_host, reason, refused_line};
 pub use store::prepare_store;

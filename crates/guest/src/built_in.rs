@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What stands before the name of a built-in guest on its command line.
-pub(crate) const BE: &str = "be";
+pub const BE: &str = "be";
 
 type Serve = fn(SocketAddr, Option<PathBuf>, usize) -> io::Result<()>;
 
-/// Serves as the built-in guest that the arguments name, as in `be hyper 127.0.0.1:8080 /srv/files 2`: the address, the directory of
-/// the files (none if it is missing), and the number of threads (one if it is missing). `None` if they name no such guest.
+/// Serves as the built-in guest that the arguments name, as in `be hyper 127.0.0.1:8080 /srv/files 2`: the address, the directory
+/// of the files (none if it is missing), and the number of threads (one if it is missing). `None` if they name no such guest.
 pub fn built_in(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     if args.next()? != BE {
@@ -34,6 +34,11 @@ pub fn built_in(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+/// The version of the built-in guest with that name.
+pub(crate) fn version(name: &str) -> Option<&'static str> {
+    (name == "hyper").then_some(guest_hyper::VERSION)
 }
 
 fn place(mut args: impl Iterator<Item = OsString>) -> Option<(SocketAddr, Option<PathBuf>, usize)> {

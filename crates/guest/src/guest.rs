@@ -5,11 +5,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use supervisor::{GuestProgram, Place};
 
-use crate::built_in::BE;
+use crate::built_in::{self, BE};
 use crate::version;
 
 /// Where programs are looked for, besides the folders in PATH: Debian has servers there.
@@ -17,6 +18,14 @@ const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
 /// The name of what is no guest: `guest healthcheck` asks a running one.
 pub(crate) const HEALTHCHECK: &str = "healthcheck";
+
+const PORT: &str = "{port}";
+const LISTEN: &str = "{listen}";
+const FOLDER: &str = "{folder}";
+/// The words that are replaced in a command, in the values of `env` and in configuration files.
+const WORDS: [&str; 6] = [PORT, "{address}", LISTEN, "{files}", FOLDER, "{threads}"];
+/// The first word of a command that runs this program itself.
+const SELF: &str = "{self}";
 
 /// What a file of `--guests-file` has to look like.
 const EXPECTED_IN_FILE: &str = "write a table for each guest, [mine], and below it command = './server --port {port}'";
@@ -44,11 +53,12 @@ enum Source {
 
 /// The description of a guest: the file `guest.toml` of a ready-made one, or a table in a file of `--guests-file`.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 struct Description {
-    /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in configuration files, these words are replaced:
-    /// `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the directory of `/files/`), `{folder}` (a directory of the
-    /// guest's own, which has its configuration files), `{threads}`; `{self}` at the beginning is this program.
+    /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in
+    /// configuration files, these words are replaced: `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the
+    /// directory of `/files/`), `{folder}` (a directory of the guest's own, which has its configuration files), `{threads}`;
+    /// `{self}` at the beginning of the command is this program.
     command: String,
     /// Variables for its environment.
     #[serde(default)]
@@ -113,8 +123,21 @@ impl Guest {
             return Err(format!("{} has no command", self.name));
         }
         let Description { command, env, .. } = &self.description;
-        let says_where = |text: &String| ["{port}", "{listen}", "{folder}"].iter().any(|word| text.contains(word));
-        if !std::iter::once(command).chain(env.values()).any(says_where) {
+        let command = command.trim_start();
+        let texts = || {
+            let values = env.values().map(String::as_str);
+            values.chain([command.strip_prefix(SELF).unwrap_or(command)])
+        };
+        if let Some(word) = texts().find_map(unknown) {
+            let known = WORDS.join(", ");
+            return Err(format!(
+                "{}: {word} stands for nothing: there are {known}, and {SELF} as the first word of a command",
+                self.name
+            ));
+        }
+        // A configuration file, which is in the folder, says where the port goes.
+        let port: &[&str] = if self.files.is_empty() { &[PORT, LISTEN] } else { &[PORT, LISTEN, FOLDER] };
+        if !texts().any(|text| port.iter().any(|word| text.contains(word))) {
             return Err(format!("{}: its command does not say where {{port}} goes", self.name));
         }
         Ok(self)
@@ -158,7 +181,7 @@ impl Guest {
     /// The path of its program; `None` if there is none.
     fn program(&self) -> Option<PathBuf> {
         match &*self.words().ok()?.into_iter().next()? {
-            "{self}" => Some("/proc/self/exe".into()),
+            SELF => Some("/proc/self/exe".into()),
             program => find(program),
         }
     }
@@ -173,37 +196,51 @@ impl Guest {
             fs::write(&path, filled(template, place)).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         let mut words: Vec<String> = self.words()?.iter().map(|word| filled(word, place)).collect();
-        let is_self = words[0] == "{self}";
+        let is_self = words[0] == SELF;
         words[0] = self.program().ok_or("its program is gone")?.to_string_lossy().into_owned();
         if is_self {
             words.insert(1, BE.into());
         }
         let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
         let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
-        facts.extend(self.version(&place.folder).map(|version| ("version".to_owned(), version)));
+        facts.extend(self.version(&place.folder, version::TIMEOUT).map(|version| ("version".to_owned(), version)));
         Ok(GuestProgram { words, env: env.collect(), log: None, once: false, facts })
     }
 
-    /// What its program says of its version.
-    fn version(&self, folder: &Path) -> Option<String> {
+    /// What its program says of its version within `limit`; that of a built-in guest is known.
+    fn version(&self, folder: &Path, limit: Duration) -> Option<String> {
+        if let [SELF, name, ..] = *self.words().ok()?.iter().map(String::as_str).collect::<Vec<_>>() {
+            return built_in::version(name).map(str::to_owned);
+        }
         let words = shlex::split(self.description.version.as_ref()?)?;
         let (program, args) = words.split_first()?;
-        version::ask(&find(program)?, args, folder)
+        version::ask(&find(program)?, args, folder, limit)
     }
 }
 
 /// Replaces the words of a template.
 fn filled(template: &str, place: &Place) -> String {
     let path = |path: &Path| path.to_string_lossy().into_owned();
-    let words = [
-        ("{port}", place.listen.port().to_string()),
-        ("{address}", place.listen.ip().to_string()),
-        ("{listen}", place.listen.to_string()),
-        ("{files}", path(&place.files)),
-        ("{folder}", path(&place.folder)),
-        ("{threads}", place.threads.to_string()),
+    let values = [
+        place.listen.port().to_string(),
+        place.listen.ip().to_string(),
+        place.listen.to_string(),
+        path(&place.files),
+        path(&place.folder),
+        place.threads.to_string(),
     ];
-    words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
+    WORDS.iter().zip(values).fold(template.to_owned(), |text, (word, value)| text.replace(word, &value))
+}
+
+/// The first word in braces that is none of [`WORDS`]. `${name}` is not meant: it is a variable of a shell.
+fn unknown(text: &str) -> Option<&str> {
+    let begins = text.match_indices('{').map(|(begin, _)| begin).filter(|&begin| !text[..begin].ends_with('$'));
+    let mut words = begins.filter_map(|begin| {
+        let end = begin + text[begin..].find('}')?;
+        let is_word = end > begin + 1 && text[begin + 1..end].bytes().all(|byte| byte.is_ascii_lowercase());
+        is_word.then(|| &text[begin..=end])
+    });
+    words.find(|word| !WORDS.contains(word))
 }
 
 /// The path of a program that is executable: as it is, if it has a slash in it, else in a folder of PATH.

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
-use supervisor::{ServiceFlags, cannot_start, healthcheck, no_flags};
+use supervisor::{ServiceFlags, cannot_start, explain, healthcheck};
 
 use crate::guest::HEALTHCHECK;
 use crate::{Guest, built_in, ready_made};
@@ -18,7 +18,8 @@ const PROGRAM: &str = "guest";
 #[derive(Parser)]
 #[command(name = PROGRAM, bin_name = PROGRAM, version, max_term_width = 100)]
 struct Cli {
-    /// A ready-made guest, or one of --guests-file. 'healthcheck' only asks the admin endpoint of a running one
+    /// A ready-made guest, or one of --guests-file, which needs no name if it is the only one. 'healthcheck' only asks the admin
+    /// endpoint of a running one
     name: Option<String>,
     /// A guest and its command, as in 'mine=./server --port {port}'
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Guest::from_text, conflicts_with_all = ["name", "guests_file"])]
@@ -45,7 +46,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = Cli::command().try_get_matches_from(args);
     let (given, cli) = match parsed.and_then(|given| Cli::from_arg_matches(&given).map(|cli| (given, cli))) {
         Ok(parsed) => parsed,
-        Err(error) => return no_flags(PROGRAM, &error),
+        Err(error) => return explain(PROGRAM, &error),
     };
     if cli.name.as_deref() == Some(HEALTHCHECK) {
         return healthcheck(&cli.service);
@@ -67,16 +68,40 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn chosen(cli: &Cli) -> Result<Guest, String> {
-    let guests = match (&cli.guest, &cli.guests_file) {
-        (Some(guest), _) => return Ok(guest.clone()),
-        (None, Some(file)) => Guest::from_file(file)?,
-        (None, None) => ready_made(),
-    };
-    let names: Vec<&str> = guests.iter().map(|guest| &*guest.name).collect();
-    let there_are =
-        format!("there are {}; or describe one with --guest 'mine=./server --port {{port}}'", names.join(", "));
-    let name = cli.name.as_ref().ok_or_else(|| format!("name a guest: {there_are}"))?;
-    guests.iter().find(|guest| guest.name == *name).cloned().ok_or_else(|| format!("no guest {name}: {there_are}"))
+    match (&cli.guest, &cli.guests_file) {
+        (Some(guest), _) => Ok(guest.clone()),
+        (None, Some(file)) => of_file(file, cli.name.as_deref()),
+        (None, None) => {
+            let guests = ready_made();
+            let there_are =
+                format!("there are {}; or describe one with --guest 'mine=./server --port {{port}}'", names(&guests));
+            let name = cli.name.as_ref().ok_or_else(|| format!("name a guest: {there_are}"))?;
+            named(guests, name).ok_or_else(|| format!("no guest {name}: {there_are}"))
+        }
+    }
+}
+
+/// The guest with that name in a file, or the only one that it describes.
+fn of_file(path: &Path, name: Option<&str>) -> Result<Guest, String> {
+    let guests = Guest::from_file(path)?;
+    let file = path.display();
+    let there_are = format!("there are {}", names(&guests));
+    match (name, &*guests) {
+        (None, [guest]) => Ok(guest.clone()),
+        (None, _) => Err(format!(
+            "write a name after the file, as in {PROGRAM} --guests-file {file} {}: {there_are}",
+            guests[0].name
+        )),
+        (Some(name), _) => named(guests, name).ok_or_else(|| format!("no guest {name} in {file}: {there_are}")),
+    }
+}
+
+fn named(guests: Vec<Guest>, name: &str) -> Option<Guest> {
+    guests.into_iter().find(|guest| guest.name == name)
+}
+
+fn names(guests: &[Guest]) -> String {
+    guests.iter().map(|guest| &*guest.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Opens the file of `--log` for its whole life.

@@ -14,21 +14,21 @@ use nix::unistd::Pid;
 
 /// How long a program may take to say its version. Then it is killed, and the version is not known. The lab waits longer for a
 /// service that it stops.
-const TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 /// So much of its output is looked at, in bytes.
 const MOST: u64 = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The version in the output of a program: the first number with dots. `None` if it says none, or does not end in time.
+/// The version in the output of a program: the first number with dots. `None` if it says none, or does not end within `limit`.
 ///
 /// The output goes to a file in `folder`, so this process needs no thread to read it, and waits for no child that has inherited a
 /// pipe.
-pub(crate) fn ask(program: &Path, args: &[String], folder: &Path) -> Option<String> {
+pub(crate) fn ask(program: &Path, args: &[String], folder: &Path, limit: Duration) -> Option<String> {
     let path = folder.join("version");
     let output = File::create(&path).ok()?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(output.try_clone().ok()?).stderr(output);
-    let status = wait(&mut command, TIMEOUT);
+    let status = wait(&mut command, limit);
     let said = File::open(&path);
     let _ = std::fs::remove_file(&path); // the folder is the guest's
     status?;

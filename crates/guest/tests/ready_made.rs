@@ -1,27 +1,23 @@
 //! Each ready-made guest that is installed serves what it should, under the program `guest`, and leaves nothing behind.
 
-use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+mod common;
+
+use std::io::{self, BufReader, PipeReader, Read};
+use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, fchown, geteuid};
 use serde_json::Value;
 use test_lifetime::limit_lifetime;
 
-/// If something does not happen within this time, the test fails. The slowest here, the start and the end of more than a thousand
-/// processes, takes a few seconds.
-const TIMEOUT: Duration = Duration::from_secs(120);
+use common::{MARK, addresses, ask, connect, get, processes, wait_for};
 
 /// After so many seconds SIGALRM kills the program, so each read from it ends.
 const LIFETIME: u32 = 600;
-
-/// A variable that every process of a test has in its environment, with a value of its own.
-const MARK: &str = "IO_MODELS_TEST_OF_READY_MADE";
 
 /// The user of a container, which has no rights of its own.
 const PLAIN_USER: u32 = 10001;
@@ -106,7 +102,7 @@ impl Running {
     /// Starts it, and waits until the guest answers.
     fn start(name: &str, user: Option<u32>) -> Running {
         let uid = user.unwrap_or(geteuid().as_raw());
-        let mark = format!("{}-{name}-{uid}", std::process::id());
+        let mark = format!("ready-made-{}-{name}-{uid}", std::process::id());
         let folder = folder(&mark, uid);
         let (stderr, writer) = io::pipe().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_guest"));
@@ -127,23 +123,9 @@ impl Running {
         let unknown = ([0, 0, 0, 0], 0).into();
         let stderr = BufReader::new(stderr);
         let mut running = Running { child, stderr, mark, user: uid, folder, listen: unknown, admin: unknown };
-        running.read_addresses();
+        (running.listen, running.admin) = addresses(&mut running.stderr);
         wait_for(&format!("{name} to answer"), || get(running.listen, "/").is_ok());
         running
-    }
-
-    fn read_addresses(&mut self) {
-        let mut output = String::new();
-        loop {
-            let mut line = String::new();
-            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it did not start: {output}");
-            if let Some((_, rest)) = line.split_once(": listening on http://") {
-                let (listen, admin) = rest.trim_end().split_once(", admin on http://").unwrap();
-                (self.listen, self.admin) = (listen.parse().unwrap(), admin.parse().unwrap());
-                return;
-            }
-            output += &line;
-        }
     }
 
     fn check_hello_and_files(&self) {
@@ -203,9 +185,10 @@ impl Running {
         assert!(cpu.is_some_and(|cpu| cpu.parse::<f64>().unwrap() > 0.0), "{cpu:?}: {metrics}");
         let info = self.info();
         assert_eq!(info["name"], name);
-        // Bare hyper has the version of this program.
-        let version = info["guest"]["version"].as_str();
-        assert_eq!(version.is_some_and(|version| version.contains('.')), name != "hyper", "{version:?}");
+        // On a busy machine the program may have given up to ask for it: a test of the library asks for it without a limit.
+        if let Some(version) = info["guest"].get("version") {
+            assert!(version.as_str().is_some_and(|version| version.contains('.')), "{version}");
+        }
     }
 
     /// Sends SIGTERM, waits for the end, and checks that nothing is left.
@@ -216,22 +199,12 @@ impl Running {
         self.stderr.read_to_end(&mut output).unwrap();
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", String::from_utf8_lossy(&output));
-        assert_eq!(self.processes(), [0; 0], "processes are left");
+        assert_eq!(processes(&self.mark), [], "processes are left");
         // The default files are kept, for the next service.
         let files = format!("io-models-{}", self.user);
         let left = self.folder.join("tmp").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = left.filter(|name| *name != *files).collect();
         assert!(left.is_empty(), "{left:?} are left");
-    }
-
-    /// The processes of the test that are there, but for zombies, which have no environment.
-    fn processes(&self) -> Vec<i32> {
-        let mark = format!("{MARK}={}", self.mark);
-        let has_mark = |environment: &[u8]| environment.split(|&byte| byte == 0).any(|var| var == mark.as_bytes());
-        let entries = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid: &i32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| has_mark(&text)))
-            .collect()
     }
 }
 
@@ -239,8 +212,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in self.processes() {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        for pid in processes(&self.mark) {
+            let _ = kill(pid, Signal::SIGKILL);
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -248,57 +221,10 @@ impl Drop for Running {
 
 /// A folder of the test's own that every user may open. In `tmp` of it, this user may write.
 fn folder(mark: &str, user: u32) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("ready-made-{mark}"));
+    let folder = std::env::temp_dir().join(mark);
     std::fs::create_dir_all(folder.join("tmp")).unwrap();
     if geteuid().is_root() {
         chown(folder.join("tmp"), Some(user), Some(user)).unwrap();
     }
     folder
-}
-
-fn connect(address: SocketAddr) -> io::Result<BufReader<TcpStream>> {
-    let socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    socket.set_read_timeout(Some(TIMEOUT))?;
-    Ok(BufReader::new(socket))
-}
-
-/// Status and body of the answer to a request on a connection of its own.
-fn get(address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    ask(&mut connect(address)?, address, path)
-}
-
-/// Status and body of the answer to a request on this connection.
-fn ask(socket: &mut BufReader<TcpStream>, address: SocketAddr, path: &str) -> io::Result<(u16, Vec<u8>)> {
-    // In one piece: the kernel would hold a second one back until the first is acknowledged.
-    socket.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
-    let mut line = || {
-        let mut line = String::new();
-        socket.read_line(&mut line).map(|_| line.to_ascii_lowercase())
-    };
-    let status = line()?.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or(io::ErrorKind::InvalidData)?;
-    let mut length = None;
-    while let Some((name, value)) = line()?.trim_end().split_once(": ") {
-        if name == "content-length" {
-            length = value.parse().ok();
-        }
-    }
-    let mut body = Vec::new();
-    match length {
-        Some(length) => {
-            body.resize(length, 0);
-            socket.read_exact(&mut body)?;
-        }
-        None => drop(socket.read_to_end(&mut body)?), // to the end of the connection
-    }
-    Ok((status, body))
-}
-
-/// Calls `condition` again and again until it returns true.
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

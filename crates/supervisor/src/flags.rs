@@ -140,7 +140,7 @@ impl Flags {
             flags.of_model = model.flags.iter().filter_map(value).collect();
             Ok(flags)
         });
-        parsed.map_err(|error| no_flags(name, &error))
+        parsed.map_err(|error| explain(name, &error))
     }
 
     /// Was this flag given? The name is without the dashes.
@@ -163,8 +163,8 @@ impl Flags {
     }
 }
 
-/// What follows from an error of clap: it is said in one line, or its text is the help or the version and is printed.
-pub(crate) fn no_flags(name: &str, error: &clap::Error) -> Failure {
+/// What follows from an error of clap: one line, or the help or the version, which this prints.
+pub(crate) fn explain(name: &str, error: &clap::Error) -> Failure {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             if let Err(error) = error.print() {

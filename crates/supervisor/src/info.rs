@@ -67,11 +67,8 @@ struct LimitsInfo {
 }
 
 /// Whether the flag changes no figure: it says where something is, which differs from run to run, or how the service stops.
-/// What a guest runs is among its facts.
 fn changes_no_figure(flag: &str) -> bool {
-    let of_guests = ["log", "once", "guest", "guests-file"];
     ["listen", "admin", "cpus", "supervisor-cpus", "files", "store", "grace"].contains(&flag)
-        || of_guests.contains(&flag)
 }
 
 /// Makes the page.

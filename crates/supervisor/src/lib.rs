@@ -158,10 +158,10 @@ pub fn run_guest(guest: Guest) -> ExitCode {
     exit_code(name, start::start_guest(guest).and_then(|supervisor| Ok(supervisor.run()?)))
 }
 
-/// Ends a program whose arguments clap did not take: prints the help or the version, or says in one line what is wrong. Exit codes
-/// 0 and 2.
-pub fn no_flags(name: &str, error: &Error) -> ExitCode {
-    exit_code(name, Err(flags::no_flags(name, error)))
+/// Prints the help or the version, if the arguments asked for it, or else says in one line why clap did not take them. Returns
+/// the exit code for the program: 0, or 2.
+pub fn explain(name: &str, error: &Error) -> ExitCode {
+    exit_code(name, Err(flags::explain(name, error)))
 }
 
 /// Says in one line why a program cannot start. Exit code 2.
@@ -232,7 +232,8 @@ const LINE_WAITS_MS: u8 = 100;
 
 /// Writes one line to stderr. (`eprintln!` would panic if stderr is a pipe whose reading end is closed.)
 ///
-/// If stderr is a pipe that is full and not read, the line is lost: the supervisor must not hang because a guest has filled the pipe.
+/// If stderr is a pipe that is full and not read, the line is lost: the supervisor must not hang because a guest has filled the
+/// pipe.
 fn log(name: &str, line: fmt::Arguments<'_>) {
     let mut stderr = io::stderr();
     let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

@@ -64,7 +64,7 @@ pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Fail
         given: flags.given,
         grace: flags.service.grace,
     };
-    supervisor(what, Some(socket), sockets, (store.temporary_dir, None))
+    supervisor(what, Some(socket), sockets, Held { folder: store.temporary_dir, address: None })
 }
 
 /// Checks the flags, chooses the port, binds the admin endpoint, and lets `prepare` make the program from that.
@@ -77,7 +77,9 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
     let listen = found.address;
     let sockets =
         Sockets { admin: listener::bind(name, &flags.admin, "--admin")?, signals: signals(&[Signal::SIGHUP])? };
-    let folder = TemporaryDir::make("io-models-guest")?;
+    let folder = TemporaryDir::make("io-models-guest").map_err(|error| {
+        Failure::CannotStart(format!("cannot make {error}: set TMPDIR to a directory in which you may make others"))
+    })?;
     // A server that root starts goes on as another user, which has to find its files there.
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     let place = Place {
@@ -89,7 +91,7 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
     let program = Program::Guest(prepare(&place).map_err(Failure::CannotStart)?);
     let given = flags::given_service_flags(&given);
     let what = What { name, program, listen, files, cpus, given, grace: flags.grace };
-    supervisor(what, None, sockets, (Some(folder), Some(found)))
+    supervisor(what, None, sockets, Held { folder: Some(folder), address: Some(found) })
 }
 
 /// What a supervisor waits for, besides the end of its children.

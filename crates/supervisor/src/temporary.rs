@@ -10,12 +10,12 @@ use nix::unistd::mkdtemp;
 pub(crate) struct TemporaryDir(PathBuf);
 
 impl TemporaryDir {
-    /// Makes one whose name begins so. mkdtemp(3)
+    /// Makes one whose name begins so, and whose path is absolute. mkdtemp(3)
     ///
     /// # Errors
     /// The kernel's error, with the name.
     pub fn make(name: &str) -> io::Result<TemporaryDir> {
-        let template = std::env::temp_dir().join(format!("{name}-XXXXXX"));
+        let template = app::temporary_dir()?.join(format!("{name}-XXXXXX"));
         let made = mkdtemp(&template);
         made.map(TemporaryDir).map_err(|errno| io::Error::other(format!("{}: {errno}", template.display())))
     }

@@ -48,9 +48,14 @@ pub(crate) struct Supervisor {
     _held: Held,
 }
 
-/// What is given back when the service ends: the folder of a model's store, or of a guest's configuration, and the port of a guest,
-/// which other supervisors may choose then.
-pub(crate) type Held = (Option<TemporaryDir>, Option<GuestAddress>);
+/// What the service gives back when it ends.
+#[expect(dead_code, reason = "only the end of these values does anything")]
+pub(crate) struct Held {
+    /// The folder of a model's store, unless `--store` names a file, or of a guest's configuration.
+    pub folder: Option<TemporaryDir>,
+    /// The port of a guest, which other supervisors may choose then.
+    pub address: Option<GuestAddress>,
+}
 
 enum State {
     /// The process of the model, or of the guest, is alive.
@@ -245,18 +250,19 @@ impl Supervisor {
                     if let State::Serving { model, since } = self.state
                         && model == pid
                     {
-                        let once = match &self.status.get().service.program {
-                            Program::Model(_) => None,
-                            Program::Guest(guest) => Some(guest.once),
-                        };
-                        match once {
-                            None => self.model_ended(status, now - since, now),
-                            Some(once) => self.guest_ended(status, once, now - since, now),
+                        let lifetime = now - since;
+                        match self.is_guest() {
+                            false => self.model_ended(status, lifetime, now),
+                            true => self.guest_ended(status, lifetime, now),
                         }
                     }
                 }
             }
         }
+    }
+
+    fn is_guest(&self) -> bool {
+        matches!(self.status.get().service.program, Program::Guest(_))
     }
 
     /// Handles that the model's process has ended by itself, after `lifetime`.
@@ -273,17 +279,18 @@ impl Supervisor {
                 log(self.name, format_args!("the model's process {how} while stopping: {loss}"));
                 AfterCleanup::End(ExitCode::FAILURE)
             }
-            (_, None) => self.restart("the model's process", status, lifetime),
+            (_, None) => self.restart("the model's process", &describe(status), lifetime),
         };
         self.clean_up(next, now);
     }
 
     /// Handles that a guest's process has ended by itself.
-    fn guest_ended(&mut self, status: WaitStatus, once: bool, lifetime: Duration, now: Instant) {
+    fn guest_ended(&mut self, status: WaitStatus, lifetime: Duration, now: Instant) {
         let process = "the guest's process";
-        let (why_not_run, restarts) = {
+        let (why_not_run, restarts, once) = {
             let status = self.status.get();
-            (status.service.board.note(), status.restarts)
+            let once = matches!(&status.service.program, Program::Guest(guest) if guest.once);
+            (status.service.board.note(), status.restarts, once)
         };
         let next = match self.stop {
             Some(_) => AfterCleanup::End(ExitCode::SUCCESS), // how a guest ends after SIGTERM is its own affair
@@ -299,19 +306,19 @@ impl Supervisor {
                 AfterCleanup::End(ExitCode::FAILURE)
             }
             None if once => {
-                log(self.name, format_args!("{process} {}", describe(status)));
+                log(self.name, format_args!("{process} {}", how_guest_ended(status)));
                 AfterCleanup::End(ExitCode::FAILURE)
             }
-            None => self.restart(process, status, lifetime),
+            None => self.restart(process, &how_guest_ended(status), lifetime),
         };
         self.clean_up(next, now);
     }
 
-    /// Says that a process, which has ended by itself, is restarted, and when.
-    fn restart(&mut self, process: &str, status: WaitStatus, lifetime: Duration) -> AfterCleanup {
+    /// Says that a process, which has ended by itself, is restarted, and when. `how` it has ended is the predicate of a sentence.
+    fn restart(&mut self, process: &str, how: &str, lifetime: Duration) -> AfterCleanup {
         let delay = self.restart_delay.after_crash(lifetime);
         let when = if delay.is_zero() { "now".to_owned() } else { format!("in {}", format_duration(delay)) };
-        log(self.name, format_args!("{process} {}; it is restarted {when}", describe(status)));
+        log(self.name, format_args!("{process} {how}; it is restarted {when}"));
         AfterCleanup::Restart(delay)
     }
 
@@ -358,4 +365,13 @@ impl Supervisor {
         log(self.name, format_args!("{why}: {}", self.status.get().loss()));
         self.clean_up(AfterCleanup::End(ExitCode::FAILURE), now);
     }
+}
+
+/// Describes how a guest's process ended, as the predicate of a sentence about it.
+fn how_guest_ended(status: WaitStatus) -> String {
+    let what_to_do = match status {
+        WaitStatus::Exited(_, 0) => ": it has to stay in the foreground and serve",
+        _ => "",
+    };
+    format!("{}{what_to_do}", describe(status))
 }

@@ -1,5 +1,4 @@
-//! A guest: bare hyper, a task a connection, with the same answers as our models give. It is what `async-await` has to be measured
-//! by.
+//! A guest: bare hyper, a task a connection, with the same answers as our models give. `async-await` has to be measured by it.
 
 mod file;
 mod work;
@@ -23,6 +22,9 @@ use tokio::runtime::Builder;
 
 use file::FileBody;
 
+/// The version of hyper, as in Cargo.lock: a test compares them.
+pub const VERSION: &str = "1.12.0";
+
 /// The connections that may wait to be accepted: as for our models.
 const BACKLOG: u32 = 4096;
 /// The longest `/sleep`, in milliseconds: that of our models.
@@ -30,13 +32,16 @@ const MAX_SLEEP: u64 = 60_000;
 /// The most iterations of `/work`: those of our models.
 const MAX_WORK: u64 = 1_000_000_000;
 
+/// How long it waits after accept(2) has failed, as it does while the process has no descriptor left.
+const PAUSE: Duration = Duration::from_millis(10);
+
 type Answer = Response<Either<Full<Bytes>, FileBody>>;
 
 /// Serves each connection in a task of its own, until the process is killed. `files` is the directory of `/files/`;
 /// without it there are none.
 ///
 /// # Errors
-/// The address cannot be bound, or the kernel gives no epoll instance.
+/// The address cannot be bound, or the kernel gives no epoll instance or no thread.
 pub fn serve(listen: SocketAddr, files: Option<PathBuf>, threads: usize) -> io::Result<()> {
     // tokio's runtime for one thread needs no locks: tokio docs, runtime::Builder::new_current_thread.
     let mut builder = match threads {
@@ -52,7 +57,10 @@ pub fn serve(listen: SocketAddr, files: Option<PathBuf>, threads: usize) -> io::
 async fn accept(listen: SocketAddr, files: Option<Arc<Path>>) -> io::Result<()> {
     let listener = bound(listen)?;
     loop {
-        let (socket, _) = listener.accept().await?;
+        let Ok((socket, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let files = files.clone();
         let answer = service_fn(move |request| answer(request, files.clone()));
         // An error is the peer's, and ends this connection alone.
@@ -120,4 +128,14 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 fn with_type(mut response: Answer) -> Answer {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_version_is_that_of_the_package() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        let package = format!("name = \"hyper\"\nversion = \"{}\"\n", super::VERSION);
+        assert!(lock.contains(&package), "Cargo.lock has another version of hyper than {}", super::VERSION);
+    }
 }

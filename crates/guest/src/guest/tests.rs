@@ -52,6 +52,8 @@ fn the_text_of_a_guest_is_its_name_and_its_command() {
     assert_eq!((&*guest.name, &*guest.description.command), ("mine", "./server --port {port}"));
     assert_eq!(guest.arguments(), ["--guest", text]);
     assert!(Guest::from_text("a-1.b_2=server {listen}").is_ok());
+    let of_others = "mine=sh -c 'x=1; { exec ./server ${x} {} {A} {port}; }'";
+    assert!(Guest::from_text(of_others).is_ok(), "braces in which there is no word of ours");
 }
 
 #[test]
@@ -65,6 +67,12 @@ fn a_text_that_describes_no_guest_is_answered_by_what_to_write() {
         ("mine=", "mine has no command"),
         ("mine=  ", "mine has no command"),
         ("mine=./server", "mine: its command does not say where {port} goes"),
+        ("mine=./server {folder}", "mine: its command does not say where {port} goes"),
+        (
+            "mine=./server {port} {prot}",
+            "mine: {prot} stands for nothing: there are {port}, {address}, {listen}, {files}, ",
+        ),
+        ("mine=./server {port} {self}", "mine: {self} stands for nothing"),
         ("mine=./server --port 'x {port}", "mine: a quotation mark in its command is not closed"),
     ] {
         let line = Guest::from_text(text).unwrap_err();
@@ -94,6 +102,7 @@ fn the_error_of_a_file_names_the_file_the_line_and_what_to_write() {
         ("[one]\ncomand = 'x {port}'\n", "line 2: unknown field `comand`, expected one of `command`"),
         ("[one]\npackage = 'x'\n", "line 1: missing field `command`"),
         ("[one]\ncommand = 'x {port}'\n\n[two]\ncommand = 5\n", "line 5: invalid type"),
+        ("one = 5\n", "line 1: invalid type: integer `5`, expected a table"),
         ("[one]\ncommand = 'x {port}\n", "line 2: "),
         ("[one]\ncommand = 'x {port}'\n[one]\n", "line 3: duplicate key"),
         ("", "it describes no guest"),
@@ -106,6 +115,9 @@ fn the_error_of_a_file_names_the_file_the_line_and_what_to_write() {
     let path = folder.file("guests.toml", "[One]\ncommand = 'x {port}'\n", 0o644);
     let line = Guest::from_file(&path).unwrap_err();
     assert!(line.contains("guests.toml: `One` is no name for a guest"), "{line}");
+    let path = folder.file("guests.toml", "[one]\ncommand = 'x {port}'\nenv = { A = '{prot}' }\n", 0o644);
+    let line = Guest::from_file(&path).unwrap_err();
+    assert!(line.contains("guests.toml: one: {prot} stands for nothing: there are {port}, "), "{line}");
     let line = Guest::from_file(Path::new("/nowhere/at/all.toml")).unwrap_err();
     assert!(line.starts_with("/nowhere/at/all.toml: No such file"), "{line}");
 }
@@ -173,4 +185,19 @@ fn the_version_is_asked_for() {
     let guest = Guest::ready_made("it", &format!("command = '{path} {{port}}'\nversion = '{path} -v'"), &[]);
     let program = guest.prepare(&folder.place("127.0.0.1:1")).unwrap();
     assert_eq!(program.facts["version"], "1.2.3");
+}
+
+#[test]
+fn each_ready_made_guest_that_is_installed_says_its_version() {
+    let folder = Folder::new("versions");
+    for guest in ready_made() {
+        match guest.missing() {
+            Some(missing) => println!("skipped: {missing}"),
+            None => {
+                let version = guest.version(&folder.0, Duration::from_secs(600));
+                let is_number = version.is_some_and(|version| version.contains('.'));
+                assert!(is_number, "{} says no version", guest.name);
+            }
+        }
+    }
 }

@@ -4,8 +4,18 @@ use std::time::Duration;
 
 use crate::running::{start, wait_for};
 
-/// A process that uses some CPU time, then says how much: user and system time of its own in the first line of `times`.
-const CHILD: &str = "i=0; while [ $i -lt 600000 ]; do i=$((i+1)); done; times; echo done";
+/// A process that works until `times` says that it has used 400 ms of user time, and then says how much it has used: user and
+/// system time of its own in the first line of `times`. (In `$(times)` the shell would say the times of another process.)
+const CHILD: &str = "\
+own=
+until case $own in '' | 0m0.[0-3]*) false ;; esac; do
+    i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done
+    times >$0.times; read own rest <$0.times
+done
+rm $0.times
+times
+echo done
+";
 
 /// Starts a shell that runs `script`, in which `CHILD` is the process above. Returns the CPU time that this process has used, and
 /// that which the guest is charged with; `None` if the service may not make a control group.

@@ -24,6 +24,19 @@ fn a_guest_that_goes_into_the_background_is_killed_with_a_line_that_says_what_to
 }
 
 #[test]
+fn a_guest_that_exits_with_success_is_told_to_stay() {
+    let short = ["--guest", "short=sh -c 'exit 0' {port}"];
+    let ended = start(&[&short[..], &["--once"]].concat()).wait_for_exit();
+    assert_eq!(ended.code, Some(1));
+    let line = "short: the guest's process exited with code 0: it has to stay in the foreground and serve";
+    assert_eq!(ended.stderr, format!("{line}\n"));
+    let guest = start(&short);
+    wait_for("a restart", || guest.metric("server_restarts_total").is_some_and(|restarts| restarts >= 1.0));
+    let ended = guest.stop();
+    assert!(ended.stderr.starts_with(&format!("{line}; it is restarted now\n")), "{}", ended.stderr);
+}
+
+#[test]
 fn a_guest_that_ignores_sigterm_is_killed_after_the_grace_period_with_its_tree() {
     let deaf = "deaf=sh -c 'trap \"\" TERM; sleep 600 & setsid sleep 600 & wait; wait' {port}";
     let guest = start(&["--guest", deaf, "--grace", "200ms"]);

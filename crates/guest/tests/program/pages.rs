@@ -52,8 +52,8 @@ fn info_says_what_the_guest_is_and_which_flags_change_its_figures() {
     let guest = start(&["hyper", "--threads", "3", "--grace", "5s", "--once", "--log", &log]);
     let info = guest.info();
     assert_eq!(info["name"], "hyper");
-    let command = info["guest"]["command"].as_str().unwrap_or_default();
-    assert!(command.starts_with("{self} hyper {listen}"), "{command}");
+    assert_eq!(info["guest"]["command"], "{self} hyper {listen} {files} {threads}");
+    assert_eq!(info["guest"]["version"], guest_hyper::VERSION);
     assert_eq!(info["given"], serde_json::json!({ "threads": "3" }));
     assert!(info.get("model").is_none() && info.get("limits").is_none(), "{info}");
     assert_eq!(info["listen"], guest.listen.to_string());
@@ -118,6 +118,26 @@ fn the_variables_of_the_service_are_not_the_guests() {
 
 fn comm(pid: nix::unistd::Pid) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn the_folder_of_the_only_guest_in_a_file_has_an_absolute_path() {
+    for tmpdir in [".", ""] {
+        let (mut command, traces) = command(&[]);
+        let file = format!("{}/only-{}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+        std::fs::write(&file, "[only]\ncommand = \"sh -c 'echo $0; exec sleep 600' {folder} {port}\"\n").unwrap();
+        let log = format!("{file}.log");
+        command.args(["--guests-file", &file, "--log", &log]).env("TMPDIR", tmpdir).current_dir(&traces.folder);
+        let beneath = if tmpdir.is_empty() { "/tmp".into() } else { traces.folder.clone() };
+        let guest = start_command(command, traces);
+        wait_for("the folder", || std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n')));
+        let folder = std::path::PathBuf::from(std::fs::read_to_string(&log).unwrap().trim_end());
+        assert_eq!(folder.parent(), Some(&*beneath), "TMPDIR={tmpdir}");
+        assert!(folder.is_dir());
+        assert_eq!(guest.stop().code, Some(0));
+        assert!(!folder.exists());
+        [file, log].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::running::{HYPER, error_line, output, start};
+use crate::running::{HYPER, command, error_line, output, start};
 
 #[test]
 fn wrong_arguments_are_answered_by_one_line() {
@@ -16,6 +16,11 @@ fn wrong_arguments_are_answered_by_one_line() {
         (&["--guest", HYPER, "nginx"], "guest: ", "cannot be used with"),
         (&["--guest", HYPER, "--guests-file", "x"], "guest: ", "cannot be used with"),
         (&["--guests-file", "/nowhere/at/all.toml", "x"], "guest: ", "/nowhere/at/all.toml: No such file"),
+        (
+            &["--guest", "mine=./server {port} {prot}"],
+            "guest: ",
+            "{prot} stands for nothing: there are {port}, {address}, ",
+        ),
         (&["hyper", "--threads", "0"], "guest: ", "--threads"),
         (&["hyper", "--threds", "1"], "guest: ", "--threads"),
         (&["hyper", "--listen", "8080"], "guest: ", "ADDRESS:PORT"),
@@ -50,6 +55,29 @@ fn a_relative_path_begins_at_the_current_directory() {
     // The tests run in the folder of their crate, where there is this file without permission to execute it.
     let line = error_line(&["--guest", "mine=./Cargo.toml {port}"]);
     assert_eq!(line, "mine: ./Cargo.toml is not executable: change that with chmod +x\n");
+}
+
+#[test]
+fn one_of_several_guests_of_a_file_has_to_be_named() {
+    let path = format!("{}/several-{}.toml", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::write(&path, "[one]\ncommand = 'x {port}'\n[two]\ncommand = 'x {port}'\n").unwrap();
+    let lines = [error_line(&["--guests-file", &path]), error_line(&["--guests-file", &path, "three"])];
+    std::fs::remove_file(&path).unwrap();
+    let there_are = "there are one, two\n";
+    let example = format!("guest --guests-file {path} one");
+    assert_eq!(lines[0], format!("guest: write a name after the file, as in {example}: {there_are}"));
+    assert_eq!(lines[1], format!("guest: no guest three in {path}: {there_are}"));
+}
+
+#[test]
+fn a_folder_for_the_guest_that_cannot_be_made_is_named_with_the_variable() {
+    let (mut command, traces) = command(&["hyper"]);
+    let output = command.env("TMPDIR", "/nowhere/at/all").output().unwrap();
+    drop(traces);
+    assert_eq!(output.status.code(), Some(2));
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert!(line.starts_with("hyper: cannot make /nowhere/at/all/io-models-guest-XXXXXX: "), "{line}");
+    assert!(line.contains(": set TMPDIR to a directory ") && line.lines().count() == 1, "{line}");
 }
 
 #[test]

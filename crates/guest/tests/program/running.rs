@@ -1,11 +1,10 @@
 //! Runs the program `guest` with small servers, and waits for what must happen.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,25 +12,23 @@ use process_tree::Account;
 use serde_json::Value;
 use test_lifetime::limit_lifetime;
 
+pub use crate::common::wait_for;
+use crate::common::{self, MARK, addresses};
+
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_guest");
 
 /// The value of `--guest` for bare hyper, which is a part of the program.
 pub const HYPER: &str = "tiny={self} hyper {listen}";
 
-/// If something does not happen within this time, the test fails. Nothing here takes a second, on a machine that is not busy.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// After so many seconds SIGALRM kills the program, so each read from it ends.
 const LIFETIME: u32 = 300;
-
-/// A variable that every process of a test has in its environment, with a value of its own.
-const MARK: &str = "IO_MODELS_TEST_OF_GUEST";
 
 /// The processes and the temporary files of one test.
 pub struct Traces {
     mark: String,
-    folder: PathBuf,
+    /// The value of TMPDIR.
+    pub folder: PathBuf,
 }
 
 impl Traces {
@@ -43,15 +40,9 @@ impl Traces {
         Traces { mark, folder }
     }
 
-    /// The processes of the test that are there, but for zombies, which have no environment.
+    /// The processes of the test that are there.
     pub fn processes(&self) -> Vec<Pid> {
-        let mark = format!("{MARK}={}", self.mark);
-        let has_mark = |environment: &[u8]| environment.split(|&byte| byte == 0).any(|var| var == mark.as_bytes());
-        let entries = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let marked =
-            pids.filter(|pid: &i32| std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| has_mark(&text)));
-        marked.map(Pid::from_raw).collect()
+        common::processes(&self.mark)
     }
 
     fn check_that_nothing_is_left(&self, supervisor: Pid) {
@@ -139,18 +130,9 @@ pub fn start_command(mut command: Command, traces: Traces) -> Running {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let unknown = ([0, 0, 0, 0], 0).into();
     let mut running = Running { child, stderr: None, traces, listen: unknown, admin: unknown };
-    let mut output = String::new();
-    loop {
-        let mut line = String::new();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it did not start: {output}");
-        if let Some((_, rest)) = line.split_once(": listening on http://") {
-            let (listen, admin) = rest.trim_end().split_once(", admin on http://").unwrap();
-            (running.listen, running.admin) = (listen.parse().unwrap(), admin.parse().unwrap());
-            running.stderr = Some(stderr);
-            return running;
-        }
-        output += &line;
-    }
+    (running.listen, running.admin) = addresses(&mut stderr);
+    running.stderr = Some(stderr);
+    running
 }
 
 impl Running {
@@ -243,22 +225,6 @@ impl Drop for Running {
 
 /// Status and text of the answer to a request.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let mut socket = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    socket.set_read_timeout(Some(TIMEOUT))?;
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    let incomplete = || io::Error::from(io::ErrorKind::UnexpectedEof);
-    let (head, text) = answer.split_once("\r\n\r\n").ok_or_else(incomplete)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(incomplete)?;
-    Ok((status, text.to_owned()))
-}
-
-/// Calls `condition` again and again until it returns true.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let (status, body) = common::get(address, path)?;
+    Ok((status, String::from_utf8(body).map_err(io::Error::other)?))
 }
