@@ -3,7 +3,8 @@
 use crate::cost::CostSource;
 use crate::target::Url;
 use crate::{prometheus_text, scrape};
-use results::{Load, Target, lacks};
+use results::lacks::{Lack, why};
+use results::{Load, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,19 +48,25 @@ pub trait Fleet {
 
 /// The workloads that single targets do not have, as the check before the run has found: their loads are not measured.
 #[derive(Clone, Debug, Default)]
-pub struct Lacks(BTreeMap<String, BTreeMap<String, u16>>);
+pub struct Lacks(BTreeMap<String, BTreeMap<String, Lack>>);
+
+/// What an answer with this status shows of a server of others: that it does not have what was requested. `None` for a status
+/// that does not show that, be it of a success or of a failure.
+pub fn lacks(status: u16) -> Option<Lack> {
+    matches!(status, 403 | 404 | 405 | 501).then_some(Lack::Status(status))
+}
 
 impl Lacks {
-    /// The target has answered this workload with that status, as only a server does that does not have it.
-    pub fn add(&mut self, target: &str, workload: &str, status: u16) {
-        self.0.entry(target.into()).or_default().insert(workload.into(), status);
+    /// The target does not have this workload: its answer has shown it, as [`lacks`] says.
+    pub fn add(&mut self, target: &str, workload: &str, lack: impl Into<Lack>) {
+        self.0.entry(target.into()).or_default().insert(workload.into(), lack.into());
     }
 
     /// Why the target cannot be measured under this load, if it lacks one of its workloads.
     pub fn why_not(&self, target: &str, load: &Load) -> Option<NotReady> {
         let lacks = self.0.get(target)?;
-        let (workload, status) = load.requested().find_map(|workload| lacks.get_key_value(workload))?;
-        Some(NotReady::Unsupported(lacks::why(workload, *status)))
+        let (workload, lack) = load.requested().find_map(|workload| lacks.get_key_value(workload))?;
+        Some(NotReady::Unsupported(why(workload, *lack)))
     }
 }
 
@@ -161,6 +168,12 @@ mod tests {
         assert!(is_guest);
         let facts: Vec<(&str, &str)> = facts.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(facts, [("command", "nginx -p {folder}"), ("cpu_source", "cgroup"), ("version", "1.22.1")]);
+    }
+
+    #[test]
+    fn only_few_statuses_show_that_a_server_lacks_a_workload() {
+        let shown: Vec<u16> = (100..600).filter(|&status| lacks(status).is_some()).collect();
+        assert_eq!(shown, [403, 404, 405, 501]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod reasons;
 mod tests;
 mod wording;
 
-use crate::lacks::lacking;
+use crate::lacks::{self, lacking};
 use crate::lists::{each_once, names};
 use crate::noise::aa_name;
 use crate::schedule::{Arrivals, Schedule};
@@ -119,7 +119,8 @@ fn without_those_that_lack_it(rows: &mut Vec<&Cell>) -> Vec<String> {
     let workloads = each_once(rows.iter().filter_map(|cell| lacking(cell)));
     let line = |workload| {
         let without = rows.iter().filter(|cell| lacking(cell) == Some(workload));
-        let targets: Vec<&str> = without.map(|cell| cell.key.target.as_str()).collect();
+        let targets: Vec<String> = without.map(|cell| lacks::target(cell)).collect();
+        let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
         let verb = if targets.len() == 1 { "does" } else { "do" };
         format!("{} {verb} not have {workload}", names(&targets))
     };

@@ -30,9 +30,9 @@ pub(crate) fn lines(cells: &[&Cell], is_guest: impl Fn(&str) -> bool) -> Vec<Str
     if !unlike.is_empty() {
         let answer = if unlike.len() == 1 { "the answer of" } else { "the answers of" };
         let length = plural(usual.1 as usize, "byte");
-        let verb = if unlike.len() == 1 { "has" } else { "have" };
+        let (verb, have) = if unlike.len() == 1 { ("is", "has") } else { ("are", "have") };
         let that = if same.len() == 1 { format!("that of {}", usual.0) } else { "those of the others".into() };
-        lines.push(format!("{answer} {} {verb} other content than {that} ({length})", names(&unlike)));
+        lines.push(format!("{answer} {} {verb} as long as {that}, {length}, but {have} other content", names(&unlike)));
     }
     lines
 }
@@ -98,11 +98,11 @@ mod tests {
         );
         assert_eq!(
             said(&[("mine", &[(12, "b")]), ("epoll", usual), ("poll", usual)]),
-            ["the answer of mine has other content than those of the others (12 bytes)"]
+            ["the answer of mine is as long as those of the others, 12 bytes, but has other content"]
         );
         assert_eq!(
             said(&[("mine", &[(12, "b")]), ("epoll", usual), ("nginx", &[(12, "b")])]),
-            ["the answers of mine and nginx have other content than that of epoll (12 bytes)"]
+            ["the answers of mine and nginx are as long as that of epoll, 12 bytes, but have other content"]
         );
     }
 

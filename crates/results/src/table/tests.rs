@@ -301,8 +301,8 @@ target   req/s  verdict
 epoll    1,000  valid
 uring    1,000  valid
 hyper *  1,000  valid
-  nginx and node do not have /sleep/100
-  mine does not have /work/9
+  nginx and node (status 501) do not have /sleep/100
+  mine (status 405) does not have /work/9
 
 ";
     assert!(printed(&some, None).starts_with(expected), "{}", printed(&some, None));
