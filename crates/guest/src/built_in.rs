@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What stands before the name of a built-in guest on its command line.
-pub(crate) const BE: &str = "be";
+pub const BE: &str = "be";
 
 type Serve = fn(SocketAddr, Option<PathBuf>, usize) -> io::Result<()>;
 

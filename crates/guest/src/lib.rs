@@ -10,7 +10,7 @@ mod program;
 mod ready_made;
 mod version;
 
-pub use built_in::built_in;
+pub use built_in::{BE, built_in};
 pub use guest::Guest;
 pub use program::main_from;
 pub use ready_made::ready_made;
