@@ -3,41 +3,14 @@
 use std::io::{self, BufRead, Read};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
+use crate::limit::Limit;
+
 /// How often a wait looks whether the lab shall end, in milliseconds.
 const TICK: u8 = 50;
-
-/// The line is being waited for, at most until then and until `stop` is set.
-pub struct Limit {
-    pub until: Instant,
-    pub stop: &'static AtomicBool,
-}
-
-impl Limit {
-    /// A limit that begins now.
-    pub fn new(time: Duration, stop: &'static AtomicBool) -> Limit {
-        Limit { until: Instant::now() + time, stop }
-    }
-
-    /// What is left of it.
-    ///
-    /// # Errors
-    /// The time is over, or the lab shall end.
-    pub fn left(&self) -> io::Result<Duration> {
-        if self.stop.load(Relaxed) {
-            return Err(io::Error::other("interrupted"));
-        }
-        match self.until.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(left),
-        }
-    }
-}
 
 /// A pipe on which reads wait no longer than the limit, if there is one.
 pub struct Limited<P> {
@@ -92,6 +65,8 @@ fn parse<'l>(line: &'l str, name: &str) -> Option<(&'l str, SocketAddr, SocketAd
 mod tests {
     use super::*;
     use std::io::BufReader;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::time::Duration;
 
     #[test]
     fn only_the_line_of_the_service_has_its_addresses() {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use loadtest::fleet;
 use loadtest::front::say;
 use loadtest::target::Url;
 use loadtest::{probe, scrape, unless_stopped};
 use results::Plan;
 use results::content::Content;
+use results::lacks::Lack;
+use results::units::plural;
 
 /// The body of every model's answer to `/`.
 pub const HELLO: &[u8] = b"Hello World\n";
@@ -33,27 +36,31 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Sends one request of each workload to the guest, and returns those that it lacks, with the status of its answer. Says where
-    /// a body differs from the models'.
+    /// Sends one request of each workload to the guest, and returns those that it lacks, with what shows it. Says where a body
+    /// differs from the models'.
     ///
     /// # Errors
-    /// A line that says what the guest does not answer, or that it has nothing at `/`, if the plan asks for it.
-    pub fn lacks(&self, plan: &Plan) -> Result<Vec<(String, u16)>, String> {
+    /// A line that says what the guest does not answer, or answers with a failure, or that it has nothing at `/`, if the plan asks
+    /// for it.
+    pub fn lacks(&self, plan: &Plan) -> Result<Vec<(String, Lack)>, String> {
         let name = self.name;
         let mut lacks = Vec::new();
         for workload in plan.requested() {
             let content = plan.content_of(workload);
             let status = self.status(workload, content);
             match status.map_err(|error| format!("{name}: it does not answer {workload}: {error}"))? {
-                status @ 200..400 if self.answers_every_path(workload, content) => {
+                200..400 if self.answers_every_path(workload, content) => {
                     say(&format!("{name}: it answers {workload} as it answers any path, so it does not have it"));
-                    lacks.push((workload.clone(), status));
+                    lacks.push((workload.clone(), Lack::EveryPath));
                 }
                 200..400 => self.difference(workload).iter().for_each(|line| say(&format!("{name}: {line}"))),
                 status if workload == ROOT => {
                     return Err(format!("{name}: it answers / with {status}: a guest has to serve what is measured"));
                 }
-                status => lacks.push((workload.clone(), status)),
+                status => match fleet::lacks(status) {
+                    Some(lack) => lacks.push((workload.clone(), lack)),
+                    None => return Err(format!("{name}: it answers {workload} with {status}: that is a failure")),
+                },
             }
         }
         Ok(lacks)
@@ -71,8 +78,8 @@ impl Candidate<'_> {
 
     /// Whether the guest answers a workload of the models as it answers a path that does not exist.
     fn answers_every_path(&self, workload: &str, content: &Content) -> bool {
-        let (method, path) = workload.split_once(' ').unwrap_or(("GET", workload));
-        if !OF_MODELS.iter().any(|beginning| path.starts_with(beginning)) {
+        let (method, path) = method_and_path(workload);
+        if !is_of_models(workload) {
             return false;
         }
         let is_answered = self.status(&format!("{method} {NO_PATH}"), content).is_ok_and(|status| status < 400);
@@ -87,11 +94,22 @@ impl Candidate<'_> {
         match body == models {
             true => None,
             false if theirs == ours => {
-                Some(format!("its answer to {workload} has {theirs} other bytes than the models'"))
+                let length = plural(theirs, "byte");
+                Some(format!("its answer to {workload} is as long as the models', {length}, but has other content"))
             }
             false => Some(format!("its answer to {workload} has {theirs} bytes, the models' {ours}")),
         }
     }
+}
+
+/// Whether a workload is one of the models', besides `/`.
+pub fn is_of_models(workload: &str) -> bool {
+    let (_, path) = method_and_path(workload);
+    OF_MODELS.iter().any(|beginning| path.starts_with(beginning))
+}
+
+fn method_and_path(workload: &str) -> (&str, &str) {
+    workload.split_once(' ').unwrap_or(("GET", workload))
 }
 
 fn models_body(workload: &str, files: Option<&Path>) -> Option<Vec<u8>> {

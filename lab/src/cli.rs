@@ -11,7 +11,7 @@ use supervisor::Model;
 
 use crate::guests::{self, GuestFlags};
 use crate::loads::{self, LOADS};
-use crate::servers::Servers;
+use crate::servers::{ALL, NONE, Servers};
 use crate::set::{self, Setting};
 
 /// What the models serve.
@@ -30,7 +30,7 @@ Examples:
   lab --models epoll,uring -c 1,64,512 --workload /
   lab --load '/ -c 8' --load '/files/64k -R 1k --slow-readers 100'
   lab --set thread-pool.workers=16         with 16 workers in the thread pool
-  lab --guests nginx,hyper                 servers of others beside the models; all: those installed
+  lab --guests nginx,hyper                 servers of others beside the models; 'all': those installed
   lab --models none --guest 'mine=./server --port {{port}}' --workload /
   lab --precision 2% --budget 20m          more blocks, until the intervals are within 2 %
   lab --all                                /, /files/64k and /sleep/20 with 1, 64 and 512 connections
@@ -38,16 +38,16 @@ Examples:
   lab show                                 the table of the newest run again; or 'lab show FILE'
   lab compare a/results.json b/results.json
   lab doctor                               what this machine does to the figures, and what to mend
-  lab serve                                only start the models, for other clients
+  lab serve                                only start the servers, for other clients
 
-Without flags that describe a load, a run has these, in four blocks (a block measures all models
+Without flags that describe a load, a run has these, in four blocks (a block measures all servers
 once under one load), of which it leaves out what does not fit into its --budget:
 {loads}
-Each model runs in its own processes on the loopback interface, and on other CPUs than the load
+Each server runs in its own processes on the loopback interface, and on other CPUs than the load
 if there are at least two; it is started anew for each trial. The results are also written to
 results/<run>/results.json.
 
-Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a model does not start or answers wrongly,
+Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a server does not start or answers wrongly,
 4 a goal of --at-most is not reached or cannot be told, 130 interrupted (what was
 measured is still reported)."
     )
@@ -93,7 +93,7 @@ struct ModelFlags {
 
 #[derive(Debug, Subcommand)]
 enum LabCommand {
-    /// Measure each model twice: the difference is this machine's noise, restarts included. Four trials or more
+    /// Measure each server twice: the difference is this machine's noise, restarts included. Four trials or more
     Aa(Box<LabRunFlags>),
     #[command(flatten)]
     Files(FileCommand),
@@ -101,11 +101,11 @@ enum LabCommand {
     Serve {
         #[command(flatten)]
         models: ModelFlags,
-        /// Port of the first model; the others follow, without 3000 and 9090, which are Grafana's and Prometheus's; 0
+        /// Port of the first server; the others follow, without 3000 and 9090, which are Grafana's and Prometheus's; 0
         /// takes free ones [default: 8081, and ports in use are passed over]
         #[arg(long, value_name = "PORT")]
         port: Option<u16>,
-        /// Port of the first model's metrics; the others follow in the same way [default: 9081]
+        /// Port of the first server's metrics; the others follow in the same way [default: 9081]
         #[arg(long, value_name = "PORT")]
         admin_port: Option<u16>,
     },
@@ -115,11 +115,11 @@ enum LabCommand {
 
 /// What the lab must do.
 pub enum Command {
-    /// Measure the models.
+    /// Measure the servers.
     Run(Box<RunArgs>),
     /// Work on finished results.
     Files(FileCommand),
-    /// Only start the models.
+    /// Only start the servers.
     Serve(ServeArgs),
     /// Describe this machine.
     Doctor,
@@ -129,7 +129,7 @@ pub enum Command {
 pub struct RunArgs {
     pub servers: Servers,
     pub files: Option<PathBuf>,
-    /// Whether each model is measured twice.
+    /// Whether each server is measured twice.
     pub is_aa: bool,
     /// Whether the command line names no loads.
     pub has_default_loads: bool,
@@ -151,26 +151,25 @@ pub fn parse(known: &[Model]) -> Command {
 
 fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let names: Vec<_> = known.iter().map(|model| model.name).collect();
-    let of_guests = |command: clap::Command| {
-        let help = format!("Servers of others beside them: {}; all takes those installed", guests::names().join(", "));
-        command.mut_arg("guests", |arg| arg.help(format!("{help}; a list, or repeated")))
+    let of_servers = |command: clap::Command| {
+        let help =
+            format!("Servers of others beside them: {}; '{ALL}' takes those installed", guests::names().join(", "));
+        let models = names.join(", ");
+        let models = format!("The models: {models}; a list, or repeated; '{NONE}': only guests [default: all]");
+        command
+            .mut_arg("guests", |arg| arg.help(format!("{help}; a list, or repeated")))
+            .mut_arg("models", |arg| arg.help(models))
     };
     let of_a_run = |command: clap::Command, is_aa: bool| {
-        of_guests(loads::with_defaults(command, is_aa))
+        of_servers(loads::with_defaults(command, is_aa))
             .mut_arg("workload", |arg| arg.help(format!("What to request: {WORKLOADS}; a list, or repeated")))
             .mut_arg("results", |arg| {
                 arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None)
             })
-            .mut_arg("models", |arg| {
-                arg.help(format!(
-                    "The models: {}; a list, or repeated; none: only guests [default: all]",
-                    names.join(", ")
-                ))
-            })
     };
     let of_aa = |command| of_a_run(command, true);
     let command = of_a_run(Cli::command(), false).mut_subcommand("aa", of_aa).after_help(examples());
-    let command = command.mut_subcommand("serve", of_guests);
+    let command = command.mut_subcommand("serve", of_servers);
     let matches = command.try_get_matches_from(args);
     let matches: ArgMatches = matches.map_err(|error| with_hint(error, |word| hint(&names, word)))?;
     let cli = Cli::from_arg_matches(&matches)?;
@@ -206,9 +205,10 @@ fn hint(models: &[&str], word: &str) -> Option<String> {
         "--port" | "--admin-port" | "--listen" | "--admin" => {
             Some("'lab serve --port' chooses ports; in a run the kernel chooses them".into())
         }
-        _ if of_servers.contains(&word) || word.contains("://") => {
-            Some("the lab starts its models itself, and --models chooses them; 'loadtest' loads other servers".into())
-        }
+        _ if of_servers.contains(&word) || word.contains("://") => Some(
+            "the lab starts its servers itself: --models and --guests choose them; 'loadtest' loads other servers"
+                .into(),
+        ),
         _ => None,
     }
 }
@@ -219,7 +219,7 @@ fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Servers, clap::Error> {
     let models = models(known, &flags.models).map_err(wrong)?;
     let guests::Chosen { guests, left_out } = flags.guests.chosen(known).map_err(wrong)?;
     if models.is_empty() && guests.is_empty() {
-        return Err(wrong("--models none: there is nothing left; name guests with --guests".into()));
+        return Err(wrong(format!("--models {NONE}: there is nothing left; name guests with --guests")));
     }
     let set = set::flags(&flags.set, &models, &guests).map_err(wrong)?;
     Ok(Servers { models, guests, set, left_out })
@@ -228,7 +228,10 @@ fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Servers, clap::Error> {
 fn models(known: &[Model], named: &[String]) -> Result<Vec<Model>, String> {
     match named {
         [] => return Ok(known.to_vec()),
-        [none] if none == "none" => return Ok(Vec::new()),
+        [none] if none == NONE => return Ok(Vec::new()),
+        several if several.iter().any(|name| name == NONE) => {
+            return Err(format!("--models {}: '{NONE}' stands alone, and means no models", several.join(",")));
+        }
         _ => {}
     }
     let mut models: Vec<Model> = Vec::new();

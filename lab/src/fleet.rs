@@ -1,5 +1,6 @@
 //! The models and the guests as the targets of the load test: for each trial, one of them is started anew on this machine.
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,14 +12,15 @@ use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, supported};
 use loadtest::front::{Exit, Failure, say};
 use loadtest::target::Url;
 use loadtest::{probe, scrape};
+use results::lacks::Lack;
 use results::{Load, Plan};
 use supervisor::Model;
 
-use crate::addresses::Limit;
-use crate::check::{Candidate, HELLO};
+use crate::check::{Candidate, HELLO, is_of_models};
 use crate::cli::WORKLOADS;
 use crate::division::Division;
 use crate::launch::{Placement, Server};
+use crate::limit::Limit;
 use crate::servers::Servers;
 use crate::service::Service;
 use crate::settle;
@@ -44,6 +46,8 @@ struct Local {
 pub struct LocalFleet {
     local: Local,
     lacks: Lacks,
+    /// Guests that use CPU time without requests, so that waiting for the end of their start is in vain.
+    restless: BTreeSet<String>,
     running: Option<Service>,
 }
 
@@ -58,7 +62,7 @@ impl LocalFleet {
         let division = Division::of_this_machine().ok_or(unknown)?;
         let _ = division.load.restrict(); // not permitted: it only costs precision
         let local = Local { servers, files, division, stop };
-        Ok(LocalFleet { local, lacks: Lacks::default(), running: None })
+        Ok(LocalFleet { local, lacks: Lacks::default(), restless: BTreeSet::new(), running: None })
     }
 
     /// The CPUs of the services and of the load.
@@ -70,17 +74,37 @@ impl LocalFleet {
     /// meanwhile, and then all guests: one after the other, they would take seconds of the run's budget.
     ///
     /// # Errors
-    /// A line that says which server does not start or answers wrongly, or which workload no model has.
+    /// A line that says which server does not start or answers wrongly, or which workload no server has.
     pub fn check(&mut self, plan: &Plan) -> Result<(), Failure> {
         let local = &self.local;
         at_once(&local.servers.models, local.stop, |model| local.check_model(model, plan))?;
         let lacks = at_once(&local.servers.guests, local.stop, |guest| {
             local.check_guest(Server::Guest(guest), plan).map_err(|why| Failure(Exit::Unreachable, why))
         })?;
+        // Guests alone may lack what models have. Any other path that all of them lack is wrong.
+        let is_lacked = |workload: &str| lacks.iter().all(|of_one| of_one.iter().any(|(lacked, _)| lacked == workload));
+        let unknown = |workload: &&String| !is_of_models(workload) && is_lacked(workload);
+        if let (Some(workload), false) = (plan.requested().into_iter().find(unknown), lacks.is_empty()) {
+            return Err(Failure::usage(format!("no server has the workload {workload}; is the path right?")));
+        }
         for (guest, lacks) in local.servers.guests.iter().zip(lacks) {
-            lacks.iter().for_each(|(workload, status)| self.lacks.add(&guest.name, workload, *status));
+            lacks.into_iter().for_each(|(workload, lack)| self.lacks.add(&guest.name, &workload, lack));
         }
         Ok(())
+    }
+}
+
+/// Waits until a guest has finished its start. If it does not become calm, says so, and does not wait for it again.
+fn settle(restless: &mut BTreeSet<String>, guest: &str, metrics: &Url, stop: &'static AtomicBool) {
+    if restless.contains(guest) {
+        return;
+    }
+    if let Some(share) = settle::wait(metrics, &Limit::new(SETTLE_TIME, stop)) {
+        say(&format!(
+            "{guest}: it uses {:.0} % of a CPU without requests, which its trials have in them",
+            share * 100.0
+        ));
+        restless.insert(guest.to_owned());
     }
 }
 
@@ -133,14 +157,14 @@ impl Local {
         Ok(())
     }
 
-    /// The workloads that a guest lacks, with the status of its answer.
-    fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, u16)>, String> {
+    /// The workloads that a guest lacks, with what shows it.
+    fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, Lack)>, String> {
         let name = guest.name();
         match self.start(guest) {
             Ok((mut service, endpoint)) => {
                 let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
                 let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
-                candidate.lacks(plan).map_err(|why| service.failure(why))
+                candidate.lacks(plan).map_err(|why| if stop.load(Relaxed) { why } else { service.failure(why) })
             }
             Err(NotReady::Unsupported(why) | NotReady::Unreachable(why)) => Err(why),
         }
@@ -164,9 +188,6 @@ impl Local {
         };
         let metrics = url(service.admin, "/metrics")?;
         let says = supported(&metrics, TIMEOUT)?.says;
-        if let Server::Guest(_) = server {
-            settle::wait(&metrics, &Limit::new(SETTLE_TIME, self.stop));
-        }
         let url = url(service.listen, "/")?;
         let cpus = Some(self.division.servers.cpus().len());
         Ok((service, Endpoint { url, cost: CostSource::Metrics(metrics), cpus, says }))
@@ -182,6 +203,9 @@ impl Fleet for LocalFleet {
         let server = self.local.servers.all().find(|server| server.name() == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
         let (service, endpoint) = self.local.start(server)?;
+        if let (Server::Guest(guest), CostSource::Metrics(metrics)) = (server, &endpoint.cost) {
+            settle(&mut self.restless, &guest.name, metrics, self.local.stop);
+        }
         self.running = Some(service);
         Ok(endpoint)
     }

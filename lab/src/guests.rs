@@ -6,8 +6,7 @@ use clap::Args;
 use guest::{Guest, ready_made};
 use supervisor::Model;
 
-/// Stands for all ready-made guests that this machine can run.
-const ALL: &str = "all";
+use crate::servers::{ALL, NONE};
 
 /// The flags that name guests.
 #[derive(Debug, Args)]
@@ -82,6 +81,9 @@ impl Chosen {
     }
 
     fn add_ready_made(&mut self, name: &str, models: &[Model]) -> Result<(), String> {
+        if name.is_empty() {
+            return Err(format!("--guests: a name is empty; name guests, or write '{ALL}'"));
+        }
         match ready_made().into_iter().find(|guest| guest.name == name) {
             Some(guest) if !self.has(name) => self.guests.push(guest),
             Some(_) => {}
@@ -91,7 +93,9 @@ impl Chosen {
             None => {
                 let there_are = names().join(", ");
                 let or = "--guest 'NAME=COMMAND' takes any other server";
-                return Err(format!("--guests {name}: there is no such guest; there are {there_are}, and {ALL}; {or}"));
+                return Err(format!(
+                    "--guests {name}: there is no such guest; there are {there_are}, and '{ALL}'; {or}"
+                ));
             }
         }
         Ok(())
@@ -103,7 +107,7 @@ impl Chosen {
         let what = match models.iter().any(|model| model.name == *name) {
             true => "a model",
             false if self.has(name) => "another guest",
-            false if ["all", "none"].contains(&name.as_str()) => "a word of --guests and --models",
+            false if [ALL, NONE].contains(&name.as_str()) => "a word of --guests and --models",
             false => {
                 self.guests.push(guest);
                 return Ok(());
@@ -147,6 +151,7 @@ mod tests {
         for (guests, own, expected) in [
             (&["ngnix"][..], &[][..], "--guests ngnix: there is no such guest; there are nginx, "),
             (&["epoll"], &[], "--guests epoll: epoll is a model; --models chooses it"),
+            (&[""], &[], "--guests: a name is empty"),
             (&[], &["epoll=cat {port}"], "--guest: epoll is the name of a model"),
             (&["hyper"], &["hyper=cat {port}"], "--guest: hyper is the name of another guest"),
             (&[], &["a=cat {port}", "a=cat {port}"], "--guest: a is the name of another guest"),

@@ -17,8 +17,8 @@ use supervisor::Model;
 use crate::division::Division;
 use crate::set;
 
-/// The first argument of a process that must run as a service.
-const RUN_SERVICE: &str = "be";
+/// The first argument of a process that must run as a service, or as a built-in guest.
+const RUN_SERVICE: &str = guest::BE;
 /// The second argument of one that must run as the program `guest`.
 const GUEST: &str = "guest";
 
@@ -71,29 +71,24 @@ pub struct Placement<'a> {
 }
 
 /// What this process must run as.
-pub enum Requested<A> {
+pub enum Requested {
     /// The service of a model, with these arguments.
-    Model(Model, A),
+    Model(Model, Vec<OsString>),
     /// The program `guest`, with these arguments.
-    Guest(A),
+    Guest(Vec<OsString>),
+    /// A built-in guest, if there is one of that name, with the arguments of the whole process.
+    BuiltIn(Vec<OsString>),
 }
 
-/// What this process must run as, if its arguments say so.
-pub fn requested(
-    models: &[Model],
-    args: impl IntoIterator<Item = OsString>,
-) -> Option<Requested<impl Iterator<Item = OsString>>> {
-    let mut args = args.into_iter().skip(1);
-    if args.next()? != RUN_SERVICE {
-        return None;
-    }
-    let name = args.next()?;
-    let model = models.iter().find(|model| name == model.name).copied();
-    let is_guest = name == GUEST;
-    let args = std::iter::once(name).chain(args);
-    match model {
-        Some(model) => Some(Requested::Model(model, args)),
-        None => is_guest.then_some(Requested::Guest(args)),
+/// What this process must run as, if its arguments say so. Models come before guests of their name.
+pub fn requested(models: &[Model], args: impl IntoIterator<Item = OsString>) -> Option<Requested> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let [_, first, of_service @ ..] = &args[..] else { return None };
+    let name = of_service.first().filter(|_| first == RUN_SERVICE)?;
+    match models.iter().find(|model| *name == model.name) {
+        Some(model) => Some(Requested::Model(*model, of_service.to_vec())),
+        None if name == GUEST => Some(Requested::Guest(of_service.to_vec())),
+        None => Some(Requested::BuiltIn(args)),
     }
 }
 
@@ -137,4 +132,30 @@ pub fn command(server: Server<'_>, placement: &Placement<'_>, grace: Option<Dura
         });
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab::MODELS;
+
+    #[test]
+    fn a_process_runs_as_what_its_arguments_name() {
+        let requested = |args: &str| requested(MODELS, args.split(' ').map(OsString::from));
+        assert!(requested("lab").is_none() && requested("lab be").is_none() && requested("lab serve epoll").is_none());
+        match requested("lab be epoll --threads 2") {
+            Some(Requested::Model(model, args)) => {
+                assert_eq!((model.name, &args[..]), ("epoll", &["epoll", "--threads", "2"].map(OsString::from)[..]));
+            }
+            _ => panic!("a model"),
+        }
+        match requested("lab be guest hyper") {
+            Some(Requested::Guest(args)) => assert_eq!(args, ["guest", "hyper"]),
+            _ => panic!("the program guest"),
+        }
+        match requested("lab be hyper 127.0.0.1:1") {
+            Some(Requested::BuiltIn(args)) => assert_eq!(args, ["lab", "be", "hyper", "127.0.0.1:1"]),
+            _ => panic!("a built-in guest"),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The whole lab in one command: starts every model on this machine, and measures it with the load generator.
+//! The whole lab in one command: starts models and servers of others on this machine, and measures them with the load generator.
 
 mod addresses;
 mod check;
@@ -10,6 +10,7 @@ mod fleet;
 mod guest_log;
 mod guests;
 mod launch;
+mod limit;
 mod loads;
 mod nod;
 mod relay;
@@ -36,9 +37,6 @@ use launch::Requested;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
-    if let Some(code) = guest::built_in(std::env::args_os()) {
-        return code;
-    }
     match launch::requested(MODELS, std::env::args_os()) {
         Some(Requested::Model(model, args)) => {
             call_this_process(model.name);
@@ -47,6 +45,11 @@ fn main() -> ExitCode {
         Some(Requested::Guest(args)) => {
             call_this_process("guest");
             return guest::main_from(args);
+        }
+        Some(Requested::BuiltIn(args)) => {
+            if let Some(code) = guest::built_in(args) {
+                return code;
+            }
         }
         None => {}
     }
@@ -69,7 +72,7 @@ fn call_this_process(name: &str) {
     }
 }
 
-/// Measures every model under every load, prints the table, and saves the results.
+/// Measures every server under every load, prints the table, and saves the results.
 fn run(args: RunArgs) -> Result<Exit, Failure> {
     let names = args.servers.all().map(|server| server.name().to_owned()).collect();
     let mut plan = args.run.plan(names).map_err(Failure::usage)?;

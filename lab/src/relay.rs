@@ -1,5 +1,6 @@
 //! Passes on what a service says to the lab's standard error.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Read, stderr};
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -75,12 +76,18 @@ fn pass_on(name: &str, mut lines: impl BufRead, is_shown: impl Fn(&str) -> bool,
         if line.is_empty() || !is_shown(line) {
             continue;
         }
-        let begins_with_name = line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": "));
-        match begins_with_name {
-            true if show(line) => shown += 1,
-            false if show(&format!("{name}: {line}")) => shown += 1,
-            _ => left_out += 1,
+        match show(&with_name(name, line)) {
+            true => shown += 1,
+            false => left_out += 1,
         }
+    }
+}
+
+/// The line with the name of its service before it, once.
+pub fn with_name<'l>(name: &str, line: &'l str) -> Cow<'l, str> {
+    match line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")) {
+        true => line.into(),
+        false => format!("{name}: {line}").into(),
     }
 }
 

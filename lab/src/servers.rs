@@ -6,6 +6,11 @@ use supervisor::Model;
 use crate::launch::Server;
 use crate::set;
 
+/// What stands for all servers of a kind on the command line.
+pub const ALL: &str = "all";
+/// What stands for no models.
+pub const NONE: &str = "none";
+
 /// The servers of a run.
 #[derive(Default)]
 pub struct Servers {

@@ -1,5 +1,6 @@
 //! The running service of a model or of a guest: a child process.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ExitStatus};
@@ -13,11 +14,12 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use supervisor::is_routine;
 
-use crate::addresses::{Limit, Limited, addresses};
+use crate::addresses::{Limited, addresses};
 use crate::first_answer::{self, NoAnswer};
 use crate::guest_log::GuestLog;
 use crate::launch::{Placement, Server, command};
-use crate::relay::Relay;
+use crate::limit::Limit;
+use crate::relay::{Relay, with_name};
 
 /// How long a service may take to stop. It is longer than the default of its `--grace`, after which it kills its model,
 /// and the time that it then waits for killed processes.
@@ -28,7 +30,6 @@ const CUT_OFF: i32 = 1;
 const LAST_LINES_TIME: Duration = Duration::from_secs(1);
 /// How long the service of a guest may take to say its addresses, and the guest to give its first answer then.
 const START_TIME: Duration = Duration::from_secs(10);
-const IN_TIME: &str = "within 10 s";
 /// How long a service that has not said its addresses may take to stop.
 const END_TIME: Duration = Duration::from_secs(2);
 /// How soon a process that has to end is looked at again.
@@ -53,10 +54,11 @@ pub struct Service {
     pub admin: SocketAddr,
 }
 
-/// What the supervisor of a guest has said in a trial.
-#[derive(Default)]
+/// What the supervisor of a guest has said before the guest has answered.
 struct Said {
-    /// The lines are kept for a report, and not shown, until the guest has answered.
+    /// What its lines begin with: the guest's own do not.
+    prefix: String,
+    /// From then on, its lines are not kept. In a trial they are not shown before.
     is_ready: AtomicBool,
     lines: Mutex<Vec<String>>,
 }
@@ -70,13 +72,12 @@ impl Service {
     /// answer.
     pub fn start(server: Server<'_>, placement: &Placement<'_>) -> Result<Service, String> {
         let name = server.name();
-        let named = |line: String| if line.starts_with(name) { line } else { format!("{name}: {line}") };
-        let mut service = Service::try_start(server, placement).map_err(|error| named(error.to_string()))?;
+        let named = |line: &str| with_name(name, line).into_owned();
+        let mut service = Service::try_start(server, placement).map_err(|error| named(&error.to_string()))?;
         if let Server::Guest(_) = server {
-            let answer = service.wait_for_answer(placement.stop);
-            answer.map_err(|why| {
+            service.wait_for_answer(placement.stop).map_err(|why| {
                 service.is_reported = true;
-                named(service.with_log(why))
+                named(&why)
             })?;
             service.said.is_ready.store(true, Relaxed);
         }
@@ -85,8 +86,7 @@ impl Service {
 
     fn try_start(server: Server<'_>, placement: &Placement<'_>) -> io::Result<Service> {
         let name = server.name();
-        let is_guest = matches!(server, Server::Guest(_));
-        let is_guest_in_trial = is_guest && placement.is_for_a_trial;
+        let is_guest_in_trial = matches!(server, Server::Guest(_)) && placement.is_for_a_trial;
         let log = is_guest_in_trial.then(|| GuestLog::new(name)).transpose()?;
         let sets_grace = placement.set.is_some_and(|set| set.contains_key("grace"));
         let grace = placement.grace.filter(|_| !sets_grace);
@@ -95,27 +95,8 @@ impl Service {
             command.args(["--once", "--log", &log.path()]);
         }
         let mut child = command.spawn()?;
-        let may_cut_off = grace.is_some();
-        let said = Arc::new(Said::default());
-        let started = (|| {
-            let pipe = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            let limit = is_guest.then(|| Limit::new(START_TIME, placement.stop));
-            let mut lines = BufReader::new(Limited { pipe, limit });
-            let (listen, admin, before) = addresses(&mut lines, name).map_err(|error| match error.kind() {
-                io::ErrorKind::TimedOut => io::Error::other(format!("it did not start {IN_TIME}")),
-                _ => error,
-            })?;
-            before.iter().for_each(|line| say(&with_name(name, line)));
-            lines.get_mut().limit = None;
-            let (shows_routine, said) = (placement.shows_routine, Arc::clone(&said));
-            let is_shown = move |line: &str| {
-                let is_fault = shows_routine || !is_routine(line, may_cut_off);
-                is_fault && (!is_guest_in_trial || said.is_shown(line))
-            };
-            let relay = Relay::start(name.to_owned(), lines, is_shown)?;
-            Ok((listen, admin, relay))
-        })();
-        match started {
+        let (may_cut_off, said) = (grace.is_some(), Arc::new(Said::new(name)));
+        match listen_to(&mut child, server, placement, may_cut_off, &said) {
             Ok((listen, admin, relay)) => {
                 let name = name.to_owned();
                 Ok(Service { child, relay, name, may_cut_off, is_reported: false, log, said, listen, admin })
@@ -127,30 +108,35 @@ impl Service {
         }
     }
 
-    /// Waits until the guest answers, and otherwise says why it does not.
+    /// Waits until the guest answers, and otherwise says why it does not, and where its log is.
     fn wait_for_answer(&mut self, stop: &'static AtomicBool) -> Result<(), String> {
         let address = self.listen;
         let child = &mut self.child;
-        let answer =
-            first_answer::wait(address, &Limit::new(START_TIME, stop), || !matches!(child.try_wait(), Ok(None)));
-        answer.map_err(|why| match why {
+        let limit = Limit::new(START_TIME, stop);
+        let Err(why) = first_answer::wait(address, &limit, || !matches!(child.try_wait(), Ok(None))) else {
+            return Ok(());
+        };
+        let in_time = in_time();
+        let why = match why {
+            NoAnswer::Interrupted => return Err("interrupted".into()), // that is no failure of the guest
             NoAnswer::Ended => self.how_it_ended(),
-            NoAnswer::Failed(error) => format!("it does not answer GET / at {address} {IN_TIME}: {error}"),
-            // Outside of a trial, it may just be between two starts.
-            NoAnswer::NotListening if self.log.is_none() => format!("it does not listen on {address} {IN_TIME}"),
-            NoAnswer::NotListening => {
-                format!("it does not listen on {address} {IN_TIME}: does its command say {{port}} in the right place?")
+            NoAnswer::Failed(error) => format!("it does not answer GET / at {address} {in_time}: {error}"),
+            // Outside of a trial, it may have ended meanwhile, and is started again.
+            NoAnswer::NotListening if self.log.is_none() => {
+                let how = self.said.last().map_or_else(String::new, |how| format!(": {how}"));
+                format!("it does not listen on {address} {in_time}{how}")
             }
-        })
+            NoAnswer::NotListening => {
+                format!("it does not listen on {address} {in_time}: does its command say {{port}} in the right place?")
+            }
+        };
+        Err(self.with_log(why))
     }
 
     /// How the service has ended, in the words of its supervisor, if there are any.
     fn how_it_ended(&self) -> String {
         self.relay.wait_for_end(LAST_LINES_TIME);
-        let lines = self.said.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let said: Vec<&str> =
-            lines.iter().map(|line| line.strip_prefix(&format!("{}: ", self.name)).unwrap_or(line)).collect();
-        if said.is_empty() { "it ended before it answered".into() } else { said.join("; ") }
+        self.said.all().unwrap_or_else(|| "it ended before it answered".into())
     }
 
     /// What is wrong with a service, and where its log is. If it has ended, that is what is wrong.
@@ -186,19 +172,37 @@ impl Service {
     }
 
     fn describe_exit(&self, status: ExitStatus) -> String {
-        format!("{} has ended ({status})", self.name)
+        match self.log {
+            None => format!("{} has ended ({status})", self.name),
+            Some(_) => format!("{} has ended", self.name), // its supervisor has said how; the status is the supervisor's
+        }
     }
 }
 
 impl Said {
-    /// Keeps the line until the guest has answered. From then on, it is shown.
-    fn is_shown(&self, line: &str) -> bool {
+    fn new(name: &str) -> Said {
+        Said { prefix: format!("{name}: "), is_ready: AtomicBool::new(false), lines: Mutex::default() }
+    }
+
+    /// Keeps the line until the guest has answered. Returns whether it has.
+    fn keep(&self, line: &str) -> bool {
         let is_ready = self.is_ready.load(Relaxed);
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_ready && lines.len() < MOST_LINES {
+        if let (false, Some(line)) = (is_ready, line.strip_prefix(&self.prefix)) {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.truncate(MOST_LINES - 1);
             lines.push(line.into());
         }
         is_ready
+    }
+
+    /// The first lines and the last one; `None` if there is none.
+    fn all(&self) -> Option<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    fn last(&self) -> Option<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).last().cloned()
     }
 }
 
@@ -221,16 +225,49 @@ impl Drop for Service {
     }
 }
 
-/// The line with the name of its service before it.
-fn with_name(name: &str, line: &str) -> String {
-    match line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")) {
-        true => line.to_owned(),
-        false => format!("{name}: {line}"),
-    }
-}
-
 fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
+}
+
+/// Reads the addresses of a new service, and starts to pass on what it says from then on.
+fn listen_to(
+    child: &mut Child,
+    server: Server<'_>,
+    placement: &Placement<'_>,
+    may_cut_off: bool,
+    said: &Arc<Said>,
+) -> io::Result<(SocketAddr, SocketAddr, Relay)> {
+    let name = server.name();
+    let is_guest = matches!(server, Server::Guest(_));
+    let is_guest_in_trial = is_guest && placement.is_for_a_trial;
+    let pipe = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let limit = is_guest.then(|| Limit::new(START_TIME, placement.stop));
+    let mut lines = BufReader::new(Limited { pipe, limit });
+    let (listen, admin, before) = addresses(&mut lines, name).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => io::Error::other(format!("it did not start {}", in_time())),
+        _ => error,
+    })?;
+    let is_new = |line: &&String| !is_guest_in_trial || is_said_first(name, line);
+    before.iter().filter(is_new).for_each(|line| say(&with_name(name, line)));
+    lines.get_mut().limit = None;
+    let (shows_routine, said) = (placement.shows_routine, Arc::clone(said));
+    let is_shown = move |line: &str| {
+        let is_ready = said.keep(line);
+        (shows_routine || !is_routine(line, may_cut_off)) && (!is_guest_in_trial || is_ready)
+    };
+    Ok((listen, admin, Relay::start(name.to_owned(), lines, is_shown)?))
+}
+
+/// Whether a guest says this for the first time. It starts for each trial, and what it says of this machine is always the same.
+fn is_said_first(name: &str, line: &str) -> bool {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.insert(with_name(name, line).into_owned())
+}
+
+/// The time for a start, in words.
+fn in_time() -> String {
+    format!("within {} s", START_TIME.as_secs())
 }
 
 /// Ends a service that has not said its addresses.

@@ -42,6 +42,9 @@ pub fn flags(settings: &[Setting], models: &[Model], guests: &[Guest]) -> Result
             return Err(format!("--set {name}.{flag}: {name} is a guest, and has no flags here: {instead}"));
         }
         let Some(model) = models.iter().find(|model| model.name == name) else {
+            if models.is_empty() {
+                return Err(format!("--set {name}.{flag}: this run has no models"));
+            }
             let names: Vec<&str> = models.iter().map(|model| model.name).collect();
             return Err(format!("--set {name}.{flag}: this run has no model {name}; it has {}", names.join(", ")));
         };
@@ -101,6 +104,8 @@ mod tests {
         assert!(why.contains("no flag wokers; it has ") && why.contains(", backlog, "), "{why}");
         assert!(why.ends_with("workers") || why.contains("workers, "), "{why}");
         assert!(!why.contains("listen"), "{why}");
+        let none = flags(&["epoll.threads=1".parse().unwrap()], &[], &[]).unwrap_err();
+        assert_eq!(none, "--set epoll.threads: this run has no models");
         assert!(set(&["nginx.workers=16"]).unwrap_err().contains("nginx is a guest, and has no flags here"));
         assert!(set(&["epoll.workers=16"]).unwrap_err().contains("epoll has no flag workers"));
         assert!(set(&["epoll.cpus=0"]).unwrap_err().contains("the lab itself sets --cpus"));

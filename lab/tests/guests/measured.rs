@@ -1,8 +1,8 @@
 //! Guests that work.
 
-use crate::run::{Ran, hyper_after, is_installed, run, run_for};
+use crate::run::{Ran, has_guest, hyper_after, is_installed, run, run_for};
 
-/// A guest of Python, which answers `/` with 12 other bytes than the models, `/files/small` as they do, and nothing else.
+/// A guest of Python, which answers `/` with as many bytes as the models, but others, `/files/small` as they do, and nothing else.
 pub fn python(name: &str, more: &str) -> String {
     format!("{name}=python3 '{}/tests/guests/python.py' {{port}} {more}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -16,22 +16,20 @@ fn assert_measured(ran: &Ran, target: &str, workload: &str) {
 
 #[test]
 fn a_guest_is_measured_beside_a_model_and_charged() {
+    let args = ["--models", "epoll", "--guests", "hyper", "--workload", "/"];
+    let mut ran = run("hyper", &args);
     // On a machine with much else to do, a guest may get no CPU within a short time. Then it has more.
-    for duration in ["300ms", "3s"] {
-        let ran = run_for("hyper", duration, &["--models", "epoll", "--guests", "hyper", "--workload", "/"]);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(ran.left.is_empty(), "{:?}", ran.left);
-        let targets = &ran.results["targets"];
-        assert_eq!((&targets["hyper"]["is_guest"], targets["epoll"]["is_guest"].as_bool()), (&true.into(), None));
-        assert!(targets["hyper"]["facts"]["command"].is_string(), "{targets}");
-        let cost = |target| ran.cell(target, "/")["server"]["cpu_us_per_request"]["median"].as_f64();
-        if let (Some(model), Some(guest)) = (cost("epoll"), cost("hyper")) {
-            assert!(model > 0.0 && guest > 0.0, "{model} {guest}");
-            assert!(ran.stdout.contains("hyper") && !ran.stderr.contains("its answer to"), "{}", ran.stderr);
-            return;
-        }
-        assert_ne!(duration, "3s", "a cost is missing:\n{}", ran.stdout);
+    if ran.cost("hyper", "/").is_none() || ran.cost("epoll", "/").is_none() {
+        ran = run_for("hyper", "3s", &args);
     }
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.left.is_empty(), "{:?}", ran.left);
+    let targets = &ran.results["targets"];
+    assert_eq!((&targets["hyper"]["is_guest"], targets["epoll"]["is_guest"].as_bool()), (&true.into(), None));
+    assert!(targets["hyper"]["facts"]["command"].is_string(), "{targets}");
+    let costs = (ran.cost("epoll", "/"), ran.cost("hyper", "/"));
+    assert!(matches!(costs, (Some(model), Some(guest)) if model > 0.0 && guest > 0.0), "{costs:?}\n{}", ran.stdout);
+    assert!(ran.stdout.contains("hyper") && !ran.stderr.contains("its answer to"), "{}", ran.stderr);
 }
 
 #[test]
@@ -52,7 +50,11 @@ fn what_a_guest_lacks_is_unsupported_and_what_differs_is_said() {
     let busy = ["--load", "/ --busy 1 --busy-workload /work/1"];
     let ran = run("lacks", &[&["--models", "none", "--guest", &python("mine", "")], &loads[..], &busy].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("mine: its answer to / has 12 other bytes than the models'"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("mine: its answer to / is as long as the models', 12 bytes, but has other content"),
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("its answer to /files/small"), "{}", ran.stderr);
     assert_measured(&ran, "mine", "/");
     assert_measured(&ran, "mine", "/files/small");
@@ -77,7 +79,10 @@ fn a_guest_that_answers_any_path_has_no_workload_of_the_models() {
     let ran = run("any-path", &["--models", "none", "--guest", &python("any", "any"), "--workload", workloads]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for workload in ["/sleep/1", "POST /counter"] {
-        assert_eq!(ran.cell("any", workload)["verdict"], "unsupported", "{}", ran.stderr);
+        let cell = ran.cell("any", workload);
+        let reason = format!("it does not have {workload}: it answers every path alike");
+        let expected = (&"unsupported".into(), &serde_json::json!([reason]));
+        assert_eq!((&cell["verdict"], &cell["reasons"]), expected, "{}", ran.stderr);
         let line = format!("any: it answers {workload} as it answers any path, so it does not have it");
         assert!(ran.stderr.contains(&line), "{}", ran.stderr);
     }
@@ -98,7 +103,7 @@ fn the_addresses_that_a_guest_prints_are_not_taken_for_its_service() {
 
 #[test]
 fn nginx_serves_the_same_files_as_the_models() {
-    if !is_installed("nginx") {
+    if !has_guest("nginx") {
         return;
     }
     let args = ["--models", "epoll", "--guests", "nginx", "--workload", "/,/files/small"];

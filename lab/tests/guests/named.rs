@@ -13,6 +13,9 @@ fn a_guest_that_cannot_run_is_one_line_before_anything_starts() {
         (&["--guests", "epoll"], "epoll is a model; --models chooses it"),
         (&["--models", "hyper"], "hyper is a guest; --guests chooses it"),
         (&["--models", "none"], "--models none: there is nothing left"),
+        (&["--models", "none,epoll"], "--models none,epoll: 'none' stands alone"),
+        (&["--models", "none", "--guests", "hyper", "--set", "epoll.threads=1"], "this run has no models"),
+        (&["--guests", ""], "--guests: a name is empty"),
         (&["--guest", "epoll=cat {port}"], "epoll is the name of a model"),
         (&["--guest", "mine=/nowhere/server {port}"], "mine: there is no program /nowhere/server"),
         (&["--guest", "mine"], "write NAME=COMMAND"),
@@ -46,11 +49,19 @@ fn all_guests_of_a_file_take_part() {
 }
 
 #[test]
+fn a_path_that_no_server_has_is_wrong_usage() {
+    let ran = run("typo", &["--models", "none", "--guests", "hyper", "--workload", "/typo"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no server has the workload /typo"), "{}", ran.stderr);
+}
+
+#[test]
 fn help_names_the_guests() {
     for args in [&["--help"][..], &["serve", "--help"], &["aa", "--help"]] {
         let help = text(&output(args).stdout);
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(help.contains("hyper; all takes those installed"), "{help}");
+        assert!(help.contains("hyper; 'all' takes those installed"), "{help}");
         assert!(help.contains("--guests-file <FILE>"), "{help}");
+        assert!(help.contains("'none': only guests"), "{help}");
     }
 }

@@ -32,6 +32,11 @@ impl Ran {
         found.unwrap_or_else(|| panic!("no cell of {target} {workload}: {}\n{}", self.results, self.stderr))
     }
 
+    /// The CPU time of a request, in microseconds, if it is known.
+    pub fn cost(&self, target: &str, workload: &str) -> Option<f64> {
+        self.cell(target, workload)["server"]["cpu_us_per_request"]["median"].as_f64()
+    }
+
     /// The log that was kept, the only file that is left.
     pub fn log(&self) -> String {
         let [log] = &self.left[..] else { panic!("{:?} are left: {}", self.left, self.stderr) };
@@ -101,6 +106,14 @@ pub fn processes(temporary: &Path) -> Vec<String> {
     let all = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
     let ours = all.filter(|folder| has_it(folder));
     ours.map(|folder| text(&fs::read(folder.join("cmdline")).unwrap_or_default()).replace('\0', " ")).collect()
+}
+
+/// Whether this machine can run a ready-made guest; otherwise says that a test is skipped.
+pub fn has_guest(name: &str) -> bool {
+    let guest = guest::ready_made().into_iter().find(|guest| guest.name == name).expect("a ready-made guest");
+    let missing = guest.missing();
+    missing.iter().for_each(|why| println!("skipped: {why}"));
+    missing.is_none()
 }
 
 /// Whether a program is installed; otherwise says that a test is skipped.

@@ -24,7 +24,16 @@ fn wait_for(temporary: &Path, words: &str, lab: &mut Child) {
 #[test]
 fn ctrl_c_while_a_guest_starts_leaves_nothing() {
     let temporary = folder("guests-interrupted");
-    let args = ["--models", "none", "--guest", "mine=sleep 601 {port}", "--workload", "/", "--json", "/dev/null"];
+    let args = [
+        "--models",
+        "none",
+        "--guest",
+        "mine=sh -c 'echo it starts {port}; exec sleep $((600 + 1))'",
+        "--workload",
+        "/",
+        "--json",
+        "/dev/null",
+    ];
     let mut run = lab_in(&temporary, &args).spawn().expect("the lab runs");
     wait_for(&temporary, "sleep 601", &mut run);
     let services = children(run.id());
@@ -32,6 +41,7 @@ fn ctrl_c_while_a_guest_starts_leaves_nothing() {
     interrupt(&run);
     let ended = run.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(130), "{}", text(&ended.stderr));
+    assert!(!text(&ended.stderr).contains("mine: "), "{}", text(&ended.stderr));
     assert!(services.into_iter().all(ends));
     assert_none_left(&temporary);
     assert!(left(&temporary).is_empty(), "{:?}", left(&temporary));
