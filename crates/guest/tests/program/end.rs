@@ -1,9 +1,11 @@
 //! How guests end, and that nothing of them is left: each test looks for processes, folders and control groups afterwards.
 
+use std::net::TcpStream;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::running::{HYPER, PROGRAM, start, wait_for};
+use crate::running::{HYPER, PROGRAM, get, start, wait_for};
 
 #[test]
 fn a_guest_that_exits_at_once_ends_the_service_with_once() {
@@ -150,6 +152,21 @@ fn a_shell_ends_with_a_killed_supervisor_and_so_does_what_it_executes() {
     guest.wait_until_healthy();
     let traces = guest.kill();
     wait_for("the guest to end", || traces.processes().is_empty());
+}
+
+#[test]
+fn hyper_without_a_free_descriptor_goes_on_when_it_has_one_again() {
+    let few = format!("few=sh -c 'ulimit -n 32; exec {PROGRAM} be hyper 127.0.0.1:{{port}}'");
+    let guest = start(&["--guest", &few]);
+    guest.wait_until_healthy();
+    let pid = guest.main().unwrap();
+    let connections = [(); 64].map(|()| TcpStream::connect(guest.listen).unwrap());
+    let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    wait_for("the last descriptor to be taken", || open() == 32);
+    drop(connections);
+    assert_eq!(get(guest.listen, "/").unwrap(), (200, "Hello World\n".into()));
+    assert_eq!(guest.main(), Some(pid), "it is the same process");
+    assert_eq!(guest.stop().code, Some(0));
 }
 
 #[test]
