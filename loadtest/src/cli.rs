@@ -60,8 +60,8 @@ pub struct Cli {
     /// 8080 and its metrics at port 9080; a list, or repeated
     #[arg(long = "target", value_name = "NAME=URL", value_delimiter = ',')]
     targets: Vec<String>,
-    /// Servers of others, written as for --target. One whose host has no address when the run begins is left out, and so are
-    /// the loads with a workload that it does not have. As a variable, it has no effect where --target is given
+    /// Servers of others, written as for --target. A guest whose host has no address when the run begins is left out. A load
+    /// with a workload that a guest does not have is not measured on it. As a variable, it has no effect beside --target
     #[arg(long, value_name = "NAME=URL", value_delimiter = ',')]
     guests: Vec<String>,
     /// Whether the guests are those of a variable, so that it is no surprise if some are not there.
