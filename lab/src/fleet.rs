@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use guest::MOST_CONNECTIONS;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, supported};
 use loadtest::front::{Exit, Failure, say};
@@ -22,6 +23,7 @@ use crate::launch::{Placement, Server};
 use crate::servers::Servers;
 use crate::service::Service;
 use crate::settle;
+use crate::warm_up;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,21 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// The time that a guest has to finish its start, once it answers. After it, the guest is measured all the same.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// The time for the requests that a guest gets before it is measured.
+const WARM_UP_TIME: Duration = Duration::from_secs(5);
+
+/// The connections that a guest is ready for in the check, which opens one at a time.
+const CHECKED_CONNECTIONS: usize = 80;
+
+/// A server that closes a connection may still be busy with that when the client has opened the next one.
+const SPARE_CONNECTIONS: usize = 16;
+
+/// The connections that a guest shall be ready for under a load. A process for each of 10,000 would take longer to start than a
+/// trial.
+fn connections(load: &Load) -> usize {
+    load.connections().saturating_add(SPARE_CONNECTIONS).min(MOST_CONNECTIONS)
+}
 
 /// The servers, and the CPUs of this machine, which are divided between them and the load.
 struct Local {
@@ -107,7 +124,7 @@ fn at_once<S: Sync, T: Send>(
 
 impl Local {
     fn check_model(&self, model: &Model, plan: &Plan) -> Result<(), Failure> {
-        let (_service, endpoint) = match self.start(Server::Model(model)) {
+        let (_service, endpoint) = match self.start(Server::Model(model), None) {
             Ok(started) => started,
             Err(NotReady::Unsupported(_)) => return Ok(()), // the cells of this model will report it
             Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, why)),
@@ -136,7 +153,7 @@ impl Local {
     /// The workloads that a guest lacks, with the status of its answer.
     fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, u16)>, String> {
         let name = guest.name();
-        match self.start(guest) {
+        match self.start(guest, None) {
             Ok((mut service, endpoint)) => {
                 let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
                 let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
@@ -146,8 +163,8 @@ impl Local {
         }
     }
 
-    /// Starts a server.
-    fn start(&self, server: Server<'_>) -> Result<(Service, Endpoint), NotReady> {
+    /// Starts a server, for this load if there is one: not in the check.
+    fn start(&self, server: Server<'_>, load: Option<&Load>) -> Result<(Service, Endpoint), NotReady> {
         let placement = Placement {
             ports: (0, 0),
             files: self.files.as_deref(),
@@ -156,6 +173,7 @@ impl Local {
             grace: Some(GRACE),
             shows_routine: false,
             is_for_a_trial: true,
+            connections: Some(load.map_or(CHECKED_CONNECTIONS, connections)),
             stop: self.stop,
         };
         let service = Service::start(server, &placement).map_err(NotReady::Unreachable)?;
@@ -164,7 +182,12 @@ impl Local {
         };
         let metrics = url(service.admin, "/metrics")?;
         let says = supported(&metrics, TIMEOUT)?.says;
-        if let Server::Guest(_) = server {
+        if let Server::Guest(guest) = server {
+            if let Some(load) = load {
+                let path = warm_up::path(&load.workload);
+                let url = url(service.listen, path)?;
+                warm_up::send(&url, guest.warm_up(), WARM_UP_TIME, self.stop);
+            }
             settle::wait(&metrics, &Limit::new(SETTLE_TIME, self.stop));
         }
         let url = url(service.listen, "/")?;
@@ -181,7 +204,7 @@ impl Fleet for LocalFleet {
         let unknown = || NotReady::Unreachable(format!("there is no server {target}"));
         let server = self.local.servers.all().find(|server| server.name() == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let (service, endpoint) = self.local.start(server)?;
+        let (service, endpoint) = self.local.start(server, Some(load))?;
         self.running = Some(service);
         Ok(endpoint)
     }

@@ -14,6 +14,8 @@ use crate::addresses::Limit;
 const READ_AGAIN: Duration = Duration::from_millis(25);
 /// A guest that uses a smaller share of a CPU than this has finished its start.
 const BUSY: f64 = 0.05;
+/// So many times in a row: where other programs hold its CPU, a busy guest uses none for a while.
+const CALM_READINGS: u32 = 3;
 /// The time for one page.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -23,10 +25,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 pub fn wait(metrics: &Url, limit: &Limit) {
     let account = metrics.with_path("/account");
     let mut before = read(&account);
+    let mut calm = 0;
     while limit.left().is_ok() {
         thread::sleep(READ_AGAIN);
         let now = read(&account);
-        if is_calm(&before, &now) {
+        calm = if is_calm(&before, &now) { calm + 1 } else { 0 };
+        if calm == CALM_READINGS {
             return;
         }
         before = now;

@@ -48,7 +48,7 @@ enum Source {
 struct Description {
     /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in configuration files, these words are replaced:
     /// `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the directory of `/files/`), `{folder}` (a directory of the
-    /// guest's own, which has its configuration files), `{threads}`; `{self}` at the beginning is this program.
+    /// guest's own, which has its configuration files), `{threads}`, `{connections}`; `{self}` at the beginning is this program.
     command: String,
     /// Variables for its environment.
     #[serde(default)]
@@ -60,6 +60,9 @@ struct Description {
     /// Files that have to be there, besides the program.
     #[serde(default)]
     needs: Vec<PathBuf>,
+    /// The requests that it gets before it is measured: a program that compiles while it runs is slower at first.
+    #[serde(default)]
+    warm_up: u32,
 }
 
 impl Guest {
@@ -149,6 +152,11 @@ impl Guest {
         Some(what + &install.unwrap_or_default())
     }
 
+    /// The requests that it has to get before it is measured, 0 if it is as fast as ever from the start.
+    pub fn warm_up(&self) -> u32 {
+        self.description.warm_up
+    }
+
     /// The words of its command, as a shell would split them.
     fn words(&self) -> Result<Vec<String>, String> {
         let words = shlex::split(&self.description.command);
@@ -202,6 +210,7 @@ fn filled(template: &str, place: &Place) -> String {
         ("{files}", path(&place.files)),
         ("{folder}", path(&place.folder)),
         ("{threads}", place.threads.to_string()),
+        ("{connections}", place.connections.to_string()),
     ];
     words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
 }
