@@ -48,7 +48,7 @@ enum Source {
 struct Description {
     /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in configuration files, these words are replaced:
     /// `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the directory of `/files/`), `{folder}` (a directory of the
-    /// guest's own, which has its configuration files), `{threads}`, `{connections}`; `{self}` at the beginning is this program.
+    /// guest's own, which has its configuration files), `{threads}`, `{connections}`, `{threads*connections}`; `{self}` at the beginning is this program.
     command: String,
     /// Variables for its environment.
     #[serde(default)]
@@ -211,6 +211,7 @@ fn filled(template: &str, place: &Place) -> String {
         ("{folder}", path(&place.folder)),
         ("{threads}", place.threads.to_string()),
         ("{connections}", place.connections.to_string()),
+        ("{threads*connections}", place.threads.saturating_mul(place.connections).to_string()),
     ];
     words.iter().fold(template.to_owned(), |text, (word, value)| text.replace(word, value))
 }

@@ -141,7 +141,7 @@ fn a_file_that_is_not_executable_is_no_program() {
 #[test]
 fn words_in_the_command_in_variables_and_in_files_are_replaced() {
     let folder = Folder::new("words");
-    let description = "command = \"sh -c 'exec x' {port} {address} {listen} --files={files} {folder}/it.conf {threads} {connections}\"\n\
+    let description = "command = \"sh -c 'exec x' {port} {address} {listen} --files={files} {folder}/it.conf {threads} {connections} {threads*connections}\"\n\
                        env = { PORT = '{port}' }";
     let guest = Guest::ready_made("it", description, &[("it.conf", "listen [{listen}]; {unknown}")]);
     let program = guest.prepare(&folder.place("[::1]:8080")).unwrap();
@@ -149,7 +149,7 @@ fn words_in_the_command_in_variables_and_in_files_are_replaced() {
     let conf = format!("{}/it.conf", folder.0.display());
     assert_eq!(
         program.words[1..],
-        ["-c", "exec x", "8080", "::1", "[::1]:8080", "--files=/srv/my files", &conf, "3", "80"],
+        ["-c", "exec x", "8080", "::1", "[::1]:8080", "--files=/srv/my files", &conf, "3", "80", "240"],
         "a value with a space stays one word"
     );
     assert_eq!(program.env["PORT"], "8080");
