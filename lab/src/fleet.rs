@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use guest::MOST_CONNECTIONS;
 use loadtest::cost::CostSource;
 use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, supported};
 use loadtest::front::{Exit, Failure, say};
@@ -24,6 +25,7 @@ use crate::limit::Limit;
 use crate::servers::Servers;
 use crate::service::Service;
 use crate::settle;
+use crate::warm_up;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,6 +35,21 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// The time that a guest has to finish its start, once it answers. After it, the guest is measured all the same.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// The time for the requests that a guest gets before it is measured.
+const WARM_UP_TIME: Duration = Duration::from_secs(5);
+
+/// The connections that a guest is ready for in the check, which opens one at a time.
+const CHECKED_CONNECTIONS: usize = 80;
+
+/// A server that closes a connection may still be busy with that when the client has opened the next one.
+const SPARE_CONNECTIONS: usize = 16;
+
+/// The connections that a guest shall be ready for under a load. A process for each of 10,000 would take longer to start than a
+/// trial.
+fn connections(load: &Load) -> usize {
+    load.connections().saturating_add(SPARE_CONNECTIONS).min(MOST_CONNECTIONS)
+}
 
 /// The servers, and the CPUs of this machine, which are divided between them and the load.
 struct Local {
@@ -131,7 +148,7 @@ fn at_once<S: Sync, T: Send>(
 
 impl Local {
     fn check_model(&self, model: &Model, plan: &Plan) -> Result<(), Failure> {
-        let (_service, endpoint) = match self.start(Server::Model(model)) {
+        let (_service, endpoint) = match self.start(Server::Model(model), None) {
             Ok(started) => started,
             Err(NotReady::Unsupported(_)) => return Ok(()), // the cells of this model will report it
             Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, why)),
@@ -160,7 +177,7 @@ impl Local {
     /// The workloads that a guest lacks, with what shows it.
     fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, Lack)>, String> {
         let name = guest.name();
-        match self.start(guest) {
+        match self.start(guest, None) {
             Ok((mut service, endpoint)) => {
                 let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
                 let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
@@ -170,8 +187,8 @@ impl Local {
         }
     }
 
-    /// Starts a server.
-    fn start(&self, server: Server<'_>) -> Result<(Service, Endpoint), NotReady> {
+    /// Starts a server, for this load if there is one: not in the check.
+    fn start(&self, server: Server<'_>, load: Option<&Load>) -> Result<(Service, Endpoint), NotReady> {
         let placement = Placement {
             ports: (0, 0),
             files: self.files.as_deref(),
@@ -180,6 +197,7 @@ impl Local {
             grace: Some(GRACE),
             shows_routine: false,
             is_for_a_trial: true,
+            connections: Some(load.map_or(CHECKED_CONNECTIONS, connections)),
             stop: self.stop,
         };
         let service = Service::start(server, &placement).map_err(NotReady::Unreachable)?;
@@ -202,8 +220,10 @@ impl Fleet for LocalFleet {
         let unknown = || NotReady::Unreachable(format!("there is no server {target}"));
         let server = self.local.servers.all().find(|server| server.name() == target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let (service, endpoint) = self.local.start(server)?;
+        let (service, endpoint) = self.local.start(server, Some(load))?;
         if let (Server::Guest(guest), CostSource::Metrics(metrics)) = (server, &endpoint.cost) {
+            let url = endpoint.url.with_path(warm_up::path(&load.workload));
+            warm_up::send(&url, guest.warm_up(), WARM_UP_TIME, self.local.stop);
             settle(&mut self.restless, &guest.name, metrics, self.local.stop);
         }
         self.running = Some(service);

@@ -17,7 +17,7 @@ pub struct GuestFlags {
     /// Any other server, as in 'mine=./server --port {port}'; repeated for more
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Guest::from_text)]
     guest: Vec<Guest>,
-    /// A TOML file of guests, a table for each: its command, and env, version, package, needs
+    /// A TOML file of guests, a table for each: its command, and env, version, package, needs, warm_up
     #[arg(long, value_name = "FILE")]
     guests_file: Vec<PathBuf>,
 }

@@ -66,6 +66,8 @@ pub struct Placement<'a> {
     /// A guest ends with its process and writes to a log, which is kept if it fails. Otherwise it is started again as a model is,
     /// and writes to standard error.
     pub is_for_a_trial: bool,
+    /// The connections that a guest shall be ready for; `None` is its own default.
+    pub connections: Option<usize>,
     /// The start of a guest ends early when this is set.
     pub stop: &'static AtomicBool,
 }
@@ -108,6 +110,9 @@ pub fn command(server: Server<'_>, placement: &Placement<'_>, grace: Option<Dura
     }
     if let Some(grace) = grace {
         command.arg("--grace").arg(format!("{}ms", grace.as_millis()));
+    }
+    if let (Server::Guest(_), Some(connections)) = (server, placement.connections) {
+        command.args(["--connections", &connections.to_string()]);
     }
     command.args(placement.set.into_iter().flat_map(set::arguments));
     // The service has its own process group, so that Ctrl-C reaches only the lab, which then stops the service.

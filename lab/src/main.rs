@@ -19,6 +19,7 @@ mod servers;
 mod service;
 mod set;
 mod settle;
+mod warm_up;
 
 use std::ffi::CString;
 use std::path::Path;

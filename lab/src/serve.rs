@@ -42,6 +42,7 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
             grace: None,
             shows_routine: true,
             is_for_a_trial: false,
+            connections: None,
             stop,
         };
         let service = match Service::start(server, &placement) {

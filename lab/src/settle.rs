@@ -14,6 +14,8 @@ use crate::limit::Limit;
 const READ_AGAIN: Duration = Duration::from_millis(25);
 /// A guest that uses a smaller share of a CPU than this has finished its start.
 const BUSY: f64 = 0.05;
+/// So many times in a row: where other programs hold its CPU, a busy guest uses none for a while.
+const CALM_READINGS: u32 = 3;
 /// The time for one page.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,10 +29,12 @@ pub fn wait(metrics: &Url, limit: &Limit) -> Option<f64> {
     let account = metrics.with_path("/account");
     let first = read(&account).ok()?;
     let mut before = first.clone();
+    let mut calm = 0;
     loop {
         thread::sleep(READ_AGAIN);
         let now = read(&account).ok()?;
-        if limit.is_stopped() || share(&before, &now) < BUSY {
+        calm = if share(&before, &now) < BUSY { calm + 1 } else { 0 };
+        if limit.is_stopped() || calm == CALM_READINGS {
             return None;
         }
         if limit.left().is_err() {

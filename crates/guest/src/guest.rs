@@ -23,7 +23,8 @@ const PORT: &str = "{port}";
 const LISTEN: &str = "{listen}";
 const FOLDER: &str = "{folder}";
 /// The words that are replaced in a command, in the values of `env` and in configuration files.
-const WORDS: [&str; 6] = [PORT, "{address}", LISTEN, "{files}", FOLDER, "{threads}"];
+const WORDS: [&str; 8] =
+    [PORT, "{address}", LISTEN, "{files}", FOLDER, "{threads}", "{connections}", "{threads*connections}"];
 /// The first word of a command that runs this program itself.
 const SELF: &str = "{self}";
 
@@ -57,8 +58,8 @@ enum Source {
 struct Description {
     /// The command, which stays in the foreground: `sh -c` needs `exec` before its last command. In it, in `env` and in
     /// configuration files, these words are replaced: `{port}`, `{address}`, `{listen}` (address and port), `{files}` (the
-    /// directory of `/files/`), `{folder}` (a directory of the guest's own, which has its configuration files), `{threads}`;
-    /// `{self}` at the beginning of the command is this program.
+    /// directory of `/files/`), `{folder}` (a directory of the guest's own, which has its configuration files), `{threads}`,
+    /// `{connections}`, `{threads*connections}` (their product); `{self}` at the beginning of the command is this program.
     command: String,
     /// Variables for its environment.
     #[serde(default)]
@@ -70,6 +71,9 @@ struct Description {
     /// Files that have to be there, besides the program.
     #[serde(default)]
     needs: Vec<PathBuf>,
+    /// The requests that it gets before it is measured: a program that compiles while it runs is slower at first.
+    #[serde(default)]
+    warm_up: u32,
 }
 
 impl Guest {
@@ -172,6 +176,11 @@ impl Guest {
         Some(what + &install.unwrap_or_default())
     }
 
+    /// The requests that it has to get before it is measured, 0 if it is as fast as ever from the start.
+    pub fn warm_up(&self) -> u32 {
+        self.description.warm_up
+    }
+
     /// The words of its command, as a shell would split them.
     fn words(&self) -> Result<Vec<String>, String> {
         let words = shlex::split(&self.description.command);
@@ -228,6 +237,8 @@ fn filled(template: &str, place: &Place) -> String {
         path(&place.files),
         path(&place.folder),
         place.threads.to_string(),
+        place.connections.to_string(),
+        place.threads.saturating_mul(place.connections).to_string(),
     ];
     WORDS.iter().zip(values).fold(template.to_owned(), |text, (word, value)| text.replace(word, &value))
 }

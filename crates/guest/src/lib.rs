@@ -12,5 +12,5 @@ mod version;
 
 pub use built_in::{BE, built_in};
 pub use guest::Guest;
-pub use program::main_from;
+pub use program::{MOST_CONNECTIONS, main_from};
 pub use ready_made::ready_made;

@@ -14,6 +14,10 @@ use crate::{Guest, built_in, ready_made};
 /// How this program calls itself.
 const PROGRAM: &str = "guest";
 
+/// The connections that a guest is ready for without `--connections`: those of the largest load of a default run, 1000 that are idle
+/// and 64, and more. Ready-made guests with a process for each take 1 to 2 s for so many.
+pub const MOST_CONNECTIONS: usize = 1280;
+
 /// Runs a server of others as a service: restarted when it crashes, charged with its whole process tree.
 #[derive(Parser)]
 #[command(name = PROGRAM, bin_name = PROGRAM, version, max_term_width = 100)]
@@ -33,6 +37,9 @@ struct Cli {
     /// End when the guest ends, instead of starting it again
     #[arg(long)]
     once: bool,
+    /// Connections that the guest shall be ready for, where it has a process or a thread for each
+    #[arg(long, env, value_name = "N", default_value_t = MOST_CONNECTIONS, value_parser = number)]
+    connections: usize,
     #[command(flatten)]
     service: ServiceFlags,
 }
@@ -60,11 +67,17 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         name: guest.name.clone().leak(), // this process runs one guest
         flags: cli.service,
         given,
+        connections: cli.connections,
         prepare: Box::new(move |place| {
             let program = guest.prepare(place)?;
             Ok(supervisor::GuestProgram { log, once, ..program })
         }),
     })
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| "expected a whole number from 1".into())
 }
 
 fn chosen(cli: &Cli) -> Result<Guest, String> {

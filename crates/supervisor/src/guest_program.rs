@@ -24,6 +24,8 @@ pub struct Place {
     pub folder: PathBuf,
     /// The processes, threads or loops that it shall have, where it has a setting for that.
     pub threads: usize,
+    /// The connections that it shall be ready for, where it has a process or a thread for each.
+    pub connections: usize,
 }
 
 /// A server of others: a program with its arguments, and what is said of it.

@@ -147,6 +147,8 @@ pub struct Guest {
     pub flags: ServiceFlags,
     /// What was given on the command line and in the environment: /info says the flags among it that change figures.
     pub given: ArgMatches,
+    /// That of [`Place`].
+    pub connections: usize,
     /// What to run.
     pub prepare: Prepare,
 }

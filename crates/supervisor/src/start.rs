@@ -69,7 +69,7 @@ pub(crate) fn start_model(model: Model, flags: Flags) -> Result<Supervisor, Fail
 
 /// Checks the flags, chooses the port, binds the admin endpoint, and lets `prepare` make the program from that.
 pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
-    let Guest { name, flags, given, prepare } = guest;
+    let Guest { name, flags, given, connections, prepare } = guest;
     let cpus = Cpus::divide(name, &flags);
     process_tree::raise_open_file_limit()?; // a guest inherits it
     let files = files(flags.files.as_deref())?;
@@ -87,6 +87,7 @@ pub(crate) fn start_guest(guest: Guest) -> Result<Supervisor, Failure> {
         files: files.clone(),
         folder: folder.path().to_owned(),
         threads: flags.threads.unwrap_or(cpus.count),
+        connections,
     };
     let program = Program::Guest(prepare(&place).map_err(Failure::CannotStart)?);
     let given = flags::given_service_flags(&given);

@@ -43,7 +43,8 @@ type Answer = Response<Either<Full<Bytes>, FileBody>>;
 /// # Errors
 /// The address cannot be bound, or the kernel gives no epoll instance or no thread.
 pub fn serve(listen: SocketAddr, files: Option<PathBuf>, threads: usize) -> io::Result<()> {
-    // tokio's runtime for one thread needs no locks: tokio docs, runtime::Builder::new_current_thread.
+    // tokio's runtime for one thread needs no locks: tokio docs, runtime::Builder::new_current_thread. With one thread, this favours
+    // the guest: our model async-await then has the other runtime.
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
         _ => Builder::new_multi_thread(),
@@ -72,6 +73,7 @@ async fn accept(listen: SocketAddr, files: Option<Arc<Path>>) -> io::Result<()> 
 fn bound(listen: SocketAddr) -> io::Result<TcpListener> {
     let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?; // as our models have it; connections inherit it: tcp(7)
     socket.bind(listen)?;
     socket.listen(BACKLOG)
 }

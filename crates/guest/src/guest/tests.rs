@@ -24,7 +24,7 @@ impl Folder {
 
     fn place(&self, listen: &str) -> Place {
         let listen: SocketAddr = listen.parse().unwrap();
-        Place { listen, files: "/srv/my files".into(), folder: self.0.clone(), threads: 3 }
+        Place { listen, files: "/srv/my files".into(), folder: self.0.clone(), threads: 3, connections: 80 }
     }
 }
 
@@ -87,11 +87,12 @@ fn a_text_that_describes_no_guest_is_answered_by_what_to_write() {
 #[test]
 fn a_file_describes_guests() {
     let folder = Folder::new("file");
-    let text = "[one]\ncommand = 'one {port}'\n[two]\ncommand = 'two'\nenv = { PORT = '{port}' }\npackage = 'twos'\n";
+    let text = "[one]\ncommand = 'one {port}'\n[two]\ncommand = 'two'\nenv = { PORT = '{port}' }\npackage = 'twos'\nwarm_up = 7\n";
     let path = folder.file("guests.toml", text, 0o644);
     let guests = Guest::from_file(&path).unwrap();
     let names: Vec<&str> = guests.iter().map(|guest| &*guest.name).collect();
     assert_eq!(names, ["one", "two"]);
+    assert_eq!((guests[0].warm_up(), guests[1].warm_up()), (0, 7));
     assert_eq!(guests[1].arguments(), ["--guests-file", path.to_str().unwrap(), "two"]);
 }
 
@@ -152,7 +153,7 @@ fn a_file_that_is_not_executable_is_no_program() {
 #[test]
 fn words_in_the_command_in_variables_and_in_files_are_replaced() {
     let folder = Folder::new("words");
-    let description = "command = \"sh -c 'exec x' {port} {address} {listen} --files={files} {folder}/it.conf {threads}\"\n\
+    let description = "command = \"sh -c 'exec x' {port} {address} {listen} --files={files} {folder}/it.conf {threads} {connections} {threads*connections}\"\n\
                        env = { PORT = '{port}' }";
     let guest = Guest::ready_made("it", description, &[("it.conf", "listen [{listen}]; {unknown}")]);
     let program = guest.prepare(&folder.place("[::1]:8080")).unwrap();
@@ -160,7 +161,7 @@ fn words_in_the_command_in_variables_and_in_files_are_replaced() {
     let conf = format!("{}/it.conf", folder.0.display());
     assert_eq!(
         program.words[1..],
-        ["-c", "exec x", "8080", "::1", "[::1]:8080", "--files=/srv/my files", &conf, "3"],
+        ["-c", "exec x", "8080", "::1", "[::1]:8080", "--files=/srv/my files", &conf, "3", "80", "240"],
         "a value with a space stays one word"
     );
     assert_eq!(program.env["PORT"], "8080");
