@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use loadtest::every_path::answers_every_path;
 use loadtest::fleet;
 use loadtest::front::say;
 use loadtest::target::Url;
@@ -19,10 +20,6 @@ use results::units::plural;
 pub const HELLO: &[u8] = b"Hello World\n";
 /// What every guest has to serve, if it is requested at all.
 const ROOT: &str = "/";
-/// What the workloads of the models begin with, besides `/`.
-const OF_MODELS: [&str; 5] = ["/files/", "/sleep/", "/work/", "/counter", "/nod"];
-/// A path that no server has. One that answers it answers every path.
-const NO_PATH: &str = "/no-such-path-of-io-models";
 
 /// A guest that runs.
 pub struct Candidate<'a> {
@@ -49,7 +46,7 @@ impl Candidate<'_> {
             let content = plan.content_of(workload);
             let status = self.status(workload, content);
             match status.map_err(|error| format!("{name}: it does not answer {workload}: {error}"))? {
-                200..400 if self.answers_every_path(workload, content) => {
+                200..400 if answers_every_path(self.url, workload, content, self.limit, self.stop) => {
                     say(&format!("{name}: it answers {workload} as it answers any path, so it does not have it"));
                     lacks.push((workload.clone(), Lack::EveryPath));
                 }
@@ -76,16 +73,6 @@ impl Candidate<'_> {
         scrape::get(&self.url.with_path(path), self.limit).ok().map(|(_, body)| body)
     }
 
-    /// Whether the guest answers a workload of the models as it answers a path that does not exist.
-    fn answers_every_path(&self, workload: &str, content: &Content) -> bool {
-        let (method, path) = method_and_path(workload);
-        if !is_of_models(workload) {
-            return false;
-        }
-        let is_answered = self.status(&format!("{method} {NO_PATH}"), content).is_ok_and(|status| status < 400);
-        is_answered && (method != "GET" || self.body(path) == self.body(NO_PATH))
-    }
-
     /// How the guest's answer differs from the models', where theirs is known.
     fn difference(&self, workload: &str) -> Option<String> {
         let models = models_body(workload, self.files)?;
@@ -100,16 +87,6 @@ impl Candidate<'_> {
             false => Some(format!("its answer to {workload} has {theirs} bytes, the models' {ours}")),
         }
     }
-}
-
-/// Whether a workload is one of the models', besides `/`.
-pub fn is_of_models(workload: &str) -> bool {
-    let (_, path) = method_and_path(workload);
-    OF_MODELS.iter().any(|beginning| path.starts_with(beginning))
-}
-
-fn method_and_path(workload: &str) -> (&str, &str) {
-    workload.split_once(' ').unwrap_or(("GET", workload))
 }
 
 fn models_body(workload: &str, files: Option<&Path>) -> Option<Vec<u8>> {

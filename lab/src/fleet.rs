@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use guest::MOST_CONNECTIONS;
 use loadtest::cost::CostSource;
+use loadtest::every_path::is_of_models;
 use loadtest::fleet::{Endpoint, Fleet, Lacks, NotReady, supported};
 use loadtest::front::{Exit, Failure, say};
 use loadtest::target::Url;
@@ -17,7 +18,7 @@ use results::lacks::Lack;
 use results::{Load, Plan};
 use supervisor::Model;
 
-use crate::check::{Candidate, HELLO, is_of_models};
+use crate::check::{Candidate, HELLO};
 use crate::cli::WORKLOADS;
 use crate::division::Division;
 use crate::launch::{Placement, Server};
@@ -228,6 +229,10 @@ impl Fleet for LocalFleet {
         }
         self.running = Some(service);
         Ok(endpoint)
+    }
+
+    fn is_guest(&self, target: &str) -> bool {
+        self.local.servers.guests.iter().any(|guest| guest.name == target)
     }
 
     fn finished(&mut self, _target: &str) {
