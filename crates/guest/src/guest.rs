@@ -71,6 +71,9 @@ struct Description {
     /// Files that have to be there, besides the program.
     #[serde(default)]
     needs: Vec<PathBuf>,
+    /// Whether none of its processes ends while it serves. Otherwise, its CPU time is known in full only with a control group.
+    #[serde(default)]
+    keeps_processes: bool,
     /// The requests that it gets before it is measured: a program that compiles while it runs is slower at first.
     #[serde(default)]
     warm_up: u32,
@@ -213,7 +216,8 @@ impl Guest {
         let env = self.description.env.iter().map(|(name, value)| (name.clone(), filled(value, place)));
         let mut facts = BTreeMap::from([("command".to_owned(), self.description.command.clone())]);
         facts.extend(self.version(&place.folder, version::TIMEOUT).map(|version| ("version".to_owned(), version)));
-        Ok(GuestProgram { words, env: env.collect(), log: None, once: false, facts })
+        let keeps_processes = self.description.keeps_processes;
+        Ok(GuestProgram { words, env: env.collect(), log: None, once: false, keeps_processes, facts })
     }
 
     /// What its program says of its version within `limit`; that of a built-in guest is known.

@@ -25,7 +25,8 @@ pub struct Account {
     pub served: Option<Served>,
     /// For how long a CPU quota kept the service's control group from the CPUs, in nanoseconds; null if that is not known.
     pub throttled_ns: Option<u64>,
-    /// How the CPU time was read, for people: `cgroup`, or `clocks+wait4` where the service may not make a control group. The
+    /// How the CPU time was read: `cgroup`, or `clocks+wait4` where the service may not make a control group, or `clocks` of a guest
+    /// none of whose processes ends while it serves. The
     /// clocks lack about 2 µs for each thread that ends (measured on Linux 6.18), and children of a guest that have ended while
     /// the guest lives.
     pub cpu_source: String,

@@ -28,7 +28,7 @@ pub(crate) fn page(status: &mut Status) -> io::Result<Account> {
             Program::Guest(_) => None, // the scoreboard has nothing of it
         },
         throttled_ns: throttled.map(|time| time.as_nanos() as u64),
-        cpu_source: status.accounts.cpu_source().to_owned(),
+        cpu_source: status.cpu_source().to_owned(),
         cpus: cpus.cpus().to_vec(),
         boot_id: status.service.boot_id.clone(),
     })

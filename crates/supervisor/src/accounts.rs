@@ -10,6 +10,8 @@ use scoreboard::{Counters, Scoreboard};
 
 use crate::usage::Usage;
 
+/// The source of the CPU time without a control group.
+pub(crate) const CLOCKS_AND_WAIT: &str = "clocks+wait4";
 /// How often CPU time and replies are read until no child was reaped meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -88,7 +90,7 @@ impl Accounts {
 
     /// The source of the CPU time: the control group, or the CPU clocks of the live processes and wait4(2) for the dead ones.
     pub fn cpu_source(&self) -> &'static str {
-        if self.group.is_some() { "cgroup" } else { "clocks+wait4" }
+        if self.group.is_some() { "cgroup" } else { CLOCKS_AND_WAIT }
     }
 
     /// To be called when a model process has been started.

@@ -45,6 +45,9 @@ pub struct GuestProgram {
     pub log: Option<File>,
     /// Whether the service ends when the program ends. Otherwise it is started again, as a model is.
     pub once: bool,
+    /// Whether each of its processes lives as long as it does. Then their clocks are all of its CPU time, and no control group is
+    /// needed for that.
+    pub keeps_processes: bool,
     /// What /info says about it.
     pub facts: BTreeMap<String, String>,
 }

@@ -97,7 +97,7 @@ pub(crate) fn page(status: &mut Status) -> impl Serialize {
             Program::Guest(guest) => ProgramInfo::Guest { guest: &guest.facts },
             Program::Model(program) => of_model(program, service),
         },
-        cpu_source: sample.as_ref().map(|_| status.accounts.cpu_source()),
+        cpu_source: sample.as_ref().map(|_| status.cpu_source()),
         memory_source: sample.as_ref().map(|sample| sample.memory_source),
         peak_memory_source: sample.as_ref().map(|sample| sample.peak_memory_source),
     }

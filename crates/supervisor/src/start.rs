@@ -132,7 +132,9 @@ fn supervisor(what: What, listener: Option<TcpListener>, sockets: Sockets, held:
     };
     // After the limits and figures of the group are known: below it, there is only the CPU time.
     let group = OwnGroup::find_or_make("io-models");
-    if let (Program::Guest(_), Err(error)) = (&service.program, &group) {
+    if let (Program::Guest(guest), Err(error)) = (&service.program, &group)
+        && !guest.keeps_processes
+    {
         let lacks = "so children of the guest that end while it lives are not charged to it";
         log(name, format_args!("no control group could be made ({error}), {lacks}"));
     }

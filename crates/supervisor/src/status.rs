@@ -13,7 +13,7 @@ use process_tree::Cgroup;
 use scoreboard::Scoreboard;
 
 use crate::Model;
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, CLOCKS_AND_WAIT};
 use crate::capacity::Capacity;
 use crate::cpus::Cpus;
 use crate::guest_program::GuestProgram;
@@ -80,6 +80,14 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// How the CPU time is read: `clocks` where the clocks of live processes are all of it, else as the accounts say.
+    pub fn cpu_source(&self) -> &'static str {
+        match (&self.service.program, self.accounts.cpu_source()) {
+            (Program::Guest(guest), CLOCKS_AND_WAIT) if guest.keeps_processes => "clocks",
+            (_, source) => source,
+        }
+    }
+
     /// The pid of the process of the model, or of the guest, if there is one.
     pub fn model(&self) -> Option<Pid> {
         match self.phase {

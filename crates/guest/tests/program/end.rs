@@ -162,7 +162,7 @@ fn hyper_without_a_free_descriptor_goes_on_when_it_has_one_again() {
     let pid = guest.main().unwrap();
     let connections = [(); 64].map(|()| TcpStream::connect(guest.listen).unwrap());
     let open = || std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    wait_for("the last descriptor to be taken", || open() == 32);
+    wait_for("the last descriptor to be taken", || open() >= 32); // more, if this test has inherited one with a higher number
     drop(connections);
     assert_eq!(get(guest.listen, "/").unwrap(), (200, "Hello World\n".into()));
     assert_eq!(guest.main(), Some(pid), "it is the same process");

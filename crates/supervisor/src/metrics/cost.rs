@@ -14,7 +14,7 @@ pub(super) fn collect(status: &mut Status, families: &mut Families) {
         Ok(figures) => {
             counters(&figures, families);
             if let Some(sample) = &figures.sample {
-                gauges(sample, status.accounts.cpu_source(), families);
+                gauges(sample, status.cpu_source(), families);
             }
         }
         Err(error) => log(status.service.name, format_args!("cannot measure the processes: {error}")),
