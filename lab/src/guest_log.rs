@@ -1,12 +1,11 @@
 //! What a guest of a run writes: it is kept only if the guest fails.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{self, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Lines and bytes at the end of a log that are shown.
@@ -80,16 +79,9 @@ impl GuestLog {
     }
 }
 
-/// The folder for temporary files: that of the variable `TMPDIR`, or /tmp if it is not set or empty. Its path is absolute, so that
-/// the user finds it from anywhere.
-fn folder(variable: Option<OsString>) -> io::Result<PathBuf> {
-    let folder = variable.filter(|folder| !folder.is_empty());
-    path::absolute(folder.map_or_else(|| "/tmp".into(), PathBuf::from))
-}
-
 /// Makes a file for temporary use, which other users cannot read.
 fn new_file(name: &str) -> io::Result<(File, PathBuf)> {
-    let folder = folder(std::env::var_os("TMPDIR"))?;
+    let folder = app::temporary_dir()?; // absolute, so that the user finds it from anywhere
     let mut number = 0;
     loop {
         let path = folder.join(format!("io-models-{name}-{}-{number}.log", std::process::id()));
@@ -105,19 +97,6 @@ fn new_file(name: &str) -> io::Result<(File, PathBuf)> {
 mod tests {
     use super::*;
     use std::io::Write;
-
-    #[test]
-    fn the_folder_is_absolute() {
-        let here = std::env::current_dir().unwrap();
-        for (variable, expected) in [
-            (None, "/tmp".into()),
-            (Some(""), "/tmp".into()),
-            (Some("/var/tmp"), "/var/tmp".into()),
-            (Some("of/a/test"), here.join("of/a/test")),
-        ] {
-            assert_eq!(folder(variable.map(OsString::from)).unwrap(), expected);
-        }
-    }
 
     #[test]
     fn a_log_is_kept_with_what_others_have_written_to_it() {

@@ -2,6 +2,7 @@
 
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::AccessFlags;
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -28,7 +29,7 @@ const TEMPORARY: &str = "/tmp";
 pub fn default_files_dir() -> io::Result<PathBuf> {
     let uid = nix::unistd::geteuid().as_raw();
     let name = format!("io-models-{uid}");
-    if let Some(given) = given_temporary_dir()? {
+    if let Some(given) = absolute(std::env::var_os("TMPDIR"))? {
         return own_dir(given.join(name), uid);
     }
     let in_memory = [TEMPORARY, "/dev/shm"].into_iter().find(|place| is_usable_tmpfs(Path::new(place)));
@@ -41,12 +42,12 @@ pub fn default_files_dir() -> io::Result<PathBuf> {
 /// # Errors
 /// `$TMPDIR` is relative, and the working directory is gone.
 pub fn temporary_dir() -> io::Result<PathBuf> {
-    Ok(given_temporary_dir()?.unwrap_or(TEMPORARY.into()))
+    Ok(absolute(std::env::var_os("TMPDIR"))?.unwrap_or(TEMPORARY.into()))
 }
 
-/// `$TMPDIR`, if it is set and not empty.
-fn given_temporary_dir() -> io::Result<Option<PathBuf>> {
-    std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map(std::path::absolute).transpose()
+/// The directory that a variable names, if it is set and not empty, as an absolute path.
+fn absolute(variable: Option<OsString>) -> io::Result<Option<PathBuf>> {
+    variable.filter(|dir| !dir.is_empty()).map(std::path::absolute).transpose()
 }
 
 /// Whether the file system is in memory: tmpfs(5). One in which this process may not create files does not count.
@@ -161,6 +162,20 @@ mod tests {
         let large = std::fs::read(dir.path().join("64k")).unwrap();
         assert!(large.starts_with(&std::fs::read(dir.path().join("1k")).unwrap()));
         assert!(large.is_ascii());
+    }
+
+    #[test]
+    fn a_directory_of_a_variable_is_absolute() {
+        let here = std::env::current_dir().unwrap();
+        for (variable, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("/var/tmp"), Some("/var/tmp".into())),
+            (Some("of/a/test"), Some(here.join("of/a/test"))),
+        ] {
+            assert_eq!(absolute(variable.map(OsString::from)).unwrap(), expected);
+        }
+        assert_eq!(TEMPORARY, "/tmp");
     }
 
     #[test]
