@@ -10,6 +10,7 @@ use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
 use crate::guests::{self, GuestFlags};
+use crate::lecture::LectureFlags;
 use crate::loads::{self, LOADS};
 use crate::servers::{ALL, NONE, Servers};
 use crate::set::{self, Setting};
@@ -37,6 +38,7 @@ Examples:
   lab aa --models epoll -c 64              how much noise this machine has
   lab show                                 the table of the newest run again; or 'lab show FILE'
   lab compare a/results.json b/results.json
+  lab lecture                              the lecture's sentences: which of them hold here
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the servers, for other clients
 
@@ -109,6 +111,8 @@ enum LabCommand {
         #[arg(long, value_name = "PORT")]
         admin_port: Option<u16>,
     },
+    /// Judge sentences of the lecture by experiments, each against a margin that was fixed before; in ten minutes at most
+    Lecture(LectureFlags),
     /// Describe this machine: what it does to the figures, and what to mend
     Doctor,
 }
@@ -121,6 +125,8 @@ pub enum Command {
     Files(FileCommand),
     /// Only start the servers.
     Serve(ServeArgs),
+    /// Judge sentences of the lecture.
+    Lecture(LectureFlags),
     /// Describe this machine.
     Doctor,
 }
@@ -182,6 +188,7 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
             let servers = chosen(known, &models)?;
             return Ok(Command::Serve(ServeArgs { servers, files: models.files, port, admin_port }));
         }
+        Some(LabCommand::Lecture(flags)) => return Ok(Command::Lecture(flags)),
         Some(LabCommand::Doctor) => return Ok(Command::Doctor),
     };
     let servers = chosen(known, &flags.models)?;
@@ -222,7 +229,7 @@ fn chosen(known: &[Model], flags: &ModelFlags) -> Result<Servers, clap::Error> {
         return Err(wrong(format!("--models {NONE}: there is nothing left; name guests with --guests")));
     }
     let set = set::flags(&flags.set, &models, &guests).map_err(wrong)?;
-    Ok(Servers { models, guests, set, left_out })
+    Ok(Servers { models, guests, set, left_out, ..Servers::default() })
 }
 
 fn models(known: &[Model], named: &[String]) -> Result<Vec<Model>, String> {

@@ -33,12 +33,21 @@ pub struct Division {
 }
 
 impl Division {
-    /// Divides the CPUs that this process may use. `None` if the kernel does not say which these are.
-    pub fn of_this_machine() -> Option<Division> {
-        let allowed = CpuList::allowed().ok().filter(|allowed| !allowed.cpus().is_empty())?;
-        Some(divide(cores(&allowed, |cpu, file| {
+    /// Divides the CPUs that this process may use.
+    ///
+    /// # Errors
+    /// A line: the kernel does not say which these are.
+    pub fn of_this_machine() -> Result<Division, &'static str> {
+        let allowed = CpuList::allowed().ok().filter(|allowed| !allowed.cpus().is_empty());
+        let allowed = allowed.ok_or("sched_getaffinity(2) does not say which CPUs this process may use")?;
+        Ok(divide(cores(&allowed, |cpu, file| {
             std::fs::read_to_string(Path::new(SYSFS).join(format!("cpu{cpu}")).join(file)).ok()
         })))
+    }
+
+    /// Both sides use all CPUs of both.
+    pub fn shared(&self) -> Division {
+        Division { servers: self.all(), load: self.all(), remark: None }
     }
 
     /// The CPUs of both sides.

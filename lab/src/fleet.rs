@@ -70,22 +70,22 @@ pub struct LocalFleet {
 }
 
 impl LocalFleet {
-    /// Divides the CPUs, and restricts the calling thread to those of the load: the threads that it starts from then on
-    /// inherit that. No service is started yet. The start of a guest ends early when `stop` is set.
-    ///
-    /// # Errors
-    /// A line that says that the CPUs could not be found.
-    pub fn new(servers: Servers, files: Option<PathBuf>, stop: &'static AtomicBool) -> Result<LocalFleet, String> {
-        let unknown = "sched_getaffinity(2) does not say which CPUs this process may use";
-        let division = Division::of_this_machine().ok_or(unknown)?;
-        let _ = division.load.restrict(); // not permitted: it only costs precision
+    /// Restricts the calling thread to the CPUs of the load: the threads that it starts from then on inherit that. No service is
+    /// started yet. The start of a guest ends early when `stop` is set.
+    pub fn new(division: Division, servers: Servers, files: Option<PathBuf>, stop: &'static AtomicBool) -> LocalFleet {
+        let _ = division.load.apply(); // not permitted: it only costs precision
         let local = Local { servers, files, division, stop };
-        Ok(LocalFleet { local, lacks: Lacks::default(), restless: BTreeSet::new(), running: None })
+        LocalFleet { local, lacks: Lacks::default(), restless: BTreeSet::new(), running: None }
     }
 
     /// The CPUs of the services and of the load.
     pub fn division(&self) -> &Division {
         &self.local.division
+    }
+
+    /// The service of the present trial.
+    pub fn running(&self) -> Option<&Service> {
+        self.running.as_ref()
     }
 
     /// Sends one request of each workload to each server, and checks the responses. All models run at the same time
@@ -149,7 +149,7 @@ fn at_once<S: Sync, T: Send>(
 
 impl Local {
     fn check_model(&self, model: &Model, plan: &Plan) -> Result<(), Failure> {
-        let (_service, endpoint) = match self.start(Server::Model(model), None) {
+        let (_service, endpoint) = match self.start(Server::Model(model), model.name, None) {
             Ok(started) => started,
             Err(NotReady::Unsupported(_)) => return Ok(()), // the cells of this model will report it
             Err(NotReady::Unreachable(why)) => return Err(Failure(Exit::Unreachable, why)),
@@ -178,7 +178,7 @@ impl Local {
     /// The workloads that a guest lacks, with what shows it.
     fn check_guest(&self, guest: Server<'_>, plan: &Plan) -> Result<Vec<(String, Lack)>, String> {
         let name = guest.name();
-        match self.start(guest, None) {
+        match self.start(guest, name, None) {
             Ok((mut service, endpoint)) => {
                 let (url, files, stop) = (&endpoint.url, self.files.as_deref(), self.stop);
                 let candidate = Candidate { name, url, files, limit: TIMEOUT, stop };
@@ -188,13 +188,13 @@ impl Local {
         }
     }
 
-    /// Starts a server, for this load if there is one: not in the check.
-    fn start(&self, server: Server<'_>, load: Option<&Load>) -> Result<(Service, Endpoint), NotReady> {
+    /// Starts the server of a target, for this load if there is one: not in the check.
+    fn start(&self, server: Server<'_>, target: &str, load: Option<&Load>) -> Result<(Service, Endpoint), NotReady> {
         let placement = Placement {
             ports: (0, 0),
             files: self.files.as_deref(),
             cpus: Some(&self.division),
-            set: self.servers.set.get(server.name()),
+            set: self.servers.set.get(target),
             grace: Some(GRACE),
             shows_routine: false,
             is_for_a_trial: true,
@@ -219,9 +219,9 @@ impl Fleet for LocalFleet {
             return Err(why);
         }
         let unknown = || NotReady::Unreachable(format!("there is no server {target}"));
-        let server = self.local.servers.all().find(|server| server.name() == target).ok_or_else(unknown)?;
+        let server = self.local.servers.of_target(target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
-        let (service, endpoint) = self.local.start(server, Some(load))?;
+        let (service, endpoint) = self.local.start(server, target, Some(load))?;
         if let (Server::Guest(guest), CostSource::Metrics(metrics)) = (server, &endpoint.cost) {
             let url = endpoint.url.with_path(warm_up::path(&load.workload));
             warm_up::send(&url, guest.warm_up(), WARM_UP_TIME, self.local.stop);

@@ -10,6 +10,7 @@ mod fleet;
 mod guest_log;
 mod guests;
 mod launch;
+mod lecture;
 mod limit;
 mod loads;
 mod nod;
@@ -33,6 +34,7 @@ use loadtest::{end_on_signals, stop_on_signals};
 use results::noise;
 
 use cli::{Command, RunArgs};
+use division::Division;
 use fleet::LocalFleet;
 use launch::Requested;
 
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             Command::Run(args) => run(*args),
             Command::Files(command) => command.run(Path::new("results")),
             Command::Serve(args) => serve::serve(&args),
+            Command::Lecture(flags) => lecture::lecture(&flags),
             Command::Doctor => doctor::doctor(),
         },
     )
@@ -92,8 +95,9 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage(why));
     }
     let stop = stop_on_signals();
-    let unreachable = |why| Failure(Exit::Unreachable, why);
-    let mut fleet = LocalFleet::new(args.servers, args.files, stop).map_err(unreachable)?;
+    let unreachable = |why: &str| Failure(Exit::Unreachable, why.into());
+    let division = Division::of_this_machine().map_err(unreachable)?;
+    let mut fleet = LocalFleet::new(division, args.servers, args.files, stop);
     plan.cpus = fleet.division().load.cpus().to_vec();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !args.run.quiet {

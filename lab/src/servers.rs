@@ -1,5 +1,7 @@
 //! What a run measures: the models, and servers of others.
 
+use std::collections::BTreeMap;
+
 use guest::Guest;
 use supervisor::Model;
 
@@ -18,6 +20,8 @@ pub struct Servers {
     pub guests: Vec<Guest>,
     /// The flags of single models.
     pub set: set::Flags,
+    /// Targets that are a model under another name, with flags of their own in `set`: the name of the model.
+    pub variants: BTreeMap<String, String>,
     /// Lines that say why guests are left out.
     pub left_out: Vec<String>,
 }
@@ -27,5 +31,11 @@ impl Servers {
     pub fn all(&self) -> impl Iterator<Item = Server<'_>> {
         let models = self.models.iter().map(Server::Model);
         models.chain(self.guests.iter().map(Server::Guest))
+    }
+
+    /// The server of a target.
+    pub fn of_target(&self, target: &str) -> Option<Server<'_>> {
+        let name = self.variants.get(target).map_or(target, String::as_str);
+        self.all().find(|server| server.name() == name)
     }
 }

@@ -37,18 +37,7 @@ pub fn run(
     let stop = Stop::new(stop, budget::limit(plan, began));
     let reserve = budget::reserve(plan);
     let mut agenda = Agenda::new(plan);
-    let now = SystemTime::now();
-    let mut results = Results {
-        schema: SCHEMA.into(),
-        run_id: machine::run_id(now),
-        started_at: machine::rfc3339(now),
-        interrupted: false,
-        remarks: Vec::new(),
-        machine: machine::here(),
-        settings: plan.clone(),
-        targets: BTreeMap::new(),
-        cells: keys.iter().cloned().map(Cell::new).collect(),
-    };
+    let mut results = begin(plan);
     let is_open = |load: &Load| load.schedule != Schedule::Closed;
     observer.on(Event::RunStarted {
         run_id: &results.run_id,
@@ -186,6 +175,28 @@ pub fn run(
     ranks::rank(&mut results.cells);
     observer.on(Event::RunFinished { results: &results });
     Ok(results)
+}
+
+/// A seed for a run that is given none.
+pub fn any_seed() -> u64 {
+    fastrand::u64(..1 << 32)
+}
+
+/// The results of a run of this plan that begins now: nothing is measured yet.
+pub fn begin(plan: &Plan) -> Results {
+    let now = SystemTime::now();
+    Results {
+        schema: SCHEMA.into(),
+        run_id: machine::run_id(now),
+        started_at: machine::rfc3339(now),
+        interrupted: false,
+        remarks: Vec::new(),
+        machine: machine::here(),
+        settings: plan.clone(),
+        targets: BTreeMap::new(),
+        cells: plan.cells().into_iter().map(Cell::new).collect(),
+        claims: Vec::new(),
+    }
 }
 
 /// A fleet whose targets say something of themselves.

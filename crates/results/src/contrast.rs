@@ -56,6 +56,26 @@ pub(crate) fn objection(cell: &Cell, path: &str) -> Option<String> {
     Some(format!("{}: {verdict}: {}", cell.key.target, flaw.why))
 }
 
+/// The values of the figure in the blocks that both cells have, of which neither may have a flaw. The cells may be under
+/// different loads.
+///
+/// # Errors
+/// As those of [`contrast()`].
+pub(crate) fn pairs(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(f64, f64)>, String> {
+    for cell in [cell, other] {
+        if let Some(why) = objection(cell, path) {
+            return Err(why);
+        }
+        let (name, figure) = cell.figures.at(path);
+        if figure.is_none() {
+            let why = cell.why_missing(&name).unwrap_or("it was not measured");
+            return Err(format!("{}: {why}", cell.key.target));
+        }
+    }
+    let (others, values) = paired_values(other, cell, path);
+    Ok(values.into_iter().zip(others).collect())
+}
+
 /// The same as [`contrast`], with figures that may not be compared, too.
 pub(crate) fn over_blocks(cell: &Cell, baseline: &Cell, path: &str) -> Result<Contrast, String> {
     for cell in [cell, baseline] {

@@ -17,6 +17,7 @@
 
 pub mod answers;
 pub mod background;
+pub mod claims;
 mod closing;
 pub mod compare;
 pub mod conditions;

@@ -14,6 +14,7 @@ pub use disturbance::disturbance;
 pub use flaw::{Bound, Flaw, Verdict};
 pub use trial::{AnswerSeen, Probe, Trial};
 
+use crate::claims::Claim;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,9 @@ pub struct Results {
     pub targets: BTreeMap<String, Target>,
     /// Its cells.
     pub cells: Vec<Cell>,
+    /// What experiments say of sentences of the lecture (`lab lecture`); each has its cells in a file of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
 }
 
 /// What a target said of itself before its first trial.

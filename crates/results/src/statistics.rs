@@ -64,6 +64,18 @@ pub(crate) fn paired(first: &[f64], second: &[f64]) -> Option<Ratio> {
     Some(ratio(mean, variance, pairs.len() - 1))
 }
 
+/// The mean of values, and half of its interval, which misses the true mean with probability `alpha`: Student's t.
+pub(crate) fn mean_interval(values: &[f64], alpha: f64) -> (f64, f64) {
+    let (mean, variance) = mean_and_variance(values);
+    (mean, critical_t(alpha, values.len() - 1) * variance.sqrt())
+}
+
+/// How much narrower an interval becomes with `more` values instead of `values` that vary as much.
+pub(crate) fn narrowing(values: usize, more: usize, alpha: f64) -> f64 {
+    let width = |count: usize| critical_t(alpha, count - 1) / (count as f64).sqrt();
+    width(more) / width(values)
+}
+
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
 /// 1947), with its degrees of freedom rounded down. `None` with fewer than two values on a side, or if a value is not above
 /// zero.

@@ -17,7 +17,7 @@ const STILL: u64 = 256 << 10;
 
 /// Looks at this machine.
 pub fn findings(activity: &Activity) -> Vec<Finding> {
-    let mut findings = vec![division(Division::of_this_machine().as_ref())];
+    let mut findings = vec![division(Division::of_this_machine().ok().as_ref())];
     findings.extend(busy(activity));
     findings.extend(stolen(activity));
     findings.extend(activity.source.map(|(source, resolution)| {

@@ -5,6 +5,7 @@ use super::load_flags::{DESCRIBE_A_LOAD, LoadFlags};
 use super::load_text;
 use crate::budget;
 use crate::cpus::{allowed_cpus, online_cpus};
+use crate::run::any_seed;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use results::conditions::Condition;
@@ -138,7 +139,7 @@ impl RunFlags {
             budget: self.budget,
             precision: self.precision,
             twice: Vec::new(),
-            seed: self.seed.unwrap_or_else(|| fastrand::u64(..1 << 32)),
+            seed: self.seed.unwrap_or_else(any_seed),
             threads: self.threads.unwrap_or((online_cpus() / 2).clamp(1, allowed_cpus().len().max(1))),
             cpus: Vec::new(),
             timeout: self.timeout,

@@ -35,6 +35,19 @@ pub fn loads(texts: &[String], flags: &LoadFlags) -> Result<Vec<Load>, String> {
     Ok(loads)
 }
 
+/// The loads of these texts, each once, without any flags beside them.
+///
+/// # Errors
+/// As those of [`loads`].
+pub fn loads_of(texts: &[String]) -> Result<Vec<Load>, String> {
+    let mut loads = Vec::new();
+    for text in texts {
+        let described = parse(text).and_then(|flags| flags.loads());
+        add_new(&mut loads, described.map_err(|why| format!("--load '{text}': {why}"))?);
+    }
+    Ok(loads)
+}
+
 /// Reads the words of a load: the workload, and the flags.
 fn parse(text: &str) -> Result<LoadFlags, String> {
     let command = LoadFlags::augment_args(Command::new("load").no_binary_name(true).disable_help_flag(true));

@@ -18,6 +18,8 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
+pub use load_text::loads_of;
+pub use outputs::{write_file, write_folder};
 pub use terminal::{print, say};
 
 use crate::events::Observer;

@@ -102,6 +102,18 @@ impl Outputs {
     }
 }
 
+/// Writes the files of a run into a folder, which is made if it does not exist: results.json and slices.ndjson.
+///
+/// # Errors
+/// One line: a file could not be written.
+pub fn write_folder(flag: &'static str, folder: &Path, results: &Results) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|error| cannot_write(flag, folder, &error))?;
+    for Output { flag, path, format } in Output::folder(flag, folder) {
+        write_file(flag, &path, &|file| format(results, file))?;
+    }
+    Ok(())
+}
+
 /// Writes the latencies of each cell into the folder.
 fn write_distributions(folder: &Path, results: &Results) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| cannot_write("--hgrm", folder, &error))?;

@@ -25,6 +25,7 @@ pub(crate) fn results(targets: &[&str]) -> Results {
             provenance: BTreeMap::new(),
         },
         cells: settings.cells().into_iter().map(Cell::new).collect(),
+        claims: Vec::new(),
         settings,
         targets: BTreeMap::new(),
     }
