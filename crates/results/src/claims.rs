@@ -9,8 +9,9 @@ mod judge;
 mod measure;
 mod ruling;
 
+pub use crate::figures::CPU;
 pub use claim::{Claim, together};
-pub use evidence::{At, Evidence};
+pub use evidence::{At, Evidence, P90};
 pub use judge::{ALPHA, Margin, Part, judge};
 pub use measure::{Measure, Values};
 pub use ruling::Ruling;

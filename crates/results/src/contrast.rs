@@ -1,6 +1,6 @@
 //! How a target compares with another under the same load, by one figure, with an interval.
 
-use crate::ranks::paired_values;
+use crate::ranks::{paired_blocks, paired_values};
 use crate::schema::{Bound, Cell};
 use crate::statistics;
 use crate::units::plural;
@@ -56,35 +56,39 @@ pub(crate) fn objection(cell: &Cell, path: &str) -> Option<String> {
     Some(format!("{}: {verdict}: {}", cell.key.target, flaw.why))
 }
 
-/// The values of the figure in the blocks that both cells have, of which neither may have a flaw. The cells may be under
-/// different loads.
+/// The values of the figure in the blocks that both cells have, of which neither may have a flaw: the number of the block, and both
+/// values. The cells may be under different loads.
 ///
 /// # Errors
 /// As those of [`contrast()`].
-pub(crate) fn pairs(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(f64, f64)>, String> {
+pub(crate) fn blocks(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(u64, f64, f64)>, String> {
     for cell in [cell, other] {
-        if let Some(why) = objection(cell, path) {
-            return Err(why);
-        }
-        let (name, figure) = cell.figures.at(path);
-        if figure.is_none() {
+        objection(cell, path).map_or(Ok(()), Err)?;
+        has_figure(cell, path)?;
+    }
+    Ok(paired_blocks(cell, other, path))
+}
+
+/// The same without the numbers of the blocks.
+pub(crate) fn pairs(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(f64, f64)>, String> {
+    Ok(blocks(cell, other, path)?.into_iter().map(|(_, value, other)| (value, other)).collect())
+}
+
+/// Why the figure is missing, if it is.
+fn has_figure(cell: &Cell, path: &str) -> Result<(), String> {
+    let (name, figure) = cell.figures.at(path);
+    match figure {
+        Some(_) => Ok(()),
+        None => {
             let why = cell.why_missing(&name).unwrap_or("it was not measured");
-            return Err(format!("{}: {why}", cell.key.target));
+            Err(format!("{}: {why}", cell.key.target))
         }
     }
-    let (others, values) = paired_values(other, cell, path);
-    Ok(values.into_iter().zip(others).collect())
 }
 
 /// The same as [`contrast`], with figures that may not be compared, too.
 pub(crate) fn over_blocks(cell: &Cell, baseline: &Cell, path: &str) -> Result<Contrast, String> {
-    for cell in [cell, baseline] {
-        let (name, figure) = cell.figures.at(path);
-        if figure.is_none() {
-            let why = cell.why_missing(&name).unwrap_or("it was not measured");
-            return Err(format!("{}: {why}", cell.key.target));
-        }
-    }
+    [cell, baseline].into_iter().try_for_each(|cell| has_figure(cell, path))?;
     let (baselines, values) = paired_values(baseline, cell, path);
     for (cell, values) in [(cell, &values), (baseline, &baselines)] {
         if values.iter().any(|&value| value <= 0.0) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The path of CPU time a request, the figure that does not depend on what the load generator can do.
-pub(crate) const CPU: &str = "server.cpu_us_per_request";
+pub const CPU: &str = "server.cpu_us_per_request";
 
 /// The unit of a figure in results.json and in the CSV file. Prometheus gets base units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

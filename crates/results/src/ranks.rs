@@ -64,9 +64,14 @@ fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
 
 /// The figure's values in these trials, of both cells in the same order, where both trials have it.
 pub(crate) fn paired_values(first: &Cell, second: &Cell, path: &str) -> (Vec<f64>, Vec<f64>) {
+    paired_blocks(first, second, path).into_iter().map(|(_, first, second)| (first, second)).unzip()
+}
+
+/// The same with the number of the block before each two values.
+pub(crate) fn paired_blocks(first: &Cell, second: &Cell, path: &str) -> Vec<(u64, f64, f64)> {
     let (first, second) = (placed(first, path), placed(second, path));
-    let pairs = first.iter().filter_map(|(at, a)| Some((*a, second.iter().find(|(other, _)| other == at)?.1)));
-    pairs.unzip()
+    let pairs = first.iter().filter_map(|(at, a)| Some((at.1, *a, second.iter().find(|(other, _)| other == at)?.1)));
+    pairs.collect()
 }
 
 /// A run, and a trial's block in it.

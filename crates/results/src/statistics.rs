@@ -70,6 +70,15 @@ pub(crate) fn mean_interval(values: &[f64], alpha: f64) -> (f64, f64) {
     (mean, critical_t(alpha, values.len() - 1) * variance.sqrt())
 }
 
+/// The slope of a line through points, by least squares.
+pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let (products, squares) =
+        points.iter().fold((0.0, 0.0), |(p, s), point| (p + (point.0 - x) * (point.1 - y), s + (point.0 - x).powi(2)));
+    products / squares
+}
+
 /// How much narrower an interval becomes with `more` values instead of `values` that vary as much.
 pub(crate) fn narrowing(values: usize, more: usize, alpha: f64) -> f64 {
     let width = |count: usize| critical_t(alpha, count - 1) / (count as f64).sqrt();

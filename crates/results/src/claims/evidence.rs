@@ -5,6 +5,13 @@ use crate::contrast;
 use crate::figures::CPU;
 use crate::load::Load;
 use crate::schema::{Cell, Results, Verdict};
+use crate::statistics;
+use std::collections::BTreeMap;
+
+/// The path of memory a connection.
+const MEMORY: &str = "server.memory_bytes_per_connection";
+/// The path of the 90th percentile of the latency, which needs 100 samples in each trial.
+pub const P90: &str = "latency_us.p90";
 
 /// The results of an experiment, as evidence for a claim.
 #[derive(Clone, Copy, Debug)]
@@ -22,37 +29,74 @@ impl Evidence<'_> {
     /// The ratio of a figure at two places, by the figure's path in results.json. Blocks with the same number form pairs: they are
     /// close together in time, under different loads, too.
     pub fn ratio(&self, what: &str, path: &'static str, of: At<'_>, to: At<'_>) -> Measure {
-        let values = || {
-            let (of, to) = (self.cell(of)?, self.cell(to)?);
-            let pairs = contrast::pairs(of, to, path)?;
-            Ok(Values::Blocks(pairs.into_iter().map(|(of, to)| of / to).collect()))
-        };
-        Measure { what: what.into(), is_ratio: true, values: values(), claims: self.claims }
+        let values = self.cell(of).and_then(|of| contrast::pairs(of, self.cell(to)?, path));
+        let values = values.map(|pairs| pairs.into_iter().map(|(of, to)| of / to).collect());
+        self.measure(what, true, values.map(Values::Blocks))
     }
 
-    /// The ratio of CPU time a request.
+    /// The ratio of CPU time a request of two targets.
     pub fn cpu_ratio(&self, of: At<'_>, to: At<'_>) -> Measure {
-        let what = match of.1 == to.1 {
-            true => format!("CPU time a request, {} / {}", of.0, to.0),
-            false => {
-                format!("CPU time a request, {} with {} / with {}", of.0, self.load_words(of.1), self.load_words(to.1))
+        self.ratio(&format!("CPU time a request, {} / {}", of.0, to.0), CPU, of, to)
+    }
+
+    /// The ratio of memory a connection of two targets, user and kernel.
+    pub fn memory_ratio(&self, of: At<'_>, to: At<'_>) -> Measure {
+        self.ratio(&format!("memory a connection, {} / {}", of.0, to.0), MEMORY, of, to)
+    }
+
+    /// The highest of the blocks' values, for a figure that is a count, as threads are.
+    pub fn level(&self, what: &str, path: &'static str, at: At<'_>) -> Measure {
+        let values = self.cell(at).and_then(|cell| contrast::pairs(cell, cell, path));
+        let count = values.and_then(|values| {
+            let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
+            let least = values.iter().copied().reduce(f64::min).ok_or("no block has it")?;
+            let most = values.iter().copied().reduce(f64::max).ok_or("no block has it")?;
+            Ok((most, least, most))
+        });
+        self.count(what, count)
+    }
+
+    /// A figure at one place, as a ratio to a value that is known.
+    pub fn share_of(&self, what: &str, path: &'static str, at: At<'_>, known: f64) -> Measure {
+        let values = self.cell(at).and_then(|cell| contrast::pairs(cell, cell, path));
+        let values = values.map(|pairs| pairs.into_iter().map(|(value, _)| value / known).collect());
+        self.measure(what, true, values.map(Values::Blocks))
+    }
+
+    /// How much steeper CPU time a request grows with the connections in one target than in another: the slope of its logarithm
+    /// on that of the connections, in each block over all loads of the plan, less that of the other target. A slope of 0.1 means
+    /// 7 % more for twice the connections.
+    pub fn steeper(&self, what: &str, target: &str, than: &str) -> Measure {
+        self.measure(what, false, self.slopes(target, than).map(Values::Blocks))
+    }
+
+    fn slopes(&self, target: &str, than: &str) -> Result<Vec<f64>, String> {
+        let loads = &self.results.settings.loads;
+        let mut blocks: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
+        for (at, load) in loads.iter().enumerate() {
+            let connections = (load.connections() as f64).ln();
+            let (cell, other) = (self.cell((target, at))?, self.cell((than, at))?);
+            for (block, cost, of_other) in contrast::blocks(cell, other, CPU)? {
+                // The slope of a difference is the difference of the slopes.
+                blocks.entry(block).or_default().push((connections, (cost / of_other).ln()));
             }
-        };
-        self.ratio(&what, CPU, of, to)
+        }
+        blocks.retain(|_, points| points.len() == loads.len());
+        Ok(blocks.values().map(|points| statistics::slope(points)).collect())
     }
 
-    fn load_words(&self, load: usize) -> String {
-        self.results.settings.loads.get(load).map_or_else(String::new, ToString::to_string)
+    /// A value for each block, of which the mean counts.
+    pub fn values(&self, what: &str, values: Result<Vec<f64>, String>) -> Measure {
+        self.measure(what, false, values.map(Values::Blocks))
     }
 
-    /// A figure at one place, whose geometric mean counts.
-    pub fn value(&self, what: &str, path: &'static str, at: At<'_>) -> Measure {
-        let values = || {
-            let cell = self.cell(at)?;
-            let pairs = contrast::pairs(cell, cell, path)?;
-            Ok(Values::Blocks(pairs.into_iter().map(|(value, _)| value).collect()))
-        };
-        Measure { what: what.into(), is_ratio: true, values: values(), claims: self.claims }
+    /// A count, which has no noise, and between what it could be.
+    pub fn count(&self, what: &str, count: Result<(f64, f64, f64), String>) -> Measure {
+        self.measure(what, false, count.map(|(value, low, high)| Values::Count { value, low, high }))
+    }
+
+    fn measure(&self, what: &str, is_ratio: bool, values: Result<Values, String>) -> Measure {
+        Measure { what: what.into(), is_ratio, values, claims: self.claims }
     }
 
     /// The cell at this place.
