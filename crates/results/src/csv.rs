@@ -1,5 +1,6 @@
-//! Writes the results as comma-separated values (RFC 4180, with line feeds): a line for each cell.
+//! Writes the results as comma-separated values (RFC 4180, with line feeds): a line for each cell, or for each part of each claim.
 
+use crate::claims::Part;
 use crate::figures;
 use crate::outcomes::OutcomeClass;
 use crate::schema::{Bound, Cell, Ranks, Results};
@@ -41,6 +42,9 @@ const COLUMNS: [Column; 14] = [
 /// An error of writing to `out`.
 pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     let mut csv = ::csv::Writer::from_writer(out);
+    if results.is_board() {
+        return write_claims(results, csv);
+    }
     let ranks = Ranks::default().iter().map(|(by, _)| format!("rank_{by}"));
     let figures = figures::names().flat_map(|name| ["", "_low", "_high"].map(|end| name.column() + end));
     csv.write_record(COLUMNS.iter().map(|(name, _)| (*name).to_owned()).chain(ranks).chain(figures))?;
@@ -50,6 +54,55 @@ pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
             [figure.map(|f| f.median), figure.and_then(|f| f.low), figure.and_then(|f| f.high)].map(shown)
         });
         csv.write_record(COLUMNS.iter().map(|(_, value)| value(results, cell)).chain(ranks).chain(figures))?;
+    }
+    csv.flush()
+}
+
+/// The columns of a board.
+const COLUMNS_OF_CLAIMS: [&str; 14] = [
+    "run_id",
+    "claim",
+    "ruling",
+    "says",
+    "does",
+    "part",
+    "part_ruling",
+    "figure",
+    "figure_low",
+    "figure_high",
+    "margin",
+    "blocks",
+    "why",
+    "command",
+];
+
+/// Writes a board: a line for each part of each claim, and one for a claim without parts.
+fn write_claims(results: &Results, mut csv: ::csv::Writer<&mut dyn Write>) -> io::Result<()> {
+    csv.write_record(COLUMNS_OF_CLAIMS)?;
+    for claim in &results.claims {
+        let parts: Vec<Option<&Part>> = match &claim.parts[..] {
+            [] => vec![None],
+            parts => parts.iter().map(Some).collect(),
+        };
+        for part in parts {
+            let of_part = |value: fn(&Part) -> String| part.map_or_else(String::new, value);
+            csv.write_record([
+                results.run_id.clone(),
+                claim.id.clone(),
+                claim.ruling.name().into(),
+                claim.says.clone(),
+                claim.does.clone(),
+                of_part(|part| part.what.clone()),
+                of_part(|part| part.ruling.name().into()),
+                of_part(|part| shown(part.figure)),
+                of_part(|part| shown(part.low)),
+                of_part(|part| shown(part.high)),
+                of_part(|part| part.margin.to_string()),
+                of_part(|part| part.blocks.to_string()),
+                part.and_then(|part| part.why.clone()).or_else(|| claim.why.clone()).unwrap_or_default(),
+                claim.command.clone(),
+            ])?;
+        }
     }
     csv.flush()
 }

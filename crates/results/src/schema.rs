@@ -82,6 +82,11 @@ impl Target {
 }
 
 impl Results {
+    /// Whether this is a board of claims, whose cells are in files of their own.
+    pub fn is_board(&self) -> bool {
+        !self.claims.is_empty()
+    }
+
     /// Writes the results as JSON.
     ///
     /// # Errors

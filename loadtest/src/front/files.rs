@@ -7,7 +7,7 @@ use super::terminal::{print, say};
 use clap::Subcommand;
 use results::differences::{circumstances, common_runs, differences};
 use results::goals::{self, Goal};
-use results::{Results, compare, merge};
+use results::{Results, claims, compare, merge};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +64,11 @@ impl FileCommand {
             }
             FileCommand::Merge { first, second, output } => {
                 let (first, second) = (load(&first)?, load(&second)?);
+                if first.is_board() || second.is_board() {
+                    let why =
+                        "the claims of two runs are not joined: each is judged by its own blocks; 'compare' shows both";
+                    return Err(Failure::usage(why));
+                }
                 let unlike = circumstances(&first, &second);
                 let merged = merge::merge(first, second).map_err(Failure::usage)?;
                 if !unlike.is_empty() {
@@ -83,6 +88,9 @@ impl FileCommand {
 
 /// Prints the report on a run, and whether it reaches the goals.
 fn show(results: &Results, goals: &[Goal]) -> Result<Exit, Failure> {
+    if results.is_board() && !goals.is_empty() {
+        return Err(Failure::usage("--at-most: this file has claims; goals are for the results.json of a run"));
+    }
     goals::check(goals, &results.settings).map_err(Failure::usage)?;
     report::print(results).map_err(Failure::usage)?;
     let judged = goals::judge(goals, results);
@@ -103,6 +111,11 @@ fn newest_in(runs: &Path) -> Result<PathBuf, String> {
 /// Prints what changed, below the circumstances that differ, and what makes the comparison unfair; without `anyway`, there
 /// must be none of that.
 fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), String> {
+    match (first.is_board(), second.is_board()) {
+        (true, true) => return print(|out| claims::print_comparison(&first.claims, &second.claims, out)),
+        (false, false) => {}
+        _ => return Err("one of the files has claims, and the other one has cells: compare two of the same".into()),
+    }
     let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
     let lines = |lines: Vec<String>| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
     let doubts = match lines(common.chain(differences(first, second)).collect()) {

@@ -3,7 +3,7 @@
 use super::terminal;
 use anstyle::Style;
 use results::wrap::wrap;
-use results::{Results, answers, goals, table};
+use results::{Results, answers, claims, goals, table};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -20,6 +20,13 @@ pub fn print(results: &Results) -> Result<(), String> {
 }
 
 fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    if results.is_board() {
+        let width = width.unwrap_or(USUAL_WIDTH);
+        writeln!(out)?;
+        claims::print_details(&results.claims, width, out)?;
+        writeln!(out)?;
+        return claims::print_board(&results.claims, width, out);
+    }
     let answers = answers::answers(results);
     let answers_width = width.unwrap_or(USUAL_WIDTH);
     if !answers.is_empty() {

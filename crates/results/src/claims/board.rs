@@ -1,0 +1,141 @@
+//! Prints claims: each with what was done and measured, and all of them on a board of one screen.
+
+use super::claim::Claim;
+use super::judge::{ALPHA, Part};
+use super::ruling::Ruling;
+use crate::units::{plural, three_digits};
+use crate::wrap::wrap;
+use anstyle::{AnsiColor, Style};
+use std::io::{self, Write};
+
+/// Prints each claim with what was done, what was measured, and how to repeat it, wrapped at `width` columns.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print_details(claims: &[Claim], width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let (bold, dimmed) = (Style::new().bold(), Style::new().dimmed());
+    for claim in claims {
+        let ruled = style(claim.ruling);
+        writeln!(out, "{bold}{}{bold:#}: {ruled}{}{ruled:#}", claim.id, claim.ruling)?;
+        let mut line = |text: &str| writeln!(out, "{}", wrap(&format!("  {text}"), 4, Some(width)));
+        line(&claim.says)?;
+        line(&claim.does)?;
+        claim.parts.iter().try_for_each(|part| line(&in_words(part)))?;
+        claim.why.iter().try_for_each(|why| line(&format!("It was not judged: {why}.")))?;
+        claim.notes.iter().try_for_each(|note| line(note))?;
+        if claim.experiment.is_some() {
+            writeln!(out, "{dimmed}  {}{dimmed:#}", claim.command)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints a line for each claim, and how to read them.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print_board(claims: &[Claim], width: usize, out: &mut dyn Write) -> io::Result<()> {
+    let (bold, dimmed) = (Style::new().bold(), Style::new().dimmed());
+    let rows: Vec<[String; 4]> = claims.iter().map(row).collect();
+    let widest = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let [id, ruling, figure] = [0, 1, 2].map(widest);
+    writeln!(out, "{bold}What holds here{bold:#}")?;
+    for (claim, row) in claims.iter().zip(&rows) {
+        let ruled = style(claim.ruling);
+        let rest = cut(&row[3], width.saturating_sub(id + ruling + figure + 6));
+        let line = format!("{:id$}  {ruled}{:ruling$}{ruled:#}  {:figure$}  {rest}", row[0], row[1], row[2]);
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    let counts = Ruling::ALL.map(|ruling| (ruling, claims.iter().filter(|claim| claim.ruling == ruling).count()));
+    let counts = counts.map(|(ruling, count)| match (ruling, count) {
+        (Ruling::CannotBeShown, count) => format!("{count} cannot be shown here"),
+        (Ruling::Holds, 1) | (Ruling::Fails, 1) => format!("1 {ruling}"),
+        (Ruling::Holds, count) => format!("{count} hold"),
+        (Ruling::Fails, count) => format!("{count} fail"),
+    });
+    let signs = format!(
+        "{}. A claim holds if its whole interval is beyond the margin, and fails if it is wholly short of it. All claims of a \
+         board are right together with {:.0} %.",
+        counts.join(", "),
+        (1.0 - ALPHA) * 100.0
+    );
+    writeln!(out, "{dimmed}{}{dimmed:#}", wrap(&signs, 0, Some(width)))
+}
+
+/// Prints what two boards say of the claims that both have: first those whose rulings contradict each other.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print_comparison(first: &[Claim], second: &[Claim], out: &mut dyn Write) -> io::Result<()> {
+    let pairs = first.iter().filter_map(|claim| Some((claim, second.iter().find(|other| other.id == claim.id)?)));
+    let mut pairs: Vec<(&Claim, &Claim)> = pairs.collect();
+    let is_flip =
+        |(a, b): &(&Claim, &Claim)| a.ruling != b.ruling && ![a.ruling, b.ruling].contains(&Ruling::CannotBeShown);
+    pairs.sort_by_key(|pair| (!is_flip(pair), pair.0.ruling == pair.1.ruling));
+    let id = pairs.iter().map(|(claim, _)| claim.id.len()).max().unwrap_or(0);
+    for pair in &pairs {
+        let [a, b] = [pair.0, pair.1].map(|claim| {
+            let figure = claim.deciding_part().map_or_else(|| "-".into(), figure);
+            format!("{} {figure}", claim.ruling)
+        });
+        let what = match () {
+            () if is_flip(pair) => "contradicts",
+            () if pair.0.ruling == pair.1.ruling => "the same",
+            () => "differs",
+        };
+        writeln!(out, "{:id$}  {what:11}  {a}; {b}", pair.0.id)?;
+    }
+    let (flips, common) = (pairs.iter().filter(|pair| is_flip(pair)).count(), plural(pairs.len(), "claim"));
+    writeln!(out, "{common} in common, {flips} of them with rulings that contradict each other")
+}
+
+/// The columns of a claim: its name, what the experiment says, the figure against its margin, and what the figure is or why there
+/// is none.
+fn row(claim: &Claim) -> [String; 4] {
+    let ruling = match claim.ruling {
+        Ruling::CannotBeShown => "not shown".into(),
+        decided => decided.to_string(),
+    };
+    let Some(part) = claim.deciding_part() else {
+        return [claim.id.clone(), ruling, "-".into(), claim.why.clone().unwrap_or_default()];
+    };
+    let others = match claim.parts.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {})", plural(more, "part")),
+    };
+    let rest = part.why.clone().unwrap_or_else(|| format!("{}{others}", part.what));
+    [claim.id.clone(), ruling, format!("{} {}", figure(part), part.margin), rest]
+}
+
+/// A part in a sentence.
+fn in_words(part: &Part) -> String {
+    let why = part.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("- {}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
+}
+
+/// The figure and its interval.
+fn figure(part: &Part) -> String {
+    match (part.figure, part.low.zip(part.high)) {
+        (None, _) => "-".into(),
+        (Some(figure), Some((low, high))) if low < high => {
+            format!("{} ({} .. {})", three_digits(figure), three_digits(low), three_digits(high))
+        }
+        (Some(figure), _) => three_digits(figure),
+    }
+}
+
+fn style(ruling: Ruling) -> Style {
+    match ruling {
+        Ruling::Holds => AnsiColor::Green.on_default(),
+        Ruling::Fails => AnsiColor::Red.on_default().bold(),
+        Ruling::CannotBeShown => Style::new().dimmed(),
+    }
+}
+
+/// As much of a text as fits.
+fn cut(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        false => text.into(),
+        true => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
