@@ -1,6 +1,6 @@
 //! How a target compares with another under the same load, by one figure, with an interval.
 
-use crate::ranks::{paired_blocks, paired_values};
+use crate::ranks::paired_values;
 use crate::schema::{Bound, Cell};
 use crate::statistics;
 use crate::units::plural;
@@ -56,26 +56,8 @@ pub(crate) fn objection(cell: &Cell, path: &str) -> Option<String> {
     Some(format!("{}: {verdict}: {}", cell.key.target, flaw.why))
 }
 
-/// The values of the figure in the blocks that both cells have, of which neither may have a flaw: the number of the block, and both
-/// values. The cells may be under different loads.
-///
-/// # Errors
-/// As those of [`contrast()`].
-pub(crate) fn blocks(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(u64, f64, f64)>, String> {
-    for cell in [cell, other] {
-        objection(cell, path).map_or(Ok(()), Err)?;
-        has_figure(cell, path)?;
-    }
-    Ok(paired_blocks(cell, other, path))
-}
-
-/// The same without the numbers of the blocks.
-pub(crate) fn pairs(cell: &Cell, other: &Cell, path: &'static str) -> Result<Vec<(f64, f64)>, String> {
-    Ok(blocks(cell, other, path)?.into_iter().map(|(_, value, other)| (value, other)).collect())
-}
-
 /// Why the figure is missing, if it is.
-fn has_figure(cell: &Cell, path: &str) -> Result<(), String> {
+pub(crate) fn has_figure(cell: &Cell, path: &str) -> Result<(), String> {
     let (name, figure) = cell.figures.at(path);
     match figure {
         Some(_) => Ok(()),

@@ -4,12 +4,15 @@ use super::measure::{Measure, Values};
 use crate::contrast;
 use crate::figures::CPU;
 use crate::load::Load;
-use crate::schema::{Cell, Results, Verdict};
+use crate::ranks::paired_blocks;
+use crate::schema::{Cell, Results, Verdict, disturbance};
 use crate::statistics;
 use std::collections::BTreeMap;
 
 /// The path of memory a connection.
 const MEMORY: &str = "server.memory_bytes_per_connection";
+/// The path of the requests that are answered a second.
+pub const THROUGHPUT: &str = "throughput";
 /// The path of the 90th percentile of the latency, which needs 100 samples in each trial.
 pub const P90: &str = "latency_us.p90";
 
@@ -22,6 +25,9 @@ pub struct Evidence<'r> {
     pub claims: usize,
 }
 
+/// The number of a block, and the values at two places in it.
+type Block = (u64, f64, f64);
+
 /// A target of an experiment under one of its loads: its name, and the place of the load in the plan.
 pub type At<'a> = (&'a str, usize);
 
@@ -29,9 +35,8 @@ impl Evidence<'_> {
     /// The ratio of a figure at two places, by the figure's path in results.json. Blocks with the same number form pairs: they are
     /// close together in time, under different loads, too.
     pub fn ratio(&self, what: &str, path: &'static str, of: At<'_>, to: At<'_>) -> Measure {
-        let values = self.cell(of).and_then(|of| contrast::pairs(of, self.cell(to)?, path));
-        let values = values.map(|pairs| pairs.into_iter().map(|(of, to)| of / to).collect());
-        self.measure(what, true, values.map(Values::Blocks))
+        let ratios = |blocks: Vec<Block>| blocks.into_iter().map(|(_, of, to)| of / to).collect();
+        self.measure(what, true, self.blocks(path, of, to).map(ratios).map(Values::Blocks))
     }
 
     /// The ratio of CPU time a request of two targets.
@@ -46,11 +51,10 @@ impl Evidence<'_> {
 
     /// The highest of the blocks' values, for a figure that is a count, as threads are.
     pub fn level(&self, what: &str, path: &'static str, at: At<'_>) -> Measure {
-        let values = self.cell(at).and_then(|cell| contrast::pairs(cell, cell, path));
-        let count = values.and_then(|values| {
-            let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
-            let least = values.iter().copied().reduce(f64::min).ok_or("no block has it")?;
-            let most = values.iter().copied().reduce(f64::max).ok_or("no block has it")?;
+        let count = self.blocks(path, at, at).and_then(|blocks| {
+            let values = || blocks.iter().map(|(_, value, _)| *value);
+            let (least, most) = (values().reduce(f64::min), values().reduce(f64::max));
+            let (least, most) = least.zip(most).ok_or("no block has it")?;
             Ok((most, least, most))
         });
         self.count(what, count)
@@ -58,9 +62,8 @@ impl Evidence<'_> {
 
     /// A figure at one place, as a ratio to a value that is known.
     pub fn share_of(&self, what: &str, path: &'static str, at: At<'_>, known: f64) -> Measure {
-        let values = self.cell(at).and_then(|cell| contrast::pairs(cell, cell, path));
-        let values = values.map(|pairs| pairs.into_iter().map(|(value, _)| value / known).collect());
-        self.measure(what, true, values.map(Values::Blocks))
+        let shares = |blocks: Vec<Block>| blocks.into_iter().map(|(_, value, _)| value / known).collect();
+        self.measure(what, true, self.blocks(path, at, at).map(shares).map(Values::Blocks))
     }
 
     /// How much steeper CPU time a request grows with the connections in one target than in another: the slope of its logarithm
@@ -75,8 +78,7 @@ impl Evidence<'_> {
         let mut blocks: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
         for (at, load) in loads.iter().enumerate() {
             let connections = (load.connections() as f64).ln();
-            let (cell, other) = (self.cell((target, at))?, self.cell((than, at))?);
-            for (block, cost, of_other) in contrast::blocks(cell, other, CPU)? {
+            for (block, cost, of_other) in self.blocks(CPU, (target, at), (than, at))? {
                 // The slope of a difference is the difference of the slopes.
                 blocks.entry(block).or_default().push((connections, (cost / of_other).ln()));
             }
@@ -99,6 +101,16 @@ impl Evidence<'_> {
         Measure { what: what.into(), is_ratio, values, claims: self.claims }
     }
 
+    /// The values of a figure at two places, in the blocks that both have.
+    fn blocks(&self, path: &'static str, of: At<'_>, to: At<'_>) -> Result<Vec<Block>, String> {
+        let (of, to) = (self.cell(of)?, self.cell(to)?);
+        for cell in [of, to] {
+            objection(cell, path).map_or(Ok(()), Err)?;
+            contrast::has_figure(cell, path)?;
+        }
+        Ok(paired_blocks(of, to, path))
+    }
+
     /// The cell at this place.
     ///
     /// # Errors
@@ -112,4 +124,13 @@ impl Evidence<'_> {
             _ => Ok(cell),
         }
     }
+}
+
+/// Why the figure may not count as evidence. Connections that got no answer say nothing against the number of the answers that
+/// others got.
+fn objection(cell: &Cell, path: &'static str) -> Option<String> {
+    let (name, _) = cell.figures.at(path);
+    let is_starved = cell.flaw(&name).is_some_and(|flaw| flaw.verdict == Verdict::Starved);
+    let is_disturbed = || cell.counted_trials().into_iter().any(|trial| disturbance(trial).is_some());
+    contrast::objection(cell, path).filter(|_| path != THROUGHPUT || !is_starved || is_disturbed())
 }

@@ -1,5 +1,7 @@
 //! One thread computes on one CPU.
 
+use results::claims::THROUGHPUT;
+
 use crate::lecture::experiment::Experiment;
 use crate::lecture::sentence::Sentence;
 
@@ -15,7 +17,7 @@ pub const SENTENCE: Sentence = Sentence {
         let (one, many) = (("event-loop", 0), ("epoll", 0));
         vec![
             seen.run.share_of("CPUs that event-loop uses", "server.cpus_used", one, 1.0).at_most(1.05),
-            seen.run.ratio("requests/s, epoll / event-loop", "throughput", many, one).at_least(1.6),
+            seen.run.ratio("requests/s, epoll / event-loop", THROUGHPUT, many, one).at_least(1.6),
         ]
         .into()
     },

@@ -1,5 +1,7 @@
 //! A worker that waits serves nobody else.
 
+use results::claims::THROUGHPUT;
+
 use crate::lecture::experiment::{Experiment, Target};
 use crate::lecture::sentence::Sentence;
 
@@ -19,7 +21,7 @@ pub const SENTENCE: Sentence = Sentence {
     },
     judge: |seen| {
         let share = |what: &str, model: &str, at_a_time: usize| {
-            seen.run.share_of(what, "throughput", (model, 0), at_a_time as f64 / 0.1)
+            seen.run.share_of(what, THROUGHPUT, (model, 0), at_a_time as f64 / 0.1)
         };
         vec![
             share("requests/s of thread-pool / (256 workers / 0.1 s)", "thread-pool", WORKERS).within(0.9, 1.1),
