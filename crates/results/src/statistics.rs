@@ -79,10 +79,16 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     products / squares
 }
 
-/// How much narrower an interval becomes with `more` values instead of `values` that vary as much.
-pub(crate) fn narrowing(values: usize, more: usize, alpha: f64) -> f64 {
-    let width = |count: usize| critical_t(alpha, count - 1) / (count as f64).sqrt();
-    width(more) / width(values)
+/// About how many values make the half of an interval narrower than `wanted`, if more values vary as those did of which there are
+/// `count` and which gave `half`; `None` if no number does.
+pub(crate) fn values_needed(count: usize, half: f64, wanted: f64, alpha: f64) -> Option<usize> {
+    let of_few = critical_t(alpha, count - 1);
+    let deviations = half / of_few * (count as f64).sqrt() / wanted;
+    // Student's t depends on their number; the first guess has that of a normal distribution.
+    let more = |t: f64| (t * deviations).powi(2).ceil().clamp(count as f64 + 1.0, 1e9);
+    let guess = more(critical_t(alpha, 1_000_000));
+    let needed = (0..3).fold(guess, |needed, _| more(critical_t(alpha, needed as usize - 1)));
+    (wanted > 0.0 && needed < 1e9).then_some(needed as usize)
 }
 
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,
@@ -158,7 +164,7 @@ mod coverage;
 
 /// A normally distributed number with mean 0 and deviation 1 (Box and Muller, 1958).
 #[cfg(test)]
-fn normal(random: &mut fastrand::Rng) -> f64 {
+pub(crate) fn normal(random: &mut fastrand::Rng) -> f64 {
     (-2.0 * (1.0 - random.f64()).ln()).sqrt() * (std::f64::consts::TAU * random.f64()).cos()
 }
 

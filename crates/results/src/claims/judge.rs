@@ -2,7 +2,7 @@
 
 use super::measure::{Measure, Values};
 use super::ruling::Ruling;
-use crate::statistics::{mean_interval, narrowing};
+use crate::statistics::{self, mean_interval};
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -137,6 +137,9 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let blocks = values.len();
     let (on_scale, back): (fn(f64) -> f64, fn(f64) -> f64) =
         if is_ratio { (f64::ln, f64::exp) } else { (|v| v, |v| v) };
+    if values.iter().any(|value| !value.is_finite()) {
+        return part(None, None, None, blocks, cannot, Some("a value is no number".into()));
+    }
     if is_ratio && values.iter().any(|&value| value <= 0.0) {
         return part(None, None, None, blocks, cannot, Some("a value is 0, and a ratio needs values above 0".into()));
     }
@@ -151,10 +154,7 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let ruling = margin.ruling(low, high);
     let why = (ruling == cannot).then(|| {
         let distance = margin.distance(figure, on_scale);
-        let needed = (blocks + 1..=MOST_NAMED).find(|&more| {
-            // The deviation stays; the error and Student's t become smaller.
-            half * narrowing(blocks, more, alpha) < distance
-        });
+        let needed = statistics::values_needed(blocks, half, distance, alpha).filter(|&needed| needed <= MOST_NAMED);
         let how_many = match needed {
             Some(needed) => format!("with this noise, about {needed} blocks would show it, and there were {blocks}"),
             None => format!("no number of blocks up to {MOST_NAMED} would show it with this noise"),
@@ -163,3 +163,6 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     });
     part(Some(figure), Some(low), Some(high), blocks, ruling, why)
 }
+
+#[cfg(test)]
+mod tests;
