@@ -11,6 +11,6 @@ mod ruling;
 
 pub use claim::{Claim, together};
 pub use evidence::{At, Evidence};
-pub use judge::{ALPHA, Margin, Part, judge};
+pub use judge::{ALPHA, LEAST_BLOCKS, Margin, Part, judge};
 pub use measure::{Measure, Values};
 pub use ruling::Ruling;
