@@ -11,13 +11,9 @@ use supervisor::Model;
 
 use crate::guests::{self, GuestFlags};
 use crate::lecture::{LectureFlags, of_unknown_claim};
-use crate::loads::{self, LOADS};
+use crate::loads::{self, LOADS, WORKLOADS};
 use crate::servers::{ALL, NONE, Servers};
 use crate::set::{self, Setting};
-
-/// What the models serve.
-pub const WORKLOADS: &str =
-    "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
 
 /// What `--help` ends with.
 fn examples() -> String {
