@@ -10,14 +10,10 @@ use loadtest::front::{RunFlags, with_hint};
 use supervisor::Model;
 
 use crate::guests::{self, GuestFlags};
-use crate::lecture::LectureFlags;
-use crate::loads::{self, LOADS};
+use crate::lecture::{LectureFlags, of_unknown_claim};
+use crate::loads::{self, LOADS, WORKLOADS};
 use crate::servers::{ALL, NONE, Servers};
 use crate::set::{self, Setting};
-
-/// What the models serve.
-pub const WORKLOADS: &str =
-    "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
 
 /// What `--help` ends with.
 fn examples() -> String {
@@ -39,6 +35,7 @@ Examples:
   lab show                                 the table of the newest run again; or 'lab show FILE'
   lab compare a/results.json b/results.json
   lab lecture                              the lecture's sentences: which of them hold here
+  lab lecture races select-poll            two of them; 'lab lecture --help' has them all
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the servers, for other clients
 
@@ -49,7 +46,7 @@ Each server runs in its own processes on the loopback interface, and on other CP
 if there are at least two; it is started anew for each trial. The results are also written to
 results/<run>/results.json.
 
-Exit codes: 0 done, 1 requests failed, 2 wrong usage, 3 a server does not start or answers wrongly,
+Exit codes: 0 done, 1 requests failed or an experiment could not be run, 2 wrong usage, 3 a server does not start or answers wrongly,
 4 a goal of --at-most is not reached or cannot be told, 130 interrupted (what was
 measured is still reported)."
     )
@@ -177,7 +174,8 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     let command = of_a_run(Cli::command(), false).mut_subcommand("aa", of_aa).after_help(examples());
     let command = command.mut_subcommand("serve", of_servers);
     let matches = command.try_get_matches_from(args);
-    let matches: ArgMatches = matches.map_err(|error| with_hint(error, |word| hint(&names, word)))?;
+    let with_hint = |error| with_hint(of_unknown_claim(error), |word| hint(&names, word));
+    let matches: ArgMatches = matches.map_err(with_hint)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let of_aa = matches.subcommand_matches("aa");
     let flags = match cli.command {

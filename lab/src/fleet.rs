@@ -19,10 +19,10 @@ use results::{Load, Plan};
 use supervisor::Model;
 
 use crate::check::{Candidate, HELLO};
-use crate::cli::WORKLOADS;
 use crate::division::Division;
 use crate::launch::{Placement, Server};
 use crate::limit::Limit;
+use crate::loads::WORKLOADS;
 use crate::servers::Servers;
 use crate::service::Service;
 use crate::settle;

@@ -4,73 +4,131 @@ mod claims;
 mod experiment;
 mod flags;
 mod make;
+mod progress;
 mod sentence;
+#[cfg(test)]
+mod tests;
 mod watched;
 
-pub use flags::LectureFlags;
+pub use flags::{LectureFlags, of_unknown_claim};
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use loadtest::front::{self, Exit, Failure, say};
+use loadtest::front::{self, Exit, Failure, Outputs, say};
 use loadtest::{run, stop_on_signals};
-use results::Plan;
-use results::claims::{Claim, Ruling};
+use results::claims::{Claim, Ruling, together};
+use results::{Plan, Results};
 
 use crate::division::Division;
-use make::{Made, Maker, Unmade};
+use experiment::Experiment;
+use make::{Maker, Unmade};
+use progress::Progress;
 use sentence::Sentence;
 
 /// Judges the claims that the flags name, or all of them, and prints the board.
 ///
+/// The board is written after each claim, so that what was judged stays, whatever comes then.
+///
 /// # Errors
-/// The flags are wrong, or an experiment could not be made.
+/// An experiment could not be made, or a file not be written.
 pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
-    let sentences = flags.sentences().map_err(Failure::usage)?;
+    let outputs = Outputs::check_files(&flags.results, flags.json.as_deref(), flags.csv.as_deref());
+    let outputs = outputs.map_err(Failure::usage)?;
     let stop = stop_on_signals();
     let division = Division::of_this_machine().map_err(|why| Failure(Exit::Failed, why.into()))?;
+    let asked: Vec<_> = flags.sentences().map(|sentence| (sentence, experiment(sentence, flags))).collect();
+    let mut progress = Progress::new(flags.quiet, asked.len(), asked.iter().map(takes).sum());
+    progress.start(&division.describe());
+    let maker = Maker { division: &division, seed: flags.seed, stop };
     let mut board = run::begin(&Plan { loads: Vec::new(), ..Plan::default() });
     let folder = flags.results.join(&board.run_id);
-    let mut failed = Vec::new();
-    for sentence in sentences {
+    let mut failures = Vec::new();
+    board.interrupted = true; // until the last claim is judged
+    let claims = asked.len();
+    for asked in asked {
         if stop.load(Relaxed) {
             break;
         }
-        say(&format!("{}: {}", sentence.id, sentence.says));
-        let mut maker = Maker { division: &division, seed: flags.seed, stop };
-        let claim = match maker.make(sentence) {
-            Ok(Made { results, judged, took }) => {
-                front::write_folder("--results", &folder.join(sentence.id), &results).map_err(Failure::usage)?;
+        progress.begin(asked.0, takes(&asked));
+        let (sentence, experiment) = asked;
+        let made = experiment.map_err(Unmade::NotHere);
+        let made = made.and_then(|experiment| maker.make(experiment, sentence.seconds, &mut progress));
+        let claim = match made {
+            Ok(made) => {
+                front::write_folder("--results", &folder.join(sentence.id), &made.results).map_err(Failure::usage)?;
+                let judged = made.judge(sentence);
+                failures.extend(judged.as_ref().err().map(|why| format!("{}: {why}", sentence.id)));
+                let why = judged.as_ref().err().cloned();
+                let judged = judged.unwrap_or_default();
+                let ruling = together(&judged.parts);
+                let too_few = made.why_too_few_blocks(sentence).filter(|_| ruling == Ruling::CannotBeShown);
                 Claim {
-                    ruling: results::claims::together(&judged.parts),
+                    ruling,
                     parts: judged.parts,
                     notes: judged.notes,
-                    seconds: Some(took.as_secs_f64()),
+                    seconds: Some(made.took.as_secs_f64()),
                     experiment: Some(format!("{}/results.json", sentence.id)),
-                    ..unjudged(sentence, None)
+                    ..unjudged(sentence, why.or(too_few))
                 }
             }
             Err(Unmade::Interrupted) => break,
             Err(Unmade::NotHere(why)) => unjudged(sentence, Some(why)),
             Err(Unmade::Failed(why)) => {
-                failed.push(format!("{}: {why}", sentence.id));
+                failures.push(format!("{}: {why}", sentence.id));
                 unjudged(sentence, Some(why))
             }
         };
-        say(&format!("  {}", claim.ruling));
+        progress.judged(&claim);
         board.claims.push(claim);
+        board.interrupted = board.claims.len() < claims;
+        save(&folder, &board).map_err(Failure::usage)?;
     }
-    board.interrupted = stop.load(Relaxed);
-    save(&folder, &board).map_err(Failure::usage)?;
+    front::clear_progress();
+    if board.claims.is_empty() {
+        return Ok(Exit::Interrupted);
+    }
+    conclude(flags, &outputs, &folder, &board).map_err(Failure::usage)?;
     match () {
-        () if !failed.is_empty() => Err(Failure(Exit::Failed, failed.join("\n"))),
         () if board.interrupted => Ok(Exit::Interrupted),
+        () if !failures.is_empty() => Err(Failure(Exit::Failed, failures.join("\n"))),
         () => Ok(Exit::Done),
     }
 }
 
-fn save(folder: &Path, board: &results::Results) -> Result<(), String> {
-    front::write_folder("--results", folder, board)
+/// The experiment of a sentence, as the flags change it.
+fn experiment(sentence: &Sentence, flags: &LectureFlags) -> Result<Experiment, String> {
+    let experiment = (sentence.experiment)()?;
+    Ok(Experiment { blocks: flags.blocks.map_or(experiment.blocks, Into::into), ..experiment })
+}
+
+/// How long an experiment takes at most: one that cannot be made here, no time.
+fn takes((sentence, experiment): &(&Sentence, Result<Experiment, String>)) -> Duration {
+    if experiment.is_ok() { Duration::from_secs(sentence.seconds) } else { Duration::ZERO }
+}
+
+/// Writes the board into the folder of the lecture. Where an older one is, it is replaced whole.
+fn save(folder: &Path, board: &Results) -> Result<(), String> {
+    let file = folder.join("results.json");
+    fs::create_dir_all(folder).map_err(|error| format!("--results {}: {error}", folder.display()))?;
+    front::write_file("--results", &file, &|file| board.write(file))
+}
+
+/// Prints the board, writes the other files, and says where the results are. None of these depends on another one.
+fn conclude(flags: &LectureFlags, outputs: &Outputs, folder: &Path, board: &Results) -> Result<(), String> {
+    let mut failures = Vec::new();
+    if !flags.quiet {
+        failures.extend(front::print_report(board).err());
+    }
+    let (written, not_written) = outputs.write(board);
+    failures.extend(not_written);
+    if !flags.quiet {
+        say(&front::names(&folder.join("results.json")));
+        written.iter().for_each(|file| say(&front::names(file)));
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 /// A claim whose experiment was not made.

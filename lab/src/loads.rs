@@ -7,6 +7,10 @@ use clap::{Arg, Command};
 use loadtest::front::RunFlags;
 use results::{Plan, Twice};
 
+/// What the models serve.
+pub const WORKLOADS: &str =
+    "/, /files/64k (1k, 1m, 10m), /sleep/<ms>, /work/<iterations>, /counter, 'POST /counter', /nods and 'POST /nod'";
+
 /// The loads of a run, in the words of `--load`, in the order of their tables: the most telling one stands last.
 pub const LOADS: [&str; 5] = [
     // As many requests as the server can take: what a request costs where nothing else does.

@@ -34,7 +34,7 @@ fn every_workload_is_named_everywhere() {
         );
         missing.unless(
             lists.iter().any(|line| names(line, route)),
-            "lab/src/cli.rs",
+            "lab/src/loads.rs",
             &format!("{route} in WORKLOADS, the list that --help shows"),
         );
         missing.unless(

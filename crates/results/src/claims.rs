@@ -14,6 +14,6 @@ pub use crate::figures::CPU;
 pub use board::{print_board, print_comparison, print_details};
 pub use claim::{Claim, together};
 pub use evidence::{At, Evidence, P90, THROUGHPUT};
-pub use judge::{ALPHA, Margin, Part, judge};
+pub use judge::{ALPHA, LEAST_BLOCKS, Margin, Part, judge};
 pub use measure::{Measure, Values};
 pub use ruling::Ruling;

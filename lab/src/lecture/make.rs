@@ -1,16 +1,19 @@
 //! Makes the experiment of a sentence: a run of its own.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use guest::ready_made;
 use lab::MODELS;
-use loadtest::front::{Exit, Failure, loads_of};
+use loadtest::events::Observer;
+use loadtest::front::{Failure, loads_of};
 use loadtest::limits;
 use loadtest::run::any_seed;
-use results::claims::Evidence;
-use results::{Plan, Results};
+use results::claims::{Evidence, LEAST_BLOCKS};
+use results::units::plural;
+use results::{Plan, Results, Verdict};
 
 use super::claims::SENTENCES;
 use super::experiment::{Experiment, Target};
@@ -31,7 +34,9 @@ pub struct Maker<'a> {
 /// An experiment that was made.
 pub struct Made {
     pub results: Results,
-    pub judged: Judged,
+    readings: Readings,
+    /// What is to be known of it besides, a sentence each.
+    notes: Vec<String>,
     pub took: Duration,
 }
 
@@ -46,38 +51,64 @@ pub enum Unmade {
 }
 
 impl Maker<'_> {
-    /// Makes the experiment of a sentence and judges what it shows.
+    /// Makes an experiment within these seconds.
     ///
     /// # Errors
     /// Why there is nothing to judge.
-    pub fn make(&mut self, sentence: &Sentence) -> Result<Made, Unmade> {
+    pub fn make(&self, experiment: Experiment, seconds: u64, observer: &mut dyn Observer) -> Result<Made, Unmade> {
         let began = Instant::now();
-        let experiment = (sentence.experiment)().map_err(Unmade::NotHere)?;
         let division = if experiment.on_all_cpus { self.division.shared() } else { self.division.clone() };
         let mut plan = plan(&experiment).map_err(Unmade::Failed)?;
         plan.seed = self.seed.unwrap_or_else(any_seed);
         plan.cpus = division.load.cpus().to_vec();
         plan.threads = (division.load.cpus().len() / if experiment.on_all_cpus { 2 } else { 1 }).max(1);
-        plan.budget = Some(Duration::from_secs(sentence.seconds));
+        plan.budget = Some(Duration::from_secs(seconds));
         nod::fill_in(&mut plan);
         limits::make_room(plan.connections()).map_err(Unmade::NotHere)?;
         let mut fleet = LocalFleet::new(division, servers(&experiment), None, self.stop);
         match fleet.check(&plan) {
             Err(_) if self.stop.load(Relaxed) => return Err(Unmade::Interrupted),
-            Err(Failure(Exit::Interrupted, _)) => return Err(Unmade::Interrupted),
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
             Ok(()) => {}
         }
         let mut watched = Watched { fleet: &mut fleet, reading: experiment.reading, readings: Readings::default() };
-        let results = loadtest::run(&plan, began, &mut watched, &mut (), self.stop)
+        let results = loadtest::run(&plan, began, &mut watched, observer, self.stop)
             .map_err(|error| Unmade::Failed(format!("the load could not be run: {error}")))?;
         if results.interrupted {
             return Err(Unmade::Interrupted);
         }
-        let seen = Seen { run: Evidence { results: &results, claims: SENTENCES.len() }, readings: &watched.readings };
-        let mut judged = (sentence.judge)(&seen);
-        judged.notes.splice(0..0, experiment.notes);
-        Ok(Made { judged, took: began.elapsed(), results })
+        Ok(Made { readings: watched.readings, notes: experiment.notes, took: began.elapsed(), results })
+    }
+}
+
+impl Made {
+    /// Judges what the experiment shows.
+    ///
+    /// # Errors
+    /// The judge of the sentence panicked: an error of the lab, which the other claims survive.
+    pub fn judge(&self, sentence: &Sentence) -> Result<Judged, String> {
+        let seen = Seen { run: Evidence { results: &self.results, claims: SENTENCES.len() }, readings: &self.readings };
+        let judged = catch_unwind(AssertUnwindSafe(|| (sentence.judge)(&seen)));
+        let mut judged = judged.map_err(|_| "its judge panicked: an error of the lab".to_owned())?;
+        let known = self.notes.iter().chain(&self.results.remarks).cloned();
+        judged.notes.splice(0..0, known);
+        Ok(judged)
+    }
+
+    /// If the budget left too few blocks for an interval: the reason, in words. It is a server if one is why they took so long.
+    pub fn why_too_few_blocks(&self, sentence: &Sentence) -> Option<String> {
+        let Results { cells, settings, remarks, .. } = &self.results;
+        let are_all_there = cells.len() == settings.cells().len();
+        let fewest = cells.iter().map(|cell| cell.trials.len()).min().filter(|_| are_all_there).unwrap_or(0);
+        if remarks.is_empty() || fewest >= LEAST_BLOCKS {
+            return None;
+        }
+        let fitted = format!("only {} fitted into its {} seconds", plural(fewest, "block"), sentence.seconds);
+        let failed = cells.iter().find(|cell| cell.verdict == Verdict::Errors);
+        Some(match failed.and_then(|cell| Some((&cell.key.target, cell.reasons.first()?))) {
+            Some((target, reason)) => format!("{fitted}; {target}: {reason}"),
+            None => fitted,
+        })
     }
 }
 
@@ -111,5 +142,33 @@ fn servers(experiment: &Experiment) -> Servers {
         set: plan(experiment).map(|plan| plan.set).unwrap_or_default(),
         variants: variants.map(|target| (target.name.clone(), target.server.clone())).collect(),
         left_out: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadtest::run::begin;
+
+    /// An experiment of which nothing was measured, with a remark that the budget is the cause.
+    fn made(remarks: Vec<String>) -> Made {
+        let experiment = Experiment::of(["epoll"], ["/"]);
+        let results = Results { remarks, ..begin(&plan(&experiment).unwrap()) };
+        Made { results, readings: Readings::default(), notes: vec!["a note".into()], took: Duration::ZERO }
+    }
+
+    #[test]
+    fn blocks_that_the_budget_left_out_are_the_reason_and_a_note() {
+        let sentence = Sentence { seconds: 9, judge: |_| Judged::default(), ..*SENTENCES[0] };
+        let cut = made(vec!["a remark".into()]);
+        assert_eq!(cut.why_too_few_blocks(&sentence).unwrap(), "only 0 blocks fitted into its 9 seconds");
+        assert_eq!(cut.judge(&sentence).unwrap().notes, ["a note", "a remark"]);
+        assert_eq!(made(Vec::new()).why_too_few_blocks(&sentence), None);
+    }
+
+    #[test]
+    fn a_judge_that_panics_loses_only_its_own_claim() {
+        let sentence = Sentence { judge: |_| panic!("this is on purpose"), ..*SENTENCES[0] };
+        assert!(made(Vec::new()).judge(&sentence).err().unwrap().contains("panicked"));
     }
 }

@@ -19,13 +19,14 @@ pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
 pub use load_text::loads_of;
-pub use outputs::{write_file, write_folder};
-pub use terminal::{print, say};
+pub use outputs::{Outputs, write_file, write_folder};
+pub use progress::disturbed;
+pub use report::{names, print as print_report};
+pub use terminal::{clear_progress, has_progress_line, print, say, show_progress};
 
 use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::{limits, privileges};
-use outputs::Outputs;
 use progress::Progress;
 use results::conditions::{self, Condition};
 use results::goals;
@@ -89,7 +90,7 @@ pub fn run(
     let mut observers = (Progress::new(flags.quiet), observer);
     let results = crate::run(plan, prepared.began, fleet, &mut observers, stop)
         .map_err(|error| Failure(Exit::Failed, format!("the load could not be run: {error}")))?;
-    observers.0.clear();
+    clear_progress();
     let mut failures = Vec::new();
     if !flags.quiet {
         failures.extend(report::print(&results).err());

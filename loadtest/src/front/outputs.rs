@@ -21,6 +21,12 @@ impl Output {
         Output { flag, path, format: Results::write }
     }
 
+    /// The files of `--json` and `--csv`.
+    fn files(json: Option<&Path>, csv: Option<&Path>) -> impl Iterator<Item = Output> {
+        let json = json.map(|file| Output::json("--json", file.to_owned()));
+        json.into_iter().chain(csv.map(|file| Output { flag: "--csv", path: file.to_owned(), format: csv::write }))
+    }
+
     /// The files in a folder of a run.
     fn folder(flag: &'static str, folder: &Path) -> [Output; 2] {
         let slices = Output { flag, path: folder.join("slices.ndjson"), format: ndjson::write };
@@ -49,17 +55,31 @@ impl Outputs {
     pub fn check(flags: &RunFlags) -> Result<Outputs, String> {
         let mut files = Vec::new();
         files.extend(flags.out.iter().flat_map(|folder| Output::folder("--out", folder)));
-        files.extend(flags.json.iter().map(|file| Output::json("--json", file.clone())));
-        files.extend(flags.csv.iter().map(|file| Output { flag: "--csv", path: file.clone(), format: csv::write }));
+        files.extend(Output::files(flags.json.as_deref(), flags.csv.as_deref()));
         let outputs =
             Outputs { results: flags.results.clone(), out: flags.out.clone(), hgrm: flags.hgrm.clone(), files };
+        outputs.checked()
+    }
+
+    /// Checks the same for a program that writes its folder in `results` itself: what it has beside that are the files of
+    /// `--json` and `--csv`.
+    ///
+    /// # Errors
+    /// One line that says how to correct the flags.
+    pub fn check_files(results: &Path, json: Option<&Path>, csv: Option<&Path>) -> Result<Outputs, String> {
+        let files = Output::files(json, csv).collect();
+        let outputs = Outputs { results: Some(results.to_owned()), out: None, hgrm: None, files };
+        Ok(Outputs { results: None, ..outputs.checked()? })
+    }
+
+    fn checked(self) -> Result<Outputs, String> {
         let mut made = MadeFolders::default();
-        for (flag, folder) in outputs.folders() {
+        for (flag, folder) in self.folders() {
             let usable = made.make(folder).and_then(|()| save::check_folder(folder));
             usable.map_err(|error| cannot_write(flag, folder, &error))?;
         }
         let mut known: Vec<(&str, PathBuf)> = Vec::new();
-        for Output { flag, path, .. } in &outputs.files {
+        for Output { flag, path, .. } in &self.files {
             let regular = save::check(path).map_err(|error| cannot_write(flag, path, &error))?;
             let Some(regular) = regular else { continue };
             if let Some((other, _)) = known.iter().find(|(_, known)| *known == regular) {
@@ -67,7 +87,7 @@ impl Outputs {
             }
             known.push((flag, regular));
         }
-        Ok(outputs)
+        Ok(self)
     }
 
     fn folders(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {

@@ -1,7 +1,7 @@
 //! Shows progress on standard error: on a terminal one line that is overwritten, and a line for each finished block or cell;
 //! elsewhere, as in a log file, a line every few seconds.
 
-use super::terminal::{LINE, say};
+use super::terminal::{has_progress_line, say, show_progress};
 use crate::events::{Event, Observer};
 use crate::neighbours;
 use results::units::{count, duration, micros, plural, three_digits};
@@ -38,17 +38,12 @@ impl Progress {
         Progress { quiet, place: String::new(), knee: String::new(), tells: Tells::Nothing, told: None }
     }
 
-    /// Erases the progress line.
-    pub fn clear(&self) {
-        LINE.finish_and_clear();
-    }
-
     /// Shows how far the run is.
     fn show(&mut self, line: &str) {
-        match LINE.is_hidden() {
-            true if self.is_due(Instant::now()) => say(line),
-            true => {}
-            false => LINE.set_message(line.to_owned()),
+        match has_progress_line() {
+            true => show_progress(line.to_owned()),
+            false if self.is_due(Instant::now()) => say(line),
+            false => {}
         }
     }
 
@@ -76,7 +71,7 @@ impl Observer for Progress {
         }
         match event {
             Event::RunStarted { loads, targets, blocks, trials, estimate, arrivals, .. } => {
-                self.tells = Progress::tells(!LINE.is_hidden(), loads, blocks, trials, estimate);
+                self.tells = Progress::tells(has_progress_line(), loads, blocks, trials, estimate);
                 let arrivals = if arrivals == Some(Arrivals::Poisson) { ", Poisson arrivals" } else { "" };
                 say(&format!("{}: about {}{arrivals}", size(loads, targets, blocks), duration(estimate)));
             }
@@ -91,7 +86,7 @@ impl Observer for Progress {
             }
             Event::TrialStarted { cell, .. } => {
                 self.knee = String::new();
-                if LINE.is_hidden() {
+                if !has_progress_line() {
                     self.show(&format!("{}: {cell}", self.place.clone()));
                 }
             }
@@ -99,10 +94,7 @@ impl Observer for Progress {
                 self.knee = format!(", window {} at {rate:.0} requests/s", number + 1);
             }
             Event::MadeAgain { cell, why, .. } => self.show(&format!("made again: {cell}: {why}")),
-            Event::Disturbed { by } => {
-                let (others, run) = (neighbours::named(by), if by.len() == 1 { "runs" } else { "run" });
-                say(&format!("warning: on this machine, {others} {run} already: each disturbs the other"));
-            }
+            Event::Disturbed { by } => say(&disturbed(by)),
             Event::WaitsForTarget { target } => say(&format!("waiting: {target} does not answer any more")),
             Event::WaitsForRoom { at_most, remaining } => {
                 let (at_most, left) = (duration(at_most), duration(remaining));
@@ -122,6 +114,12 @@ impl Observer for Progress {
             | Event::RunFinished { .. } => {}
         }
     }
+}
+
+/// A warning that other load tests run, with these process ids.
+pub fn disturbed(by: &[u32]) -> String {
+    let (others, run) = (neighbours::named(by), if by.len() == 1 { "runs" } else { "run" });
+    format!("warning: on this machine, {others} {run} already: each disturbs the other")
 }
 
 /// How large the run is: `5 loads, 14 targets, 4 blocks of each`.

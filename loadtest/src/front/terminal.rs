@@ -1,20 +1,35 @@
 //! What is printed: lines and the progress line on standard error, and tables on standard output.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::LazyLock;
 use terminal_size::{Width, terminal_size_of};
 
 /// The progress line, which is overwritten again and again. It is hidden where standard error is no terminal, or a dumb
 /// one.
-pub static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
+static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let target = if is_dumb { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let line = ProgressBar::with_draw_target(None, target);
-    // The line is cut to the width of the terminal.
     line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is valid"));
     line
 });
+
+/// Whether there is a progress line.
+pub fn has_progress_line() -> bool {
+    !LINE.is_hidden()
+}
+
+/// Shows this on the progress line, if there is one; it is cut to the width of the terminal.
+pub fn show_progress(line: impl Into<Cow<'static, str>>) {
+    LINE.set_message(line);
+}
+
+/// Erases the progress line. It does not come back.
+pub fn clear_progress() {
+    LINE.finish_and_clear();
+}
 
 /// Prints a line to standard error, above the progress line if there is one. It is no failure when its reader has gone away.
 ///

@@ -10,7 +10,7 @@ use std::fmt;
 /// The probability with which the noise of the machine lets any claim of the board be judged wrongly, over all of them together.
 pub const ALPHA: f64 = 0.05;
 /// The fewest blocks from which a measure has an interval.
-const LEAST_BLOCKS: usize = 3;
+pub const LEAST_BLOCKS: usize = 3;
 /// More blocks than this are not named as what it would take: nobody would run them.
 const MOST_NAMED: usize = 1000;
 
