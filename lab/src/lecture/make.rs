@@ -68,7 +68,8 @@ impl Maker<'_> {
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
             Ok(()) => {}
         }
-        let mut watched = Watched { fleet: &mut fleet, reading: experiment.reading, readings: Readings::default() };
+        let Experiment { check, reading, .. } = experiment;
+        let mut watched = Watched { fleet: &mut fleet, check, reading, readings: Readings::default() };
         let results = loadtest::run(&plan, began, &mut watched, &mut (), self.stop)
             .map_err(|error| Unmade::Failed(format!("the load could not be run: {error}")))?;
         if results.interrupted {

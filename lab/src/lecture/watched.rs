@@ -8,6 +8,12 @@ use results::Load;
 
 use crate::fleet::LocalFleet;
 
+/// Says whether this machine allows a load.
+///
+/// # Errors
+/// Why it does not.
+pub type Check = fn(&Load) -> Result<(), String>;
+
 /// Reads something from a service after a trial.
 ///
 /// # Errors
@@ -51,12 +57,14 @@ impl Readings {
 /// The fleet of an experiment.
 pub struct Watched<'a> {
     pub fleet: &'a mut LocalFleet,
+    pub check: Option<Check>,
     pub reading: Option<Reading>,
     pub readings: Readings,
 }
 
 impl Fleet for Watched<'_> {
     fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
+        self.check.map_or(Ok(()), |check| check(load)).map_err(NotReady::Unsupported)?;
         self.fleet.ready(target, load)
     }
 
