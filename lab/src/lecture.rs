@@ -1,5 +1,6 @@
 //! `lab lecture`: sentences of the lecture, each judged by an experiment against a margin that was fixed before it.
 
+mod ceiling;
 mod claims;
 mod experiment;
 mod flags;

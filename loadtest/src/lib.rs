@@ -43,6 +43,7 @@ mod widths;
 mod windows;
 
 pub use engine::LiveSnapshot;
+pub use machine::available_memory;
 pub use run::run;
 pub use signals::{end_on_signals, stop_on_signals, unless_stopped};
 pub use stop::Stop;

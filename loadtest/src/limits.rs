@@ -7,7 +7,7 @@ use results::units::plural;
 /// Descriptors that are needed besides the connections: epoll, files, metrics.
 pub const SPARE: u64 = 64;
 /// Bytes that a connection takes on this machine: its socket in the kernel, and what the generator knows of it.
-const CONNECTION: u64 = 4096;
+pub const CONNECTION: u64 = 4096;
 
 /// Raises the limit of open files as far as possible, and checks that `connections` fit in, and into the free memory.
 ///

@@ -157,6 +157,16 @@ impl Cgroup {
         }
     }
 
+    /// The most bytes that may be charged to the group: the lowest of its own limit and the limits of the groups above it that
+    /// are visible here. `None` if there is no limit; without one, version 1 gives a number beyond every memory.
+    pub fn memory_max(&self) -> Option<u64> {
+        let (directory, name) = match self.memory.as_ref()? {
+            directory @ Directory::V1(_) => (directory, "memory.limit_in_bytes"),
+            directory @ Directory::V2(_) => (directory, "memory.max"),
+        };
+        directory.path().ancestors().filter_map(|path| read_number(&path.join(name))).min()
+    }
+
     /// Processes and threads in the group now.
     pub fn pids_current(&self) -> Option<u64> {
         read_number(&self.pids.as_ref()?.path().join("pids.current"))
@@ -295,9 +305,11 @@ mod tests {
         std::fs::create_dir_all(&group).unwrap();
         for (path, limit) in [("", "500"), ("middle", "100"), ("middle/group", "max")] {
             std::fs::write(top.join(path).join("pids.max"), limit).unwrap();
+            std::fs::write(top.join(path).join("memory.max"), limit).unwrap();
         }
-        let cgroup = Cgroup { cpu: None, quota: None, memory: None, pids: Some(Directory::V2(group)), unified: None };
-        assert_eq!(cgroup.pids_max(), Some(100));
+        let [memory, pids] = [group.clone(), group].map(|group| Some(Directory::V2(group)));
+        let cgroup = Cgroup { cpu: None, quota: None, memory, pids, unified: None };
+        assert_eq!((cgroup.pids_max(), cgroup.memory_max()), (Some(100), Some(100)));
         std::fs::remove_dir_all(top).unwrap();
     }
 }

@@ -39,6 +39,6 @@ pub use busy_times::BusyTimes;
 pub use cgroup::{Cgroup, GroupCpu, OwnGroup, Pressure, Stall, Throttled, own_cgroup};
 pub use files::ticks;
 pub use kernel_memory::KernelMemory;
-pub use limits::{ProcessLimit, max_processes, raise_open_file_limit};
+pub use limits::{ProcessLimit, max_processes, raise_open_file_limit, running_processes};
 pub use sample::Sample;
 pub use tree::Tree;

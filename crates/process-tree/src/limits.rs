@@ -48,6 +48,23 @@ pub fn max_processes() -> Option<ProcessLimit> {
     .min_by_key(|limit| limit.limit)
 }
 
+/// Processes and threads that already exist and count against this limit, as far as that is known. Against the limit of a user, all
+/// those of the machine are counted: rather too many than too few.
+pub fn running_processes(limit: &ProcessLimit) -> u64 {
+    let running = match limit.what.starts_with("cgroup") {
+        true => own_cgroup().and_then(|group| group.pids_current()),
+        false => tasks_of_machine(),
+    };
+    running.unwrap_or(0)
+}
+
+/// The number of processes and threads on the machine, from the fourth field of /proc/loadavg, `running/all`:
+/// proc_loadavg(5).
+fn tasks_of_machine() -> Option<u64> {
+    let loadavg = std::fs::read_to_string("/proc/loadavg").ok()?;
+    loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
+}
+
 fn sysctl(name: &str) -> Option<u64> {
     std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?.trim().parse().ok()
 }
@@ -68,5 +85,6 @@ mod tests {
         assert!(lowest.limit > 0);
         assert!(lowest.limit <= sysctl("pid_max").unwrap());
         assert!(!lowest.what.is_empty());
+        assert!(running_processes(&lowest) > 0);
     }
 }

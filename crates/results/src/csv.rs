@@ -1,9 +1,8 @@
 //! Writes the results as comma-separated values (RFC 4180, with line feeds): a line for each cell, or for each part of each claim.
 
-use crate::claims::Part;
 use crate::figures;
 use crate::outcomes::OutcomeClass;
-use crate::schema::{Bound, Cell, Ranks, Results};
+use crate::schema::{Bound, Cell, Part, Ranks, Results};
 use std::io::{self, Write};
 
 /// A column that is no figure: its name, and its value in a cell's line.

@@ -1,6 +1,7 @@
 //! The contents of results.json: the one schema that the lab, the load test and the dashboards share.
 
 mod cell;
+mod claim;
 mod disturbance;
 mod flaw;
 #[cfg(test)]
@@ -9,12 +10,12 @@ mod trial;
 
 pub(crate) use cell::by_load;
 pub use cell::{Cell, Ranks};
+pub use claim::{Claim, Margin, Part, Ruling};
 pub(crate) use disturbance::DISTURBING_SHARE;
 pub use disturbance::disturbance;
 pub use flaw::{Bound, Flaw, Verdict};
 pub use trial::{AnswerSeen, Probe, Trial};
 
-use crate::claims::Claim;
 use crate::machine::Machine;
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};

@@ -41,16 +41,11 @@ impl MachineLimits {
     /// Reads the limits on processes and RLIMIT_NOFILE, and raises its soft limit to the hard one.
     pub fn of_this_machine(threads: usize) -> Result<MachineLimits, Failure> {
         let processes = process_tree::max_processes();
-        let of_cgroup = process_tree::own_cgroup().and_then(|group| group.pids_current());
-        let running = match processes {
-            Some(ProcessLimit { what, .. }) if what.starts_with("cgroup") => of_cgroup,
-            _ => tasks_of_machine(),
-        };
         Ok(MachineLimits {
             open_files: process_tree::raise_open_file_limit()?,
             processes,
             threads_of_process: threads_of_process(),
-            running: running.unwrap_or(0),
+            running: processes.as_ref().map_or(0, process_tree::running_processes),
             threads: threads as u64,
         })
     }
@@ -129,13 +124,6 @@ impl MachineLimits {
 fn threads_of_process() -> u64 {
     let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok().and_then(|n| n.trim().parse().ok());
     mappings.map_or(u64::MAX, |mappings: u64| mappings.saturating_sub(1024) / 2)
-}
-
-/// The number of processes and threads on the machine, from the fourth field of /proc/loadavg, `running/all`:
-/// proc_loadavg(5).
-fn tasks_of_machine() -> Option<u64> {
-    let loadavg = std::fs::read_to_string("/proc/loadavg").ok()?;
-    loadavg.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()
 }
 
 #[cfg(test)]

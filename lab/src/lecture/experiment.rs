@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::watched::Reading;
+use super::watched::{Check, Reading};
 
 /// An experiment. Its blocks are those of a run: a block measures all targets once under one load.
 pub struct Experiment {
@@ -16,6 +16,8 @@ pub struct Experiment {
     pub window: Duration,
     /// Whether the servers may use all CPUs. The load then shares them.
     pub on_all_cpus: bool,
+    /// Whether this machine still allows a load, which is asked before each trial. Without a check, it does.
+    pub check: Option<Check>,
     /// What is read from the service after each trial, while it still runs.
     pub reading: Option<Reading>,
     /// What is to be known besides, a sentence each.
@@ -32,6 +34,7 @@ impl Default for Experiment {
             blocks: 7,
             window: Duration::from_millis(400),
             on_all_cpus: false,
+            check: None,
             reading: None,
             notes: Vec::new(),
         }

@@ -71,13 +71,14 @@ impl Maker<'_> {
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
             Ok(()) => {}
         }
-        let mut watched = Watched { fleet: &mut fleet, reading: experiment.reading, readings: Readings::default() };
+        let Experiment { check, reading, notes, .. } = experiment;
+        let mut watched = Watched { fleet: &mut fleet, check, reading, readings: Readings::default() };
         let results = loadtest::run(&plan, began, &mut watched, observer, self.stop)
             .map_err(|error| Unmade::Failed(format!("the load could not be run: {error}")))?;
         if results.interrupted {
             return Err(Unmade::Interrupted);
         }
-        Ok(Made { readings: watched.readings, notes: experiment.notes, took: began.elapsed(), results })
+        Ok(Made { readings: watched.readings, notes, took: began.elapsed(), results })
     }
 }
 

@@ -8,19 +8,17 @@ use results::Load;
 
 use crate::fleet::LocalFleet;
 
-/// Reads something from a service after a trial.
+/// Says whether this machine allows a load.
+///
+/// # Errors
+/// Why it does not.
+pub type Check = fn(&Load) -> Result<(), String>;
+
+/// Reads something after a trial from the service with this address.
 ///
 /// # Errors
 /// A line: it could not be read.
-pub type Reading = fn(&Addresses) -> Result<Read, String>;
-
-/// The addresses of a service.
-pub struct Addresses {
-    /// Where it serves.
-    pub listen: SocketAddr,
-    /// Its admin endpoint.
-    pub admin: SocketAddr,
-}
+pub type Reading = fn(SocketAddr) -> Result<Read, String>;
 
 /// What was read after one trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,12 +49,14 @@ impl Readings {
 /// The fleet of an experiment.
 pub struct Watched<'a> {
     pub fleet: &'a mut LocalFleet,
+    pub check: Option<Check>,
     pub reading: Option<Reading>,
     pub readings: Readings,
 }
 
 impl Fleet for Watched<'_> {
     fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
+        self.check.map_or(Ok(()), |check| check(load)).map_err(NotReady::Unsupported)?;
         self.fleet.ready(target, load)
     }
 
@@ -66,7 +66,7 @@ impl Fleet for Watched<'_> {
 
     fn finished(&mut self, target: &str) {
         if let Some((reading, service)) = self.reading.zip(self.fleet.running()) {
-            let read = reading(&Addresses { listen: service.listen, admin: service.admin });
+            let read = reading(service.listen);
             self.readings.add(target, read);
         }
         self.fleet.finished(target);

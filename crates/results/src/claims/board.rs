@@ -1,8 +1,7 @@
 //! Prints claims: each with what was done and measured, and all of them on a board of one screen.
 
-use super::claim::Claim;
-use super::judge::{ALPHA, Part};
-use super::ruling::Ruling;
+use super::judge::ALPHA;
+use crate::schema::{Claim, Part, Ruling};
 use crate::units::{plural, three_digits};
 use crate::wrap::wrap;
 use anstyle::{AnsiColor, Style};

@@ -1,11 +1,9 @@
 //! The judgement: a measure and its interval against a margin that was fixed before.
 
 use super::measure::{Measure, Values};
-use super::ruling::Ruling;
+use crate::schema::{Margin, Part, Ruling};
 use crate::statistics::{self, mean_interval};
 use crate::units::plural;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// The probability with which the noise of the machine lets any claim of the board be judged wrongly, over all of them together.
 pub const ALPHA: f64 = 0.05;
@@ -13,20 +11,6 @@ pub const ALPHA: f64 = 0.05;
 pub const LEAST_BLOCKS: usize = 3;
 /// More blocks than this are not named as what it would take: nobody would run them.
 const MOST_NAMED: usize = 1000;
-
-/// Where a measure has to be for its part to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Margin {
-    /// This, or more.
-    AtLeast(f64),
-    /// This, or less.
-    AtMost(f64),
-    /// More than this.
-    MoreThan(f64),
-    /// Between both, or at one of them. The equivalence of two targets is shown by two one-sided tests (Schuirmann 1987).
-    Within(f64, f64),
-}
 
 impl Margin {
     /// What an interval says. Both ends may be the same.
@@ -45,48 +29,13 @@ impl Margin {
     }
 
     /// How far a value is from the nearest bound, on the scale of the values.
-    fn distance(self, value: f64, on_scale: fn(f64) -> f64) -> f64 {
+    fn distance(self, value: f64, on_scale: impl Fn(f64) -> f64) -> f64 {
         let from = |bound: f64| (on_scale(value) - on_scale(bound)).abs();
         match self {
             Margin::AtLeast(margin) | Margin::AtMost(margin) | Margin::MoreThan(margin) => from(margin),
             Margin::Within(least, most) => from(least).min(from(most)),
         }
     }
-}
-
-impl fmt::Display for Margin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Margin::AtLeast(margin) => write!(f, ">= {margin}"),
-            Margin::AtMost(margin) => write!(f, "<= {margin}"),
-            Margin::MoreThan(margin) => write!(f, "> {margin}"),
-            Margin::Within(least, most) => write!(f, "{least} .. {most}"),
-        }
-    }
-}
-
-/// A part of a claim: what was measured, and what that says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Part {
-    /// What was measured.
-    pub what: String,
-    /// Where it has to be.
-    pub margin: Margin,
-    /// Whether the figure is a ratio of two targets or loads, so that 1 means no difference.
-    pub is_ratio: bool,
-    /// The figure over all blocks; null if it could not be had.
-    pub figure: Option<f64>,
-    /// Lower end of its interval; null if there is none.
-    pub low: Option<f64>,
-    /// Upper end.
-    pub high: Option<f64>,
-    /// Blocks that it is computed of; 0 for a count.
-    pub blocks: usize,
-    /// What it says.
-    pub ruling: Ruling,
-    /// Why it cannot be shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
 }
 
 impl Measure {
@@ -108,6 +57,15 @@ impl Measure {
     /// Whether it is between both.
     pub fn within(self, least: f64, most: f64) -> Part {
         judge(self, Margin::Within(least, most))
+    }
+}
+
+/// What parts that are joined by "and" say together: the claim fails if one of them fails, and holds if all of them hold.
+pub fn together(parts: &[Part]) -> Ruling {
+    match () {
+        () if parts.iter().any(|part| part.ruling == Ruling::Fails) => Ruling::Fails,
+        () if !parts.is_empty() && parts.iter().all(|part| part.ruling == Ruling::Holds) => Ruling::Holds,
+        () => Ruling::CannotBeShown,
     }
 }
 
@@ -135,8 +93,8 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
         Ok(Values::Blocks(values)) => values,
     };
     let blocks = values.len();
-    let (on_scale, back): (fn(f64) -> f64, fn(f64) -> f64) =
-        if is_ratio { (f64::ln, f64::exp) } else { (|v| v, |v| v) };
+    let on_scale = |value: f64| if is_ratio { value.ln() } else { value };
+    let back = |value: f64| if is_ratio { value.exp() } else { value };
     if values.iter().any(|value| !value.is_finite()) {
         return part(None, None, None, blocks, cannot, Some("a value is no number".into()));
     }

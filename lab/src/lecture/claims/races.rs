@@ -1,5 +1,6 @@
 //! Two threads read a counter, and both write the same sum.
 
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use results::content::NOTHING;
 
 use crate::lecture::experiment::{Experiment, Target};
 use crate::lecture::sentence::{Judged, Seen, Sentence};
-use crate::lecture::watched::{Addresses, Read};
+use crate::lecture::watched::Read;
 
 pub const SENTENCE: Sentence = Sentence {
     id: "races",
@@ -44,8 +45,8 @@ const INCREMENTS_OF_EACH: u64 = 200;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Increments the counter, and looks by how much it has grown. Nothing else increments it.
-fn lost_increments(at: &Addresses) -> Result<Read, String> {
-    let url: Url = format!("http://{}/counter", at.listen).parse()?;
+fn lost_increments(service: SocketAddr) -> Result<Read, String> {
+    let url: Url = format!("http://{}/counter", service).parse()?;
     let before = counter(&url)?;
     let client = || {
         (0..INCREMENTS_OF_EACH).try_for_each(|_| match probe::check(&url, "POST /counter", &NOTHING, TIMEOUT) {
