@@ -1,4 +1,4 @@
-# One build, two images. The last one is the default: every service and the load test, statically linked, on top of nothing.
+# One build, two images. The last one is the default: every service, the load test and the lab, statically linked, on top of nothing.
 # --target guests: servers of others in Debian's packages, and our program `guest`, which runs each of them as a service.
 
 # The workspace's rust-version in Cargo.toml; containers/check compares them.
@@ -16,9 +16,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,id=io-models-registry \
     models=$(cd services && ls); \
     export CARGO_PROFILE_RELEASE_STRIP=debuginfo RUSTFLAGS='-C target-feature=+crt-static'; \
     cargo build --release --locked --target "$host" \
-        --bins -p loadtest -p guest $(printf -- '-p %s ' $models); \
+        --bins -p loadtest -p lab -p guest $(printf -- '-p %s ' $models); \
     mkdir -p /image/bin; \
-    for binary in loadtest $models; do cp "target/$host/release/$binary" /image/bin/; done; \
+    for binary in loadtest lab $models; do cp "target/$host/release/$binary" /image/bin/; done; \
     cp "target/$host/release/guest" /; \
     mkdir -m 1777 /image/tmp
 

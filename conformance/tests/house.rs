@@ -14,6 +14,8 @@ mod arrows;
 mod circles;
 #[path = "house/figures.rs"]
 mod figures;
+#[path = "house/lecture.rs"]
+mod lecture;
 #[path = "house/links.rs"]
 mod links;
 #[path = "house/models.rs"]

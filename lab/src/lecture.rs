@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use loadtest::front::{self, Exit, Failure, Outputs, say};
+use loadtest::remote_write::RemoteWrite;
 use loadtest::{run, stop_on_signals};
 use results::claims::{Claim, Ruling, together};
 use results::{Plan, Results};
@@ -36,6 +37,7 @@ use sentence::Sentence;
 /// # Errors
 /// An experiment could not be made, or a file not be written.
 pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
+    front::become_owner(Some(&flags.results), flags.owner.as_deref())?;
     let outputs = Outputs::check_files(&flags.results, flags.json.as_deref(), flags.csv.as_deref());
     let outputs = outputs.map_err(Failure::usage)?;
     let stop = stop_on_signals();
@@ -46,6 +48,9 @@ pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
     let maker = Maker { division: &division, seed: flags.seed, stop };
     let mut board = run::begin(&Plan { loads: Vec::new(), ..Plan::default() });
     let folder = flags.results.join(&board.run_id);
+    let remote = flags.remote_write.clone().map(RemoteWrite::start).transpose();
+    let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
+    remote.iter_mut().for_each(|remote| remote.begin_board(&board.run_id));
     let mut failures = Vec::new();
     board.interrupted = true; // until the last claim is judged
     let claims = asked.len();
@@ -83,6 +88,7 @@ pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
             }
         };
         progress.judged(&claim);
+        remote.iter_mut().for_each(|remote| remote.claim(&claim));
         board.claims.push(claim);
         board.interrupted = board.claims.len() < claims;
         save(&folder, &board).map_err(Failure::usage)?;
@@ -92,6 +98,12 @@ pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
     conclude(flags, &outputs, &folder, &board).map_err(Failure::usage)?;
+    // This comes after the files are written because it may have to wait for a slow Prometheus.
+    if let Some(report) = remote.map(RemoteWrite::finish)
+        && !(flags.quiet && report.is_complete())
+    {
+        say(&format!("lab: {report}"));
+    }
     match () {
         () if board.interrupted => Ok(Exit::Interrupted),
         () if !failures.is_empty() => Err(Failure(Exit::Failed, failures.join("\n"))),

@@ -16,6 +16,7 @@ use crate::events::{Event, Observer};
 use crate::machine;
 use crate::target::Url;
 use queue::Queue;
+use results::claims::Claim;
 use samples::{SAMPLE_INTERVAL, TrialSeries};
 use sender::{DeliveryCounts, RetryPolicy};
 use std::fmt;
@@ -26,6 +27,9 @@ use wire::{Batch, Labels, PATH, STALE, Sample};
 
 /// The most samples that can wait in the queue: more than an hour of a run.
 const QUEUE: usize = 100_000;
+/// The series that is 1 while a run goes on, and that for a board of claims.
+const RUN: &str = "loadtest_running";
+const BOARD: &str = "lab_lecture_running";
 /// How long the end of a run waits for unsent samples.
 const FLUSH: Duration = Duration::from_secs(3);
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
@@ -70,6 +74,8 @@ pub struct RemoteWrite {
     queue: Arc<Queue>,
     sender: JoinHandle<DeliveryCounts>,
     run: Option<Labels>,
+    /// The series that says whether the run is going on.
+    running: &'static str,
     trial: Option<TrialSeries>,
     /// When the last sample was sent that says that the run is still going on.
     heartbeat_at: i64,
@@ -87,7 +93,31 @@ impl RemoteWrite {
             let thread = thread::Builder::new().name("remote-write".into());
             thread.spawn(move || sender::send_all(&url, &queue, RETRY_POLICY))?
         };
-        Ok(RemoteWrite { url, clock: UnixClock::start(), queue, sender, run: None, trial: None, heartbeat_at: 0 })
+        Ok(RemoteWrite {
+            url,
+            clock: UnixClock::start(),
+            queue,
+            sender,
+            run: None,
+            running: RUN,
+            trial: None,
+            heartbeat_at: 0,
+        })
+    }
+
+    /// A board of claims begins, in place of a run. The runs of its experiments are not sent: they would stand among the load
+    /// tests in the dashboards.
+    pub fn begin_board(&mut self, run_id: &str) {
+        (self.run, self.running) = (Some(samples::run_labels(run_id)), BOARD);
+        self.running();
+    }
+
+    /// A claim of the board was judged.
+    pub fn claim(&mut self, claim: &Claim) {
+        if let Some(run) = &self.run {
+            self.push(samples::claim_samples(run, claim, self.clock.now()));
+        }
+        self.running();
     }
 
     /// Ends the run: sends the remaining samples, for at most some seconds, and asks Prometheus whether it has the last
@@ -96,13 +126,10 @@ impl RemoteWrite {
         self.end_trial(None);
         let last = self.clock.now().max(self.heartbeat_at + 1);
         if let Some(run) = &self.run {
-            let running = run.named("loadtest_running");
+            let running = run.named(self.running);
             let sample = |value, at| (running.clone(), Sample { value, at });
-            self.queue.push(vec![
-                samples::info_sample(run, &machine::here(), last),
-                sample(0.0, last),
-                sample(STALE, last + 1),
-            ]);
+            let info = (self.running == RUN).then(|| samples::info_sample(run, &machine::here(), last));
+            self.queue.push(info.into_iter().chain([sample(0.0, last), sample(STALE, last + 1)]).collect());
         }
         self.queue.close(Instant::now() + FLUSH);
         let counts = self.sender.join().unwrap_or_else(|_| DeliveryCounts {
@@ -111,7 +138,9 @@ impl RemoteWrite {
             ..DeliveryCounts::default()
         });
         let missing = match &self.run {
-            Some(run) if counts.lost == 0 && counts.refused == 0 => check::missing_last_sample(&self.url, run, last),
+            Some(run) if counts.lost == 0 && counts.refused == 0 => {
+                check::missing_last_sample(&self.url, run.selector(self.running), last)
+            }
             _ => None,
         };
         DeliveryReport { url: self.url, counts, missing }
@@ -130,7 +159,7 @@ impl RemoteWrite {
             && now >= self.heartbeat_at + SAMPLE_INTERVAL
         {
             self.heartbeat_at = now;
-            self.push(vec![(run.named("loadtest_running"), Sample { value: 1.0, at: now })]);
+            self.push(vec![(run.named(self.running), Sample { value: 1.0, at: now })]);
         }
     }
 

@@ -54,7 +54,7 @@ pub struct Place<'a> {
 impl<'a> Windows<'a> {
     /// For a run of about `windows` windows.
     pub fn new(plan: &'a Plan, windows: usize, presence: &'a Presence, stop: Stop<'a>) -> Windows<'a> {
-        let again_left = ((windows as f64 * MOST_AGAIN) as usize).max(2);
+        let again_left = if plan.repeats { ((windows as f64 * MOST_AGAIN) as usize).max(2) } else { 0 };
         Windows { plan, stop, presence, again_left, waited: Duration::ZERO }
     }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::{Missing, folders, path, text};
 
 /// The headings that every model's README has, in this order.
-const README: [&str; 5] = ["What one request costs in system calls", "Strong", "Weak", "The traps", "In the wild"];
+const README: [&str; 6] =
+    ["What one request costs in system calls", "Strong", "Weak", "The traps", "The lecture says", "In the wild"];
 
 macro_rules! names_of {
     ($($module:ident: $model:literal, $kind:ident { $($faults:tt)* })*) => {

@@ -46,6 +46,9 @@ pub struct Plan {
     /// cell that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
+    /// Whether trials that other programs disturb are made again.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub repeats: bool,
     /// What is measured twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub twice: Vec<Twice>,
@@ -96,6 +99,7 @@ impl Default for Plan {
             trials: 1,
             budget: None,
             precision: None,
+            repeats: true,
             twice: Vec::new(),
             seed: 1,
             threads: 1,
@@ -176,6 +180,10 @@ impl Plan {
         let before = if waits { MEMORY_STANDS_STILL } else { Duration::ZERO };
         (before + self.warmup + self.duration) * load.schedule.windows() as u32
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 mod optional_seconds {

@@ -64,12 +64,12 @@ fn paired(first: &Cell, second: &Cell, figure: &Compared) -> Option<Ratio> {
 
 /// The figure's values in these trials, of both cells in the same order, where both trials have it.
 pub(crate) fn paired_values(first: &Cell, second: &Cell, path: &str) -> (Vec<f64>, Vec<f64>) {
-    paired_blocks(first, second, path).into_iter().map(|(_, first, second)| (first, second)).unzip()
+    paired_blocks((first, path), (second, path)).into_iter().map(|(_, first, second)| (first, second)).unzip()
 }
 
-/// The same with the number of the block before each two values.
-pub(crate) fn paired_blocks(first: &Cell, second: &Cell, path: &str) -> Vec<(u64, f64, f64)> {
-    let (first, second) = (placed(first, path), placed(second, path));
+/// A figure of a cell, and another one of another cell, in each block that both have, after its number.
+pub(crate) fn paired_blocks(first: (&Cell, &str), second: (&Cell, &str)) -> Vec<(u64, f64, f64)> {
+    let (first, second) = (placed(first.0, first.1), placed(second.0, second.1));
     let pairs = first.iter().filter_map(|(at, a)| Some((at.1, *a, second.iter().find(|(other, _)| other == at)?.1)));
     pairs.collect()
 }

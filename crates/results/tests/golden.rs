@@ -3,10 +3,11 @@
 
 use anstream::StripStream;
 use results::conditions::{self, Condition};
-use results::{Results, answers, compare, csv, figures, merge, noise, table};
+use results::{Results, answers, claims, compare, csv, figures, merge, noise, table};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Every run; each has its table in `X.show.txt`.
@@ -122,6 +123,27 @@ fn every_run_answers_as_before() {
         answers::print(&answers::answers(&run(name)), 100, &mut StripStream::new(&mut out)).unwrap();
         assert_same(&String::from_utf8(out).unwrap(), &format!("{name}.answers.txt"));
     }
+}
+
+#[test]
+fn a_board_is_shown_in_detail_and_in_short_and_written_as_csv() {
+    let board = Results::load(&path("board.json")).unwrap();
+    let again = Results::load(&path("board-again.json")).unwrap();
+    let printed = |write: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+        let mut out = Vec::new();
+        write(&mut StripStream::new(&mut out)).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_same(&printed(&|out| claims::print_details(&board.claims, 100, out)), "board.details.txt");
+    for width in [60, 80, 118] {
+        let short = printed(&|out| claims::print_board(&board.claims, width, out));
+        assert!(short.lines().all(|line| line.chars().count() <= width), "{short}");
+        assert_same(&short, &format!("board.{width}.txt"));
+    }
+    assert_same(&printed(&|out| claims::print_comparison(&board.claims, &again.claims, out)), "board.compare.txt");
+    assert_same(&printed(&|out| csv::write(&board, out)), "board.csv");
+    let written = serde_json::to_value(&board).unwrap();
+    assert_has(&written, &serde_json::from_str(&text("board.json")).unwrap(), "board");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Experiment {
     pub on_all_cpus: bool,
     /// Whether this machine still allows a load, which is asked before each trial. Without a check, it does.
     pub check: Option<Check>,
+    /// Whether trials that other programs disturb are made again.
+    pub repeats: bool,
     /// What is read from the service after each trial, while it still runs.
     pub reading: Option<Reading>,
     /// What is to be known besides, a sentence each.
@@ -34,6 +36,7 @@ impl Default for Experiment {
             blocks: 7,
             window: Duration::from_millis(400),
             on_all_cpus: false,
+            repeats: true,
             check: None,
             reading: None,
             notes: Vec::new(),

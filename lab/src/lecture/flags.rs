@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use loadtest::remote_write;
+use loadtest::target::Url;
 
 use super::claims::SENTENCES;
 use super::sentence::Sentence;
@@ -20,7 +22,7 @@ pub struct LectureFlags {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Folder in which this run makes a folder of its own
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results", env = "LECTURE_RESULTS")]
     pub results: PathBuf,
     /// Blocks of each experiment, instead of as many as it has. With fewer, the intervals are wider; the margins stay
     #[arg(long, value_name = "N")]
@@ -31,6 +33,13 @@ pub struct LectureFlags {
     /// Also write the board as CSV to this file
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Prometheus to which each claim is written when it is judged; does not affect the exit code
+    #[arg(long, value_name = "URL", value_parser = remote_write::endpoint, env = "LECTURE_REMOTE_WRITE")]
+    pub remote_write: Option<Url>,
+    /// If the program runs as root, it takes the identity of the owner of the --results folder, or of this file's owner if
+    /// root owns the folder
+    #[arg(long, value_name = "FILE", hide = true, env = "LECTURE_OWNER")]
+    pub owner: Option<PathBuf>,
     /// Print neither progress nor the board
     #[arg(short, long)]
     pub quiet: bool,

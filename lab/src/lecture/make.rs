@@ -128,6 +128,7 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, String> {
         duration: experiment.window,
         warmup: experiment.window / 10,
         trials: experiment.blocks,
+        repeats: experiment.repeats,
         set: set.map(|target| (target.name.clone(), flags(target))).collect(),
         ..Plan::default()
     })

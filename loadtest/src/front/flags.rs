@@ -138,6 +138,7 @@ impl RunFlags {
             trials: self.trials,
             budget: self.budget,
             precision: self.precision,
+            repeats: true,
             twice: Vec::new(),
             seed: self.seed.unwrap_or_else(any_seed),
             threads: self.threads.unwrap_or((online_cpus() / 2).clamp(1, allowed_cpus().len().max(1))),

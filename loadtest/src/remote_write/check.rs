@@ -1,6 +1,6 @@
 //! Asks Prometheus whether it has the last sample that it was sent.
 
-use super::wire::{Labels, PATH};
+use super::wire::PATH;
 use crate::scrape;
 use crate::target::Url;
 use std::io;
@@ -10,19 +10,18 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Queries the run's last sample, `loadtest_running` = 0 at `at`. If it is missing, returns why, in words that continue
+/// Queries the run's last sample, which `selector` finds: 0 at `at`. If it is missing, returns why, in words that continue
 /// a sentence after "…, but".
-pub fn missing_last_sample(write: &Url, run: &Labels, at: i64) -> Option<String> {
+pub fn missing_last_sample(write: &Url, selector: String, at: i64) -> Option<String> {
     let prefix = write.path().strip_suffix(PATH)?;
     let time = format!("{}.{:03}", at / 1000, at % 1000);
-    let query = run.selector("loadtest_running");
     let url = write.with_path(&format!("{prefix}/api/v1/query"));
     let mut why = String::new();
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
         }
-        match value(&url, &query, &time) {
+        match value(&url, &selector, &time) {
             Ok(Some(value)) if value == "0" => return None,
             Ok(_) => why = "the last one is missing there".into(),
             Err(error) => why = format!("Prometheus cannot be asked whether the last one is there: {error}"),

@@ -2,6 +2,7 @@
 
 use super::wire::{Batch, Labels, STALE, Sample};
 use crate::engine::{CoarseHistogram, LiveSnapshot};
+use results::claims::Claim;
 use results::units::nine_digits;
 use results::{Cell, Key, Machine, OutcomeClass, Trial, Verdict};
 use serde::Serialize;
@@ -204,6 +205,30 @@ pub fn rank_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
         }
     }
     samples.batch
+}
+
+/// A claim of a board, as in results.json: what the experiment says, and each part's figure, its interval and its margin. What is
+/// null there has no sample.
+pub fn claim_samples(run: &Labels, claim: &Claim, at: i64) -> Batch {
+    let of_claim = run.with(&[("claim", &claim.id)]);
+    let sample = |labels: &Labels, name: &'static str, value: f64| (labels.named(name), Sample { value, at });
+    let why = claim.why.as_deref().or_else(|| claim.deciding_part()?.why.as_deref()).unwrap_or_default();
+    let of_ruling = of_claim.with(&[("ruling", claim.ruling.name()), ("why", why)]);
+    let mut batch = vec![sample(&of_ruling, "lab_claim", 1.0)];
+    for (number, part) in (1..).zip(&claim.parts) {
+        let labels = of_claim.with(&[("part", &format!("{number}: {}", part.what)), ("ruling", part.ruling.name())]);
+        let (least, most) = part.margin.bounds();
+        for (name, value) in [
+            ("lab_claim_figure", part.figure),
+            ("lab_claim_low", part.low),
+            ("lab_claim_high", part.high),
+            ("lab_claim_margin_least", least),
+            ("lab_claim_margin_most", most),
+        ] {
+            batch.extend(value.map(|value| sample(&labels, name, value)));
+        }
+    }
+    batch
 }
 
 /// The verdict as a number, which tables can map to a colour: 0 may be compared.

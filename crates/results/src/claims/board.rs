@@ -1,7 +1,7 @@
 //! Prints claims: each with what was done and measured, and all of them on a board of one screen.
 
 use super::judge::ALPHA;
-use crate::schema::{Claim, Part, Ruling};
+use crate::schema::{Bound, Claim, Part, Ruling};
 use crate::units::{plural, three_digits};
 use crate::wrap::wrap;
 use anstyle::{AnsiColor, Style};
@@ -41,9 +41,11 @@ pub fn print_board(claims: &[Claim], width: usize, out: &mut dyn Write) -> io::R
     writeln!(out, "{bold}What holds here{bold:#}")?;
     for (claim, row) in claims.iter().zip(&rows) {
         let ruled = style(claim.ruling);
-        let rest = cut(&row[3], width.saturating_sub(id + ruling + figure + 6));
-        let line = format!("{:id$}  {ruled}{:ruling$}{ruled:#}  {:figure$}  {rest}", row[0], row[1], row[2]);
-        writeln!(out, "{}", line.trim_end())?;
+        let (left, of_rest) = (id + ruling + figure + 4, 8);
+        let rest = if left + 2 + of_rest > width { String::new() } else { cut(&row[3], width - left - 2) };
+        let figure = format!("{:figure$}  {rest}", row[2]);
+        let figure = cut(figure.trim_end(), width.saturating_sub(id + ruling + 4));
+        writeln!(out, "{:id$}  {ruled}{:ruling$}{ruled:#}  {figure}", row[0], row[1])?;
     }
     let counts = Ruling::ALL.map(|ruling| (ruling, claims.iter().filter(|claim| claim.ruling == ruling).count()));
     let counts = counts.map(|(ruling, count)| match (ruling, count) {
@@ -112,14 +114,19 @@ fn in_words(part: &Part) -> String {
     format!("- {}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
 }
 
-/// The figure and its interval.
+/// The figure and its interval; before a bound, on which side of it the true figure lies, as in tables.
 fn figure(part: &Part) -> String {
+    let bound = match part.bound {
+        None => "",
+        Some(Bound::Upper) => "<=",
+        Some(Bound::Lower) => ">=",
+    };
     match (part.figure, part.low.zip(part.high)) {
         (None, _) => "-".into(),
         (Some(figure), Some((low, high))) if low < high => {
-            format!("{} ({} .. {})", three_digits(figure), three_digits(low), three_digits(high))
+            format!("{bound}{} ({} .. {})", three_digits(figure), three_digits(low), three_digits(high))
         }
-        (Some(figure), _) => three_digits(figure),
+        (Some(figure), _) => format!("{bound}{}", three_digits(figure)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The judgement: a measure and its interval against a margin that was fixed before.
 
 use super::measure::{Measure, Values};
-use crate::schema::{Margin, Part, Ruling};
+use crate::schema::{Bound, Margin, Part, Ruling};
 use crate::statistics::{self, mean_interval};
 use crate::units::plural;
 
@@ -71,7 +71,7 @@ pub fn together(parts: &[Part]) -> Ruling {
 
 /// Judges a measure. Its interval holds with 1 - [`ALPHA`]/`claims`.
 pub fn judge(measure: Measure, margin: Margin) -> Part {
-    let Measure { what, is_ratio, values, claims } = measure;
+    let Measure { what, is_ratio, values, bound, claims } = measure;
     let part = |figure, low, high, blocks, ruling, why| Part {
         what,
         margin,
@@ -79,6 +79,7 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
         figure,
         low,
         high,
+        bound,
         blocks,
         ruling,
         why,
@@ -110,6 +111,15 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let (mean, half) = mean_interval(&scaled, alpha);
     let (figure, low, high) = (back(mean), back(mean - half), back(mean + half));
     let ruling = margin.ruling(low, high);
+    let is_shown_by_bound = match bound {
+        None => true,
+        Some(Bound::Upper) => ruling == Ruling::Holds && matches!(margin, Margin::AtMost(_)),
+        Some(Bound::Lower) => ruling == Ruling::Holds && matches!(margin, Margin::AtLeast(_) | Margin::MoreThan(_)),
+    };
+    if !is_shown_by_bound {
+        let why = "the figure is only a bound, and the true one lies on the other side".into();
+        return part(Some(figure), Some(low), Some(high), blocks, cannot, Some(why));
+    }
     let why = (ruling == cannot).then(|| {
         let distance = margin.distance(figure, on_scale);
         let needed = statistics::values_needed(blocks, half, distance, alpha).filter(|&needed| needed <= MOST_NAMED);

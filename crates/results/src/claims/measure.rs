@@ -1,5 +1,7 @@
 //! A measure: what the judgement is made of.
 
+use crate::schema::Bound;
+
 /// What was measured for a part of a claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
@@ -9,6 +11,8 @@ pub struct Measure {
     pub is_ratio: bool,
     /// The values, or why there are none.
     pub values: Result<Values, String>,
+    /// On which side of the measured value the true one lies, if it is only a bound.
+    pub bound: Option<Bound>,
     /// Claims of the whole board, whichever of them were asked for: one alone is judged as on the board.
     pub claims: usize,
 }

@@ -1,5 +1,6 @@
 //! Claims: sentences of the lecture, and what experiments say of them.
 
+use super::flaw::Bound;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -90,6 +91,10 @@ pub struct Part {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// On which side of the figure the true one lies, if it is only a bound: an upper bound that is low enough still shows that the true
+    /// figure is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
     /// Blocks that it is computed of; 0 for a count.
     pub blocks: usize,
     /// What it says.
@@ -111,6 +116,17 @@ pub enum Margin {
     MoreThan(f64),
     /// Between both, or at one of them. The equivalence of two targets is shown by two one-sided tests (Schuirmann 1987).
     Within(f64, f64),
+}
+
+impl Margin {
+    /// The least and the most that a measure may be for its part to hold, where there is such a bound.
+    pub fn bounds(self) -> (Option<f64>, Option<f64>) {
+        match self {
+            Margin::AtLeast(least) | Margin::MoreThan(least) => (Some(least), None),
+            Margin::AtMost(most) => (None, Some(most)),
+            Margin::Within(least, most) => (Some(least), Some(most)),
+        }
+    }
 }
 
 impl fmt::Display for Margin {

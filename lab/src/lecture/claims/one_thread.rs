@@ -8,8 +8,9 @@ use crate::lecture::sentence::Sentence;
 pub const SENTENCE: Sentence = Sentence {
     id: "one-thread",
     says: "node.js has one thread, and so it uses one CPU.",
-    does: "/work/1000000 with the server on all CPUs, which the load shares: the CPUs that event-loop uses, and requests/s, epoll / event-loop.",
-    seconds: 14,
+    does: "/work/1000000 with the server on all CPUs, which the load shares: the CPUs that event-loop uses, and requests/s, epoll / \
+           event-loop.",
+    seconds: 12,
     experiment: || {
         Ok(Experiment { on_all_cpus: true, ..Experiment::of(["event-loop", "epoll"], ["/work/1000000 -c 16"]) })
     },

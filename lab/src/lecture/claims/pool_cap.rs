@@ -10,7 +10,8 @@ const WORKERS: usize = 256;
 pub const SENTENCE: Sentence = Sentence {
     id: "pool-cap",
     says: "A thread pool serves as many requests at a time as it has threads.",
-    does: "Requests/s of /sleep/100 over 512 connections, as a share of workers / 0.1 s in thread-pool, and of 512 / 0.1 s in epoll.",
+    does: "Requests/s of /sleep/100 over 512 connections, as a share of workers / 0.1 s in thread-pool, and of connections / 0.1 s \
+           in epoll.",
     seconds: 14,
     experiment: || {
         Ok(Experiment {

@@ -11,7 +11,7 @@ const EXPERIMENTS: usize = 10_000;
 const DEVIATION: f64 = 0.1;
 
 fn measure(is_ratio: bool, values: Result<Values, String>) -> Measure {
-    Measure { what: "a / b".into(), is_ratio, values, claims: CLAIMS }
+    Measure { what: "a / b".into(), is_ratio, values, bound: None, claims: CLAIMS }
 }
 
 fn ratios(values: &[f64]) -> Measure {
@@ -154,4 +154,23 @@ fn what_cannot_be_judged_has_a_reason() {
 fn a_margin_is_written_as_on_the_board() {
     let margins = [Margin::AtLeast(2.0), Margin::AtMost(0.5), Margin::MoreThan(0.0), Margin::Within(0.87, 1.15)];
     assert_eq!(margins.map(|margin| margin.to_string()), [">= 2", "<= 0.5", "> 0", "0.87 .. 1.15"]);
+}
+
+#[test]
+fn a_bound_shows_only_what_the_true_figure_shows_as_well() {
+    let part =
+        |bound, margin| judge(Measure { bound: Some(bound), ..ratios(&[2.0, 2.1, 1.9, 2.0, 2.0]) }, margin).ruling;
+    for (bound, margin, expected) in [
+        (Bound::Upper, Margin::AtMost(3.0), Ruling::Holds),
+        (Bound::Upper, Margin::AtMost(1.0), Ruling::CannotBeShown),
+        (Bound::Upper, Margin::AtLeast(1.0), Ruling::CannotBeShown),
+        (Bound::Upper, Margin::AtLeast(3.0), Ruling::CannotBeShown),
+        (Bound::Upper, Margin::Within(1.0, 3.0), Ruling::CannotBeShown),
+        (Bound::Lower, Margin::AtLeast(1.0), Ruling::Holds),
+        (Bound::Lower, Margin::MoreThan(1.0), Ruling::Holds),
+        (Bound::Lower, Margin::AtLeast(3.0), Ruling::CannotBeShown),
+        (Bound::Lower, Margin::AtMost(3.0), Ruling::CannotBeShown),
+    ] {
+        assert_eq!(part(bound, margin), expected, "{bound:?} {margin}");
+    }
 }
