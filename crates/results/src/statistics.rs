@@ -79,16 +79,18 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> f64 {
     products / squares
 }
 
-/// About how many values make the half of an interval narrower than `wanted`, if more values vary as those did of which there are
-/// `count` and which gave `half`; `None` if no number does.
-pub(crate) fn values_needed(count: usize, half: f64, wanted: f64, alpha: f64) -> Option<usize> {
-    let of_few = critical_t(alpha, count - 1);
-    let deviations = half / of_few * (count as f64).sqrt() / wanted;
-    // Student's t depends on their number; the first guess has that of a normal distribution.
-    let more = |t: f64| (t * deviations).powi(2).ceil().clamp(count as f64 + 1.0, 1e9);
-    let guess = more(critical_t(alpha, 1_000_000));
-    let needed = (0..3).fold(guess, |needed, _| more(critical_t(alpha, needed as usize - 1)));
-    (wanted > 0.0 && needed < 1e9).then_some(needed as usize)
+/// About how many values, up to `most`, make the half of an interval narrower than `wanted`, if more values vary as those did of
+/// which there are `count` and which gave `half`; `None` if so many are not enough.
+pub(crate) fn values_needed(count: usize, half: f64, wanted: f64, alpha: f64, most: usize) -> Option<usize> {
+    let deviations = half / critical_t(alpha, count - 1) * (count as f64).sqrt() / wanted;
+    // Student's t depends on their number: with the one of many values, too few are needed, and with the one of those too many.
+    let needed = |of: usize| (critical_t(alpha, of - 1) * deviations).powi(2).ceil();
+    let is_enough = |values: f64| values.is_finite() && values <= most as f64;
+    let mut values = needed(most);
+    for _ in 0..3 {
+        values = if is_enough(values) { needed((values as usize).max(count + 1)) } else { return None };
+    }
+    is_enough(values).then_some((values as usize).max(count + 1))
 }
 
 /// The ratio of `second` to `first` for values of two runs, which do not form pairs: Welch's t-test (Biometrika 34,

@@ -8,6 +8,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getpid};
 
+/// So many pids are named in a line.
+const NAMED: usize = 10;
+
 /// The result of [`try_wait`].
 #[derive(Debug)]
 pub(crate) enum WaitResult {
@@ -74,9 +77,17 @@ pub(crate) fn are_there() -> bool {
     list().is_ok_and(|children| !children.is_empty())
 }
 
-/// The pids of the children, for a line about them.
+/// The pids of the children, for a line about them: the first ones, and how many there are besides.
 pub(crate) fn pids() -> String {
-    list().unwrap_or_default().iter().map(pid_t::to_string).collect::<Vec<_>>().join(", ")
+    named(&list().unwrap_or_default())
+}
+
+fn named(pids: &[pid_t]) -> String {
+    let first = pids.iter().take(NAMED).map(pid_t::to_string).collect::<Vec<_>>().join(", ");
+    match pids.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// The children of this process, which has one thread: proc_tid_children(5).
@@ -107,6 +118,13 @@ fn scan() -> io::Result<Vec<pid_t>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_names_some_of_many_children() {
+        assert_eq!(named(&[3, 4]), "3, 4");
+        let many: Vec<pid_t> = (1..=1800).collect();
+        assert_eq!(named(&many), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1790 more");
+    }
 
     #[test]
     fn a_child_is_found_by_the_children_file_and_by_the_scan() {

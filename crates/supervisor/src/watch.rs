@@ -25,7 +25,8 @@ use crate::status::{Phase, Program, SharedStatus};
 use crate::temporary::TemporaryDir;
 use crate::{GRACE_OVER, NOT_SUPPORTED, STOPPING, listener, log};
 
-/// How long to wait for killed processes. One that is not dead by then hangs in the kernel, and is left behind.
+/// How long to wait for killed processes, of a model since the last one died: the kernel needs some seconds for ten thousand. One
+/// that is not dead by then hangs in the kernel, and is left behind.
 const CLEANUP_TIME: Duration = Duration::from_secs(5);
 /// A model that lacks something is started again after delays that double. When they are longer than this, it is unsupported:
 /// the shortage has not passed by itself within three seconds.
@@ -241,17 +242,22 @@ impl Supervisor {
 
     /// Reaps all children that have ended. Returns whether there are still others.
     fn reap(&mut self, now: Instant) -> io::Result<bool> {
+        let is_guest = self.is_guest();
         loop {
             match children::try_wait()? {
                 WaitResult::AllRunning => return Ok(true),
                 WaitResult::NoChildren => return Ok(false),
                 WaitResult::Ended(EndedChild { pid, status, usage }) => {
                     self.status.get().accounts.reaped(pid, &usage);
+                    // A guest may start processes as fast as they are killed.
+                    if let (State::CleaningUp { until, .. }, false) = (&mut self.state, is_guest) {
+                        *until = now + CLEANUP_TIME;
+                    }
                     if let State::Serving { model, since } = self.state
                         && model == pid
                     {
                         let lifetime = now - since;
-                        match self.is_guest() {
+                        match is_guest {
                             false => self.model_ended(status, lifetime, now),
                             true => self.guest_ended(status, lifetime, now),
                         }

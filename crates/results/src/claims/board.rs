@@ -55,8 +55,8 @@ pub fn print_board(claims: &[Claim], width: usize, out: &mut dyn Write) -> io::R
         (Ruling::Fails, count) => format!("{count} fail"),
     });
     let signs = format!(
-        "{}. A claim holds if its whole interval is beyond the margin, and fails if it is wholly short of it. All claims of a \
-         board are right together with {:.0} %.",
+        "{}. A claim holds if its whole interval is beyond the margin, and fails if it is wholly short of it. The intervals are so \
+         wide that with {:.0} % all rulings of a whole board are right together.",
         counts.join(", "),
         (1.0 - ALPHA) * 100.0
     );
@@ -104,7 +104,11 @@ fn row(claim: &Claim) -> [String; 4] {
         0 => String::new(),
         more => format!(" (and {})", plural(more, "part")),
     };
-    let rest = part.why.clone().unwrap_or_else(|| format!("{}{others}", part.what));
+    let rest = match &part.why {
+        None => format!("{}{others}", part.what),
+        Some(why) if part.figure.is_some() => format!("{}: {why}", part.what),
+        Some(why) => why.clone(),
+    };
     [claim.id.clone(), ruling, format!("{} {}", figure(part), part.margin), rest]
 }
 

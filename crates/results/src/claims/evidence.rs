@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const MEMORY: &str = "server.memory_bytes_per_connection";
 /// The path of the requests that are answered a second.
 pub const THROUGHPUT: &str = "throughput";
+/// The path of the median latency.
+pub const MEDIAN: &str = "latency_us.p50";
 /// The path of the mean latency.
 pub const MEAN: &str = "latency_us.mean";
 /// The path of the 90th percentile of the latency, which needs 100 samples in each trial.

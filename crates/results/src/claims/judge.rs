@@ -87,6 +87,9 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let cannot = Ruling::CannotBeShown;
     let values = match values {
         Err(why) => return part(None, None, None, 0, cannot, Some(why)),
+        Ok(Values::Count { value, .. }) if !value.is_finite() => {
+            return part(None, None, None, 0, cannot, Some("a value is no number".into()));
+        }
         Ok(Values::Count { value, low, high }) => {
             let ruling = margin.ruling(value, value);
             return part(Some(value), Some(low), Some(high), 0, ruling, None);
@@ -122,7 +125,7 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     }
     let why = (ruling == cannot).then(|| {
         let distance = margin.distance(figure, on_scale);
-        let needed = statistics::values_needed(blocks, half, distance, alpha).filter(|&needed| needed <= MOST_NAMED);
+        let needed = statistics::values_needed(blocks, half, distance, alpha, MOST_NAMED);
         let how_many = match needed {
             Some(needed) => format!("with this noise, about {needed} blocks would show it, and there were {blocks}"),
             None => format!("no number of blocks up to {MOST_NAMED} would show it with this noise"),

@@ -1,5 +1,8 @@
 //! Student's t, and what it is computed of.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::statistics::Statistics;
 
@@ -19,7 +22,12 @@ pub(super) fn two_sided_p(t: f64, df: usize) -> f64 {
 
 /// The value that |t| exceeds with probability `p`.
 pub(super) fn critical_t(p: f64, df: usize) -> f64 {
-    students_t(df).inverse_cdf(1.0 - p / 2.0)
+    thread_local! {
+        /// It takes a hundred microseconds, and the same few are asked for again and again.
+        static KNOWN: RefCell<BTreeMap<(u64, usize), f64>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let find = || students_t(df).inverse_cdf(1.0 - p / 2.0);
+    KNOWN.with_borrow_mut(|known| *known.entry((p.to_bits(), df)).or_insert_with(find))
 }
 
 /// The logarithms; `None` if a value is not above zero.

@@ -7,7 +7,7 @@ pub const SENTENCE: Sentence = Sentence {
     id: "callback",
     says: "The callback model does the same work as an event loop that is written by hand.",
     does: "CPU time a request, callback / epoll, as fast as 64 kept connections go.",
-    seconds: 20,
+    seconds: 17,
     experiment: || Ok(Experiment { blocks: 15, ..Experiment::of(["callback", "epoll"], ["/ -c 64"]) }),
     judge: |seen| Judged {
         parts: vec![seen.run.cpu_ratio(("callback", 0), ("epoll", 0)).within(0.87, 1.15)],

@@ -12,7 +12,7 @@ pub const SENTENCE: Sentence = Sentence {
     says: "A thread pool serves as many requests at a time as it has threads.",
     does: "Requests/s of /sleep/100 over 512 connections, as a share of workers / 0.1 s in thread-pool, and of connections / 0.1 s \
            in epoll.",
-    seconds: 14,
+    seconds: 12,
     experiment: || {
         Ok(Experiment {
             targets: vec![Target::of("thread-pool").with("workers", WORKERS), Target::of("epoll")],

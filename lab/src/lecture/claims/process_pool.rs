@@ -7,7 +7,7 @@ pub const SENTENCE: Sentence = Sentence {
     id: "process-pool",
     says: "A pool of processes mitigates that: they are started once.",
     does: "CPU time a request, process-pool / process-per-connection, at 500 requests/s with a connection for each.",
-    seconds: 12,
+    seconds: 11,
     experiment: || {
         let targets = ["process-pool", "process-per-connection"];
         Ok(Experiment::of(targets, ["/ -R 500 --requests-per-connection 1"]))

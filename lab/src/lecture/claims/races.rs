@@ -17,7 +17,7 @@ pub const SENTENCE: Sentence = Sentence {
     says: "Threads bring races on shared data.",
     does: "16 clients at a time increment a counter of thread-per-connection by POST /counter, 3200 times after each trial: \
            increments that the counter lacks then, with --racy and without.",
-    seconds: 12,
+    seconds: 10,
     experiment: || {
         let threads = Target::of(THREADS);
         Ok(Experiment {

@@ -8,7 +8,7 @@ pub const SENTENCE: Sentence = Sentence {
     says: "Threads are more lightweight than processes.",
     does: "thread-per-connection / process-per-connection: CPU time a request at 500 requests/s with a connection for each, and \
            memory a connection with 1000 idle ones.",
-    seconds: 33,
+    seconds: 31,
     experiment: || {
         let targets = ["thread-per-connection", "process-per-connection"];
         Ok(Experiment::of(targets, ["/ -R 500 --requests-per-connection 1", "/ -R 500 --idle 1000"]))

@@ -8,10 +8,10 @@ pub const SENTENCE: Sentence = Sentence {
     says: "The overhead of threads still piles up with their number, although less than that of processes.",
     does: "CPU time a request at 2000 requests/s over 64 and over 2048 kept connections: how much steeper it grows with their \
            number in thread-per-connection than in epoll, and in process-per-connection than in thread-per-connection.",
-    seconds: 80,
+    seconds: 72,
     experiment: || {
         let targets = ["process-per-connection", "thread-per-connection", "epoll"];
-        Ok(Experiment { blocks: 13, ..Experiment::of(targets, ["/ -R 2k -c 64", "/ -R 2k -c 2048"]) })
+        Ok(Experiment { blocks: 12, ..Experiment::of(targets, ["/ -R 2k -c 64", "/ -R 2k -c 2048"]) })
     },
     judge: |seen| {
         let (process, thread) = ("process-per-connection", "thread-per-connection");

@@ -199,3 +199,51 @@ fn every_error_class_counts_from_zero() {
     let classes = OutcomeClass::ALL.into_iter().filter(|class| class.is_error()).count();
     assert_eq!(values(&batch, "loadtest_errors_total"), vec![(1_000, 0.0); classes]);
 }
+
+#[test]
+fn a_claim_has_its_ruling_and_each_part_its_figure_and_its_margin() {
+    use results::claims::{Claim, Margin, Part, Ruling};
+    let part = |what: &str, margin, figure: Option<f64>, ruling| Part {
+        what: what.into(),
+        margin,
+        is_ratio: true,
+        figure,
+        low: figure.map(|figure| figure / 2.0),
+        high: figure.map(|figure| figure * 2.0),
+        bound: None,
+        blocks: 7,
+        ruling,
+        why: figure.is_none().then(|| "disturbed".into()),
+    };
+    let claim = Claim {
+        id: "races".into(),
+        says: String::new(),
+        does: String::new(),
+        ruling: Ruling::CannotBeShown,
+        why: None,
+        parts: vec![
+            part("a", Margin::Within(0.87, 1.15), Some(1.0), Ruling::Holds),
+            part("b", Margin::AtMost(3.0), None, Ruling::CannotBeShown),
+        ],
+        notes: Vec::new(),
+        command: String::new(),
+        seconds: None,
+        experiment: None,
+    };
+    let batch = claim_samples(&run(), &claim, 5);
+    let (labels, at, value) = only(&batch, "lab_claim")[0];
+    assert_eq!((at, value), (5, 1.0));
+    let expected =
+        r#"lab_claim{__name__="lab_claim",claim="races",ruling="cannot-be-shown",run_id="r",why="disturbed"}"#;
+    assert_eq!(labels.selector("lab_claim"), expected);
+    for (name, expected) in [
+        ("lab_claim_figure", &[1.0][..]),
+        ("lab_claim_low", &[0.5]),
+        ("lab_claim_high", &[2.0]),
+        ("lab_claim_margin_least", &[0.87]),
+        ("lab_claim_margin_most", &[1.15, 3.0]),
+    ] {
+        let found: Vec<f64> = values(&batch, name).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
