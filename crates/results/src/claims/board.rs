@@ -90,26 +90,19 @@ pub fn print_comparison(first: &[Claim], second: &[Claim], out: &mut dyn Write) 
     writeln!(out, "{common} in common, {flips} of them with rulings that contradict each other")
 }
 
-/// The columns of a claim: its name, what the experiment says, the figure against its margin, and what the figure is or why there
-/// is none.
+/// The columns of a claim: its name, what the experiment says, the figure against its margin, and the sentence, or why it cannot be
+/// shown.
 fn row(claim: &Claim) -> [String; 4] {
-    let ruling = match claim.ruling {
-        Ruling::CannotBeShown => "not shown".into(),
-        decided => decided.to_string(),
+    let part = claim.deciding_part();
+    let figure = part.map_or_else(|| "-".into(), |part| format!("{} {}", figure(part), part.margin));
+    let (ruling, rest) = match claim.ruling {
+        Ruling::CannotBeShown => {
+            let why = part.and_then(|part| part.why.as_ref()).or(claim.why.as_ref());
+            ("not shown".into(), why.cloned().unwrap_or_default())
+        }
+        decided => (decided.to_string(), claim.says.clone()),
     };
-    let Some(part) = claim.deciding_part() else {
-        return [claim.id.clone(), ruling, "-".into(), claim.why.clone().unwrap_or_default()];
-    };
-    let others = match claim.parts.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {})", plural(more, "part")),
-    };
-    let rest = match &part.why {
-        None => format!("{}{others}", part.what),
-        Some(why) if part.figure.is_some() => format!("{}: {why}", part.what),
-        Some(why) => why.clone(),
-    };
-    [claim.id.clone(), ruling, format!("{} {}", figure(part), part.margin), rest]
+    [claim.id.clone(), ruling, figure, rest]
 }
 
 /// A part in a sentence.
