@@ -11,7 +11,8 @@ use loadtest::events::Observer;
 use loadtest::front::{Failure, loads_of};
 use loadtest::limits;
 use loadtest::run::any_seed;
-use results::claims::{Evidence, LEAST_BLOCKS};
+use results::claims::Evidence;
+use results::contrast::LEAST_BLOCKS;
 use results::units::plural;
 use results::{Plan, Results, Verdict};
 
@@ -65,7 +66,7 @@ impl Maker<'_> {
         plan.budget = Some(Duration::from_secs(seconds));
         nod::fill_in(&mut plan);
         limits::make_room(plan.connections()).map_err(Unmade::NotHere)?;
-        let mut fleet = LocalFleet::new(division, servers(&experiment), None, self.stop);
+        let mut fleet = LocalFleet::new(division, servers(&experiment, &plan), None, self.stop);
         match fleet.check(&plan) {
             Err(_) if self.stop.load(Relaxed) => return Err(Unmade::Interrupted),
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
@@ -134,14 +135,14 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, String> {
     })
 }
 
-/// The servers of an experiment.
-fn servers(experiment: &Experiment) -> Servers {
+/// The servers of an experiment, with the flags that its plan has for them.
+fn servers(experiment: &Experiment, plan: &Plan) -> Servers {
     let is_used = |name: &str| experiment.targets.iter().any(|target| target.server == name);
     let variants = experiment.targets.iter().filter(|target| target.name != target.server);
     Servers {
         models: MODELS.iter().filter(|model| is_used(model.name)).copied().collect(),
         guests: ready_made().into_iter().filter(|guest| is_used(&guest.name)).collect(),
-        set: plan(experiment).map(|plan| plan.set).unwrap_or_default(),
+        set: plan.set.clone(),
         variants: variants.map(|target| (target.name.clone(), target.server.clone())).collect(),
         left_out: Vec::new(),
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use loadtest::events::{Event, Observer};
 use loadtest::front::{disturbed, has_progress_line, say, show_progress};
-use results::claims::{Claim, Part};
-use results::units::{plural, three_digits};
+use results::claims::{Claim, Part, figure};
+use results::units::plural;
 
 use super::sentence::Sentence;
 
@@ -113,16 +113,12 @@ fn in_a_line(claim: &Claim) -> String {
     let ruling = format!("{}: {}", claim.id, claim.ruling);
     let part = claim.deciding_part();
     let why = claim.why.as_ref().or_else(|| part?.why.as_ref());
-    match part.and_then(figure).into_iter().chain(why.cloned()).collect::<Vec<_>>() {
+    match part.and_then(against_margin).into_iter().chain(why.cloned()).collect::<Vec<_>>() {
         none if none.is_empty() => ruling,
         said => format!("{ruling}: {}", said.join("; ")),
     }
 }
 
-fn figure(part: &Part) -> Option<String> {
-    let interval = match part.low.zip(part.high) {
-        Some((low, high)) => format!(" ({} .. {})", three_digits(low), three_digits(high)),
-        None => String::new(),
-    };
-    Some(format!("{} {}{interval}, margin {}", part.what, three_digits(part.figure?), part.margin))
+fn against_margin(part: &Part) -> Option<String> {
+    part.figure.map(|_| format!("{} {}, margin {}", part.what, figure(part), part.margin))
 }

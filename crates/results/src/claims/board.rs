@@ -111,8 +111,8 @@ fn in_words(part: &Part) -> String {
     format!("- {}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
 }
 
-/// The figure and its interval; before a bound, on which side of it the true figure lies, as in tables.
-fn figure(part: &Part) -> String {
+/// The figure and its interval, or a dash; before a bound, on which side of it the true figure lies, as in tables.
+pub fn figure(part: &Part) -> String {
     let bound = match part.bound {
         None => "",
         Some(Bound::Upper) => "<=",

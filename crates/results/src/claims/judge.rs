@@ -1,14 +1,13 @@
 //! The judgement: a measure and its interval against a margin that was fixed before.
 
 use super::measure::{Measure, Values};
+use crate::contrast::LEAST_BLOCKS;
 use crate::schema::{Bound, Margin, Part, Ruling};
 use crate::statistics::{self, mean_interval};
 use crate::units::plural;
 
 /// The probability with which the noise of the machine lets any claim of the board be judged wrongly, over all of them together.
 pub const ALPHA: f64 = 0.05;
-/// The fewest blocks from which a measure has an interval.
-pub const LEAST_BLOCKS: usize = 3;
 /// More blocks than this are not named as what it would take: nobody would run them.
 const MOST_NAMED: usize = 1000;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use results::Verdict;
-use results::claims::{At, Evidence, Measure, Part, Ruling, Values};
+use results::claims::{At, Evidence, Measure, P90, Part, Ruling, Values};
 
 use crate::lecture::ceiling::{self, Ceiling};
 use crate::lecture::experiment::{Experiment, Target};
@@ -28,8 +28,6 @@ const HANDLED: usize = 10_000;
 const BEYOND: usize = 15_000;
 /// Connections of the probe, and some that are being closed.
 const BESIDES: usize = 32;
-/// With 200 requests/s and windows of 0.6 s, a trial has 120 latencies: the 90th percentile needs 100, the 95th more.
-const P90: &str = "latency_us.p90";
 const LITTLE: usize = 0;
 const TEN_THOUSAND: usize = 1;
 const MOST: usize = 2;
@@ -53,8 +51,8 @@ fn experiment(ceiling: &Ceiling) -> Result<Experiment, String> {
         targets: vec![target(PROCESSES), target("epoll")],
         loads: idle.iter().map(|idle| format!("/ -c 8 -R 200 --idle {idle}")).collect(),
         blocks: 4,
-        window: Duration::from_millis(600),
-        repeats: false, // the kernel is busy with so many processes before and after a trial, too
+        window: Duration::from_millis(600), // 120 latencies: the 90th percentile needs 100, the 95th more
+        repeats: false,                     // the kernel is busy with so many processes before and after a trial, too
         check: Some(ceiling::still_allows),
         notes: vec![format!("at most {connections} connections are opened here, by {limit}{kept}")],
         ..Experiment::default()
