@@ -4,6 +4,7 @@
 use crate::background::{BackgroundGroup, BackgroundResults};
 use crate::closing::closes;
 use crate::lists::add_new;
+use crate::schedule::Schedule;
 use crate::schema::{Cell, Trial};
 use crate::statistics::Figure;
 use crate::units::{count, micros, plural};
@@ -17,6 +18,7 @@ pub fn remarks(cell: &Cell) -> Vec<String> {
     remarks.extend(left_out(cell));
     remarks.extend(pooled(cell));
     remarks.extend(redirects(cell));
+    remarks.extend(cold(cell));
     let established = cell.trials.iter().filter_map(|trial| trial.figures.client.established).fold(f64::MAX, f64::min);
     if cell.key.load.requests_per_connection.0.is_none() && established < cell.key.load.concurrency as f64 {
         remarks.push(format!(
@@ -99,6 +101,23 @@ fn left_out(cell: &Cell) -> Option<String> {
     (!left_out.is_empty()).then(|| format!("left out {trials} of {whole}: {}", causes.join("; ")))
 }
 
+/// Says that some kept connections had no request yet when the window began, since the rate is too low for the warm-up to
+/// reach all of them. What a server makes for a connection, a process for instance, is then in the cost of a request.
+fn cold(cell: &Cell) -> Option<String> {
+    let load = &cell.key.load;
+    let Schedule::Rate(rate) = load.schedule else { return None };
+    let warm_ups = cell.trials.iter().filter(|trial| !trial.aborted).filter_map(|trial| trial.warmup_seconds);
+    let used = (rate * warm_ups.reduce(f64::min)?).floor();
+    let is_cold = load.requests_per_connection.0.is_none() && used < load.concurrency as f64;
+    is_cold.then(|| {
+        let (used, all) = (count(used), count(load.concurrency as f64));
+        format!(
+            "about {used} of {all} connections had a request before the window: the first request of the others is in the \
+             figures; a higher rate or a longer --warmup reaches all"
+        )
+    })
+}
+
 /// Names the percentiles of the latency that come from the samples of all trials together.
 fn pooled(cell: &Cell) -> Option<String> {
     let percentiles =
@@ -142,9 +161,11 @@ fn redirects(cell: &Cell) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::PerConnection;
     use crate::outcomes::OutcomeClass;
     use crate::schema::tests::{empty_trial, results};
     use crate::schema::{Flaw, Verdict};
+    use std::num::NonZeroU32;
 
     #[test]
     fn a_cell_whose_answers_redirect_says_so() {
@@ -162,6 +183,24 @@ mod tests {
         assert_eq!(remark(&[(303, 100)]), None);
         assert_eq!(remark(&[(304, 100)]), None);
         assert_eq!(remark(&[]), None);
+    }
+
+    #[test]
+    fn connections_that_the_warm_up_did_not_reach_are_said() {
+        let remark = |rate, warmups: &[Option<f64>], requests| {
+            let mut cell = results(&["a"]).cells.remove(0);
+            cell.key.load.concurrency = 2048;
+            cell.key.load.schedule = Schedule::Rate(rate);
+            cell.key.load.requests_per_connection = PerConnection(requests);
+            let trial = |&warmup_seconds| Trial { warmup_seconds, ..empty_trial() };
+            cell.trials = warmups.iter().map(trial).collect();
+            remarks(&cell).pop()
+        };
+        let cold = remark(2000.0, &[Some(1.0), Some(0.04)], None).unwrap();
+        assert!(cold.starts_with("about 80 of 2,048 connections had a request before the window"), "{cold}");
+        assert_eq!(remark(4000.0, &[Some(0.52)], None), None);
+        assert_eq!(remark(2000.0, &[None], None), None);
+        assert_eq!(remark(2000.0, &[Some(0.04)], NonZeroU32::new(1)), None);
     }
 
     #[test]

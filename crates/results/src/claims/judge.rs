@@ -113,10 +113,12 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let (mean, half) = mean_interval(&scaled, alpha);
     let (figure, low, high) = (back(mean), back(mean - half), back(mean + half));
     let ruling = margin.ruling(low, high);
-    let is_shown_by_bound = match bound {
-        None => true,
-        Some(Bound::Upper) => ruling == Ruling::Holds && matches!(margin, Margin::AtMost(_)),
-        Some(Bound::Lower) => ruling == Ruling::Holds && matches!(margin, Margin::AtLeast(_) | Margin::MoreThan(_)),
+    // The true value lies further from the margin on the side on which the claim holds, or nearer, or beyond.
+    let is_shown_by_bound = match (bound, margin) {
+        (None, _) => true,
+        (Some(Bound::Upper), Margin::AtMost(_)) => ruling != Ruling::Fails,
+        (Some(Bound::Lower), Margin::AtLeast(_) | Margin::MoreThan(_)) => ruling != Ruling::Fails,
+        _ => false,
     };
     if !is_shown_by_bound {
         let why = "the figure is only a bound, and the true one lies on the other side".into();

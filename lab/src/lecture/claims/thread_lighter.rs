@@ -8,10 +8,13 @@ pub const SENTENCE: Sentence = Sentence {
     says: "Threads are more lightweight than processes.",
     does: "thread-per-connection / process-per-connection: CPU time a request at 500 requests/s with a connection for each, and \
            memory a connection with 1000 idle ones.",
-    seconds: 31,
+    seconds: 23,
     experiment: || {
         let targets = ["thread-per-connection", "process-per-connection"];
-        Ok(Experiment::of(targets, ["/ -R 500 --requests-per-connection 1", "/ -R 500 --idle 1000"]))
+        Ok(Experiment {
+            blocks: 5,
+            ..Experiment::of(targets, ["/ -R 500 --requests-per-connection 1", "/ -R 500 --idle 1000"])
+        })
     },
     judge: |seen| {
         let (thread, process) = ("thread-per-connection", "process-per-connection");
