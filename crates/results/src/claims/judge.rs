@@ -113,7 +113,7 @@ pub fn judge(measure: Measure, margin: Margin) -> Part {
     let (mean, half) = mean_interval(&scaled, alpha);
     let (figure, low, high) = (back(mean), back(mean - half), back(mean + half));
     let ruling = margin.ruling(low, high);
-    // The true value lies further from the margin on the side on which the claim holds, or nearer, or beyond.
+    // The true value is below an upper bound, and above a lower one: the first can show "at most", and nothing else.
     let is_shown_by_bound = match (bound, margin) {
         (None, _) => true,
         (Some(Bound::Upper), Margin::AtMost(_)) => ruling != Ruling::Fails,

@@ -174,3 +174,13 @@ fn a_bound_shows_only_what_the_true_figure_shows_as_well() {
         assert_eq!(part(bound, margin), expected, "{bound:?} {margin}");
     }
 }
+
+#[test]
+fn a_bound_on_the_right_side_that_is_too_wide_asks_for_more_blocks() {
+    let why = |bound| {
+        let measure = Measure { bound: Some(bound), ..ratios(&[2.0, 3.0, 1.5, 2.5, 2.0]) };
+        judge(measure, Margin::AtLeast(1.6)).why.unwrap()
+    };
+    assert!(why(Bound::Lower).starts_with("the margin is within the interval"), "{}", why(Bound::Lower));
+    assert!(why(Bound::Upper).starts_with("the figure is only a bound"), "{}", why(Bound::Upper));
+}
