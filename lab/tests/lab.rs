@@ -58,7 +58,9 @@ fn a_run_goes_on_when_the_program_is_replaced() {
     let here = folder("replaced");
     fs::create_dir(&here).expect("a folder");
     let program = here.join("lab");
-    fs::copy(env!("CARGO_BIN_EXE_lab"), &program).expect("a copy");
+    // cp(1) copies it: a child that another test forks just then would have a copy of our own open for writing (ETXTBSY).
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_lab")).arg(&program).status().expect("cp runs");
+    assert!(copied.success(), "{copied}");
     let mut command = Command::new(&program);
     command.args(["--models", "epoll", "-c", "1", "--workload", "/", "-d", "700ms", "--trials", "4", "--json", "json"]);
     command.args(["--requests-per-connection", "1", "--timeout", "5m", "--connect-timeout", "5m"]);

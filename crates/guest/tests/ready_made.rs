@@ -109,7 +109,9 @@ impl Running {
         if let Some(user) = user {
             // It may not enter the directory of the program, nor open another's pipe: Apache opens /dev/stderr by its name.
             let program = folder.join("guest");
-            std::fs::copy(env!("CARGO_BIN_EXE_guest"), &program).unwrap();
+            // cp(1) copies it: a child that another test forks just then would have a copy of our own open for writing (ETXTBSY).
+            let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_guest")).arg(&program).status().unwrap();
+            assert!(copied.success(), "{copied}");
             fchown(&writer, Some(Uid::from_raw(user)), Some(Gid::from_raw(user))).unwrap();
             command = Command::new(program);
             command.uid(user).gid(user);

@@ -1,8 +1,8 @@
 //! What cannot start: the program prints one line that says what to do, starts nothing, and exits with code 2.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::running::{HYPER, command, error_line, output, start};
 
@@ -83,8 +83,9 @@ fn a_folder_for_the_guest_that_cannot_be_made_is_named_with_the_variable() {
 #[test]
 fn what_the_kernel_cannot_execute_is_not_started_again() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("no-program-{}", std::process::id()));
-    std::fs::write(&path, "#!/nowhere/at/all\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // A shell writes it: a child that another test forks just then would have a file of our own open for writing (ETXTBSY).
+    let write = "echo '#!/nowhere/at/all' > \"$0\" && chmod 755 \"$0\"";
+    assert!(Command::new("sh").args(["-c", write]).arg(&path).status().unwrap().success());
     let ended = start(&["--guest", &format!("mine={} {{port}}", path.display())]).wait_for_exit();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
