@@ -3,7 +3,7 @@
 use cpu_list::CpuList;
 use nix::unistd::Pid;
 
-use crate::running::{RunningService, command, start};
+use crate::running::{RunningService, command, get, start};
 
 crate::tests![
     a_service_runs_on_the_cpus_that_it_is_given,
@@ -15,7 +15,9 @@ fn cpus(of: Pid) -> String {
     CpuList::of(of).unwrap().to_string()
 }
 
+/// A model takes its CPUs before it serves, which on a busy machine is a while after the supervisor listens.
 fn cpus_of_model(service: &RunningService) -> String {
+    get(service.listen, "/").unwrap();
     cpus(service.model().unwrap())
 }
 
