@@ -3,8 +3,8 @@
 use crate::lecture::experiment::Experiment;
 use crate::lecture::sentence::Sentence;
 
-/// Connections that are opened before the first request may all go to the same loop of epoll: it accepts them before the others wake.
-/// A connection for each request is accepted by a loop that has time.
+/// Of connections that are opened before the first request, one loop of epoll may get all. A connection for each request goes to
+/// a loop that has time.
 const LOAD: &str = "/work/1000000 -c 16 --requests-per-connection 1";
 
 pub const SENTENCE: Sentence = Sentence {
