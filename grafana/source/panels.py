@@ -18,7 +18,7 @@ OF_TARGETS = ("bargauge", "timeseries", "xychart")
 OF_MODELS = re.compile("http_server_|server_syscalls_")
 PLAIN = {"mode": "absolute", "steps": [{"color": "blue", "value": None}]}
 # In the order of their numbers in loadtest_run_verdict.
-VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue", "undercounted": "light-yellow"}
+VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue", "undercounted": "light-yellow", "not-cold": "light-red"}
 # Those that a figure can have.
 OF_FIGURES = [name for name in VERDICTS if name != "unsupported"]
 

@@ -41,7 +41,7 @@ mod tests {
         assert_eq!(nods.content_of(NOD).body, Body(b"nod=Hello+World".into()));
         assert_eq!(nods.content_of("/"), &NOTHING);
 
-        let own = Content { headers: vec!["cookie: account=bob".into()], body: Body(b"nod=mine".into()) };
+        let own = Content { headers: vec!["cookie: account=bob".into()], body: Body(b"nod=mine".into()), paths: None };
         nods.content.insert(NOD.into(), own.clone());
         fill_in(&mut nods);
         let fields = ["cookie: account=bob", "Content-Type: application/x-www-form-urlencoded"];

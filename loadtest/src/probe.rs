@@ -29,22 +29,23 @@ pub(crate) type Found = (SocketAddr, Expected);
 /// As [`check`]: of each address.
 pub(crate) fn find(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<Found> {
     let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
-    first_that_answers(&url.resolve()?, &script, Instant::now() + timeout)
+    first_that_answers(&url.resolve()?, &script, 0, Instant::now() + timeout)
 }
 
 /// As [`find`], but asks twice and returns what the two answers have in common. Both questions are asked at once, since an
-/// answer may take its time. Any other method than GET may have an effect on the server, or has answers without a body; then
-/// it asks once, and only the status is known.
+/// answer may take its time. Of a list of paths, it asks for the first and the last one. Any other method than GET may have an
+/// effect on the server, or has answers without a body; then it asks once, and only the status is known.
 ///
 /// # Errors
 /// As [`find`]. If only one of the two requests fails, the status is known.
 pub(crate) fn learn(url: &Url, workload: &str, content: &Content, timeout: Duration) -> io::Result<Found> {
     let script = Script::new(url.authority(), workload, content, None, timeout, timeout);
     let (addresses, until) = (url.resolve()?, Instant::now() + timeout);
-    let ask = || first_that_answers(&addresses, &script, until);
+    let ask = |path| first_that_answers(&addresses, &script, path, until);
     let (first, second) = thread::scope(|scope| {
-        let second = script.is_get().then(|| thread::Builder::new().spawn_scoped(scope, ask).ok()).flatten();
-        (ask(), second.and_then(|second| second.join().ok()?.ok()))
+        let another = || ask(script.last_path());
+        let second = script.is_get().then(|| thread::Builder::new().spawn_scoped(scope, another).ok()).flatten();
+        (ask(0), second.and_then(|second| second.join().ok()?.ok()))
     });
     match (first, second) {
         (Ok((address, first)), Some((_, second))) => Ok((address, first.common(&second))),
@@ -55,11 +56,17 @@ pub(crate) fn learn(url: &Url, workload: &str, content: &Content, timeout: Durat
     }
 }
 
-fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant) -> io::Result<Found> {
+fn first_that_answers(addresses: &[SocketAddr], script: &Script, path: u32, until: Instant) -> io::Result<Found> {
     let mut errors = Vec::new();
     for (tried, &address) in addresses.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());
-        match ask(address, script, left / (addresses.len() - tried) as u32, until) {
+        match ask(
+            address,
+            script.closing_request(path),
+            script.is_head(),
+            left / (addresses.len() - tried) as u32,
+            until,
+        ) {
             Ok(answer) => return Ok((address, answer)),
             Err(error) => errors.push((address, error)),
         }
@@ -71,14 +78,19 @@ fn first_that_answers(addresses: &[SocketAddr], script: &Script, until: Instant)
     Err(io::Error::new(errors[0].1.kind(), each.join("; ")))
 }
 
-fn ask(target: SocketAddr, script: &Script, connect_timeout: Duration, until: Instant) -> io::Result<Expected> {
+fn ask(
+    target: SocketAddr,
+    mut request: &[u8],
+    is_head: bool,
+    connect_timeout: Duration,
+    until: Instant,
+) -> io::Result<Expected> {
     let too_late = || io::Error::new(io::ErrorKind::TimedOut, "no complete answer in time");
     let left = || match until.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(too_late()),
         left => Ok(left),
     };
     let mut stream = TcpStream::connect_timeout(&target, left()?.min(connect_timeout).max(Duration::from_millis(1)))?;
-    let mut request = script.closing_request();
     let mut cut_off = None; // by a target that answers before it has read all
     while !request.is_empty() {
         stream.set_write_timeout(Some(left()?))?;
@@ -114,7 +126,7 @@ fn ask(target: SocketAddr, script: &Script, connect_timeout: Duration, until: In
             length += piece.len() as u64;
             beginning.extend_from_slice(&piece[..piece.len().min(KEPT - beginning.len())]);
         };
-        match response.feed(&buffer[..read], script.is_head(), sink) {
+        match response.feed(&buffer[..read], is_head, sink) {
             ParseProgress::Incomplete => {}
             ParseProgress::Complete(_) => return Ok(Expected::as_in(response.status(), length, beginning)),
             ParseProgress::Invalid(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
@@ -143,7 +155,7 @@ mod tests {
         let limit = Duration::from_secs(60);
         let script = Script::new("a", "/", &Content::default(), None, limit, limit);
         let first = |addresses: &[SocketAddr], limit| {
-            first_that_answers(addresses, &script, Instant::now() + limit)
+            first_that_answers(addresses, &script, 0, Instant::now() + limit)
                 .map(|(address, answer)| (address, answer.status()))
         };
         assert_eq!(first(&[good], limit).unwrap(), (good, 204));

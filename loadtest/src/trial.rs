@@ -15,6 +15,7 @@ use crate::signals::unless_stopped;
 use crate::stop::Stop;
 use crate::target::Url;
 use results::content::Content;
+use results::paths::PathOrder;
 use results::units::{duration, plural};
 use results::{Key, OutcomeClass, Plan, Schedule, Trial};
 use std::io;
@@ -38,7 +39,7 @@ pub struct Attempt<'a> {
     pub key: &'a Key,
     /// When requests are sent, or why that is not known: the ceiling that it depends on was not measured.
     pub schedule: Result<Schedule, String>,
-    /// Decides the times of Poisson arrivals.
+    /// Decides the times of Poisson arrivals, and the order of shuffled paths.
     pub seed: u64,
     /// The estimated time that the run takes after this window.
     pub rest_of_run: Duration,
@@ -226,7 +227,9 @@ impl Attempt<'_> {
         let authority = endpoint.url.authority();
         let script = |workload: &str, per_connection| {
             let content = plan.content_of(workload);
-            Script::new(authority, workload, content, per_connection, plan.timeout, plan.connect_timeout)
+            let is_shuffled = content.paths.as_ref().is_some_and(|list| list.order == PathOrder::Shuffled);
+            let script = Script::new(authority, workload, content, per_connection, plan.timeout, plan.connect_timeout);
+            if is_shuffled { script.shuffled(seed) } else { script }
         };
         let measured = script(&key.load.workload, key.load.requests_per_connection.0);
         let measured = if schedule == Schedule::Closed { measured } else { measured.open_loop() };
@@ -244,8 +247,8 @@ impl Attempt<'_> {
             concurrency: key.load.concurrency,
             background: key.load.background.clone(),
             authority,
-            busy_request: busy.closing_request(),
-            slow_reader_request: slow_reader.request(),
+            busy: &busy,
+            slow_reader: &slow_reader,
             threads: plan.threads,
             cpus: &cpus,
             warmup: plan.warmup,

@@ -103,6 +103,9 @@ impl<H: Handler> Connection<H> {
                         Ok(None) => return Next::Event,
                         Ok(Some(n)) => {
                             self.conn.sent(n, *now);
+                            if matches!(self.conn.want(), Want::SendFile(_)) {
+                                return Next::Turn; // its peer takes what was sent while the others have theirs
+                            }
                             Ok(())
                         }
                         Err(error) => Err(error),

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | all models | [`Calls`], [`stop_connection`], and the numbers in `common.rs` |
 //! | event loops that learn readiness (select, poll, epoll and what is built on it) | [`Poller`], [`Connections`], [`SendFile`] |
+//! | event loops that read files past the page cache | [`direct`] |
 //! | all event loops | [`Acceptor`], [`Permits`], [`Timers`], [`Helpers`], [`Sigterm`], [`on_each_thread`] |
 //! | workers that block | [`serve_blocking`], [`inherit_timeouts`], [`BlockingAcceptor`] |
 //! | worker threads | [`ThreadAcceptor`] |
@@ -18,6 +19,7 @@ mod blocking;
 mod common;
 mod connection;
 mod connections;
+pub mod direct;
 mod files;
 mod helpers;
 mod loops;

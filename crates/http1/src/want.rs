@@ -43,3 +43,11 @@ pub struct FileRange<'a> {
     /// How long it is, in bytes; never 0.
     pub len: u64,
 }
+
+impl<'a> FileRange<'a> {
+    /// What remains of it when that many bytes are sent, if anything does.
+    pub fn after(self, sent: usize) -> Option<FileRange<'a>> {
+        let sent = sent as u64;
+        (sent < self.len).then(|| FileRange { offset: self.offset + sent, len: self.len - sent, ..self })
+    }
+}

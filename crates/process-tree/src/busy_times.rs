@@ -33,6 +33,10 @@ pub struct BusyTimes {
 struct Stat {
     /// It had nothing to do, waited for a disk, was taken away by the hypervisor, or was in interrupts, if they are left out.
     not_busy: Duration,
+    /// It had nothing to do, and no program that had run on it last waited for a disk.
+    idle: Duration,
+    /// It had nothing to do, and such a program did.
+    iowait: Duration,
     /// The hypervisor gave it to others.
     steal: Duration,
 }
@@ -71,6 +75,13 @@ impl BusyTimes {
     /// For how long the hypervisor kept these CPUs from this machine since `earlier`, in all.
     pub fn stolen_since(&self, earlier: &BusyTimes, cpus: &[usize]) -> Option<Duration> {
         Some(self.stat_since(earlier, cpus, |stat| stat.steal)?.sum())
+    }
+
+    /// For how long these CPUs had nothing to do since `earlier`, in all: without programs that waited for a disk, and with some
+    /// (`idle` and `iowait` of `/proc/stat`, in clock ticks). Which of both it is says little where a CPU is shared: proc_stat(5).
+    pub fn idle_since(&self, earlier: &BusyTimes, cpus: &[usize]) -> Option<(Duration, Duration)> {
+        let idle = self.stat_since(earlier, cpus, |stat| stat.idle)?.sum();
+        Some((idle, self.stat_since(earlier, cpus, |stat| stat.iowait)?.sum()))
     }
 
     /// The growth of a time of each of these CPUs.
@@ -118,12 +129,17 @@ fn parse_stat(text: &str, interrupts_are_not_busy: bool) -> Vec<Option<Stat>> {
         };
         let numbers: Vec<u64> = fields.map_while(|field| field.parse().ok()).collect();
         let at = |field: usize| numbers.get(field).copied().unwrap_or(0);
-        let (idle, interrupts, steal) = (at(3) + at(4), at(5) + at(6), at(7));
+        let (idle, iowait, interrupts, steal) = (at(3), at(4), at(5) + at(6), at(7));
         if cpus.len() <= cpu {
             cpus.resize(cpu + 1, None);
         }
         let interrupts = if interrupts_are_not_busy { interrupts } else { 0 };
-        cpus[cpu] = Some(Stat { not_busy: ticks(idle + interrupts + steal), steal: ticks(steal) });
+        cpus[cpu] = Some(Stat {
+            not_busy: ticks(idle + iowait + interrupts + steal),
+            idle: ticks(idle),
+            iowait: ticks(iowait),
+            steal: ticks(steal),
+        });
     }
     cpus
 }
@@ -150,6 +166,7 @@ mod tests {
         // 30 idle, 10 waiting for a disk, 4 taken away. The fields of busy time, all 0 here, are not looked at.
         assert_eq!(now.busy_since(&then, &[0]), Some(ticks(56)));
         assert_eq!(now.stolen_since(&then, &[0]), Some(ticks(4)));
+        assert_eq!(now.idle_since(&then, &[0]), Some((ticks(30), ticks(10))));
         assert_eq!(now.busy_since(&then, &[0, 2]), Some(ticks(56)), "never less than no time");
         assert_eq!((now.busy_since(&then, &[0, 1]), now.stolen_since(&then, &[7])), (None, None), "offline");
         let (then, now) = times(true);

@@ -101,6 +101,9 @@ pub struct BackgroundResults {
     /// Requests of the busy clients that were answered with success, over the trial.
     #[serde(default)]
     pub busy_answers: u64,
+    /// Bytes that all background connections received within the window.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 impl BackgroundResults {

@@ -1,10 +1,11 @@
 //! What a request is: its method and path, and what it carries besides them.
 
+use crate::paths::PathList;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// The header fields and the body of a workload's requests.
+/// The header fields and the body of a workload's requests, and their paths where it stands for a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// Header fields, each as `Name: value`.
@@ -13,10 +14,13 @@ pub struct Content {
     /// The body. In results.json it is a text, or `{"base64": …}` if it is not one.
     #[serde(default)]
     pub body: Body,
+    /// The paths, if the workload is a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<PathList>,
 }
 
 /// No header fields, and no body.
-pub static NOTHING: Content = Content { headers: Vec::new(), body: Body(Vec::new()) };
+pub static NOTHING: Content = Content { headers: Vec::new(), body: Body(Vec::new()), paths: None };
 
 impl Content {
     /// How many header fields have this name.
@@ -26,7 +30,8 @@ impl Content {
     }
 }
 
-/// The method and the path of a workload, which is a path, with a method before it unless that is GET.
+/// The method and the path of a workload, which is a path, with a method before it unless that is GET; or a
+/// [list](crate::paths) of paths, all of which are requested with GET.
 pub fn method_and_path(workload: &str) -> (&str, &str) {
     workload.split_once(' ').unwrap_or(("GET", workload))
 }

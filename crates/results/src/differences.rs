@@ -127,7 +127,7 @@ fn plans(first: &Plan, second: &Plan) -> Vec<String> {
     let theirs = second.requested();
     for workload in first.requested().into_iter().filter(|workload| theirs.contains(workload)) {
         if first.content_of(workload) != second.content_of(workload) {
-            add_new(&mut found, [format!("the requests of {workload} differ in header fields or body")]);
+            add_new(&mut found, [format!("the requests of {workload} differ in header fields, body or paths")]);
         }
     }
     found
@@ -194,7 +194,7 @@ mod tests {
         let carries = |it: &mut Results| {
             it.settings.content.insert("/".into(), Content { headers: vec!["A: b".into()], ..Content::default() });
         };
-        assert_eq!(line(carries), "the requests of / differ in header fields or body");
+        assert_eq!(line(carries), "the requests of / differ in header fields, body or paths");
         assert_eq!(line(|it| it.cells[0].server_cpus = Some(2)), "number of CPUs that a may use: 1 and 2");
     }
 

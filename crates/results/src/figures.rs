@@ -217,6 +217,9 @@ figures! {
         cpu_pressure: Share = "Share of the window in which a thread that was ready to run, of any program, waited for a CPU (PSI, some)",
         server_throttled: Share = "Share of the window for which a CPU quota kept the target from its CPUs",
         client_throttled: Share = "Share of the window for which a CPU quota kept the load generator from its CPUs",
+        server_cpus_idle: Share = "Share of the time of the target's CPUs in which they had nothing to do, without that in which a program waited for a disk (idle of /proc/stat)",
+        server_cpus_iowait: Share = "Share of the time of the target's CPUs in which they had nothing to do while a program waited for a disk (iowait of /proc/stat)",
+        disk_bytes_per_second: PerSecond = "Bytes that the disks of this machine read, for whichever program",
     }
 }
 

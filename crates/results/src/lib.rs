@@ -17,6 +17,7 @@
 
 pub mod answers;
 pub mod background;
+pub mod cache;
 pub mod claims;
 mod closing;
 pub mod compare;
@@ -27,6 +28,7 @@ pub mod csv;
 pub mod differences;
 pub mod figures;
 pub mod goals;
+pub mod hash;
 pub mod histogram;
 mod kind;
 mod knee;
@@ -39,6 +41,7 @@ pub mod merge;
 pub mod ndjson;
 pub mod noise;
 pub mod outcomes;
+pub mod paths;
 pub mod plan;
 pub mod ranks;
 mod read;

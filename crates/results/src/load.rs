@@ -1,6 +1,7 @@
 //! What is put on a target: a load.
 
 use crate::background::BackgroundLoad;
+use crate::cache::Cache;
 use crate::schedule::Schedule;
 use crate::units::plural;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Load {
     /// Background connections, which are not measured.
     #[serde(rename = "beside", default, skip_serializing_if = "BackgroundLoad::is_none")]
     pub background: BackgroundLoad,
+    /// Where the files are before each trial; null where nothing was done about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
 }
 
 impl Default for Load {
@@ -33,6 +37,7 @@ impl Default for Load {
             concurrency: 64,
             requests_per_connection: PerConnection::UNLIMITED,
             background: BackgroundLoad::default(),
+            cache: None,
         }
     }
 }
@@ -62,10 +67,10 @@ impl fmt::Display for Load {
         if self.schedule != Schedule::Closed {
             write!(f, ", {}", self.schedule)?;
         }
-        match self.background.is_none() {
-            true => Ok(()),
-            false => write!(f, ", beside {}", self.background),
+        if !self.background.is_none() {
+            write!(f, ", beside {}", self.background)?;
         }
+        self.cache.map_or(Ok(()), |cache| write!(f, ", {cache}"))
     }
 }
 
@@ -169,5 +174,7 @@ mod tests {
         let expected =
             "/ with 64 connections, keep-alive, 500 requests/s, beside 1000 idle connections, 2 clients of /work/9";
         assert_eq!(load.to_string(), expected);
+        load.cache = Some(Cache::Cold);
+        assert_eq!(load.to_string(), format!("{expected}, cold"));
     }
 }

@@ -153,7 +153,9 @@ fn head(cell: &Cell, arrivals: Arrivals) -> String {
         (_, Arrivals::Poisson) => ", Poisson arrivals",
     };
     let beside = if load.background.is_none() { String::new() } else { format!(" · beside {}", load.background) };
-    format!("{} · {connections} · {} · {}{poisson}{beside}", load.workload, load.requests_per_connection, load.schedule)
+    let cache = load.cache.map_or(String::new(), |cache| format!(" · {cache}"));
+    let (workload, mode, schedule) = (&load.workload, load.requests_per_connection, load.schedule);
+    format!("{workload} · {connections} · {mode} · {schedule}{poisson}{beside}{cache}")
 }
 
 /// Whether this cell is the copy of a target that is measured twice; `cells` are those under the same load.
@@ -191,7 +193,7 @@ fn style(verdict: Verdict) -> Style {
         Verdict::Undercounted | Verdict::Unstable | Verdict::Starved | Verdict::ClientLimited | Verdict::Disturbed => {
             AnsiColor::Yellow.on_default()
         }
-        Verdict::Errors => AnsiColor::Red.on_default(),
+        Verdict::NotCold | Verdict::Errors => AnsiColor::Red.on_default(),
         Verdict::Unsupported => Style::new().dimmed(),
     }
 }

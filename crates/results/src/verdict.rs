@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | errors | a request failed, none was answered, or the target was gone | all |
 //! | unsupported | the target cannot work on this machine | all |
+//! | not-cold | files that should not be in memory were there | all |
 //! | starved | connections were not served, beyond chance, or background connections not held | speed |
 //! | client-limited | the generator was the bottleneck, or was kept from its CPUs | speed, as bounds |
 //! | client-limited | the generator sent late | times, as bounds |
@@ -23,6 +24,7 @@
 //! would look faster than it is.
 
 mod client;
+mod cold;
 mod counted;
 mod disturbed;
 mod late;
@@ -33,6 +35,7 @@ mod served;
 mod steady;
 
 pub(crate) use client::{SATURATED_SHARE, share_of_cpus};
+pub use cold::share_from_disk;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
 pub(crate) use served::not_held;
@@ -66,7 +69,9 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     objections.extend(errors(cell));
     let trials = cell.counted_trials();
     let schedule = cell.key.load.schedule;
-    let rules: [Rule<'_>; 8] = [
+    let cache = cell.key.load.cache;
+    let rules: [Rule<'_>; 9] = [
+        &|trial| cold::not_cold(trial, cache),
         &|trial| served::unserved_or_uneven(trial, &cell.key),
         &served::background,
         &disturbed::by_others,
@@ -115,7 +120,7 @@ pub(crate) fn beneath_errors(cell: &Cell, machine_cpus: usize) -> Cell {
 pub(crate) fn flaws_of(verdict: Verdict, why: &str) -> BTreeMap<String, Flaw> {
     let scope = match verdict {
         Verdict::Valid => return BTreeMap::new(),
-        Verdict::Errors | Verdict::Unsupported => Scope::All,
+        Verdict::Errors | Verdict::Unsupported | Verdict::NotCold => Scope::All,
         Verdict::Disturbed => Scope::CpuTime,
         Verdict::Undercounted => Scope::CountedBounds,
         Verdict::Starved | Verdict::ClientLimited | Verdict::Unstable => Scope::Speed,

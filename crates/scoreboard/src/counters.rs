@@ -69,7 +69,7 @@ pub enum Syscall {
     Clone,
     IoSubmit,
     IoGetevents,
-    Fallocate,
+    Cachestat,
     Fcntl,
 }
 
@@ -90,7 +90,7 @@ impl Syscall {
         (Syscall::Clone, "clone3"),
         (Syscall::IoSubmit, "io_submit"),
         (Syscall::IoGetevents, "io_getevents"),
-        (Syscall::Fallocate, "fallocate"),
+        (Syscall::Cachestat, "cachestat"),
         (Syscall::Fcntl, "fcntl"),
     ];
 }

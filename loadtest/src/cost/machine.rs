@@ -92,6 +92,8 @@ impl Readings {
         let stolen = |(then, now): (&BusyTimes, &BusyTimes)| -> Option<Duration> {
             cpus.map(|&cpu| now.stolen_since(then, &[cpu])).collect::<Option<Vec<_>>>()?.into_iter().max()
         };
+        let idle = self.idle_server_cpus(here.map_or(&[], |(_, now)| &now.cpus), seconds);
+        let disks = begin.disks.zip(end.disks).map(|(then, now)| now.bytes.saturating_sub(then.bytes));
         let throttled = spent.map(|(then, now)| now.throttled.zip(then.throttled));
         MachineUse {
             foreign_on_server_cpus,
@@ -102,7 +104,23 @@ impl Readings {
                 share(pair.map(|(now, then)| now.saturating_sub(then)), "the target does not tell it")
             }),
             client_throttled: share(self.throttled, "no control group of this process tells it"),
+            server_cpus_idle: idle.clone().map(|(idle, _)| idle),
+            server_cpus_iowait: idle.map(|(_, iowait)| iowait),
+            disk_bytes_per_second: disks
+                .map(|bytes| bytes as f64 / seconds)
+                .ok_or("/proc/diskstats tells no disk".into()),
         }
+    }
+
+    /// The shares of the time of the target's CPUs in which they had nothing to do, without and with programs that waited for a disk.
+    fn idle_server_cpus(&self, cpus: &[usize], seconds: f64) -> Result<(f64, f64), Reason> {
+        if cpus.is_empty() {
+            return Err("the CPUs of the target are not known, or it runs on another machine".into());
+        }
+        let (then, now) = self.begin.busy.as_ref().zip(self.end.busy.as_ref()).ok_or("/proc/stat cannot be read")?;
+        let (idle, iowait) = now.idle_since(then, cpus).ok_or("/proc/stat does not tell it")?;
+        let share = |time: Duration| (time.as_secs_f64() / (seconds * cpus.len() as f64)).min(1.0);
+        Ok((share(idle), share(iowait)))
     }
 
     fn foreign(&self, then: &Spent, now: &Spent, length: Duration) -> (Value, Value) {

@@ -2,7 +2,7 @@
 
 use super::spent::Spent;
 use nix::time::{ClockId, clock_gettime};
-use process_tree::BusyTimes;
+use process_tree::{BusyTimes, DiskReads};
 use results::figures::Reason;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,12 @@ pub(super) const LARGEST_SPREAD: f64 = 0.01;
 pub(crate) struct Moment {
     /// What the target has used, or why that is not known.
     pub spent: Result<Spent, Reason>,
-    /// When the next two were read.
+    /// When the next three were read.
     pub at: Instant,
     /// For how long each CPU of this machine was busy; `None` if /proc/stat cannot be read.
     pub busy: Option<BusyTimes>,
+    /// How much its disks have read; `None` if the kernel does not tell it.
+    pub disks: Option<DiskReads>,
     /// CPU time of this process.
     pub own_cpu: Duration,
 }
@@ -30,7 +32,7 @@ impl Moment {
     pub fn now(spent: Result<Spent, Reason>) -> Moment {
         let at = Instant::now();
         let own_cpu = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from);
-        Moment { spent, at, busy: BusyTimes::read().ok(), own_cpu }
+        Moment { spent, at, busy: BusyTimes::read().ok(), disks: DiskReads::read().ok(), own_cpu }
     }
 
     fn spread(&self) -> u64 {

@@ -13,6 +13,7 @@ use super::control::Control;
 use super::dial::{Dial, Dialer};
 use super::load::Load;
 use super::response::{ParseProgress, Response};
+use super::script::Script;
 use counters::{BackgroundKind, GroupCounters};
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -51,6 +52,8 @@ struct BackgroundConnection {
     phase: BackgroundPhase,
     socket: Option<OwnedFd>,
     generation: u32,
+    /// The path that it requests: its number in the script.
+    path: u32,
     /// Bytes of the request that were sent.
     sent: usize,
     response: Response,
@@ -79,6 +82,7 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
         phase: BackgroundPhase::Down,
         socket: None,
         generation: 0,
+        path: 0,
         sent: 0,
         response: Response::default(),
         complete: false,
@@ -97,9 +101,9 @@ pub fn run(load: &Load<'_>, control: &Control<'_>, counters: &BackgroundCounters
         dialer: Dialer::new(load.target, load.concurrency),
         epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
         request: format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", load.authority).into_bytes(),
-        slow_reader_request: load.slow_reader_request,
+        slow_reader: load.slow_reader,
         endless_head: format!("GET / HTTP/1.1\r\nHost: {}\r\nX-Slow: ", load.authority).into_bytes(),
-        busy_request: load.busy_request,
+        busy: load.busy,
     };
     let mut events = vec![EpollEvent::empty(); 1024];
     let (mut next, mut tick) = (control.clock.now(), 0);
@@ -145,9 +149,9 @@ struct BackgroundDriver<'a> {
     dialer: Dialer,
     epoll: Epoll,
     request: Vec<u8>,
-    slow_reader_request: &'a [u8],
+    slow_reader: &'a Script,
     endless_head: Vec<u8>,
-    busy_request: &'a [u8],
+    busy: &'a Script,
 }
 
 impl BackgroundDriver<'_> {
@@ -195,6 +199,11 @@ impl BackgroundDriver<'_> {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &SMALL_BUFFER);
         }
         (connection.phase, connection.sent, connection.complete) = (BackgroundPhase::Connecting, 0, false);
+        connection.path = match connection.kind {
+            BackgroundKind::SlowReader => self.slow_reader.next_path(),
+            BackgroundKind::Busy => self.busy.next_path(),
+            BackgroundKind::Idle | BackgroundKind::SlowSender | BackgroundKind::Resetter => 0,
+        };
         connection.response.reset();
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         let event = EpollEvent::new(flags, u64::from(connection.generation) << 32 | u64::from(index));
@@ -259,11 +268,11 @@ impl BackgroundDriver<'_> {
     fn send_bytes(&mut self, index: u32, now: Nanos) {
         let connection = &mut self.connections[index as usize];
         let Some(socket) = &connection.socket else { return };
-        let sent = connection.sent;
+        let (sent, path) = (connection.sent, connection.path);
         let bytes = match connection.kind {
             BackgroundKind::Idle | BackgroundKind::Resetter => &self.request[sent..],
-            BackgroundKind::SlowReader => &self.slow_reader_request[sent..],
-            BackgroundKind::Busy => &self.busy_request[sent..],
+            BackgroundKind::SlowReader => &self.slow_reader.request(path)[sent..],
+            BackgroundKind::Busy => &self.busy.closing_request(path)[sent..],
             BackgroundKind::SlowSender => self.endless_head.get(sent..=sent).unwrap_or(b"a"),
         };
         if bytes.is_empty() {
@@ -305,16 +314,17 @@ impl BackgroundDriver<'_> {
     /// The next bytes of the answer have come. Returns whether to keep the connection: not if they are not HTTP, nor if
     /// the server does not close it after the answer although a busy client has asked for that.
     fn answer(&mut self, index: u32, bytes: &[u8]) -> bool {
+        self.counters.bytes.fetch_add(bytes.len() as u64, Relaxed);
         let connection = &mut self.connections[index as usize];
         if connection.complete {
             return true;
         }
-        let request = match connection.kind {
-            BackgroundKind::SlowReader => self.slow_reader_request,
-            BackgroundKind::Busy => self.busy_request,
-            BackgroundKind::Idle | BackgroundKind::SlowSender | BackgroundKind::Resetter => &self.request,
+        let is_head = match connection.kind {
+            BackgroundKind::SlowReader => self.slow_reader.is_head(),
+            BackgroundKind::Busy => self.busy.is_head(),
+            BackgroundKind::Idle | BackgroundKind::SlowSender | BackgroundKind::Resetter => false,
         };
-        let progress = connection.response.feed(bytes, request.starts_with(b"HEAD "), |_| {});
+        let progress = connection.response.feed(bytes, is_head, |_| {});
         connection.complete = matches!(progress, ParseProgress::Complete(_));
         self.counters.answers.fetch_add(u64::from(connection.complete), Relaxed);
         let is_up = match connection.kind {

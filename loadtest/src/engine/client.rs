@@ -71,6 +71,8 @@ pub struct Client {
     served: u32,
     /// Whether it has got an answer since the load began.
     answered_once: bool,
+    /// The path of the present request: its number in the script.
+    path: u32,
     /// Bytes of the present request that were written.
     written: u32,
     /// Failures since the last complete answer.
@@ -92,6 +94,7 @@ impl Default for Client {
             answered: 0,
             served: 0,
             answered_once: false,
+            path: 0,
             written: 0,
             failures: 0,
             began: 0,
@@ -220,6 +223,7 @@ impl Client {
     #[inline]
     fn request(&mut self, script: &Script, now: Nanos) -> Step {
         self.phase = ConnectionPhase::Sending;
+        self.path = script.next_path();
         self.written = 0;
         self.began = now;
         self.comparison = Comparison::begin(script.expected(), self.served);
@@ -238,7 +242,8 @@ impl Client {
     /// The request bytes that are still to be written.
     #[inline]
     pub fn outgoing<'s>(&self, script: &'s Script) -> &'s [u8] {
-        let request = if self.is_last(script) { script.closing_request() } else { script.request() };
+        let path = self.path;
+        let request = if self.is_last(script) { script.closing_request(path) } else { script.request(path) };
         &request[self.written as usize..]
     }
 

@@ -3,7 +3,7 @@
 //! The length of every answer is compared. The content is compared in every answer whose body is small, and in one of
 //! sixteen if it is large: comparing takes memory bandwidth and cache that the load needs.
 
-use results::AnswerSeen;
+use results::{AnswerSeen, hash};
 use std::fmt;
 
 /// The longest body that is compared in every answer, in bytes.
@@ -41,8 +41,7 @@ impl Expected {
 
     /// What results.json says of them; nothing of errors, which are counted as such.
     pub fn seen(&self) -> Option<AnswerSeen> {
-        // FNV-1a is the same in each build, so runs of two builds can be compared.
-        let hash = |body: &[u8]| format!("{:016x}", fnv_1a(FNV_BASIS, body));
+        let hash = |body: &[u8]| hash::shown(hash::fnv_1a(hash::BASIS, body));
         let seen = || AnswerSeen { bytes: self.length, hash: self.body.as_deref().map(hash) };
         (200..400).contains(&self.status).then(seen)
     }
@@ -183,7 +182,7 @@ impl Comparison {
     }
 
     fn add_to_hash(&mut self, bytes: &[u8]) {
-        self.hash = fnv_1a(self.hash, bytes);
+        self.hash = hash::fnv_1a(self.hash, bytes);
     }
 
     /// Which answer this is, now that it is complete.
@@ -209,14 +208,6 @@ impl Comparison {
         let (at, found) = self.difference?;
         Some(Mismatch::Byte { at, of: length, found, expected: expected.body.as_ref()?[at as usize] })
     }
-}
-
-/// Where a hash of FNV-1a with 64 bits begins.
-const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// Goes on with such a hash.
-fn fnv_1a(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ pub struct Load<'a> {
     pub background: BackgroundLoad,
     /// Host and port, for the requests of the background connections.
     pub authority: &'a str,
-    /// The request of the busy background clients; it asks the server to close the connection.
-    pub busy_request: &'a [u8],
-    /// The request of the slow readers.
-    pub slow_reader_request: &'a [u8],
+    /// What the busy background clients request; each request asks the server to close the connection.
+    pub busy: &'a Script,
+    /// What the slow readers request.
+    pub slow_reader: &'a Script,
     /// Client threads. At most as many threads as connections are started.
     pub threads: usize,
     /// The CPUs of the load. The client threads are pinned to the last ones, one each, and the thread of the background load

@@ -19,6 +19,7 @@ mod run_queue;
 mod script;
 mod slicer;
 mod trend;
+mod turns;
 mod wait;
 mod warm_up;
 mod worker;
@@ -248,6 +249,7 @@ fn coordinate(
         }
         if !window_began && begin.is_some_and(|begin| now >= begin) {
             window_began = true;
+            background_counters.remember_begin();
             observer.window_begins(&all_answers);
         }
         if !window_began {
@@ -261,7 +263,7 @@ fn coordinate(
         };
         thread::sleep(next.min(REPORT_INTERVAL));
     }
-    background_counters.remember_up();
+    background_counters.remember_end();
     observer.window_ended(&all_answers);
     // The answers to an open loop's requests that were due in the window.
     while control.finished() < counters.len() && !thread_ended() {

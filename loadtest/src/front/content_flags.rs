@@ -1,8 +1,10 @@
-//! The flags that say what requests carry: header fields and a body.
+//! The flags that say what requests carry: header fields, a body, and paths from a file.
 
+use super::path_file;
 use clap::Args;
 use results::Plan;
 use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
+use results::paths::{LIST, PathOrder};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -25,10 +27,13 @@ pub struct ContentFlags {
     /// File with this body, of at most 64 MiB
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
+    /// Request the paths of --workload-file in a random order, which the seed decides, instead of that of the file
+    #[arg(long)]
+    shuffle_paths: bool,
 }
 
 impl ContentFlags {
-    /// What the requests of each workload carry: the header fields, and the body if the method has one.
+    /// What the requests of each workload carry: the header fields, the body if the method has one, and the paths of a list.
     ///
     /// # Errors
     /// One line that says how to correct the flags.
@@ -46,11 +51,17 @@ impl ContentFlags {
         if headers_alone.count_headers("Host") > 1 {
             return Err("--header Host: a request has one (RFC 9112, 3.2); give it once".into());
         }
+        let order = if self.shuffle_paths { PathOrder::Shuffled } else { PathOrder::InOrder };
         let content = plan.requested().into_iter().map(|workload| {
             let body = if has_body(workload) { body.clone() } else { Body::default() };
-            (workload.clone(), Content { body, ..headers_alone.clone() })
+            let paths = workload.strip_prefix(LIST).map(|file| path_file::read(Path::new(file), order)).transpose()?;
+            Ok((workload.clone(), Content { body, paths, ..headers_alone.clone() }))
         });
-        Ok(content.filter(|(_, content)| *content != NOTHING).collect())
+        let content: BTreeMap<_, _> = content.collect::<Result<_, String>>()?;
+        if self.shuffle_paths && content.values().all(|content| content.paths.is_none()) {
+            return Err("--shuffle-paths: there is one path a workload; give a list with --workload-file".into());
+        }
+        Ok(content.into_iter().filter(|(_, content)| *content != NOTHING).collect())
     }
 }
 

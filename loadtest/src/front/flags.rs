@@ -206,7 +206,7 @@ mod tests {
         let content = plan(&arguments).unwrap().content;
         assert_eq!(
             content["/"],
-            Content { headers: vec!["A: b".into(), "Accept: x, y".into()], body: Body::default() }
+            Content { headers: vec!["A: b".into(), "Accept: x, y".into()], body: Body::default(), paths: None }
         );
         assert_eq!(content["POST /nod"].body, Body(b"nod=1".into()));
         assert!(plan(&["--workload", "/,POST /nod"]).unwrap().content.is_empty());

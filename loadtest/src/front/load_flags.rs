@@ -1,15 +1,18 @@
 //! The flags that describe a load. Lists make several loads, and the words of `--load` are read by the same flags.
 
 use clap::Args;
+use clap::builder::ArgPredicate;
 use results::content::method_and_path;
 use results::lists::each_once;
+use results::paths::LIST;
 use results::schedule::{Schedule, parse_ramp, parse_rate};
 use results::{BackgroundLoad, Load, PerConnection};
 
 /// The flags of which each describes a load whole or in part, by their ids; `--concurrency`, which changes the loads of
 /// `--load`, is not one of them.
-pub const DESCRIBE_A_LOAD: [&str; 12] = [
+pub const DESCRIBE_A_LOAD: [&str; 13] = [
     "workload",
+    "workload_file",
     "requests_per_connection",
     "rate",
     "ramp",
@@ -26,9 +29,20 @@ pub const DESCRIBE_A_LOAD: [&str; 12] = [
 /// What is requested, when, over how many connections, and beside which background connections.
 #[derive(Clone, Debug, Args)]
 pub struct LoadFlags {
-    /// Paths to request, with a method before the path unless it is GET ("POST /counter"); a list, or repeated
-    #[arg(long, value_name = "PATH", value_delimiter = ',', default_value = "/")]
+    /// Paths to request, with a method before the path unless it is GET ("POST /counter"); a list, or repeated. @FILE
+    /// is a workload with many paths: those in the file
+    #[arg(
+        long,
+        value_name = "PATH",
+        value_delimiter = ',',
+        default_value = "/",
+        default_value_if("workload_file", ArgPredicate::IsPresent, None)
+    )]
     pub(super) workload: Vec<String>,
+    /// The same as --workload @FILE: a file with a path on each line. They are requested one after the other, each
+    /// once, and then all of them again
+    #[arg(long, value_name = "FILE")]
+    workload_file: Vec<String>,
     /// Number of concurrent connections; a list makes a sweep. Beside --load, the number of its closed loops
     /// [default: 64]
     #[arg(short, long, value_name = "N", value_delimiter = ',')]
@@ -80,7 +94,9 @@ impl LoadFlags {
     /// # Errors
     /// One line that says how to correct the flags.
     pub fn loads(&self) -> Result<Vec<Load>, String> {
-        self.workload.iter().try_for_each(|workload| check_workload("--workload", workload))?;
+        let of_files = self.workload_file.iter().map(|file| format!("{LIST}{file}"));
+        let workloads: Vec<String> = self.workload.iter().cloned().chain(of_files).collect();
+        workloads.iter().try_for_each(|workload| check_workload("--workload", workload))?;
         check_connections(&self.concurrency)?;
         let background = self.background()?;
         let concurrency = match &self.concurrency[..] {
@@ -88,12 +104,19 @@ impl LoadFlags {
             said => said,
         };
         let mut loads = Vec::new();
-        for workload in each_once(self.workload.clone()) {
+        for workload in each_once(workloads) {
             for schedule in each_once(self.schedules()) {
                 for requests_per_connection in each_once(self.requests_per_connection.clone()) {
                     for concurrency in each_once(concurrency.iter().copied()) {
                         let (workload, background) = (workload.clone(), background.clone());
-                        loads.push(Load { workload, schedule, concurrency, requests_per_connection, background });
+                        loads.push(Load {
+                            workload,
+                            schedule,
+                            concurrency,
+                            requests_per_connection,
+                            background,
+                            cache: None,
+                        });
                     }
                 }
             }
@@ -146,12 +169,18 @@ pub fn check_connections(concurrency: &[usize]) -> Result<(), String> {
 fn check_workload(flag: &str, workload: &str) -> Result<(), String> {
     let (method, path) = method_and_path(workload);
     let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if let Some(file) = workload.strip_prefix(LIST) {
+        return match file.is_empty() || file.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            true => Err(format!("{flag} '{workload}': name a file after the {LIST}, without spaces in its name")),
+            false => Ok(()),
+        };
+    }
     if !path.starts_with('/')
         || !visible(path)
         || method.is_empty()
         || !method.bytes().all(|byte| byte.is_ascii_uppercase())
     {
-        return Err(format!("{flag} '{workload}' is no path; write '/files/64k' or 'POST /counter'"));
+        return Err(format!("{flag} '{workload}' is no path; write '/files/64k', 'POST /counter' or '@paths.txt'"));
     }
     Ok(())
 }

@@ -148,7 +148,8 @@ mod tests {
             ("/ -c many", "invalid value 'many'", as_in),
             ("/ --duration 5s", "unexpected argument '--duration'", as_in),
             ("/ -R 1 --knee", "cannot be used with", as_in),
-            ("files", "'files' is no path", "write '/files/64k' or 'POST /counter'"),
+            ("files", "'files' is no path", "write '/files/64k', 'POST /counter' or '@paths.txt'"),
+            ("@ -c 1", "'@'", "name a file after the @, without spaces in its name"),
             ("/ -c 0", "--concurrency", "must be at least 1"),
             ("/ --busy 1", "--busy-workload", "what these clients request"),
         ] {

@@ -10,6 +10,7 @@ mod hint;
 mod load_flags;
 mod load_text;
 mod outputs;
+mod path_file;
 mod progress;
 mod report;
 mod save;

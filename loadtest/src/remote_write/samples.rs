@@ -242,6 +242,7 @@ fn verdict_number(verdict: Verdict) -> f64 {
         Verdict::Starved => 5.0,
         Verdict::Disturbed => 6.0,
         Verdict::Undercounted => 7.0,
+        Verdict::NotCold => 8.0,
     }
 }
 

@@ -80,11 +80,17 @@ impl SendFile for Files {
             }
             Some(Chunk::Read(chunk)) => {
                 let mut chunk = chunk?;
-                let n = chunk.send(self.calls, socket, range);
+                let sent = chunk.send(self.calls, socket, range);
                 if !chunk.is_sent() {
                     chunks.insert(id, Chunk::Read(Ok(chunk)));
+                    return sent.map(Some);
                 }
-                n.map(Some)
+                let sent = sent?;
+                if let Some(rest) = range.after(sent).filter(|_| sent > 0) {
+                    self.start(id, rest); // a helper thread need not wait for the connection's next turn
+                    chunks.insert(id, Chunk::Reading);
+                }
+                Ok(Some(sent))
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
 use std::time::Instant;
 
 use driver::Calls;
@@ -13,6 +14,10 @@ use scoreboard::Syscall;
 const PREAD: u16 = 0;
 /// Completion is added to an eventfd.
 const RESFD: u32 = 1;
+
+/// Reads that are submitted together at most. With larger batches the disk has nothing to do while the loop sends what the last
+/// batch has read.
+const BATCH: usize = 8;
 
 /// struct iocb of linux/aio_abi.h.
 #[repr(C)]
@@ -54,6 +59,10 @@ pub struct Completion {
 pub struct Context {
     id: libc::c_ulong,
     completed: EventFd,
+    /// Reads that are not submitted yet.
+    batch: Vec<Iocb>,
+    /// Reads whose submission has failed.
+    failed: Vec<Completion>,
     events: Box<[IoEvent]>,
     calls: Calls,
 }
@@ -67,19 +76,19 @@ impl Context {
     pub fn new(reads: usize, calls: Calls) -> io::Result<Context> {
         let completed = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let id = io_setup(reads).map_err(explain)?;
-        Ok(Context { id, completed, events: vec![IoEvent::default(); reads].into_boxed_slice(), calls })
+        let events = vec![IoEvent::default(); reads].into_boxed_slice();
+        Ok(Context { id, completed, batch: Vec::new(), failed: Vec::new(), events, calls })
     }
 
-    /// Submits a read: io_submit(2), which blocks all the same where the file is not open for O_DIRECT, and where the
-    /// file system must first find out where the bytes are. So its time is measured.
+    /// Puts a read into the batch. The file must stay open until the batch is submitted.
     ///
     /// # Errors
-    /// Of the submission; those of the read come with its completion.
+    /// The offset is none that a file can have.
     ///
     /// # Safety
     /// The memory must stay mapped and unused until the completion has come or the context is dropped.
-    pub unsafe fn read(&self, file: &File, offset: u64, into: *mut u8, bytes: usize, data: u64) -> io::Result<()> {
-        let mut iocb = Iocb {
+    pub unsafe fn read(&mut self, file: &File, offset: u64, into: *mut u8, bytes: usize, data: u64) -> io::Result<()> {
+        self.batch.push(Iocb {
             data,
             opcode: PREAD,
             fd: file.as_raw_fd() as u32, // the kernel keeps the file open
@@ -89,23 +98,54 @@ impl Context {
             flags: RESFD,
             resfd: self.completed.as_raw_fd() as u32,
             ..Iocb::default()
-        };
-        let begun = Instant::now();
-        // SAFETY: one iocb, which the kernel copies; the caller vouches for the memory that it points to.
-        let submitted = unsafe { libc::syscall(libc::SYS_io_submit, self.id, 1, [&raw mut iocb].as_mut_ptr()) };
-        self.calls.0.syscall_took(Syscall::IoSubmit, begun.elapsed());
-        Errno::result(submitted)?;
+        });
+        if self.batch.len() >= BATCH { self.submit() } else { Ok(()) }
+    }
+
+    /// Submits the batch: one io_submit(2), unless the kernel refuses one of the reads, which is then complete with that error.
+    ///
+    /// It blocks all the same where a file is not open for O_DIRECT, and where the file system must first find out where
+    /// the bytes are. So its time is measured.
+    ///
+    /// # Errors
+    /// Those of write(2) to the eventfd.
+    pub fn submit(&mut self) -> io::Result<()> {
+        let mut batch: Vec<*mut Iocb> = self.batch.iter_mut().map(ptr::from_mut).collect();
+        let mut rest = &mut batch[..];
+        while !rest.is_empty() {
+            let begun = Instant::now();
+            // SAFETY: pointers to that many iocbs, which the kernel copies; the callers of `read` vouch for the memory that
+            // these point to.
+            let submitted = unsafe { libc::syscall(libc::SYS_io_submit, self.id, rest.len(), rest.as_mut_ptr()) };
+            self.calls.0.syscall_took(Syscall::IoSubmit, begun.elapsed());
+            let taken = match Errno::result(submitted) {
+                Ok(taken) => taken as usize,
+                Err(Errno::EINTR) => continue,
+                Err(errno) => {
+                    // SAFETY: it points into the batch, which nothing else uses meanwhile.
+                    let data = unsafe { (*rest[0]).data };
+                    self.failed.push(Completion { data, result: Err(errno) });
+                    self.completed.write(1)?; // makes the loop look at it
+                    1
+                }
+            };
+            rest = &mut rest[taken..];
+        }
+        self.batch.clear();
         Ok(())
     }
 
     /// Takes what is complete, and waits for nothing: io_getevents(2).
+    ///
+    /// # Errors
+    /// Those of the system calls; that of a read is in its completion.
     pub fn completions(&mut self) -> io::Result<impl Iterator<Item = Completion>> {
         self.calls.0.syscall(Syscall::Read);
         match self.completed.read() {
             Ok(_) | Err(Errno::EAGAIN) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let most = self.events.len();
+        let most = BATCH;
         let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         self.calls.0.syscall(Syscall::IoGetevents);
         // SAFETY: there is room for that many events, and both pointers are ours for the time of the call.
@@ -113,10 +153,14 @@ impl Context {
             libc::syscall(libc::SYS_io_getevents, self.id, 0, most, self.events.as_mut_ptr(), &raw mut at_once)
         };
         let n = usize::try_from(Errno::result(n)?).unwrap_or(0);
-        Ok(self.events[..n].iter().map(|event| Completion {
+        if n == BATCH {
+            self.completed.write(1)?; // there may be more: the loop looks again, after the connections that are ready by then
+        }
+        let completed = self.events[..n].iter().map(|event| Completion {
             data: event.data,
             result: u64::try_from(event.result).map_err(|_| Errno::from_raw(-event.result as i32)),
-        }))
+        });
+        Ok(self.failed.drain(..).chain(completed))
     }
 }
 

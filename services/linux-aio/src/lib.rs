@@ -1,10 +1,9 @@
 //! **linux-aio**: sockets by readiness, files by the kernel's own asynchronous I/O: io_submit(2), past the page cache.
 //!
-//! A chunk is read by O_DIRECT into a mapped temporary file, its completion makes an eventfd(2) among the sockets
-//! readable, and sendfile(2) sends it from there: lighttpd 1.5's `linux-aio-sendfile`.
+//! A file that is in memory is sent as in epoll. Any other one is read by O_DIRECT, chunk by chunk, and each completion makes an
+//! eventfd(2) among the sockets readable.
 
 mod context;
-mod pages;
 mod reads;
 
 use std::io;
@@ -44,12 +43,14 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     })
 }
 
-/// epoll's loop, which submits reads, does something else meanwhile, and resumes the connections whose read is complete.
+/// epoll's loop, which submits reads in batches, does something else meanwhile, and resumes the connections whose read is
+/// complete.
 fn run(mut connections: Connections<'_, App, Reads>, mut poller: Epoll) -> io::Result<()> {
     connections.watch_own(&mut poller)?;
     poller.watch(connections.files().as_fd(), COMPLETIONS, Interest::Read)?;
     let mut ready = Vec::new();
     while !connections.is_finished() {
+        connections.files().submit()?; // io_submit(2)
         poller.wait(connections.timeout(), &mut ready)?; // epoll_wait(2)
         connections.set_now(Instant::now());
         for Event { key, readiness } in ready.drain(..) {
@@ -57,7 +58,7 @@ fn run(mut connections: Connections<'_, App, Reads>, mut poller: Epoll) -> io::R
                 Key::Listener => connections.accept(&mut poller)?,
                 Key::Helpers => connections.finish_jobs(&mut poller)?,
                 Key::Stop => connections.stop(&mut poller)?,
-                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?, // io_submit(2), if it comes to a file
+                Key::Connection(id) => connections.advance(id, readiness, &mut poller)?,
                 Key::Own(_) => {
                     for id in connections.files().complete()? {
                         connections.resume(id, &mut poller)?; // at once: a chunk is sent before another may take its slot

@@ -1,18 +1,17 @@
-//! The reads of one loop: from the file, past the page cache, into a slot of pages, and from there to the socket.
+//! The reads of one loop. A chunk of a file that is in memory goes to the socket at once, by sendfile(2); any other one is
+//! read past the page cache into a slot, and copied from there to the socket.
 //!
 //! There are 64 slots, and each goes round in this circle. A connection has one slot at most:
 //!
 //! ```text
-//!            take: io_submit(2)             completion
-//!   Free ─────────────────────► Reading ──────────────────► Read ──┐ sendfile(2): some of it is sent
-//!    ▲                             │                          │ ◄──┘
-//!    │                             │ its connection closes:   │
-//!    │                             │ the kernel still writes  │ all of it is sent; or its connection closes;
-//!    │                             ▼                          │ or it is the least recently used, and another
-//!    │        completion       Reading,                       │ connection needs a slot
-//!    ├───────────────────── without a connection              │
-//!    └────────────────────────────────────────────────────────┘
-//!      release: fallocate(2) takes the slot's pages out of the file, since sockets may still refer to them
+//!          take: its read is put into the batch          completion
+//!   Free ───────────────────────────────────► Reading ──────────────────► Read ──┐ send(2): some of it is sent
+//!    ▲                                           │                          │ ◄──┘
+//!    │                                           │ its connection closes:   │
+//!    │                                           │ the kernel still writes  │ all of it is sent; or its connection closes;
+//!    │                                           ▼                          │ or it is the least recently used, and another
+//!    │              completion               Reading,                       │ connection needs a slot
+//!    └──────────────────────────────── without a connection ◄───────────────┘
 //! ```
 //!
 //! When all slots are in the state `Reading`, further connections wait in a queue.
@@ -24,26 +23,22 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use app::App;
+use driver::direct::{NO_DIRECT_READS, SLOT, Slots, aligned, is_direct, is_in_memory, set_direct};
 use driver::{Calls, Id, SendFile};
 use http1::FileRange;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use scoreboard::Syscall;
 
 use crate::context::Context;
-use crate::pages::{Pages, SLOT};
 
 /// Chunks of a loop that are in memory at a time.
 const SLOTS: usize = 64;
-/// Where a direct read may start and end in the file: no file system asks for more than a page.
-const ALIGNMENT: u64 = 4 << 10;
 
 /// The files that go out to the connections of a loop.
 pub struct Reads {
     app: App,
     calls: Calls,
-    context: Context, // dropped before the pages, since it waits until nothing is being read into them
-    pages: Pages,
+    context: Context, // dropped before the memory, since it waits until nothing is being read into it
+    memory: Slots,
     slots: [Slot; SLOTS],
     /// The connections that wait for a slot.
     waiting: HashSet<Id>,
@@ -57,7 +52,7 @@ pub struct Reads {
     clock: u64,
 }
 
-/// A slot, and what it holds. A slot that has held a chunk is free only when it has fresh pages.
+/// A slot, and what it holds.
 #[derive(Clone, Copy)]
 enum Slot {
     Free,
@@ -95,7 +90,7 @@ impl Reads {
             app,
             calls,
             context: Context::new(SLOTS, calls)?,
-            pages: Pages::new(SLOTS, calls)?,
+            memory: Slots::new(SLOTS)?,
             slots: [Slot::Free; SLOTS],
             waiting: HashSet::new(),
             queue: VecDeque::new(),
@@ -105,25 +100,31 @@ impl Reads {
         })
     }
 
-    /// The connections whose read is complete. The loop watches the context for that.
+    /// Submits all reads that the connections have asked for since the last time.
     ///
     /// # Errors
     /// A system call failed for a reason that the model cannot handle.
+    pub fn submit(&mut self) -> io::Result<()> {
+        self.context.submit()
+    }
+
+    /// The connections whose read is complete. The loop watches the context for that.
+    ///
+    /// # Errors
+    /// As [`Reads::submit`].
     pub fn complete(&mut self) -> io::Result<Vec<Id>> {
         let mut ids = Vec::new();
-        let mut unwanted = Vec::new();
         for completion in self.context.completions()? {
-            let slot = completion.data as usize;
-            match self.slots[slot] {
+            let slot = &mut self.slots[completion.data as usize];
+            *slot = match *slot {
                 Slot::Reading { id: Some(id), from } => {
                     self.clock += 1;
-                    self.slots[slot] = Slot::Read { id, from, bytes: completion.result, used: self.clock };
                     ids.push(id);
+                    Slot::Read { id, from, bytes: completion.result, used: self.clock }
                 }
-                _ => unwanted.push(slot),
-            }
+                _ => Slot::Free, // its connection has closed
+            };
         }
-        unwanted.into_iter().try_for_each(|slot| self.release(slot))?;
         Ok(ids)
     }
 
@@ -135,11 +136,11 @@ impl Reads {
         self.next
     }
 
-    /// Submits the read of the chunk in which the range starts, or lets the connection wait in the queue. It queues again for
-    /// each chunk, so a large file does not keep its slot to its end.
+    /// Puts the read of the chunk in which the range starts into the batch, or lets the connection wait in the queue. It queues
+    /// again for each chunk, so a large file does not keep its slot to its end.
     fn read(&mut self, id: Id, range: FileRange<'_>) -> io::Result<()> {
         let may_take = self.waiting.is_empty() || self.next == Some(id);
-        let Some(at) = may_take.then(|| self.take()).transpose()?.flatten() else {
+        let Some(at) = self.find_slot().filter(|_| may_take) else {
             self.waiting.insert(id);
             self.queue.push_back(id);
             return Ok(());
@@ -147,55 +148,39 @@ impl Reads {
         if self.direct != Some(false) {
             self.make_direct(range.file)?;
         }
-        let from = range.offset - range.offset % ALIGNMENT;
-        let bytes = (range.offset + range.len - from).next_multiple_of(ALIGNMENT).min(SLOT as u64) as usize;
-        // SAFETY: the slot is taken until the completion has come, and the pages are dropped after the context.
-        unsafe { self.context.read(range.file, from, self.pages.address(at), bytes, at as u64)? };
+        let (from, bytes) = aligned(range.offset, range.len);
+        // SAFETY: the slot is taken until the completion has come, and the memory is dropped after the context.
+        unsafe { self.context.read(range.file, from, self.memory.address(at), bytes, at as u64)? };
         self.slots[at] = Slot::Reading { id: Some(id), from };
         Ok(())
     }
 
     /// A free slot, or else the least recently used one that is not being read into: its connection, whose peer is slow, has to
     /// read the chunk again.
-    fn take(&mut self) -> io::Result<Option<usize>> {
-        if let Some(at) = self.slots.iter().position(|slot| matches!(slot, Slot::Free)) {
-            return Ok(Some(at));
-        }
+    fn find_slot(&self) -> Option<usize> {
         let used = |(at, slot): (usize, &Slot)| match slot {
+            Slot::Free => Some((0, at)),
             Slot::Read { used, .. } => Some((*used, at)),
-            _ => None,
+            Slot::Reading { .. } => None,
         };
-        let Some((_, at)) = self.slots.iter().enumerate().filter_map(used).min() else { return Ok(None) };
-        self.release(at)?;
-        Ok(Some(at))
-    }
-
-    fn release(&mut self, at: usize) -> io::Result<()> {
-        self.pages.replace(at)?;
-        self.slots[at] = Slot::Free;
-        Ok(())
+        self.slots.iter().enumerate().filter_map(used).min().map(|(_, at)| at)
     }
 
     /// Makes reads of a request's own open file bypass the page cache, where its file system can do that.
     fn make_direct(&mut self, file: &File) -> io::Result<()> {
-        self.calls.0.syscall(Syscall::Fcntl);
-        match fcntl(file, FcntlArg::F_SETFL(OFlag::O_DIRECT)) {
-            Err(Errno::EINVAL) => self.found(false),
-            set => {
-                set?;
-            }
+        match set_direct(file, true, self.calls) {
+            Err(NO_DIRECT_READS) => self.found(false),
+            set => set?,
         }
         Ok(())
     }
 
     /// Makes reads of the file go through the page cache again. `false` if they did already.
     fn make_buffered(&mut self, file: &File) -> io::Result<bool> {
-        self.calls.0.syscall(Syscall::Fcntl);
-        if !OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL)?).contains(OFlag::O_DIRECT) {
+        if !is_direct(file, self.calls)? {
             return Ok(false);
         }
-        self.calls.0.syscall(Syscall::Fcntl);
-        fcntl(file, FcntlArg::F_SETFL(OFlag::empty()))?;
+        set_direct(file, false, self.calls)?;
         self.found(false);
         Ok(true)
     }
@@ -214,14 +199,17 @@ impl SendFile for Reads {
             return Ok(None);
         }
         let Some(at) = self.slots.iter().position(|slot| slot.is_for(id)) else {
+            if is_in_memory(range.file, range.offset, range.len.min(SLOT as u64), self.calls) {
+                return self.calls.sendfile(socket, range).map(Some);
+            }
             self.read(id, range)?;
             return Ok(None);
         };
         let Slot::Read { from, bytes, .. } = self.slots[at] else { return Ok(None) };
         let bytes = match bytes {
             // The file system accepted the flag, but refuses the read.
-            Err(Errno::EINVAL) if self.make_buffered(range.file)? => {
-                self.release(at)?;
+            Err(NO_DIRECT_READS) if self.make_buffered(range.file)? => {
+                self.slots[at] = Slot::Free;
                 self.read(id, range)?;
                 return Ok(None);
             }
@@ -230,19 +218,23 @@ impl SendFile for Reads {
         if self.direct.is_none() {
             self.found(true);
         }
-        let skip = range.offset - from;
-        let len = bytes.saturating_sub(skip).min(range.len);
-        if len == 0 {
-            self.release(at)?;
+        // SAFETY: the kernel has read that many bytes into the slot, which is not being read into.
+        let chunk = unsafe { self.memory.bytes(at, bytes as usize) };
+        let rest = chunk.get((range.offset - from) as usize..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(range.len as usize)];
+        if rest.is_empty() {
+            self.slots[at] = Slot::Free;
             return Ok(Some(0)); // the file has shrunk
         }
-        let chunk = FileRange { file: self.pages.file(), offset: (at * SLOT) as u64 + skip, len };
-        let sent = self.calls.sendfile(socket, chunk)?;
-        if sent as u64 == len {
-            self.release(at)?;
-        } else {
+        let sent = self.calls.write(socket, rest, (rest.len() as u64) < range.len)?;
+        if sent < rest.len() {
             self.clock += 1;
             self.slots[at] = Slot::Read { id, from, bytes: Ok(bytes), used: self.clock };
+            return Ok(Some(sent));
+        }
+        self.slots[at] = Slot::Free;
+        if let Some(rest) = range.after(sent) {
+            self.read(id, rest)?; // the disk need not wait for the connection's next turn
         }
         Ok(Some(sent))
     }
@@ -250,11 +242,10 @@ impl SendFile for Reads {
     fn closed(&mut self, id: Id) {
         self.waiting.remove(&id);
         let Some(at) = self.slots.iter().position(|slot| slot.is_for(id)) else { return };
-        if let Slot::Reading { from, .. } = self.slots[at] {
-            self.slots[at] = Slot::Reading { id: None, from };
-        } else {
-            let _ = self.release(at); // else it stays until the slot is needed
-        }
+        self.slots[at] = match self.slots[at] {
+            Slot::Reading { from, .. } => Slot::Reading { id: None, from },
+            _ => Slot::Free,
+        };
     }
 }
 

@@ -129,13 +129,19 @@ impl SendFile for Reads {
                 None => return Ok(None),
             },
         };
-        let n = chunk.send(self.calls, socket, range);
+        let sent = chunk.send(self.calls, socket, range);
         if !chunk.is_sent() {
             self.unsent.insert(id, chunk);
-        } else if self.spare.len() < SPARE {
+            return sent.map(Some);
+        }
+        if self.spare.len() < SPARE {
             self.spare.push(chunk.into_bytes());
         }
-        n.map(Some)
+        let sent = sent?;
+        if let Some(rest) = range.after(sent).filter(|_| sent > 0) {
+            self.enqueue(id, rest, true)?; // glibc's thread need not wait for the connection's next turn
+        }
+        Ok(Some(sent))
     }
 
     fn closed(&mut self, id: Id) {

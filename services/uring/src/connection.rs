@@ -6,14 +6,13 @@ use std::time::Instant;
 
 use app::App;
 use driver::Id;
-use http1::{Conn, FileRange, Want};
+use http1::{Conn, Want};
 
+use crate::chunk::Chunk;
 use crate::ring::{Op, Ring};
 
 /// A peer that has sent more than that many bytes too early has to wait: its receive is ended.
 const MAX_EARLY: usize = 64 << 10;
-/// Bytes of a file that are read, and then sent, at a time.
-const CHUNK: u64 = 128 << 10;
 
 /// A connection. It may be freed only when no operation of it is in progress.
 pub struct Connection {
@@ -88,7 +87,6 @@ impl Connection {
     /// # Errors
     /// Those of io_uring_enter(2); this holds for all functions that take the ring.
     pub fn receive(&mut self, id: Id, ring: &mut Ring) -> io::Result<()> {
-        self.chunk = Chunk::default(); // no file goes out now: its memory is freed
         if !std::mem::replace(&mut self.is_receiving, true) {
             ring.receive(id, &self.socket, self.has_received)?;
             self.has_received = true;
@@ -114,54 +112,5 @@ impl Connection {
             ring.cancel(Op::Read, id)?;
         }
         Ok(())
-    }
-}
-
-/// A chunk of a file on its way from the disk to the socket.
-#[derive(Default)]
-pub struct Chunk {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Chunk {
-    /// Sends the rest of the chunk, or reads the next one; returns whether it reads.
-    ///
-    /// # Safety
-    /// The chunk must stay as it is until the completion has come.
-    pub unsafe fn send_or_read(
-        &mut self,
-        id: Id,
-        socket: &TcpStream,
-        range: FileRange<'_>,
-        ring: &mut Ring,
-    ) -> io::Result<bool> {
-        let reads = self.bytes.is_empty();
-        if reads {
-            self.bytes.resize(range.len.min(CHUNK) as usize, 0);
-            // SAFETY: the caller keeps the chunk as it is.
-            unsafe { ring.read(id, range.file, range.offset, &mut self.bytes)? };
-        } else {
-            let rest = &self.bytes[self.sent..];
-            // SAFETY: the caller keeps the chunk as it is.
-            unsafe { ring.send(id, socket, rest, (rest.len() as u64) < range.len)? };
-        }
-        Ok(reads)
-    }
-
-    /// The file has given that many bytes.
-    pub fn filled(&mut self, n: usize) {
-        self.bytes.truncate(n);
-        self.sent = 0;
-    }
-
-    /// The socket has taken that many bytes, which were of this chunk if there is one.
-    pub fn sent(&mut self, n: usize) {
-        if !self.bytes.is_empty() {
-            self.sent += n;
-            if self.sent == self.bytes.len() {
-                self.filled(0);
-            }
-        }
     }
 }

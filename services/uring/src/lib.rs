@@ -5,9 +5,11 @@
 
 mod accepts;
 mod buffers;
+mod chunk;
 mod connection;
 mod ring;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ use slotmap::SlotMap;
 use supervisor::Model;
 
 use accepts::{Accepts, Limit};
+use chunk::Pool;
 use connection::Connection;
 use ring::{Completion, Op, Ring};
 
@@ -38,13 +41,18 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
         let calls = Calls(app.counters());
         let accepts = Accepts::new(&listener, calls, &limit, threads == 1)?;
         // Never freed: if the loop fails, the kernel may still write into memory that the loop owns.
-        Box::leak(Box::new(Loop::new(app, accepts, Ring::new(calls)?)?)).run()
+        Box::leak(Box::new(Loop::new(app, accepts, Ring::new(calls)?, Pool::new(calls)?)?)).run()
     })
 }
+
+/// Chunks of files that are sent in one batch at most. With larger batches the disk has nothing to do while the kernel sends what
+/// it has read.
+const CHUNKS: usize = 8;
 
 struct Loop<'a> {
     app: App,
     ring: Ring,
+    pool: Pool,
     accepts: Accepts<'a>,
     connections: SlotMap<Id, Connection>,
     deadlines: Timers<Id>,
@@ -59,10 +67,11 @@ struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    fn new(app: App, accepts: Accepts<'a>, ring: Ring) -> io::Result<Loop<'a>> {
+    fn new(app: App, accepts: Accepts<'a>, ring: Ring, pool: Pool) -> io::Result<Loop<'a>> {
         Ok(Loop {
             app,
             ring,
+            pool,
             accepts,
             connections: SlotMap::with_key(),
             deadlines: Timers::default(),
@@ -80,9 +89,10 @@ impl<'a> Loop<'a> {
         self.ring.watch(&self.sigterm, Op::Sigterm)?;
         self.ring.watch(&self.helpers, Op::Helpers)?;
         self.accept()?;
-        let mut completions = Vec::new();
+        let (mut completions, mut chunks) = (Vec::new(), VecDeque::new());
         while !self.is_finished() {
-            self.ring.submit_and_wait(self.timeout())?; // io_uring_enter(2)
+            let timeout = if chunks.is_empty() { self.timeout() } else { Some(Duration::ZERO) };
+            self.ring.submit_and_wait(timeout)?; // io_uring_enter(2)
             self.seen_until = std::mem::replace(&mut self.now, Instant::now());
             self.ring.completions(&mut completions);
             for completion in completions.drain(..) {
@@ -90,11 +100,14 @@ impl<'a> Loop<'a> {
                     Op::Accept => self.accepts.completed(&completion, self.now)?,
                     Op::Receive => self.received(completion)?,
                     Op::Send => self.sent(completion)?,
-                    Op::Read => self.file_read(completion)?,
+                    Op::Read => chunks.push_back(completion),
                     Op::Helpers => self.finish_jobs()?,
                     Op::Sigterm => self.stop()?,
                     Op::Cancel | Op::Close => {} // only their failure is reported, and it does not matter
                 }
+            }
+            for completion in chunks.drain(..chunks.len().min(CHUNKS)) {
+                self.file_read(completion)?;
             }
             self.run_timers()?;
             self.accept()?;
@@ -143,9 +156,9 @@ impl<'a> Loop<'a> {
                     connection.is_sending = true;
                 }
                 Want::SendFile(range) => {
+                    let (chunk, socket) = (&mut connection.chunk, &connection.socket);
                     // SAFETY: the chunk stays in the connection, unchanged, while it `is_sending`.
-                    let reads =
-                        unsafe { connection.chunk.send_or_read(id, &connection.socket, range, &mut self.ring)? };
+                    let reads = unsafe { chunk.send_or_read(id, socket, range, &mut self.ring, &mut self.pool)? };
                     connection.awaits_file = reads;
                     connection.is_sending = true;
                 }
@@ -212,7 +225,7 @@ impl<'a> Loop<'a> {
         connection.is_sending = false;
         match completion.result {
             Ok(n) => {
-                connection.chunk.sent(n);
+                connection.chunk.sent(n, &mut self.pool);
                 connection.conn.sent(n, self.now);
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -228,13 +241,11 @@ impl<'a> Loop<'a> {
         connection.is_sending = false;
         connection.awaits_file = false;
         connection.conn.file_ready(self.now); // from now on the peer has its time to take the bytes
+        let Want::SendFile(range) = connection.conn.want() else { return self.advance(id) };
         match completion.result {
-            Ok(0) => connection.conn.sent(0, self.now),
-            Ok(n) => connection.chunk.filled(n),
-            Err(errno) => {
-                connection.chunk.filled(0);
-                connection.broken = !matches!(errno, Errno::EINTR | Errno::EAGAIN);
-            }
+            Ok(n) if connection.chunk.filled(n, range, &mut self.pool) => {}
+            Ok(_) => connection.conn.sent(0, self.now), // the file has shrunk
+            Err(errno) => connection.broken = !connection.chunk.failed(errno, range.file, &mut self.pool),
         }
         self.advance(id)
     }
@@ -247,7 +258,8 @@ impl<'a> Loop<'a> {
             connection.cancel(id, &mut self.ring)?;
         }
         let in_progress = connection.is_receiving || connection.is_sending;
-        if !in_progress && let Some(connection) = self.connections.remove(id) {
+        if !in_progress && let Some(mut connection) = self.connections.remove(id) {
+            connection.chunk.free(&mut self.pool);
             self.ring.close(connection.socket.into())?;
             self.accepts.closed();
         }

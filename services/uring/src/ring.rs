@@ -179,13 +179,13 @@ impl Ring {
         self.push(opcode::Send::new(fd(socket), bytes.as_ptr(), len).flags(flags).build(), Op::Send, Some(id))
     }
 
-    /// Reads from a file, at `offset`, into `into`.
+    /// Reads `bytes` from a file, at `offset`, into memory.
     ///
     /// # Safety
-    /// The buffer must stay in place, untouched, until the completion has come.
-    pub unsafe fn read(&mut self, id: Id, file: impl AsFd, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let len = u32::try_from(into.len()).unwrap_or(u32::MAX);
-        let entry = opcode::Read::new(fd(file), into.as_mut_ptr(), len).offset(offset).build();
+    /// The memory must stay in place, untouched, until the completion has come.
+    pub unsafe fn read(&mut self, id: Id, file: impl AsFd, offset: u64, into: *mut u8, bytes: usize) -> io::Result<()> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let entry = opcode::Read::new(fd(file), into, bytes).offset(offset).build();
         self.push(entry, Op::Read, Some(id))
     }
 

@@ -52,7 +52,14 @@ impl Written {
                 for &requests_per_connection in &self.requests_per_connection {
                     for &concurrency in &self.concurrencies {
                         let (workload, background) = (workload.clone(), background.clone());
-                        loads.push(Load { workload, schedule, concurrency, requests_per_connection, background });
+                        loads.push(Load {
+                            workload,
+                            schedule,
+                            concurrency,
+                            requests_per_connection,
+                            background,
+                            cache: None,
+                        });
                     }
                 }
             }

@@ -20,6 +20,8 @@ pub enum Verdict {
     ClientLimited,
     /// Some connections got no answer, or far fewer than others.
     Starved,
+    /// Files that should not be in memory were there, or nothing proves that they were not.
+    NotCold,
     /// The target cannot work on this machine.
     Unsupported,
     /// Requests failed, or nothing could be measured.
@@ -60,6 +62,7 @@ impl Verdict {
             Verdict::Unstable => "unstable",
             Verdict::Starved => "starved",
             Verdict::Disturbed => "disturbed",
+            Verdict::NotCold => "not-cold",
         }
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::cost) fn spent(n: u64) -> Spent {
 }
 
 fn moment(spent: Spent) -> Moment {
-    Moment { spent: Ok(spent), at: Instant::now(), busy: None, own_cpu: Duration::ZERO }
+    Moment { spent: Ok(spent), at: Instant::now(), busy: None, disks: None, own_cpu: Duration::ZERO }
 }
 
 fn snapshot(n: f64) -> Snapshot {

@@ -21,6 +21,10 @@ pub struct BackgroundCounters {
     pub busy_answers: AtomicU64,
     /// Complete answers on connections of any kind. Resetters do not wait for theirs.
     pub answers: AtomicU64,
+    /// Bytes that connections of any kind have received.
+    pub bytes: AtomicU64,
+    bytes_before: AtomicU64,
+    bytes_in_window: AtomicU64,
     groups: [GroupCounters; 5],
 }
 
@@ -51,8 +55,14 @@ impl BackgroundCounters {
         self.answers.load(Relaxed)
     }
 
-    /// The window has ended: remembers how many connections are up, and how many are established.
-    pub fn remember_up(&self) {
+    /// The window begins: what is received from now on counts.
+    pub fn remember_begin(&self) {
+        self.bytes_before.store(self.bytes.load(Relaxed), Relaxed);
+    }
+
+    /// The window has ended: remembers how many connections are up, how many are established, and what was received in it.
+    pub fn remember_end(&self) {
+        self.bytes_in_window.store(self.bytes.load(Relaxed) - self.bytes_before.load(Relaxed), Relaxed);
         for group in &self.groups {
             group.up_at_end.store(group.up.load(Relaxed), Relaxed);
             group.established_at_end.store(group.established.load(Relaxed), Relaxed);
@@ -60,7 +70,7 @@ impl BackgroundCounters {
     }
 
     /// Connections that stay open and wait for their first answer, as those in the server's backlog do: when
-    /// [`remember_up`](Self::remember_up) was called.
+    /// [`remember_end`](Self::remember_end) was called.
     pub fn unanswered_at_end(&self) -> u64 {
         self.unanswered(|group| (&group.established_at_end, &group.up_at_end))
     }
@@ -97,6 +107,7 @@ impl BackgroundCounters {
             resets: self.resets.load(Relaxed),
             busy: group(BackgroundKind::Busy, load.busy),
             busy_answers: self.busy_answers.load(Relaxed),
+            bytes: self.bytes_in_window.load(Relaxed),
         }
     }
 }

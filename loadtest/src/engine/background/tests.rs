@@ -31,8 +31,8 @@ fn with<T>(
         concurrency: 0,
         background,
         authority: "a",
-        busy_request: busy.closing_request(),
-        slow_reader_request: slow_reader.request(),
+        busy: &busy,
+        slow_reader: &slow_reader,
         threads: 1,
         cpus: &[],
         warmup: Duration::ZERO,
@@ -44,7 +44,7 @@ fn with<T>(
     thread::scope(|scope| {
         let driver = scope.spawn(|| run(&load, &control, &counters));
         let _held = during(&counters);
-        counters.remember_up();
+        counters.remember_end();
         control.release();
         driver.join().unwrap().unwrap();
     });

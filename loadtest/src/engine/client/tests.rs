@@ -299,15 +299,16 @@ fn each_request_has_the_bytes_of_its_method_and_content() {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let none = Content::default();
     let post = script("POST /counter", &none);
-    assert_eq!(text(post.request()), "POST /counter HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(text(post.request(0)), "POST /counter HTTP/1.1\r\nHost: [::1]:80\r\nContent-Length: 0\r\n\r\n");
     let head = script("HEAD /x", &none);
-    assert_eq!(text(head.request()), "HEAD /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+    assert_eq!(text(head.request(0)), "HEAD /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
     assert!(head.is_head());
-    let form = Content { headers: vec!["Cookie: a=b".into(), "host: other".into()], body: Body(b"nod=1".into()) };
+    let form =
+        Content { headers: vec!["Cookie: a=b".into(), "host: other".into()], body: Body(b"nod=1".into()), paths: None };
     let expected = "POST /nod HTTP/1.1\r\nCookie: a=b\r\nhost: other\r\nContent-Length: 5\r\n";
     let nod = script("POST /nod", &form);
-    assert_eq!(text(nod.request()), format!("{expected}\r\nnod=1"));
-    assert_eq!(text(nod.closing_request()), format!("{expected}Connection: close\r\n\r\nnod=1"));
+    assert_eq!(text(nod.request(0)), format!("{expected}\r\nnod=1"));
+    assert_eq!(text(nod.closing_request(0)), format!("{expected}Connection: close\r\n\r\nnod=1"));
 }
 
 /// An open loop on one connection, in virtual time. The server answers `delay(sent)` after a request was sent.
