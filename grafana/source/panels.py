@@ -11,7 +11,7 @@ COLUMNS = 24
 BY_NAME = {"mode": "palette-classic-by-name"}
 GREYS = {"mode": "shades", "fixedColor": "#8e8e8e"}
 # The folders in guests/; containers/check compares them.
-GUESTS = ["nginx", "lighttpd", "lighttpd-poll", "apache-prefork", "apache-worker", "apache-event", "node", "express", "busybox", "hyper"]
+GUESTS = ["nginx", "nginx-aio", "lighttpd", "lighttpd-poll", "apache-prefork", "apache-worker", "apache-event", "node", "express", "busybox", "hyper"]
 # The panels with a line, bar or curve for each target: its name is first in theirs, as in "nginx q0.99".
 OF_TARGETS = ("bargauge", "timeseries", "xychart")
 # Metrics that our code counts for its models, and that a guest therefore lacks.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::builder::ArgPredicate;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use loadtest::front::files::FileCommand;
-use loadtest::front::{RunFlags, with_hint};
+use loadtest::front::{DESCRIBE_A_LOAD, RunFlags, with_hint};
 use supervisor::Model;
 
+use crate::disk::{self, DiskArgs, DiskFlags};
 use crate::guests::{self, GuestFlags};
 use crate::lecture::{LectureFlags, of_unknown_claim};
 use crate::loads::{self, LOADS, WORKLOADS};
@@ -110,8 +111,24 @@ enum LabCommand {
     },
     /// Judge sentences of the lecture by experiments, each against a margin that was fixed before; in ten minutes at most
     Lecture(LectureFlags),
+    /// Serve files that are not in memory, by each way to read them, and compare that with what the disk gives; in ten minutes at most
+    Disk(Box<DiskRunFlags>),
     /// Describe this machine: what it does to the figures, and what to mend
     Doctor,
+}
+
+/// The flags of `lab disk`.
+#[derive(Debug, Args)]
+struct DiskRunFlags {
+    #[command(flatten)]
+    disk: DiskFlags,
+    /// The models; a list, or repeated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    models: Vec<String>,
+    #[command(flatten)]
+    guests: GuestFlags,
+    #[command(flatten)]
+    run: RunFlags,
 }
 
 /// What the lab must do.
@@ -124,6 +141,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Judge sentences of the lecture.
     Lecture(LectureFlags),
+    /// Measure the servers with files on a disk.
+    Disk(Box<DiskArgs>),
     /// Describe this machine.
     Doctor,
 }
@@ -172,7 +191,9 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     };
     let of_aa = |command| of_a_run(command, true);
     let command = of_a_run(Cli::command(), false).mut_subcommand("aa", of_aa).after_help(examples());
-    let command = command.mut_subcommand("serve", of_servers);
+    let command = command
+        .mut_subcommand("serve", of_servers)
+        .mut_subcommand("disk", |command| with_disk_defaults(of_servers(command)));
     let matches = command.try_get_matches_from(args);
     let with_hint = |error| with_hint(of_unknown_claim(error), |word| hint(&names, word));
     let matches: ArgMatches = matches.map_err(with_hint)?;
@@ -187,6 +208,10 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
             return Ok(Command::Serve(ServeArgs { servers, files: models.files, port, admin_port }));
         }
         Some(LabCommand::Lecture(flags)) => return Ok(Command::Lecture(flags)),
+        Some(LabCommand::Disk(flags)) => {
+            let matches = matches.subcommand_matches("disk").unwrap_or(&matches);
+            return Ok(Command::Disk(Box::new(of_the_disk(known, *flags, RunFlags::name_loads(matches))?)));
+        }
         Some(LabCommand::Doctor) => return Ok(Command::Doctor),
     };
     let servers = chosen(known, &flags.models)?;
@@ -197,6 +222,46 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
         loads::measure_defaults(&mut run, is_aa);
     }
     Ok(Command::Run(Box::new(RunArgs { servers, files: flags.models.files, is_aa, has_default_loads, run })))
+}
+
+/// Gives the flags of a run the defaults of `lab disk`, and hides those that describe its loads.
+fn with_disk_defaults(command: clap::Command) -> clap::Command {
+    let (models, guests) = (disk::MODELS.join(", "), disk::GUESTS.join(", "));
+    let command = command
+        .mut_arg("trials", |arg| arg.default_value("5"))
+        .mut_arg("duration", |arg| arg.default_value("1s"))
+        .mut_arg("warmup", |arg| arg.default_value("0s"))
+        .mut_arg("results", |arg| arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None))
+        .mut_arg("models", |arg| {
+            arg.help(format!("The models; a list, or repeated; '{NONE}': only guests [default: {models}]"))
+        })
+        .mut_arg("guests", |arg| {
+            arg.help(format!(
+                "Servers of others beside them [default: {guests}, if installed and no --models are named]"
+            ))
+        });
+    let of_others =
+        DESCRIBE_A_LOAD.into_iter().chain(["texts", "shuffle_paths", "headers", "body", "body_file", "arrivals"]);
+    of_others.fold(command, |command, flag| command.mut_arg(flag, |arg| arg.hide(true)))
+}
+
+/// The arguments of `lab disk`.
+fn of_the_disk(known: &[Model], flags: DiskRunFlags, names_loads: bool) -> Result<DiskArgs, clap::Error> {
+    let wrong = |line: &str| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{line}\n"));
+    if names_loads {
+        return Err(wrong("'lab disk' has its own loads: --size, --set, --cache and -c change them"));
+    }
+    let DiskRunFlags { disk, mut models, mut guests, run } = flags;
+    if models.is_empty() {
+        if guests.guests.is_empty() {
+            let installed = guest::ready_made().into_iter().filter(|guest| guest.missing().is_none());
+            guests.guests =
+                installed.map(|guest| guest.name).filter(|name| disk::GUESTS.contains(&name.as_str())).collect();
+        }
+        models = disk::MODELS.map(str::to_owned).into();
+    }
+    let servers = chosen(known, &ModelFlags { models, guests, files: None, set: Vec::new() })?;
+    Ok(DiskArgs { servers, disk, run })
 }
 
 /// What to write instead of a word that the load test or a service would understand.

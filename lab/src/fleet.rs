@@ -88,6 +88,11 @@ impl LocalFleet {
         self.running.as_ref()
     }
 
+    /// Stops the service that runs, if one does.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
     /// Sends one request of each workload to each server, and checks the responses. All models run at the same time
     /// meanwhile, and then all guests: one after the other, they would take seconds of the run's budget.
     ///

@@ -3,6 +3,7 @@
 mod addresses;
 mod check;
 mod cli;
+mod disk;
 mod division;
 mod doctor;
 mod first_answer;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             Command::Files(command) => command.run(Path::new("results")),
             Command::Serve(args) => serve::serve(&args),
             Command::Lecture(flags) => lecture::lecture(&flags),
+            Command::Disk(args) => disk::disk(*args),
             Command::Doctor => doctor::doctor(),
         },
     )

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use loadtest::scrape;
 use loadtest::target::Url;
 use results::content::method_and_path;
+use results::paths::is_list;
 
 /// Workloads that wait, or that compute for as long as they say.
 const SLOW: [&str; 2] = ["/sleep/", "/work/"];
 /// The longest time for one answer. Ctrl-C waits for the end of it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is requested for a workload: itself, if it is a GET that does not wait, and `/` otherwise.
+/// What is requested for a workload: itself, if it is a GET of one path that does not wait, and `/` otherwise.
 pub fn path(workload: &str) -> &str {
     let (method, path) = method_and_path(workload);
-    let is_other = method != "GET" || SLOW.iter().any(|beginning| path.starts_with(beginning));
+    let is_other = is_list(workload) || method != "GET" || SLOW.iter().any(|beginning| path.starts_with(beginning));
     if is_other { "/" } else { path }
 }
 

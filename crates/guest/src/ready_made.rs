@@ -14,13 +14,15 @@ macro_rules! file {
     };
 }
 
+const NGINX: File = ("nginx.conf", file!("nginx/nginx.conf"));
 const APACHE: File = ("apache.conf", file!("apache/apache.conf"));
 const LIGHTTPD: File = ("lighttpd.conf", file!("lighttpd/lighttpd.conf"));
 const HELLO: File = ("hello.txt", file!("lighttpd/hello.txt"));
 const WORKLOADS: File = ("workloads.js", file!("node/workloads.js"));
 
 const READY_MADE: &[ReadyMade] = &[
-    ("nginx", file!("nginx/guest.toml"), &[("nginx.conf", file!("nginx/nginx.conf"))]),
+    ("nginx", file!("nginx/guest.toml"), &[NGINX]),
+    ("nginx-aio", file!("nginx-aio/guest.toml"), &[NGINX, ("aio.conf", file!("nginx-aio/aio.conf"))]),
     ("lighttpd", file!("lighttpd/guest.toml"), &[LIGHTTPD, HELLO]),
     (
         "lighttpd-poll",

@@ -46,6 +46,7 @@ macro_rules! guests {
 
 guests! {
     nginx: "nginx", super::FILES_ONLY;
+    nginx_aio: "nginx-aio", super::FILES_ONLY;
     lighttpd: "lighttpd", super::FILES_ONLY;
     lighttpd_poll: "lighttpd-poll", super::FILES_ONLY;
     apache_prefork: "apache-prefork", super::FILES_ONLY;

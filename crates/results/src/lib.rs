@@ -26,6 +26,7 @@ pub mod content;
 pub mod contrast;
 pub mod csv;
 pub mod differences;
+pub mod disk;
 pub mod figures;
 pub mod goals;
 pub mod hash;

@@ -3,6 +3,7 @@
 mod written;
 
 use crate::content::{Content, NOTHING};
+use crate::disk::Disk;
 use crate::lists::add_new;
 use crate::load::{Key, Load};
 use crate::schedule::Arrivals;
@@ -71,6 +72,9 @@ pub struct Plan {
     /// Flags with their values that targets are started with, by target (`lab --set`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, BTreeMap<String, String>>,
+    /// The disk, and the files on it (`lab disk`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
 }
 
 /// A target that is measured twice under a load: how much both differ is the machine's noise.
@@ -108,6 +112,7 @@ impl Default for Plan {
             connect_timeout: Duration::from_secs(5),
             content: BTreeMap::new(),
             set: BTreeMap::new(),
+            disk: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::path_file;
 use clap::Args;
 use results::Plan;
 use results::content::{Body, Content, NOTHING, carries_body, method_and_path};
-use results::paths::{LIST, PathOrder};
+use results::paths::{LIST, PathList, PathOrder};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
@@ -33,11 +33,16 @@ pub struct ContentFlags {
 }
 
 impl ContentFlags {
-    /// What the requests of each workload carry: the header fields, the body if the method has one, and the paths of a list.
+    /// What the requests of each workload carry: the header fields, the body if the method has one, and the paths of a list:
+    /// one of `lists`, or that of a file.
     ///
     /// # Errors
     /// One line that says how to correct the flags.
-    pub fn content(&self, plan: &Plan) -> Result<BTreeMap<String, Content>, String> {
+    pub fn content(
+        &self,
+        plan: &Plan,
+        lists: &BTreeMap<String, PathList>,
+    ) -> Result<BTreeMap<String, Content>, String> {
         let body = match (&self.body, &self.body_file) {
             (Some(text), _) => Body(text.clone().into_bytes()),
             (None, Some(path)) => Body(read_body(path)?),
@@ -54,7 +59,11 @@ impl ContentFlags {
         let order = if self.shuffle_paths { PathOrder::Shuffled } else { PathOrder::InOrder };
         let content = plan.requested().into_iter().map(|workload| {
             let body = if has_body(workload) { body.clone() } else { Body::default() };
-            let paths = workload.strip_prefix(LIST).map(|file| path_file::read(Path::new(file), order)).transpose()?;
+            let paths = match (lists.get(workload), workload.strip_prefix(LIST)) {
+                (Some(list), _) => Some(list.clone()),
+                (None, Some(file)) => Some(path_file::read(Path::new(file), order)?),
+                (None, None) => None,
+            };
             Ok((workload.clone(), Content { body, paths, ..headers_alone.clone() }))
         });
         let content: BTreeMap<_, _> = content.collect::<Result<_, String>>()?;

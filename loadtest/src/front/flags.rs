@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use results::conditions::Condition;
 use results::goals::{self, Goal};
+use results::paths::PathList;
 use results::schedule::{Arrivals, Schedule};
 use results::units::{duration, parse_duration};
 use results::{Load, Plan};
@@ -110,6 +111,14 @@ impl RunFlags {
     /// # Errors
     /// One line that says how to correct the flags.
     pub fn plan(&self, targets: Vec<String>) -> Result<Plan, String> {
+        self.plan_with(targets, &BTreeMap::new())
+    }
+
+    /// Returns the plan that these flags ask for, with lists of paths that are not read from files, by workload.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub fn plan_with(&self, targets: Vec<String>, lists: &BTreeMap<String, PathList>) -> Result<Plan, String> {
         let loads = self.loads()?;
         let at_least_one = |flag: &str, n: usize| match n {
             0 => Err(format!("{flag} must be at least 1")),
@@ -147,11 +156,12 @@ impl RunFlags {
             connect_timeout: self.connect_timeout,
             content: BTreeMap::new(),
             set: BTreeMap::new(),
+            disk: None,
         };
         plan.check()?;
         goals::check(&self.at_most, &plan)?;
         check_budget(&plan)?;
-        plan.content = self.content.content(&plan)?;
+        plan.content = self.content.content(&plan, lists)?;
         Ok(plan)
     }
 

@@ -19,6 +19,7 @@ mod terminal;
 pub use exit::{Exit, Failure, exit_code};
 pub use flags::RunFlags;
 pub use hint::with_hint;
+pub use load_flags::DESCRIBE_A_LOAD;
 pub use load_text::loads_of;
 pub use outputs::{Outputs, write_file, write_folder};
 pub use progress::disturbed;

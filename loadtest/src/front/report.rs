@@ -3,7 +3,7 @@
 use super::terminal;
 use anstyle::Style;
 use results::wrap::wrap;
-use results::{Results, answers, claims, goals, table};
+use results::{Results, answers, claims, disk, goals, table};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -27,6 +27,10 @@ fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Re
         writeln!(out)?;
         return claims::print_board(&results.claims, width, out);
     }
+    if let Some(of_disk) = &results.settings.disk {
+        disk::print(results, of_disk, width, out)?;
+        return remarks(results, width, out);
+    }
     let answers = answers::answers(results);
     let answers_width = width.unwrap_or(USUAL_WIDTH);
     if !answers.is_empty() {
@@ -35,18 +39,20 @@ fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Re
         writeln!(out)?;
     }
     table::print(results, width, out)?;
-    if !results.remarks.is_empty() {
-        writeln!(out)?;
-    }
-    for remark in &results.remarks {
-        writeln!(out, "{}", wrap(remark, 2, width))?;
-    }
+    remarks(results, width, out)?;
     if !answers.is_empty() {
         let bold = Style::new().bold();
         writeln!(out, "\n{bold}In short{bold:#}")?;
         answers::print_short(&answers, answers_width, out)?;
     }
     Ok(())
+}
+
+fn remarks(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    if !results.remarks.is_empty() {
+        writeln!(out)?;
+    }
+    results.remarks.iter().try_for_each(|remark| writeln!(out, "{}", wrap(remark, 2, width)))
 }
 
 /// Prints what the run says about the goals to standard output.

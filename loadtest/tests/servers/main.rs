@@ -5,6 +5,7 @@ mod common;
 
 mod answers;
 mod errors;
+mod paths;
 mod runs;
 
 use common::{LIFETIME, SingleTarget, only, server};

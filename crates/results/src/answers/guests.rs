@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 
 /// The best known server of a kind, and the models of that kind, in the order of the answer. epoll is compared with any other
 /// guest, which comes first, and with one of whose models the run has none.
-const PAIRS: [(&str, &[&str]); 10] = [
+const PAIRS: [(&str, &[&str]); 11] = [
     ("nginx", &[EPOLL, "uring", "callback"]),
     ("lighttpd-poll", &["select", "poll"]),
     ("apache-prefork", &["process-pool"]),
@@ -26,6 +26,7 @@ const PAIRS: [(&str, &[&str]); 10] = [
     ("busybox", &["process-per-connection"]),
     ("lighttpd", &[EPOLL]),
     ("apache-event", &[EPOLL]),
+    ("nginx-aio", &["linux-aio"]),
 ];
 /// The most loads that an answer tells about besides the first.
 const MOST_OTHER_LOADS: usize = 3;

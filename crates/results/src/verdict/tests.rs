@@ -1,6 +1,7 @@
 mod late;
 
 use super::*;
+use crate::cache::Cache;
 use crate::figures::CPU;
 use crate::load::PerConnection;
 use crate::outcomes::OutcomeCounts;
@@ -386,6 +387,36 @@ fn the_gravest_objection_decides_a_figure_and_the_order_of_the_reasons() {
     });
     assert_eq!(of(&cell, THROUGHPUT), (Verdict::ClientLimited, Some(Bound::Lower)), "a bound holds nevertheless");
     assert_eq!((cell.verdict, of(&cell, CPU).0), (Verdict::ClientLimited, Verdict::Disturbed));
+}
+
+#[test]
+fn a_cold_trial_needs_what_it_served_from_a_disk() {
+    let with = |cache, read: Option<f64>| {
+        let mut trial = sound();
+        trial.figures.bytes_per_second = Some(600.0);
+        trial.background.bytes = 400; // in one second
+        trial.figures.machine.disk_bytes_per_second = read;
+        let mut cell = Cell { trials: vec![trial], ..results(&["a"]).cells.remove(0) };
+        cell.key.load.cache = cache;
+        judged_as_it_is(cell)
+    };
+    for (cache, read, verdict) in [
+        (Some(Cache::Cold), Some(950.0), Verdict::Valid),
+        (Some(Cache::Cold), Some(2_000.0), Verdict::Valid),
+        (Some(Cache::Cold), Some(940.0), Verdict::NotCold),
+        (Some(Cache::Cold), None, Verdict::NotCold),
+        (Some(Cache::Hot), Some(0.0), Verdict::Valid),
+        (None, Some(0.0), Verdict::Valid),
+    ] {
+        let cell = with(cache, read);
+        assert_eq!(
+            (cell.verdict, of(&cell, CPU).0, of(&cell, MEMORY).0),
+            (verdict, verdict, verdict),
+            "{cache:?} {read:?}"
+        );
+    }
+    let why = with(Some(Cache::Cold), Some(500.0)).reasons.concat();
+    assert!(why.contains("only 50 % of what was served: some files were in memory"), "{why}");
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! The table and the chart of the disk lab.
+
+use super::{BYSTANDER, Disk, Part, parts, sentences};
+use crate::cache::Cache;
+use crate::figures::CPU;
+use crate::lists::add_new;
+use crate::schema::{Cell, Results, Verdict};
+use crate::units::count;
+use crate::verdict::share_from_disk;
+use crate::wrap::wrap;
+use anstyle::Style;
+use std::io::{self, Write};
+
+/// The width of the longest bar, in characters.
+const BAR: usize = 20;
+
+/// A column: its head, and what it has of a target.
+type Column<'p> = (&'static str, Box<dyn Fn(&Cell) -> String + 'p>);
+
+/// Prints what a run of the disk lab says: for each set of files and each state of the cache the sentences, the table, and a bar
+/// for each target.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn print(results: &Results, disk: &Disk, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    let bold = Style::new().bold();
+    writeln!(out, "\nFiles in {}: {} on the device {}.", disk.dir, disk.file_system, disk.device)?;
+    for part in parts(results, disk) {
+        let (set, clients) = (part.set, part.fetches[0].key.load.concurrency);
+        let name = set.workload.trim_start_matches(crate::paths::LIST);
+        writeln!(out, "\n{bold}{name}, {}{bold:#} · {} files, {clients} connections", part.cache, set.files)?;
+        let sentences = [
+            sentences::of_the_disk(&part),
+            sentences::of_the_targets(&part),
+            sentences::of_the_factor(&part),
+            sentences::of_the_bystander(&part),
+        ];
+        for sentence in sentences.into_iter().flatten() {
+            writeln!(out, "{}", wrap(&sentence, 2, width))?;
+        }
+        writeln!(out)?;
+        table(&part, out)?;
+        for reason in reasons(&part) {
+            writeln!(out, "{}", wrap(&reason, 2, width))?;
+        }
+    }
+    let note = "A cache of the host below a virtual disk cannot be seen from here: 'cold' says that the files were not in this machine's memory. \
+                'from disk': what the disks read, as a share of what was served. p99 of /: at a fixed rate beside as many clients of the files.";
+    writeln!(out, "\n{}", wrap(note, 0, width))
+}
+
+fn table(part: &Part<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let longest = part.fetches.iter().filter_map(|cell| cell.figures.throughput).map(|it| it.median);
+    let whole = match part.cache {
+        Cache::Hot => longest.reduce(f64::max),
+        Cache::Cold | Cache::Thrash => longest.chain(part.set.ceiling()).reduce(f64::max),
+    };
+    let columns = columns(part);
+    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(head, _)| (*head).to_owned()).collect()];
+    rows.extend(part.fetches.iter().map(|cell| columns.iter().map(|(_, text)| text(cell)).collect()));
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (at, text) in row.iter().enumerate() {
+            let pad = " ".repeat(widths[at] - text.chars().count());
+            line += &if at == 0 { format!("{text}{pad}") } else { format!("  {pad}{text}") };
+        }
+        let fetches = number.checked_sub(1).and_then(|at| part.fetches[at].figures.throughput);
+        if let Some((fetches, whole)) = fetches.zip(whole) {
+            line += &format!("  {}", "█".repeat((fetches.median / whole * BAR as f64).round() as usize));
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// The columns of the lecture's table, and what belongs to them.
+fn columns<'p>(part: &'p Part<'p>) -> Vec<Column<'p>> {
+    let figure = |path: &'static str, shown: fn(f64) -> String| -> Box<dyn Fn(&Cell) -> String + 'p> {
+        Box::new(move |cell| {
+            let (name, figure) = cell.figures.at(path);
+            figure.map_or("-".into(), |it| format!("{}{}", cell.mark(&name), shown(it.median)))
+        })
+    };
+    let interval = |cell: &Cell| match cell.figures.throughput.and_then(|it| it.low.zip(it.high)) {
+        Some((low, high)) => format!("{}..{}", count(low), count(high)),
+        None => "-".into(),
+    };
+    let bystander = |cell: &Cell| {
+        let beside = part.bystander_of(&cell.key.target);
+        beside.map_or("-".into(), |cell| {
+            let (name, figure) = cell.figures.at(BYSTANDER);
+            figure.map_or("-".into(), |it| format!("{}{:.1} ms", cell.mark(&name), it.median / 1e3))
+        })
+    };
+    let from_disk = |cell: &Cell| {
+        let shares: Option<Vec<f64>> = cell.counted_trials().into_iter().map(share_from_disk).collect();
+        let shares = shares.filter(|shares| !shares.is_empty());
+        shares.map_or("-".into(), |shares| percent(shares.iter().sum::<f64>() / shares.len() as f64))
+    };
+    vec![
+        ("", Box::new(|cell: &Cell| cell.key.target.clone())),
+        ("fetches/s", figure("throughput", count)),
+        ("low..high", Box::new(interval)),
+        ("MB/s", figure("bytes_per_second", |bytes| count(bytes / 1e6))),
+        ("CPU idle", figure("machine.server_cpus_idle", percent)),
+        ("iowait", figure("machine.server_cpus_iowait", percent)),
+        ("CPU µs a fetch", figure(CPU, count)),
+        ("p99 of /", Box::new(bystander)),
+        ("from disk", Box::new(from_disk)),
+        ("verdict", Box::new(|cell: &Cell| cell.verdict.name().to_owned())),
+    ]
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// Why figures of the table may not be compared, or are missing, a line each.
+fn reasons(part: &Part<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let all = part.fetches.iter().map(|cell| (cell, "", &["throughput", CPU][..]));
+    let all = all.chain(part.bystanders.iter().map(|cell| (cell, ", /", &[BYSTANDER][..])));
+    for (cell, which, paths) in all {
+        let why = paths.iter().filter_map(|path| {
+            let (name, figure) = cell.figures.at(path);
+            match (cell.flaw(&name), figure) {
+                (Some(flaw), _) => Some(format!("{}: {}", flaw.verdict.name(), flaw.why)),
+                (None, None) if cell.verdict_on(&name) != Verdict::Valid => cell.reasons.first().cloned(),
+                (None, None) => cell.why_missing(&name).map(str::to_owned),
+                (None, Some(_)) => None,
+            }
+        });
+        add_new(&mut lines, why.map(|why| format!("* {}{which}: {why}", cell.key.target)));
+    }
+    lines
+}

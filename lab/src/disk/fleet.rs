@@ -1,0 +1,45 @@
+//! The servers of the disk lab: before each trial, the files are where the load wants them to be.
+
+use loadtest::fleet::{Endpoint, Fleet, NotReady};
+use results::Load;
+use results::cache::Cache;
+
+use super::files::Files;
+use crate::fleet::LocalFleet;
+
+/// The servers, and the files that they serve.
+pub struct DiskFleet<'a> {
+    pub fleet: &'a mut LocalFleet,
+    pub files: &'a [Files],
+}
+
+impl DiskFleet<'_> {
+    /// Puts the files that a load requests where it wants them. No server may run: it may have files open.
+    fn prepare(&self, load: &Load) -> Result<(), String> {
+        for files in self.files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
+            let prepared = match load.cache {
+                Some(Cache::Cold) => files.evict(),
+                Some(Cache::Hot) => files.heat(),
+                Some(Cache::Thrash) | None => Ok(()),
+            };
+            prepared.map_err(|error| format!("the files of {}: {error}", files.workload()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Fleet for DiskFleet<'_> {
+    fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
+        self.fleet.stop();
+        self.prepare(load).map_err(NotReady::Unreachable)?;
+        self.fleet.ready(target, load)
+    }
+
+    fn is_guest(&self, target: &str) -> bool {
+        self.fleet.is_guest(target)
+    }
+
+    fn finished(&mut self, target: &str) {
+        self.fleet.finished(target);
+    }
+}
