@@ -37,6 +37,8 @@ Examples:
   lab compare a/results.json b/results.json
   lab lecture                              the lecture's sentences: which of them hold here
   lab lecture races select-poll            two of them; 'lab lecture --help' has them all
+  lab disk                                 files that are not in memory, and what the disk gives
+  lab disk --cache cold,hot --size 1M      files of 1 MB, and those in memory, too
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the servers, for other clients
 

@@ -4,13 +4,16 @@ mod ceiling;
 mod files;
 mod flags;
 mod fleet;
+mod made;
 mod place;
 
+pub use files::{Files, Unmade};
 pub use flags::DiskFlags;
+pub use fleet::prepare;
+pub use made::Made;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,13 +21,12 @@ use loadtest::front::{self, Exit, Failure, RunFlags, say};
 use loadtest::stop_on_signals;
 use results::cache::Cache;
 use results::disk::{Ceiling, Disk, FileSet};
-use results::units::{count, plural};
+use results::units::count;
 use results::{Load, Plan};
 
 use crate::division::Division;
 use crate::fleet::LocalFleet;
 use crate::servers::Servers;
-use files::{Files, Unmade};
 use fleet::DiskFleet;
 use place::Place;
 
@@ -79,16 +81,16 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
     let prepared = front::prepare(&run, &plan)?;
     let stop = stop_on_signals();
     let division = Division::of_this_machine().map_err(|why| Failure(Exit::Unreachable, why.into()))?;
-    let is_new_dir = !disk.dir.exists();
-    fs::create_dir_all(&disk.dir)
-        .map_err(|error| Failure::usage(format!("--dir {}: {error}; name another directory", disk.dir.display())))?;
-    let place = Place::of(&disk.dir).map_err(Failure::usage);
-    let mut made = Made { sets: Vec::new(), dir: is_new_dir.then_some(&*disk.dir), keep: disk.keep };
-    let place = place?;
+    let mut made = Made::in_dir(&disk.dir, disk.keep).map_err(Failure::usage)?;
     for set in &sets {
-        made.make(set, plan.seed, run.quiet, stop)?;
+        made.make(set, plan.seed, run.quiet, stop).map_err(|why| match why {
+            Unmade::Interrupted => {
+                Failure(Exit::Interrupted, "interrupted while the files were made; they are removed".into())
+            }
+            Unmade::Failed(why) => Failure::usage(why),
+        })?;
     }
-    plan.disk = Some(describe(&disk.dir, place, &sets, &plan, run.quiet, stop)?);
+    plan.disk = Some(describe(&made, &sets, &plan, run.quiet, stop)?);
     let left_out = servers.left_out.clone();
     let mut fleet = LocalFleet::new(division, servers, Some(disk.dir.clone()), stop);
     plan.cpus = fleet.division().load.cpus().to_vec();
@@ -137,9 +139,6 @@ fn check(sets: &[Files], disk: &DiskFlags) -> Result<(), String> {
             ));
         }
     }
-    if disk.dir.to_string_lossy().contains(char::is_whitespace) {
-        return Err(format!("--dir {}: name a directory without spaces in its path", disk.dir.display()));
-    }
     let largest = sets.iter().map(|set| set.bytes * set.number as u64).max().unwrap_or(0);
     if disk.cache.contains(&Cache::Hot)
         && let Some(free) = free_memory()
@@ -160,63 +159,9 @@ fn free_memory() -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// The files that this run has made, which it removes at its end.
-struct Made<'a> {
-    sets: Vec<Files>,
-    /// The directory, if it was not there before.
-    dir: Option<&'a Path>,
-    keep: bool,
-}
-
-impl Made<'_> {
-    /// Makes a set of files, unless an earlier run has kept the same one.
-    fn make(&mut self, set: &Files, seed: u64, quiet: bool, stop: &AtomicBool) -> Result<(), Failure> {
-        if set.are_there() {
-            return Ok(());
-        }
-        let (all, megabytes) = (set.number, set.bytes as usize * set.number / 1_000_000);
-        if !quiet {
-            let what = format!("{} of {} bytes", plural(all, "file"), count(set.bytes as f64));
-            say(&format!("making {what} ({megabytes} MB) in {}", set.folder().display()));
-        }
-        let is_made = set.make(seed, stop);
-        is_made.map_err(|why| match why {
-            Unmade::Interrupted => {
-                Failure(Exit::Interrupted, "interrupted while the files were made; they are removed".into())
-            }
-            Unmade::Failed(why) => Failure::usage(why),
-        })?;
-        self.sets.push(set.clone());
-        Ok(())
-    }
-}
-
-impl Drop for Made<'_> {
-    fn drop(&mut self) {
-        if self.keep {
-            return;
-        }
-        for set in &self.sets {
-            if let Err(error) = set.remove() {
-                say(&format!("lab: {}: {error}; remove it by hand", set.folder().display()));
-            }
-        }
-        if let Some(dir) = self.dir {
-            let _ = fs::remove_dir(dir); // not empty: it has what others have put there
-        }
-    }
-}
-
 /// Measures what the disk gives, and describes it.
-fn describe(
-    dir: &Path,
-    place: Place,
-    sets: &[Files],
-    plan: &Plan,
-    quiet: bool,
-    stop: &AtomicBool,
-) -> Result<Disk, Failure> {
-    let Place { file_system, device } = place;
+fn describe(made: &Made, sets: &[Files], plan: &Plan, quiet: bool, stop: &AtomicBool) -> Result<Disk, Failure> {
+    let (dir, Place { file_system, device }) = (made.dir(), &made.place);
     if !quiet {
         say(&format!("{} is on {file_system}, on the device {device}; measuring what that gives", dir.display()));
     }
@@ -244,5 +189,10 @@ fn describe(
     if stop.load(Relaxed) {
         return Err(Failure(Exit::Interrupted, "interrupted before anything was measured".into()));
     }
-    Ok(Disk { dir: dir.display().to_string(), file_system, device, sets: described })
+    Ok(Disk {
+        dir: dir.display().to_string(),
+        file_system: file_system.clone(),
+        device: device.clone(),
+        sets: described,
+    })
 }

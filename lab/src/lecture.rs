@@ -13,6 +13,7 @@ mod watched;
 
 pub use flags::{LectureFlags, of_unknown_claim};
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
@@ -45,7 +46,7 @@ pub fn lecture(flags: &LectureFlags) -> Result<Exit, Failure> {
     let asked: Vec<_> = flags.sentences().map(|sentence| (sentence, experiment(sentence, flags))).collect();
     let mut progress = Progress::new(flags.quiet, asked.len(), asked.iter().map(takes).sum());
     progress.start(&division.describe());
-    let maker = Maker { division: &division, seed: flags.seed, stop };
+    let maker = Maker { division: &division, seed: flags.seed, stop, dir: &flags.dir, on_disk: OnceCell::new() };
     let mut board = run::begin(&Plan { loads: Vec::new(), ..Plan::default() });
     let folder = flags.results.join(&board.run_id);
     let remote = flags.remote_write.clone().map(RemoteWrite::start).transpose();

@@ -1,16 +1,5 @@
-//! The disk lab: the disk and the files on it, and what a run says of them.
+//! The disk of the disk lab, the files on it, and how fast it gives them.
 
-mod report;
-mod sentences;
-#[cfg(test)]
-mod tests;
-
-pub use report::print;
-
-use crate::cache::Cache;
-use crate::load::Load;
-use crate::schedule::Schedule;
-use crate::schema::{Cell, Results};
 use serde::{Deserialize, Serialize};
 
 /// The disk of a run of the disk lab, and the files on it.
@@ -49,7 +38,7 @@ pub struct Ceiling {
 }
 
 /// The least ratio of the ceilings at the depths 16 and 1: with less, reads at the same time gain little.
-const LEAST_GAIN: f64 = 1.5;
+pub(crate) const LEAST_GAIN: f64 = 1.5;
 
 impl FileSet {
     /// The highest ceiling; none if it was not measured.
@@ -67,47 +56,4 @@ impl FileSet {
     pub fn shows_depth(&self) -> bool {
         self.gain().is_none_or(|gain| gain >= LEAST_GAIN)
     }
-}
-
-/// The figure of a bystander.
-const BYSTANDER: &str = "latency_us.p99";
-
-/// What a run measured of one set of files in one state of the cache.
-struct Part<'r> {
-    set: &'r FileSet,
-    cache: Cache,
-    /// The cells of the targets that only had to serve the files, in the order of the plan.
-    fetches: Vec<&'r Cell>,
-    /// Those of the targets that had to answer `/` meanwhile.
-    bystanders: Vec<&'r Cell>,
-}
-
-impl<'r> Part<'r> {
-    fn fetches_of(&self, target: &str) -> Option<&'r Cell> {
-        self.fetches.iter().find(|cell| cell.key.target == target).copied()
-    }
-
-    fn bystander_of(&self, target: &str) -> Option<&'r Cell> {
-        self.bystanders.iter().find(|cell| cell.key.target == target).copied()
-    }
-}
-
-fn parts<'r>(results: &'r Results, disk: &'r Disk) -> Vec<Part<'r>> {
-    let is_fetch = |load: &Load, set: &FileSet| load.workload == set.workload && load.schedule == Schedule::Closed;
-    let is_bystander = |load: &Load, set: &FileSet| load.background.busy_workload.as_ref() == Some(&set.workload);
-    let mut parts = Vec::new();
-    for set in &disk.sets {
-        for cache in [Cache::Cold, Cache::Hot, Cache::Thrash] {
-            let cells = |which: &dyn Fn(&Load) -> bool| -> Vec<&'r Cell> {
-                let of_cache = results.cells.iter().filter(|cell| cell.key.load.cache == Some(cache));
-                of_cache.filter(|cell| which(&cell.key.load)).collect()
-            };
-            let fetches = cells(&|load| is_fetch(load, set));
-            let bystanders = cells(&|load| is_bystander(load, set));
-            if !fetches.is_empty() {
-                parts.push(Part { set, cache, fetches, bystanders });
-            }
-        }
-    }
-    parts
 }

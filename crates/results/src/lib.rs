@@ -27,6 +27,7 @@ pub mod contrast;
 pub mod csv;
 pub mod differences;
 pub mod disk;
+pub mod disk_report;
 pub mod figures;
 pub mod goals;
 pub mod hash;

@@ -13,25 +13,26 @@ pub struct DiskFleet<'a> {
     pub files: &'a [Files],
 }
 
-impl DiskFleet<'_> {
-    /// Puts the files that a load requests where it wants them. No server may run: it may have files open.
-    fn prepare(&self, load: &Load) -> Result<(), String> {
-        for files in self.files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
-            let prepared = match load.cache {
-                Some(Cache::Cold) => files.evict(),
-                Some(Cache::Hot) => files.heat(),
-                Some(Cache::Thrash) | None => Ok(()),
-            };
-            prepared.map_err(|error| format!("the files of {}: {error}", files.workload()))?;
-        }
-        Ok(())
+/// Puts the files that a load requests where it wants them. No server may run: it may have files open.
+///
+/// # Errors
+/// They cannot be read.
+pub fn prepare(files: &[Files], load: &Load) -> Result<(), NotReady> {
+    for files in files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
+        let prepared = match load.cache {
+            Some(Cache::Cold) => files.evict(),
+            Some(Cache::Hot) => files.heat(),
+            Some(Cache::Thrash) | None => Ok(()),
+        };
+        prepared.map_err(|error| NotReady::Unreachable(format!("the files of {}: {error}", files.workload())))?;
     }
+    Ok(())
 }
 
 impl Fleet for DiskFleet<'_> {
     fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
         self.fleet.stop();
-        self.prepare(load).map_err(NotReady::Unreachable)?;
+        prepare(self.files, load)?;
         self.fleet.ready(target, load)
     }
 

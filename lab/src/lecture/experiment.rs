@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use super::watched::{Check, Reading};
 
+/// The workload of files that are not in memory, and the bytes of each: as in the lecture, 7.44 MB/s at 72.70 fetches/s.
+pub const COLD_FILES: &str = "@100k";
+pub const COLD_FILE: &str = "100k";
+/// How many there are. In a window of 0.4 s, a disk of 3.5 GB/s can give nearly all of them.
+pub const COLD_FILES_NUMBER: usize = 15_000;
+
 /// An experiment. Its blocks are those of a run: a block measures all targets once under one load.
 pub struct Experiment {
     /// The targets.
@@ -14,6 +20,8 @@ pub struct Experiment {
     pub blocks: usize,
     /// The window of each trial.
     pub window: Duration,
+    /// Whether the loads request files of [`COLD_FILE`] bytes that are not in memory, as the workload [`COLD_FILES`].
+    pub has_cold_files: bool,
     /// Whether the servers may use all CPUs. The load then shares them.
     pub on_all_cpus: bool,
     /// Whether this machine still allows a load, which is asked before each trial. Without a check, it does.
@@ -35,6 +43,7 @@ impl Default for Experiment {
             loads: Vec::new(),
             blocks: 7,
             window: Duration::from_millis(400),
+            has_cold_files: false,
             on_all_cpus: false,
             repeats: true,
             check: None,

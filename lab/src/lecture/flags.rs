@@ -24,6 +24,9 @@ pub struct LectureFlags {
     /// Folder in which this run makes a folder of its own
     #[arg(long, value_name = "DIR", default_value = "results", env = "LECTURE_RESULTS")]
     pub results: PathBuf,
+    /// Directory on a disk, for the files of the claims about files that are not in memory; they are removed at the end
+    #[arg(long, value_name = "DIR", default_value = "disk-files", env = "LECTURE_DIR")]
+    pub dir: PathBuf,
     /// Blocks of each experiment, instead of as many as it has. With fewer, the intervals are wider; the margins stay
     #[arg(long, value_name = "N")]
     pub blocks: Option<NonZeroUsize>,

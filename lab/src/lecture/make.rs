@@ -1,7 +1,9 @@
 //! Makes the experiment of a sentence: a run of its own.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -11,15 +13,18 @@ use loadtest::events::Observer;
 use loadtest::front::{Failure, loads_of};
 use loadtest::limits;
 use loadtest::run::any_seed;
+use results::cache::Cache;
 use results::claims::Evidence;
+use results::content::Content;
 use results::contrast::LEAST_BLOCKS;
 use results::units::plural;
-use results::{Plan, Results, Verdict};
+use results::{Load, Plan, Results, Verdict};
 
 use super::claims::SENTENCES;
-use super::experiment::{Experiment, Target};
+use super::experiment::{COLD_FILE, COLD_FILES, COLD_FILES_NUMBER, Experiment, Target};
 use super::sentence::{Judged, Seen, Sentence};
 use super::watched::{Readings, Watched};
+use crate::disk::{self, Files, Made};
 use crate::division::Division;
 use crate::fleet::LocalFleet;
 use crate::nod;
@@ -30,10 +35,14 @@ pub struct Maker<'a> {
     pub division: &'a Division,
     pub seed: Option<u64>,
     pub stop: &'static AtomicBool,
+    /// The directory of the files of experiments that have some.
+    pub dir: &'a Path,
+    /// These files, once an experiment has needed them.
+    pub on_disk: OnceCell<Made>,
 }
 
 /// An experiment that was made.
-pub struct Made {
+pub struct Finished {
     pub results: Results,
     readings: Readings,
     /// What is to be known of it besides, a sentence each.
@@ -56,7 +65,7 @@ impl Maker<'_> {
     ///
     /// # Errors
     /// Why there is nothing to judge.
-    pub fn make(&self, experiment: Experiment, seconds: u64, observer: &mut dyn Observer) -> Result<Made, Unmade> {
+    pub fn make(&self, experiment: Experiment, seconds: u64, observer: &mut dyn Observer) -> Result<Finished, Unmade> {
         let began = Instant::now();
         let division = if experiment.on_all_cpus { self.division.shared() } else { self.division.clone() };
         let mut plan = plan(&experiment).map_err(Unmade::Failed)?;
@@ -66,24 +75,42 @@ impl Maker<'_> {
         plan.budget = Some(Duration::from_secs(seconds));
         nod::fill_in(&mut plan);
         limits::make_room(plan.connections()).map_err(Unmade::NotHere)?;
-        let mut fleet = LocalFleet::new(division, servers(&experiment, &plan), None, self.stop);
+        let files = if experiment.has_cold_files { vec![self.files(&mut plan)?] } else { Vec::new() };
+        let dir = experiment.has_cold_files.then(|| self.dir.to_owned());
+        let mut fleet = LocalFleet::new(division, servers(&experiment, &plan), dir, self.stop);
         match fleet.check(&plan) {
             Err(_) if self.stop.load(Relaxed) => return Err(Unmade::Interrupted),
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
             Ok(()) => {}
         }
         let Experiment { check, reading, notes, .. } = experiment;
-        let mut watched = Watched { fleet: &mut fleet, check, reading, readings: Readings::default() };
+        let mut watched = Watched { fleet: &mut fleet, files: &files, check, reading, readings: Readings::default() };
         let results = loadtest::run(&plan, began, &mut watched, observer, self.stop)
             .map_err(|error| Unmade::Failed(format!("the load could not be run: {error}")))?;
         if results.interrupted {
             return Err(Unmade::Interrupted);
         }
-        Ok(Made { readings: watched.readings, notes, took: began.elapsed(), results })
+        Ok(Finished { readings: watched.readings, notes, took: began.elapsed(), results })
+    }
+
+    /// Makes the files on the disk that the plan requests, and has the plan find them out of memory.
+    fn files(&self, plan: &mut Plan) -> Result<Files, Unmade> {
+        let size = COLD_FILE.parse().map_err(Unmade::Failed)?;
+        let files = Files::new(self.dir, &size, COLD_FILES_NUMBER);
+        if self.on_disk.get().is_none() {
+            let mut made = disk::Made::in_dir(self.dir, false).map_err(Unmade::NotHere)?;
+            made.make(&files, plan.seed, true, self.stop).map_err(|why| match why {
+                disk::Unmade::Interrupted => Unmade::Interrupted,
+                disk::Unmade::Failed(why) => Unmade::NotHere(why),
+            })?;
+            let _ = self.on_disk.set(made);
+        }
+        plan.content.insert(COLD_FILES.into(), Content { paths: Some(files.paths()), ..Content::default() });
+        Ok(files)
     }
 }
 
-impl Made {
+impl Finished {
     /// Judges what the experiment shows.
     ///
     /// # Errors
@@ -123,11 +150,13 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, String> {
     let flags = |target: &Target| -> BTreeMap<String, String> {
         target.flags.iter().map(|(flag, value)| ((*flag).to_owned(), value.clone())).collect()
     };
+    let cache = experiment.has_cold_files.then_some(Cache::Cold);
     Ok(Plan {
         targets: experiment.targets.iter().map(|target| target.name.clone()).collect(),
-        loads: loads_of(&experiment.loads)?,
+        loads: loads_of(&experiment.loads)?.into_iter().map(|load| Load { cache, ..load }).collect(),
         duration: experiment.window,
-        warmup: experiment.window / 10,
+        // A warm-up would request files that the window lacks then.
+        warmup: if experiment.has_cold_files { Duration::ZERO } else { experiment.window / 10 },
         trials: experiment.blocks,
         repeats: experiment.repeats,
         set: set.map(|target| (target.name.clone(), flags(target))).collect(),
@@ -154,10 +183,10 @@ mod tests {
     use loadtest::run::begin;
 
     /// An experiment of which nothing was measured, with a remark that the budget is the cause.
-    fn made(remarks: Vec<String>) -> Made {
+    fn made(remarks: Vec<String>) -> Finished {
         let experiment = Experiment::of(["epoll"], ["/"]);
         let results = Results { remarks, ..begin(&plan(&experiment).unwrap()) };
-        Made { results, readings: Readings::default(), notes: vec!["a note".into()], took: Duration::ZERO }
+        Finished { results, readings: Readings::default(), notes: vec!["a note".into()], took: Duration::ZERO }
     }
 
     #[test]

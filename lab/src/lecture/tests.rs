@@ -20,8 +20,8 @@ fn experiments() -> impl Iterator<Item = (&'static Sentence, Experiment)> {
 }
 
 #[test]
-fn all_experiments_together_take_nine_minutes_at_most() {
-    assert!(SENTENCES.iter().map(|sentence| sentence.seconds).sum::<u64>() <= 540);
+fn all_experiments_together_take_less_than_ten_minutes() {
+    assert!(SENTENCES.iter().map(|sentence| sentence.seconds).sum::<u64>() <= 590);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::terminal;
 use anstyle::Style;
 use results::wrap::wrap;
-use results::{Results, answers, claims, disk, goals, table};
+use results::{Results, answers, claims, disk_report, goals, table};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn write(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Re
         return claims::print_board(&results.claims, width, out);
     }
     if let Some(of_disk) = &results.settings.disk {
-        disk::print(results, of_disk, width, out)?;
+        disk_report::print(results, of_disk, width, out)?;
         return remarks(results, width, out);
     }
     let answers = answers::answers(results);

@@ -1,7 +1,9 @@
 //! The table and the chart of the disk lab.
 
-use super::{BYSTANDER, Disk, Part, parts, sentences};
+use super::part::{BYSTANDER, Part, parts};
+use super::sentences;
 use crate::cache::Cache;
+use crate::disk::Disk;
 use crate::figures::CPU;
 use crate::lists::add_new;
 use crate::schema::{Cell, Results, Verdict};

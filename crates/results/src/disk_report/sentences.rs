@@ -1,8 +1,9 @@
 //! What a part of a run says, in sentences.
 
-use super::{BYSTANDER, LEAST_GAIN, Part};
+use super::part::{BYSTANDER, Part};
 use crate::cache::Cache;
 use crate::contrast::{Contrast, contrast};
+use crate::disk::LEAST_GAIN;
 use crate::figures::CPU;
 use crate::schema::Cell;
 use crate::units::{count, micros, three_digits};

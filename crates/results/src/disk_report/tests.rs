@@ -1,7 +1,11 @@
-use super::*;
+use super::print;
 use crate::background::BackgroundLoad;
+use crate::cache::Cache;
+use crate::disk::{Ceiling, Disk, FileSet};
+use crate::load::Load;
+use crate::schedule::Schedule;
 use crate::schema::tests::{empty_trial, results};
-use crate::schema::{Flaw, Trial, Verdict};
+use crate::schema::{Cell, Flaw, Results, Trial, Verdict};
 use anstream::StripStream;
 
 /// A cold run of these targets: fetches/s, CPU time a fetch in µs, and p99 of a bystander in ms.
@@ -66,7 +70,7 @@ fn a_run_says_what_the_disk_allows_and_what_each_target_makes_of_it() {
     let expected = include_str!("printed.txt");
     let text = printed(&run, Some(100));
     if std::env::var_os("WRITE_GOLDEN").is_some() {
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/disk/printed.txt"), &text).unwrap();
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/disk_report/printed.txt"), &text).unwrap();
     }
     assert_eq!(text, expected);
 }
