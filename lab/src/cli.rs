@@ -232,7 +232,7 @@ fn with_disk_defaults(command: clap::Command) -> clap::Command {
     let command = command
         .mut_arg("trials", |arg| arg.default_value("5"))
         .mut_arg("duration", |arg| arg.default_value("1s"))
-        .mut_arg("warmup", |arg| arg.default_value("0s"))
+        .mut_arg("warmup", |arg| arg.default_value("100ms"))
         .mut_arg("results", |arg| arg.default_value("results").default_value_if("out", ArgPredicate::IsPresent, None))
         .mut_arg("models", |arg| {
             arg.help(format!("The models; a list, or repeated; '{NONE}': only guests [default: {models}]"))

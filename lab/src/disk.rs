@@ -112,7 +112,7 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
 fn loads(workload: &str) -> [String; 2] {
     [
         format!("{workload} -c {CLIENTS}"),
-        format!("/ -c 8 -R {BYSTANDER_RATE} --busy {CLIENTS} --busy-workload {workload}"),
+        format!("/ -c {CLIENTS} -R {BYSTANDER_RATE} --busy {CLIENTS} --busy-workload {workload}"),
     ]
 }
 

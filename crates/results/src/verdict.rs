@@ -16,7 +16,7 @@
 //! | client-limited | this machine could not try all connections | speed |
 //! | disturbed | others used the CPUs | all but levels, and the counts of calls and faults |
 //! | disturbed | a CPU quota throttled the target | speed |
-//! | unstable | the rate had a trend, did not fit the latency, or was not the offered one | speed |
+//! | unstable | the rate had a trend (except with cold files), did not fit the latency, or was not the offered one | speed |
 //! | undercounted | children of a guest were not charged to it | its CPU time, switches and page faults, as bounds |
 //!
 //! *Speed* is the throughput and the times. CPU time a request stays valid where speed alone has a flaw: it does not
@@ -39,6 +39,7 @@ pub use cold::share_from_disk;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
 pub(crate) use served::not_held;
+pub(crate) use steady::trend;
 
 pub use crate::schema::disturbance;
 
@@ -83,7 +84,7 @@ pub fn judge(cell: &mut Cell, server_cpus: usize) {
     ];
     objections.extend(rules.iter().filter_map(|rule| trials.iter().find_map(|trial| rule(trial))));
     objections.extend(client::network(&trials));
-    objections.extend(steady::trend(&trials));
+    objections.extend(steady::unsteady(&trials, cache));
     let late = late::late(cell, &trials);
     objections.extend(late.iter().map(|late| late.objection.clone()));
     objections.sort_by_key(|objection| Reverse(objection.verdict));

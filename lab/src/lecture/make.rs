@@ -155,8 +155,7 @@ pub fn plan(experiment: &Experiment) -> Result<Plan, String> {
         targets: experiment.targets.iter().map(|target| target.name.clone()).collect(),
         loads: loads_of(&experiment.loads)?.into_iter().map(|load| Load { cache, ..load }).collect(),
         duration: experiment.window,
-        // A warm-up would request files that the window lacks then.
-        warmup: if experiment.has_cold_files { Duration::ZERO } else { experiment.window / 10 },
+        warmup: experiment.window / 10,
         trials: experiment.blocks,
         repeats: experiment.repeats,
         set: set.map(|target| (target.name.clone(), flags(target))).collect(),

@@ -21,7 +21,7 @@ fn experiments() -> impl Iterator<Item = (&'static Sentence, Experiment)> {
 
 #[test]
 fn all_experiments_together_take_less_than_ten_minutes() {
-    assert!(SENTENCES.iter().map(|sentence| sentence.seconds).sum::<u64>() <= 590);
+    assert!(SENTENCES.iter().map(|sentence| sentence.seconds).sum::<u64>() < 600);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub const MEDIAN: &str = "latency_us.p50";
 pub const MEAN: &str = "latency_us.mean";
 /// The path of the 90th percentile of the latency, which needs 100 samples in each trial.
 pub const P90: &str = "latency_us.p90";
+/// The path of the 99th percentile of the latency, for which a trial needs 1000 samples.
+pub const P99: &str = "latency_us.p99";
 
 /// The results of an experiment, as evidence for a claim.
 #[derive(Clone, Copy, Debug)]

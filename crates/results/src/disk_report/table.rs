@@ -8,7 +8,7 @@ use crate::figures::CPU;
 use crate::lists::add_new;
 use crate::schema::{Cell, Results, Verdict};
 use crate::units::count;
-use crate::verdict::share_from_disk;
+use crate::verdict::{share_from_disk, trend};
 use crate::wrap::wrap;
 use anstyle::Style;
 use std::io::{self, Write};
@@ -42,7 +42,7 @@ pub fn print(results: &Results, disk: &Disk, width: Option<usize>, out: &mut dyn
         }
         writeln!(out)?;
         table(&part, out)?;
-        for reason in reasons(&part) {
+        for reason in reasons(&part).into_iter().chain(trends(&part)) {
             writeln!(out, "{}", wrap(&reason, 2, width))?;
         }
     }
@@ -137,4 +137,13 @@ fn reasons(part: &Part<'_>) -> Vec<String> {
         add_new(&mut lines, why.map(|why| format!("* {}{which}: {why}", cell.key.target)));
     }
     lines
+}
+
+/// What is to be known of the rates besides, a line each.
+fn trends(part: &Part<'_>) -> Vec<String> {
+    let told = part.fetches.iter().filter(|_| part.cache == Cache::Cold);
+    let trends = told.filter_map(|cell| Some(format!("{}: {}", cell.key.target, trend(&cell.counted_trials())?)));
+    trends
+        .map(|trend| format!("  {trend}, as memory fills with what was read: the mean over the window counts"))
+        .collect()
 }

@@ -5,7 +5,7 @@ use crate::disk::{Ceiling, Disk, FileSet};
 use crate::load::Load;
 use crate::schedule::Schedule;
 use crate::schema::tests::{empty_trial, results};
-use crate::schema::{Cell, Flaw, Results, Trial, Verdict};
+use crate::schema::{Bound, Cell, Flaw, Results, Trial, Verdict};
 use anstream::StripStream;
 
 /// A cold run of these targets: fetches/s, CPU time a fetch in µs, and p99 of a bystander in ms.
@@ -66,7 +66,11 @@ fn a_run_says_what_the_disk_allows_and_what_each_target_makes_of_it() {
         run(&[("epoll", 7_000.0, 70.0, 40.0), ("posix-aio", 13_000.0, 72.0, 4.0), ("linux-aio", 22_000.0, 32.0, 3.0)]);
     let flaw = Flaw { verdict: Verdict::Disturbed, why: "other programs used 9 % of its CPUs".into(), bound: None };
     run.cells[2].flaws.insert("latency_us".into(), flaw.clone());
-    run.cells[1].flaws.insert("server".into(), flaw);
+    run.cells[1].flaws.insert("server".into(), flaw.clone());
+    let late =
+        Flaw { verdict: Verdict::ClientLimited, why: "one request of ten was late".into(), bound: Some(Bound::Upper) };
+    run.cells[4].flaws.insert("latency_us".into(), late);
+    run.cells[0].trials.iter_mut().for_each(|trial| trial.trend = Some(0.31));
     let expected = include_str!("printed.txt");
     let text = printed(&run, Some(100));
     if std::env::var_os("WRITE_GOLDEN").is_some() {

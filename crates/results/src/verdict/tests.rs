@@ -420,6 +420,21 @@ fn a_cold_trial_needs_what_it_served_from_a_disk() {
 }
 
 #[test]
+fn a_trend_of_cold_files_is_no_objection() {
+    let with = |cache| {
+        let mut trial = sound();
+        (trial.trend, trial.figures.machine.disk_bytes_per_second) = (Some(0.3), Some(2e6));
+        let mut cell = Cell { trials: vec![trial; 3], ..results(&["a"]).cells.remove(0) };
+        cell.key.load.cache = cache;
+        judged_as_it_is(cell).verdict
+    };
+    assert_eq!(
+        [None, Some(Cache::Hot), Some(Cache::Cold)].map(with),
+        [Verdict::Unstable, Verdict::Unstable, Verdict::Valid]
+    );
+}
+
+#[test]
 fn cpu_time_that_was_counted_in_part_is_a_lower_bound() {
     let why = "children that ended were not charged to it";
     let cell = changed(|trial| {

@@ -9,7 +9,7 @@ pub const SENTENCE: Sentence = Sentence {
     id: "linux-aio",
     says: "lighttpd with linux-aio served twice as many files that are not in memory as with sendfile.",
     does: "Fetches/s of files of 100 kB that are not in memory, 64 connections, linux-aio / epoll with sendfile.",
-    seconds: 20,
+    seconds: 18,
     experiment: || {
         let of = Experiment::of(["epoll", "linux-aio"], ["@100k -c 64"]);
         Ok(Experiment { blocks: 5, has_cold_files: true, ..of })
