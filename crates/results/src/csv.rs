@@ -8,7 +8,7 @@ use std::io::{self, Write};
 /// A column that is no figure: its name, and its value in a cell's line.
 type Column = (&'static str, fn(&Results, &Cell) -> String);
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     ("run_id", |results, _| results.run_id.clone()),
     ("target", |_, cell| cell.key.target.clone()),
     ("workload", |_, cell| cell.key.load.workload.clone()),
@@ -18,6 +18,7 @@ const COLUMNS: [Column; 14] = [
         cell.key.load.requests_per_connection.0.map_or("unlimited".into(), |limit| limit.to_string())
     }),
     ("beside", |_, cell| cell.key.load.background.to_string()),
+    ("cache", |_, cell| cell.key.load.cache.map_or(String::new(), |cache| cache.to_string())),
     ("verdict", |_, cell| cell.verdict.name().into()),
     ("reasons", |_, cell| cell.reasons.join("; ")),
     ("flaws", |_, cell| {

@@ -2,6 +2,7 @@
 //! prints, too, and which <https://hdrhistogram.github.io/HdrHistogram/plotFiles.html> draws.
 
 use hdrhistogram::Histogram;
+use results::cache::Cache;
 use results::histogram::pooled;
 use results::{Cell, Results};
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ fn stem(cell: &Cell) -> String {
     let mode = key.load.requests_per_connection.to_string();
     let background = &key.load.background;
     let beside = if background.is_none() { String::new() } else { format!("beside {background}") };
+    let cache = key.load.cache.map_or("", Cache::name).to_owned();
     let parts = [
         &key.target,
         &key.load.workload,
@@ -53,6 +55,7 @@ fn stem(cell: &Cell) -> String {
         &mode,
         &String::from(key.load.schedule),
         &beside,
+        &cache,
     ];
     let safe = |part: &str| -> String {
         let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
