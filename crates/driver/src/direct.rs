@@ -18,8 +18,9 @@ use crate::syscalls::Calls;
 pub const ALIGNMENT: u64 = 4 << 10;
 /// A page, as cachestat(2) counts them.
 const PAGE: u64 = 4 << 10;
-/// The number of cachestat(2), the same on all architectures.
-const SYS_CACHESTAT: libc::c_long = 451;
+/// The number of cachestat(2), on the architectures of which it is known here.
+const SYS_CACHESTAT: Option<libc::c_long> =
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")) { Some(451) } else { None };
 /// Bytes of one slot, and so the most of one direct read.
 pub const SLOT: usize = 1 << 20;
 
@@ -55,13 +56,14 @@ pub fn is_direct(file: &File, calls: Calls) -> nix::Result<bool> {
 /// (preadv2(2) with `RWF_NOWAIT` would tell it everywhere. But where a page is not in memory, the kernel begins to read it and
 /// those that follow, and a direct read then reads them from the disk a second time.)
 pub fn is_in_memory(file: &File, offset: u64, len: u64, calls: Calls) -> bool {
+    let Some(number) = SYS_CACHESTAT else { return false };
     let last = offset.saturating_add(len).saturating_sub(1);
     let pages = last / PAGE - offset / PAGE + 1;
     let range = [offset, len]; // struct cachestat_range: off, len
     let mut stat = [0_u64; 5]; // struct cachestat; nr_cache is the first field
     calls.0.syscall(Syscall::Cachestat);
     // SAFETY: the kernel reads two and writes five integers of 64 bits, which are ours for the time of the call.
-    let told = unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), range.as_ptr(), stat.as_mut_ptr(), 0) };
+    let told = unsafe { libc::syscall(number, file.as_raw_fd(), range.as_ptr(), stat.as_mut_ptr(), 0) };
     told == 0 && stat[0] >= pages
 }
 

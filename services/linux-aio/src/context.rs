@@ -80,7 +80,8 @@ impl Context {
         Ok(Context { id, completed, batch: Vec::new(), failed: Vec::new(), events, calls })
     }
 
-    /// Puts a read into the batch. The file must stay open until the batch is submitted.
+    /// Puts a read into the batch. If the file is closed before the batch is submitted, the read fails, or gives bytes of
+    /// another file that has its descriptor by then: only a connection that closes does that, and its chunk is dropped.
     ///
     /// # Errors
     /// The offset is none that a file can have.
