@@ -26,7 +26,7 @@ const PAIRS: [(&str, &[&str]); 11] = [
     ("busybox", &["process-per-connection"]),
     ("lighttpd", &[EPOLL]),
     ("apache-event", &[EPOLL]),
-    ("nginx-aio", &["linux-aio"]),
+    ("nginx-aio", &[EPOLL]),
 ];
 /// The most loads that an answer tells about besides the first.
 const MOST_OTHER_LOADS: usize = 3;
