@@ -16,8 +16,11 @@ const LINUX_AIO: &str = "linux-aio";
 /// The model that does something else while a file is read.
 const POSIX_AIO: &str = "posix-aio";
 
-/// What the disk allows.
+/// What the disk allows; nothing where all files are in memory.
 pub(super) fn of_the_disk(part: &Part<'_>) -> Option<String> {
+    if part.cache == Cache::Hot {
+        return None;
+    }
     let ceilings: Vec<String> = part
         .set
         .ceilings
