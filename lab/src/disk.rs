@@ -1,15 +1,12 @@
 //! `lab disk`: serves files that are not in memory, by each way to read them, and compares that with what the disk gives.
 
 mod ceiling;
-mod files;
+pub mod files;
 mod flags;
-mod fleet;
 mod made;
 mod place;
 
-pub use files::{Files, Unmade};
 pub use flags::DiskFlags;
-pub use fleet::prepare;
 pub use made::Made;
 
 use std::collections::BTreeMap;
@@ -27,7 +24,7 @@ use results::{Load, Plan};
 use crate::division::Division;
 use crate::fleet::LocalFleet;
 use crate::servers::Servers;
-use fleet::DiskFleet;
+use files::{Files, Unmade};
 use place::Place;
 
 /// The models of a run that names none: each sends files in another way. What all others do, one of these does, too.
@@ -92,7 +89,7 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
     }
     plan.disk = Some(describe(&made, &sets, &plan, run.quiet, stop)?);
     let left_out = servers.left_out.clone();
-    let mut fleet = LocalFleet::new(division, servers, Some(disk.dir.clone()), stop);
+    let mut fleet = LocalFleet::new(division, servers, Some(disk.dir.clone()), stop).with_files_on_disk(sets);
     plan.cpus = fleet.division().load.cpus().to_vec();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !run.quiet {
@@ -103,7 +100,6 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
         checked => checked?,
     }
-    let mut fleet = DiskFleet { fleet: &mut fleet, files: &sets };
     let finished = front::run(&run, &prepared, &plan, &mut fleet, &mut (), stop)?;
     front::conclude(&run, finished)
 }

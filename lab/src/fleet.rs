@@ -19,6 +19,7 @@ use results::{Load, Plan};
 use supervisor::Model;
 
 use crate::check::{Candidate, HELLO};
+use crate::disk::files::{Files, prepare};
 use crate::division::Division;
 use crate::launch::{Placement, Server};
 use crate::limit::Limit;
@@ -66,6 +67,8 @@ pub struct LocalFleet {
     lacks: Lacks,
     /// Guests that use CPU time without requests, so that waiting for the end of their start is in vain.
     restless: BTreeSet<String>,
+    /// Files on a disk that loads may request.
+    on_disk: Vec<Files>,
     running: Option<Service>,
 }
 
@@ -75,7 +78,7 @@ impl LocalFleet {
     pub fn new(division: Division, servers: Servers, files: Option<PathBuf>, stop: &'static AtomicBool) -> LocalFleet {
         let _ = division.load.apply(); // not permitted: it only costs precision
         let local = Local { servers, files, division, stop };
-        LocalFleet { local, lacks: Lacks::default(), restless: BTreeSet::new(), running: None }
+        LocalFleet { local, lacks: Lacks::default(), restless: BTreeSet::new(), on_disk: Vec::new(), running: None }
     }
 
     /// The CPUs of the services and of the load.
@@ -88,9 +91,9 @@ impl LocalFleet {
         self.running.as_ref()
     }
 
-    /// Stops the service that runs, if one does.
-    pub fn stop(&mut self) {
-        self.running = None;
+    /// Puts these files where each load wants them, before its server starts.
+    pub fn with_files_on_disk(self, on_disk: Vec<Files>) -> LocalFleet {
+        LocalFleet { on_disk, ..self }
     }
 
     /// Sends one request of each workload to each server, and checks the responses. All models run at the same time
@@ -226,6 +229,7 @@ impl Fleet for LocalFleet {
         let unknown = || NotReady::Unreachable(format!("there is no server {target}"));
         let server = self.local.servers.of_target(target).ok_or_else(unknown)?;
         self.running = None; // stops the previous service, before the next one starts
+        prepare(&self.on_disk, load).map_err(NotReady::Unreachable)?;
         let (service, endpoint) = self.local.start(server, target, Some(load))?;
         if let (Server::Guest(guest), CostSource::Metrics(metrics)) = (server, &endpoint.cost) {
             let url = endpoint.url.with_path(warm_up::path(&load.workload));

@@ -22,9 +22,12 @@ impl DiskReads {
     /// It cannot be read, or no disk is in it.
     pub fn read() -> io::Result<DiskReads> {
         let stands_for_itself = |name: &str| {
-            let device = Path::new("/sys/block").join(name);
-            let is_made_of_others = fs::read_dir(device.join("slaves")).is_ok_and(|mut slaves| slaves.next().is_some());
-            device.exists() && !is_made_of_others && !["loop", "ram", "zram"].iter().any(|kind| name.starts_with(kind))
+            if ["loop", "ram", "zram"].iter().any(|kind| name.starts_with(kind)) {
+                return false;
+            }
+            let device = Path::new("/sys/block").join(name); // a partition has no folder there
+            let is_made_of_others = || fs::read_dir(device.join("slaves")).is_ok_and(|mut them| them.next().is_some());
+            device.exists() && !is_made_of_others()
         };
         let found = parse(&fs::read_to_string("/proc/diskstats")?, stands_for_itself);
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/proc/diskstats has no disk"))

@@ -43,6 +43,35 @@ impl Default for Load {
 }
 
 impl Load {
+    /// All combinations of these values, each beside the same background.
+    pub fn combinations(
+        workloads: &[String],
+        schedules: &[Schedule],
+        modes: &[PerConnection],
+        concurrencies: &[usize],
+        background: &BackgroundLoad,
+    ) -> Vec<Load> {
+        let mut loads = Vec::new();
+        for workload in workloads {
+            for &schedule in schedules {
+                for &requests_per_connection in modes {
+                    for &concurrency in concurrencies {
+                        let (workload, background) = (workload.clone(), background.clone());
+                        loads.push(Load {
+                            workload,
+                            schedule,
+                            concurrency,
+                            requests_per_connection,
+                            background,
+                            cache: None,
+                        });
+                    }
+                }
+            }
+        }
+        loads
+    }
+
     /// The largest number of connections that are open at the same time.
     pub fn connections(&self) -> usize {
         self.concurrency.saturating_add(self.background.total())

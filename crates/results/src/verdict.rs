@@ -35,7 +35,7 @@ mod served;
 mod steady;
 
 pub(crate) use client::{SATURATED_SHARE, share_of_cpus};
-pub use cold::share_from_disk;
+pub(crate) use cold::share_from_disk;
 pub use late::allowed_lateness;
 pub use pace::kept_up;
 pub(crate) use served::not_held;

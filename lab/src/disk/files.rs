@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use fastrand::Rng;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
+use results::Load;
+use results::cache::Cache;
 use results::paths::{LIST, PathList, PathOrder};
 
 use super::flags::Bytes;
@@ -187,6 +189,22 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Puts the files that a load requests where it wants them. No server may run: it may have files open.
+///
+/// # Errors
+/// They cannot be read.
+pub fn prepare(files: &[Files], load: &Load) -> Result<(), String> {
+    for files in files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
+        let prepared = match load.cache {
+            Some(Cache::Cold) => files.evict(),
+            Some(Cache::Hot) => files.heat(),
+            Some(Cache::Thrash) | None => Ok(()),
+        };
+        prepared.map_err(|error| format!("the files of {}: {error}", files.workload()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

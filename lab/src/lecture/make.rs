@@ -24,7 +24,8 @@ use super::claims::SENTENCES;
 use super::experiment::{COLD_FILE, COLD_FILES, COLD_FILES_NUMBER, Experiment, Target};
 use super::sentence::{Judged, Seen, Sentence};
 use super::watched::{Readings, Watched};
-use crate::disk::{self, Files, Made};
+use crate::disk::Made;
+use crate::disk::files::{Files, Unmade as FilesUnmade};
 use crate::division::Division;
 use crate::fleet::LocalFleet;
 use crate::nod;
@@ -77,14 +78,15 @@ impl Maker<'_> {
         limits::make_room(plan.connections()).map_err(Unmade::NotHere)?;
         let files = if experiment.has_cold_files { vec![self.files(&mut plan)?] } else { Vec::new() };
         let dir = experiment.has_cold_files.then(|| self.dir.to_owned());
-        let mut fleet = LocalFleet::new(division, servers(&experiment, &plan), dir, self.stop);
+        let mut fleet =
+            LocalFleet::new(division, servers(&experiment, &plan), dir, self.stop).with_files_on_disk(files);
         match fleet.check(&plan) {
             Err(_) if self.stop.load(Relaxed) => return Err(Unmade::Interrupted),
             Err(Failure(_, why)) => return Err(Unmade::Failed(why)),
             Ok(()) => {}
         }
         let Experiment { check, reading, notes, .. } = experiment;
-        let mut watched = Watched { fleet: &mut fleet, files: &files, check, reading, readings: Readings::default() };
+        let mut watched = Watched { fleet: &mut fleet, check, reading, readings: Readings::default() };
         let results = loadtest::run(&plan, began, &mut watched, observer, self.stop)
             .map_err(|error| Unmade::Failed(format!("the load could not be run: {error}")))?;
         if results.interrupted {
@@ -98,10 +100,10 @@ impl Maker<'_> {
         let size = COLD_FILE.parse().map_err(Unmade::Failed)?;
         let files = Files::new(self.dir, &size, COLD_FILES_NUMBER);
         if self.on_disk.get().is_none() {
-            let mut made = disk::Made::in_dir(self.dir, false).map_err(Unmade::NotHere)?;
+            let mut made = Made::in_dir(self.dir, false).map_err(Unmade::NotHere)?;
             made.make(&files, plan.seed, true, self.stop).map_err(|why| match why {
-                disk::Unmade::Interrupted => Unmade::Interrupted,
-                disk::Unmade::Failed(why) => Unmade::NotHere(why),
+                FilesUnmade::Interrupted => Unmade::Interrupted,
+                FilesUnmade::Failed(why) => Unmade::NotHere(why),
             })?;
             let _ = self.on_disk.set(made);
         }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use loadtest::fleet::{Endpoint, Fleet, NotReady};
 use results::Load;
 
-use crate::disk::{Files, prepare};
 use crate::fleet::LocalFleet;
 
 /// Says whether this machine allows a load.
@@ -50,8 +49,6 @@ impl Readings {
 /// The fleet of an experiment.
 pub struct Watched<'a> {
     pub fleet: &'a mut LocalFleet,
-    /// Files on a disk that the loads request.
-    pub files: &'a [Files],
     pub check: Option<Check>,
     pub reading: Option<Reading>,
     pub readings: Readings,
@@ -60,10 +57,6 @@ pub struct Watched<'a> {
 impl Fleet for Watched<'_> {
     fn ready(&mut self, target: &str, load: &Load) -> Result<Endpoint, NotReady> {
         self.check.map_or(Ok(()), |check| check(load)).map_err(NotReady::Unsupported)?;
-        if !self.files.is_empty() {
-            self.fleet.stop();
-            prepare(self.files, load)?;
-        }
         self.fleet.ready(target, load)
     }
 

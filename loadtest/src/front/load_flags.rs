@@ -103,25 +103,10 @@ impl LoadFlags {
             [] => &[LoadFlags::CONNECTIONS],
             said => said,
         };
-        let mut loads = Vec::new();
-        for workload in each_once(workloads) {
-            for schedule in each_once(self.schedules()) {
-                for requests_per_connection in each_once(self.requests_per_connection.clone()) {
-                    for concurrency in each_once(concurrency.iter().copied()) {
-                        let (workload, background) = (workload.clone(), background.clone());
-                        loads.push(Load {
-                            workload,
-                            schedule,
-                            concurrency,
-                            requests_per_connection,
-                            background,
-                            cache: None,
-                        });
-                    }
-                }
-            }
-        }
-        Ok(loads)
+        let (workloads, schedules): (Vec<_>, Vec<_>) = (each_once(workloads), each_once(self.schedules()));
+        let modes: Vec<_> = each_once(self.requests_per_connection.clone());
+        let concurrency: Vec<_> = each_once(concurrency.iter().copied());
+        Ok(Load::combinations(&workloads, &schedules, &modes, &concurrency, &background))
     }
 
     fn background(&self) -> Result<BackgroundLoad, String> {

@@ -46,25 +46,8 @@ impl Written {
             slow_reader_workload: (self.beside.slow_readers > 0).then_some(self.slow_reader_workload),
             ..self.beside
         };
-        let mut loads = Vec::new();
-        for workload in &self.workloads {
-            for &schedule in &self.schedules {
-                for &requests_per_connection in &self.requests_per_connection {
-                    for &concurrency in &self.concurrencies {
-                        let (workload, background) = (workload.clone(), background.clone());
-                        loads.push(Load {
-                            workload,
-                            schedule,
-                            concurrency,
-                            requests_per_connection,
-                            background,
-                            cache: None,
-                        });
-                    }
-                }
-            }
-        }
-        loads
+        let Written { workloads, schedules, concurrencies, requests_per_connection, .. } = self;
+        Load::combinations(&workloads, &schedules, &requests_per_connection, &concurrencies, &background)
     }
 }
 
