@@ -54,6 +54,14 @@ macro_rules! transcripts_of_models {
 
 for_each_model!(transcripts_of_models);
 
+/// The listing of the lecture: nothing says that a read is complete, so the loop asks.
+#[test]
+fn posix_aio_without_signals_passes_the_transcripts_whole() {
+    let server = service::start("posix-aio", files(), &["--no-signals"])
+        .expect("posix-aio needs nothing that a machine may lack");
+    run_whole(server, table_of("posix-aio"));
+}
+
 const SHORT_TIMEOUTS: [&str; 6] = ["--head-timeout", "1500ms", "--body-timeout", "2s", "--idle-timeout", "4s"];
 
 fn files() -> &'static Path {

@@ -7,9 +7,10 @@ use clap::builder::ArgPredicate;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use loadtest::front::files::FileCommand;
 use loadtest::front::{DESCRIBE_A_LOAD, RunFlags, with_hint};
+use results::lists::add_new;
 use supervisor::Model;
 
-use crate::disk::{self, DiskArgs, DiskFlags};
+use crate::disk::{self, DiskArgs, DiskFlags, Variant};
 use crate::guests::{self, GuestFlags};
 use crate::lecture::{LectureFlags, of_unknown_claim};
 use crate::loads::{self, LOADS, WORKLOADS};
@@ -39,6 +40,7 @@ Examples:
   lab lecture races select-poll            two of them; 'lab lecture --help' has them all
   lab disk                                 files that are not in memory, and what the disk gives
   lab disk --cache cold,hot --size 1M      files of 1 MB, and those in memory, too
+  lab disk --all                           both sizes in each state that the memory allows
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the servers, for other clients
 
@@ -253,17 +255,27 @@ fn of_the_disk(known: &[Model], flags: DiskRunFlags, names_loads: bool) -> Resul
     if names_loads {
         return Err(wrong("'lab disk' has its own loads: --size, --set, --cache and -c change them"));
     }
-    let DiskRunFlags { disk, mut models, mut guests, run } = flags;
-    if models.is_empty() {
+    let DiskRunFlags { disk, models: mut targets, mut guests, run } = flags;
+    if targets.is_empty() {
         if guests.guests.is_empty() {
             let installed = guest::ready_made().into_iter().filter(|guest| guest.missing().is_none());
             guests.guests =
                 installed.map(|guest| guest.name).filter(|name| disk::GUESTS.contains(&name.as_str())).collect();
         }
-        models = disk::MODELS.map(str::to_owned).into();
+        targets = disk::MODELS.map(str::to_owned).into();
     }
-    let servers = chosen(known, &ModelFlags { models, guests, files: None, set: Vec::new() })?;
-    Ok(DiskArgs { servers, disk, run })
+    let Variant { name, model, flag } = disk::NO_SIGNALS;
+    let models = targets.iter().map(|target| if target == name { model } else { target }.to_owned()).collect();
+    let mut servers = chosen(known, &ModelFlags { models, guests, files: None, set: Vec::new() })?;
+    targets.retain(|target| target != NONE);
+    if targets.iter().any(|target| target == name) {
+        servers.variants.insert(name.into(), model.into());
+        servers.set.insert(name.into(), [(flag.into(), "true".into())].into());
+    }
+    targets.extend(servers.guests.iter().map(|guest| guest.name.clone()));
+    let mut once = Vec::new();
+    add_new(&mut once, targets);
+    Ok(DiskArgs { targets: once, servers, disk, run })
 }
 
 /// What to write instead of a word that the load test or a service would understand.

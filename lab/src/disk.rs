@@ -4,13 +4,14 @@ mod ceiling;
 pub mod files;
 mod flags;
 mod made;
+mod memory;
 mod place;
+mod resident;
 
 pub use flags::DiskFlags;
 pub use made::Made;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -24,15 +25,25 @@ use results::{Load, Plan};
 use crate::division::Division;
 use crate::fleet::LocalFleet;
 use crate::servers::Servers;
+use crate::set;
 use files::{Files, Unmade};
+use flags::{Bytes, STATES};
+use memory::Memory;
 use place::Place;
 
 /// The models of a run that names none: each sends files in another way. What all others do, one of these does, too.
-pub const MODELS: [&str; 6] = ["epoll", "posix-aio", "linux-aio", "uring", "event-loop", "thread-per-connection"];
+pub const MODELS: [&str; 7] =
+    ["epoll", "posix-aio", NO_SIGNALS.name, "linux-aio", "uring", "event-loop", "thread-per-connection"];
+/// posix-aio as the lecture's listing has it: the loop asks aio_error(3) again and again, and does something else in between.
+pub const NO_SIGNALS: Variant = Variant { name: "posix-aio-no-signals", model: "posix-aio", flag: "no-signals" };
 /// The guests of a run that names neither models nor guests, as far as they are installed.
 pub const GUESTS: [&str; 3] = ["nginx", "nginx-aio", "lighttpd"];
 /// How long a run may take.
 pub const BUDGET: Duration = Duration::from_secs(10 * 60);
+/// How long a run with `--all` may take.
+const BUDGET_OF_ALL: Duration = Duration::from_secs(30 * 60);
+/// The sizes of the files of such a run.
+const ALL_SIZES: [&str; 2] = ["100k", "1M"];
 /// Clients that request files, and the requests a second for `/` beside them.
 const CLIENTS: usize = 64;
 const BYSTANDER_RATE: usize = 1200;
@@ -43,11 +54,18 @@ const CEILING_TIME: Duration = Duration::from_millis(500);
 const CEILING_ROUNDS: u64 = 3;
 /// The most files of a size.
 const MOST_FILES: usize = 1_000_000;
-/// The share of the free memory that hot files may take.
-const HOT_SHARE: f64 = 0.7;
+
+/// A model with a flag, under a name of its own.
+pub struct Variant {
+    pub name: &'static str,
+    pub model: &'static str,
+    pub flag: &'static str,
+}
 
 /// The arguments of `lab disk`.
 pub struct DiskArgs {
+    /// The names of the models, guests and variants that are measured, in their order.
+    pub targets: Vec<String>,
     pub servers: Servers,
     pub disk: DiskFlags,
     pub run: RunFlags,
@@ -58,22 +76,22 @@ pub struct DiskArgs {
 /// # Errors
 /// The directory is on no disk, or has no room; or as a run.
 pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
-    let DiskArgs { servers, disk, mut run } = args;
-    let sets: Vec<Files> = disk
-        .size
-        .iter()
-        .map(|size| {
-            let number = disk.files.unwrap_or((disk.set.number / size.number) as usize);
-            Files::new(&disk.dir, size, number)
-        })
-        .collect();
-    check(&sets, &disk).map_err(Failure::usage)?;
+    let DiskArgs { targets, servers, mut disk, mut run } = args;
+    front::become_owner(run.results.as_deref(), disk.owner.as_deref())?;
+    if disk.all {
+        disk.size = ALL_SIZES.iter().flat_map(|size| size.parse()).collect();
+    }
+    let files = |size: &Bytes| disk.files.unwrap_or((disk.set.number / size.number) as usize);
+    let sets: Vec<Files> = disk.size.iter().map(|size| Files::new(&disk.dir, size, files(size))).collect();
+    check(&sets, &disk.set).map_err(Failure::usage)?;
+    let (states, mut left_out) = states(&disk, &sets).map_err(Failure::usage)?;
     let loads: Vec<String> = sets.iter().flat_map(|set| loads(&set.workload())).collect();
-    run.measure(&loads.iter().map(String::as_str).collect::<Vec<_>>(), Some(BUDGET));
+    let budget = if disk.all { BUDGET_OF_ALL } else { BUDGET };
+    run.measure(&loads.iter().map(String::as_str).collect::<Vec<_>>(), Some(budget));
     let lists = sets.iter().map(|set| (set.workload(), set.paths())).collect::<BTreeMap<_, _>>();
-    let names = servers.all().map(|server| server.name().to_owned()).collect();
-    let mut plan = run.plan_with(names, &lists).map_err(Failure::usage)?;
-    plan.loads = in_each_state(&plan.loads, &disk.cache);
+    let mut plan = run.plan_with(targets, &lists).map_err(Failure::usage)?;
+    plan.set = servers.set.clone();
+    plan.loads = in_each_state(&plan.loads, &states);
     plan.check().map_err(Failure::usage)?;
     let prepared = front::prepare(&run, &plan)?;
     let stop = stop_on_signals();
@@ -88,13 +106,14 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
         })?;
     }
     plan.disk = Some(describe(&made, &sets, &plan, run.quiet, stop)?);
-    let left_out = servers.left_out.clone();
+    left_out.extend(servers.left_out.clone());
     let mut fleet = LocalFleet::new(division, servers, Some(disk.dir.clone()), stop).with_files_on_disk(sets);
     plan.cpus = fleet.division().load.cpus().to_vec();
     plan.threads = plan.threads.min(plan.cpus.len());
     if !run.quiet {
         left_out.iter().for_each(|line| say(line));
         say(&fleet.division().describe());
+        plan.set.iter().for_each(|(model, flags)| say(&set::describe(model, flags)));
     }
     match fleet.check(&plan) {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
@@ -120,39 +139,28 @@ fn in_each_state(loads: &[Load], states: &[Cache]) -> Vec<Load> {
     all
 }
 
-fn check(sets: &[Files], disk: &DiskFlags) -> Result<(), String> {
-    for set in sets {
-        if set.number > MOST_FILES {
-            return Err(format!(
-                "there are at most {} files of a size; give a smaller --set or fewer --files",
-                count(MOST_FILES as f64)
-            ));
-        }
-        if set.number < 2 {
-            return Err(format!(
-                "--set {}: there are too few files of {}; give a larger --set",
-                disk.set.text, set.bytes
-            ));
-        }
+/// The states that are measured, and lines that say which `--all` leaves out.
+fn states(disk: &DiskFlags, sets: &[Files]) -> Result<(Vec<Cache>, Vec<String>), String> {
+    let memory = Memory::of_this_program();
+    let why_not = |cache| memory.and_then(|memory| memory.why_not(cache, sets));
+    if !disk.all {
+        return disk.cache.iter().find_map(|&cache| why_not(cache)).map_or(Ok((disk.cache.clone(), Vec::new())), Err);
     }
-    let largest = sets.iter().map(|set| set.bytes * set.number as u64).max().unwrap_or(0);
-    if disk.cache.contains(&Cache::Hot)
-        && let Some(free) = free_memory()
-        && largest as f64 > free as f64 * HOT_SHARE
-    {
-        let (largest, free) = (largest / 1_000_000, free / 1_000_000);
-        return Err(format!(
-            "--cache hot: the files have {largest} MB, and {free} MB of memory are free; give a smaller --set"
-        ));
-    }
-    Ok(())
+    let (out, states): (Vec<Cache>, Vec<Cache>) = STATES.into_iter().partition(|&cache| why_not(cache).is_some());
+    Ok((states, out.into_iter().filter_map(why_not).map(|why| format!("left out: {why}")).collect()))
 }
 
-/// Bytes of memory that programs can have: MemAvailable of /proc/meminfo.
-fn free_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+fn check(sets: &[Files], set: &Bytes) -> Result<(), String> {
+    match sets.iter().find(|files| !(2..=MOST_FILES).contains(&files.number)) {
+        None => Ok(()),
+        Some(files) if files.number < 2 => {
+            Err(format!("--set {}: there are too few files of {}; give a larger --set", set.text, files.bytes))
+        }
+        Some(_) => Err(format!(
+            "there are at most {} files of a size; give a smaller --set or fewer --files",
+            count(MOST_FILES as f64)
+        )),
+    }
 }
 
 /// Measures what the disk gives, and describes it.
@@ -189,6 +197,7 @@ fn describe(made: &Made, sets: &[Files], plan: &Plan, quiet: bool, stop: &Atomic
         dir: dir.display().to_string(),
         file_system: file_system.clone(),
         device: device.clone(),
+        memory_bytes: Memory::of_this_program().map(|memory| memory.most),
         sets: described,
     })
 }

@@ -90,6 +90,27 @@ fn files_that_are_kept_are_used_again() {
 }
 
 #[test]
+fn all_means_both_sizes_in_each_state_that_the_memory_allows_and_a_variant_has_its_own_rows() {
+    let here = folder("all");
+    let args = ["--all", "--files", "40", "-d", "100ms", "--trials", "1", "--models", "posix-aio-no-signals"];
+    let run = disk(&here, &args);
+    if is_on_no_disk(&run) {
+        return;
+    }
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    assert!(said.contains("posix-aio-no-signals runs with --no-signals"), "{said}");
+    assert!(said.contains("left out: --cache thrash: the files have 4 MB, and"), "{said}");
+    let results = results(&here);
+    let cells = results["cells"].as_array().expect("cells");
+    assert_eq!(cells.len(), 8, "two sizes, cold and hot, fetches and a bystander");
+    assert!(
+        cells.iter().all(|cell| cell["target"] == "posix-aio-no-signals" && cell["trials"][0]["ok"].as_u64() > Some(0))
+    );
+    assert!(results["settings"]["disk"]["memory_bytes"].as_u64() > Some(0));
+}
+
+#[test]
 fn the_help_names_what_is_measured_by_default() {
     let help = text(&output(&["disk", "--help"]).stdout);
     for words in ["[default: disk-files]", "[default: 100k]", "linux-aio, uring", "nginx, nginx-aio, lighttpd"] {
@@ -111,7 +132,9 @@ fn what_cannot_be_measured_is_refused_with_what_to_do() {
         (&["--size", "0"], "as in 100k, 1M or 4G"),
         (&["--set", "100k"], "give a larger --set"),
         (&["--size", "1", "--set", "4G"], "at most 1,000,000 files of a size"),
-        (&["--cache", "warm"], "possible values: cold, hot"),
+        (&["--cache", "warm"], "possible values: cold, hot, thrash"),
+        (&["--cache", "thrash", "--files", "9"], "give a larger --set, or let the lab have less memory"),
+        (&["--all", "--cache", "hot"], "cannot be used with '--cache"),
         (&["--cache", "hot", "--set", "900000G", "--size", "1G"], "give a smaller --set"),
         (&["--workload", "/"], "'lab disk' has its own loads"),
         (&["--models", "none", "--guests", "nobody"], "there is no such guest"),

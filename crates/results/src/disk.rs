@@ -11,6 +11,10 @@ pub struct Disk {
     pub file_system: String,
     /// The block device beneath, as `vda`.
     pub device: String,
+    /// Bytes of memory that the servers may use, with the files that they read: the machine's memory, or the limit of their control
+    /// group. `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// The files.
     pub sets: Vec<FileSet>,
 }

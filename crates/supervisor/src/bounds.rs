@@ -92,8 +92,9 @@ mod tests {
         assert!(threads(&many, Some(usize::MAX), 1).is_err());
     }
 
-    const LOW: Flag = Flag { name: "low", env: "LOW", default: "5", help: "", at_most: &["high"], is_threads: false };
-    const HIGH: Flag = Flag { name: "high", env: "HIGH", default: "9", at_most: &["max-connections"], ..LOW };
+    const LOW: Flag =
+        Flag { name: "low", env: "LOW", default: Some("5"), help: "", at_most: &["high"], is_threads: false };
+    const HIGH: Flag = Flag { name: "high", env: "HIGH", default: Some("9"), at_most: &["max-connections"], ..LOW };
 
     #[test]
     fn a_default_yields_to_a_given_value_and_two_given_values_must_agree() {

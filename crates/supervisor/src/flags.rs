@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use cpu_list::CpuList;
 use http1::Limits;
 
@@ -125,7 +125,10 @@ impl Flags {
         let about = format!("An HTTP server on the I/O model {name}");
         let of_model = model.flags.iter().map(|flag| {
             let arg = Arg::new(flag.name).long(flag.name).env(flag.env).help(flag.help);
-            arg.value_name("N").default_value(flag.default).value_parser(number)
+            match flag.default {
+                Some(default) => arg.value_name("N").default_value(default).value_parser(number),
+                None => arg.action(ArgAction::SetTrue).value_parser(BoolishValueParser::new().map(usize::from)),
+            }
         });
         let command = Flags::command().name(name).bin_name(name).about(about).args(of_model);
         let parsed = command.clone().try_get_matches_from(args).and_then(|matches| {
@@ -232,12 +235,14 @@ mod tests {
         const WORKERS: Flag = Flag {
             name: "workers",
             env: "WORKERS",
-            default: "8",
+            default: Some("8"),
             help: "Threads",
             at_most: &["max-connections"],
             is_threads: true,
         };
-        let model = Model { flags: &[WORKERS], ..Model::new("thread-pool", |_, _| Ok(())) };
+        const EAGER: Flag =
+            Flag { name: "eager", env: "EAGER", default: None, at_most: &[], is_threads: false, ..WORKERS };
+        let model = Model { flags: &[WORKERS, EAGER], ..Model::new("thread-pool", |_, _| Ok(())) };
         Flags::parse(model, std::iter::once("thread-pool").chain(args.iter().copied()).map(OsString::from))
     }
 
@@ -254,8 +259,9 @@ mod tests {
 
     #[test]
     fn the_flags_of_the_model_are_parsed() {
-        assert_eq!(parse(&[]).unwrap().of_model, [("workers", 8)]);
-        assert_eq!(parse(&["--workers", "3"]).unwrap().of_model, [("workers", 3)]);
+        assert_eq!(parse(&[]).unwrap().of_model, [("workers", 8), ("eager", 0)]);
+        assert_eq!(parse(&["--workers", "3", "--eager"]).unwrap().of_model, [("workers", 3), ("eager", 1)]);
+        assert!(parse(&["--eager"]).unwrap().is_given("eager") && !parse(&[]).unwrap().is_given("eager"));
         assert!(parse(&["--workers", "8"]).unwrap().is_given("workers") && !parse(&[]).unwrap().is_given("workers"));
     }
 

@@ -76,15 +76,15 @@ impl Model {
 }
 
 /// A flag that only one model has. Its value is a number from 1 on, which the model reads with
-/// [`Settings::flag`](app::Settings::flag).
+/// [`Settings::flag`](app::Settings::flag); that of a switch is 1 where it is given, or else 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Flag {
     /// The name, without the dashes.
     pub name: &'static str,
     /// The environment variable that sets it, too.
     pub env: &'static str,
-    /// The default value.
-    pub default: &'static str,
+    /// The default value; `None` makes it a switch, which takes no value.
+    pub default: Option<&'static str>,
     /// The sentence in `--help` that describes it.
     pub help: &'static str,
     /// Other flags whose values this one must not exceed: the model's, or `max-connections`. A default value yields to a given

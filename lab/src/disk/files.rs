@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use fastrand::Rng;
+use loadtest::front::say;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 use results::Load;
@@ -13,7 +14,10 @@ use results::cache::Cache;
 use results::paths::{LIST, PathList, PathOrder};
 
 use super::flags::Bytes;
+use super::resident;
 
+/// The share of files that may stay in memory without a word. What the disks read in a trial proves how cold it was.
+const MOST_STAYS: f64 = 0.01;
 /// The share of the free space that stays free.
 const SPARE: f64 = 0.05;
 /// The name of the file that says what a folder of files has. Without it, a folder is none of ours, and stays as it is.
@@ -66,6 +70,11 @@ impl Files {
     /// Where they are, in the order of their numbers.
     pub fn on_disk(&self) -> impl Iterator<Item = PathBuf> + '_ {
         (0..self.number).map(|n| self.folder.join(n.to_string()))
+    }
+
+    /// Bytes of all of them.
+    pub fn total(&self) -> u64 {
+        self.bytes.saturating_mul(self.number as u64)
     }
 
     /// Whether an earlier run has left exactly these files.
@@ -165,19 +174,22 @@ impl Files {
     }
 
     /// Takes the files out of this machine's memory: posix_fadvise(2). Pages that a process has mapped, or that are not written
-    /// yet, stay; so the files must have been written, and no server may have them open.
+    /// yet, stay; so the files must have been written, and no server may have them open. Returns the share that has stayed.
     ///
     /// # Errors
-    /// A file cannot be opened.
-    pub fn evict(&self) -> io::Result<()> {
+    /// A file cannot be opened, or the kernel does not tell what is in memory.
+    pub fn evict(&self) -> io::Result<f64> {
+        let (mut stayed, mut all) = (0, 0);
         for path in self.on_disk() {
             let file = File::open(path)?;
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+            let (resident, pages) = resident::pages(&file)?;
+            (stayed, all) = (stayed + resident, all + pages);
         }
-        Ok(())
+        Ok(stayed as f64 / all.max(1) as f64)
     }
 
-    /// Brings the files into this machine's memory, by reading them.
+    /// Brings the files into this machine's memory, by reading them. Where they have no room, those that were read last stay.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -198,9 +210,18 @@ impl Files {
 pub fn prepare(files: &[Files], load: &Load) -> Result<(), String> {
     for files in files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
         let prepared = match load.cache {
-            Some(Cache::Cold) => files.evict(),
+            Some(Cache::Cold) => files.evict().map(|stayed| {
+                if stayed > MOST_STAYS {
+                    let (workload, percent) = (files.workload(), stayed * 100.0);
+                    say(&format!(
+                        "{workload}: {percent:.0} % of the files stay in memory: another program has them mapped, or they are not written yet"
+                    ));
+                }
+            }),
             Some(Cache::Hot) => files.heat(),
-            Some(Cache::Thrash) | None => Ok(()),
+            // What another control group has read is not counted as this one's memory, so it must not stay.
+            Some(Cache::Thrash) => files.evict().and_then(|_| files.heat()),
+            None => Ok(()),
         };
         prepared.map_err(|error| format!("the files of {}: {error}", files.workload()))?;
     }
@@ -236,8 +257,14 @@ mod tests {
         assert_ne!(fs::read(files.on_disk().next().unwrap()).unwrap(), of_seed_1[0]);
         make(&files, 1, false).unwrap();
         assert_eq!(fs::read(files.on_disk().next().unwrap()).unwrap(), of_seed_1[0], "the seed decides");
-        files.evict().unwrap();
+        let in_memory = || resident::pages(&File::open(files.on_disk().next().unwrap()).unwrap()).unwrap();
         files.heat().unwrap();
+        assert_eq!(in_memory(), (1, 1), "3 KB are one page");
+        if files.evict().unwrap() == 0.0 {
+            assert_eq!(in_memory(), (0, 1));
+        } else {
+            println!("the file system of {} keeps its files in memory", dir.display()); // as tmpfs
+        }
         files.remove().unwrap();
         fs::remove_dir(dir).unwrap();
     }

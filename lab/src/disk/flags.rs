@@ -11,13 +11,17 @@ use results::cache::Cache;
 /// What `lab disk` is asked for.
 #[derive(Debug, Args)]
 pub struct DiskFlags {
-    /// Where the files are before each trial: 'cold', on the disk alone; 'hot', in memory; a list, or repeated
+    /// Where the files are before each trial: 'cold', on the disk alone; 'hot', in memory; 'thrash', in memory as far as they have
+    /// room, which is less than they need; a list, or repeated
     #[arg(long, value_name = "STATE", value_delimiter = ',', default_value = "cold",
-        value_parser = PossibleValuesParser::new(["cold", "hot"]).map(|word| cache(&word)))]
+        value_parser = PossibleValuesParser::new(STATES.map(Cache::name)).map(|word| cache(&word)))]
     pub cache: Vec<Cache>,
     /// Bytes of each file; a list makes several sets of files. Suffixes k, M and G (of 1000 bytes)
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_value = "100k")]
     pub size: Vec<Bytes>,
+    /// Files of 100 kB and of 1 MB, in each state that this machine's memory allows; in half an hour at most
+    #[arg(long, conflicts_with_all = ["cache", "size"])]
+    pub all: bool,
     /// Bytes of all files of a size. It has to be more than the servers can send within a trial
     #[arg(long, value_name = "BYTES", default_value = "4G", conflicts_with = "files")]
     pub set: Bytes,
@@ -25,18 +29,22 @@ pub struct DiskFlags {
     #[arg(long, value_name = "N")]
     pub files: Option<usize>,
     /// Directory on the disk that is measured. The files are made there
-    #[arg(long, value_name = "DIR", default_value = "disk-files")]
+    #[arg(long, value_name = "DIR", default_value = "disk-files", env = "DISK_DIR")]
     pub dir: PathBuf,
     /// Keep the files at the end, for the next run. Without it, files that this run has made are removed
     #[arg(long)]
     pub keep: bool,
+    /// If the program runs as root, it takes the identity of the owner of the --results folder, or of this file's owner if
+    /// root owns the folder
+    #[arg(long, value_name = "FILE", hide = true, env = "DISK_OWNER")]
+    pub owner: Option<PathBuf>,
 }
 
+/// The states that files can be in before a trial.
+pub const STATES: [Cache; 3] = [Cache::Cold, Cache::Hot, Cache::Thrash];
+
 fn cache(word: &str) -> Cache {
-    match word {
-        "hot" => Cache::Hot,
-        _ => Cache::Cold,
-    }
+    STATES.into_iter().find(|state| state.name() == word).unwrap_or(Cache::Cold)
 }
 
 /// A number of bytes, as it was written.

@@ -1,7 +1,8 @@
 //! **posix-aio**: sockets by readiness, files by aio_read(3): enqueue, do something else, check, read the return value.
 //! What reads meanwhile is a thread of glibc's, which sends a real-time signal when it is done.
 //!
-//! Each loop has a signal number of its own, blocked, and reads it from a signalfd(2) among its sockets.
+//! Each loop has a signal number of its own, blocked, and reads it from a signalfd(2) among its sockets. With `--no-signals`, it
+//! asks aio_error(3) again and again instead.
 
 mod operation;
 mod reads;
@@ -16,17 +17,26 @@ use std::time::Instant;
 use app::App;
 use driver::{Acceptor, Calls, Connections, Event, Interest, Key, Permits, Poller, on_each_thread};
 use epoll::Epoll;
-use supervisor::{Bound, Model};
+use supervisor::{Bound, Flag, Model};
 
-use reads::Reads;
+use reads::{Notice, Reads};
 use signals::Signals;
 
 /// This model.
-pub const MODEL: Model = Model { bounds: &[LOOPS], ..Model::new(env!("CARGO_PKG_NAME"), serve) };
+pub const MODEL: Model = Model { bounds: &[LOOPS], flags: &[NO_SIGNALS], ..Model::new(env!("CARGO_PKG_NAME"), serve) };
 
 /// Linux with glibc has 31 real-time signals for programs: signal(7).
 const LOOPS: Bound =
     Bound { flag: "threads", least: 1, most: 31, why: "each loop has a real-time signal of its own, and there are 31" };
+
+const NO_SIGNALS: Flag = Flag {
+    name: "no-signals",
+    env: "NO_SIGNALS",
+    default: None,
+    help: "Ask again and again whether a read is complete, without waiting, instead of having a signal sent",
+    at_most: &[],
+    is_threads: false,
+};
 
 /// A loop's signal has come: a read of it is complete.
 const SIGNALS: Key = Key::Own(0);
@@ -40,11 +50,12 @@ pub fn serve(listener: TcpListener, app: App) -> io::Result<()> {
     signals::block(numbers.clone())?; // before any thread starts, since the signals are sent to the process
     let permits = Permits::new(app.settings().max_connections);
     let next = AtomicI32::new(*numbers.start());
+    let notice = if app.settings().flag(NO_SIGNALS.name) == 0 { Notice::Signal } else { Notice::None };
     on_each_thread(app.settings().threads, || {
         let app = app.worker();
         let calls = Calls(app.counters());
         let acceptor = Acceptor::new(&listener, calls, &permits)?;
-        let reads = Reads::new(calls, Signals::new(next.fetch_add(1, Relaxed))?);
+        let reads = Reads::new(calls, Signals::new(next.fetch_add(1, Relaxed))?, notice);
         let connections = Connections::new(acceptor, reads, |_, now| app.connect(now))?;
         run(connections, Epoll::new(calls)?)
     })

@@ -13,9 +13,9 @@ use nix::sys::aio::{Aio, AioRead, aio_suspend};
 use nix::sys::signal::SigevNotify;
 
 /// The signal that says that an operation is complete.
-pub struct Notice {
+pub struct Signal {
     /// Its number.
-    pub signal: i32,
+    pub number: i32,
     /// The value that comes with it.
     pub value: u64,
 }
@@ -29,7 +29,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Enqueues a read that fills the buffer: aio_read(3). Without a notice, [`is_complete`](Operation::is_complete) has to be
+    /// Enqueues a read that fills the buffer: aio_read(3). Without a signal, [`is_complete`](Operation::is_complete) has to be
     /// asked.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Operation {
         file: &Arc<File>,
         offset: u64,
         mut buffer: Vec<u8>,
-        notice: Option<Notice>,
+        signal: Option<Signal>,
     ) -> io::Result<Operation> {
         let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         // SAFETY: our clone of the file keeps this descriptor open for as long as `aio` lives.
@@ -47,10 +47,10 @@ impl Operation {
         // freed after that only. (Moving a vector does not move its memory; to forget an operation leaks it.)
         let bytes = unsafe { slice::from_raw_parts_mut(buffer.as_mut_ptr(), buffer.len()) };
         let mut aio = AioRead::new(fd, offset, bytes, 0, SigevNotify::SigevNone);
-        if let Some(Notice { signal, value }) = notice {
+        if let Some(Signal { number, value }) = signal {
             let event = &mut AsMut::<libc::aiocb>::as_mut(&mut aio).aio_sigevent; // nix knows no real-time signals
             event.sigev_notify = libc::SIGEV_SIGNAL;
-            event.sigev_signo = signal;
+            event.sigev_signo = number;
             event.sigev_value.sival_ptr = value as *mut libc::c_void;
         }
         let mut operation = Operation { aio: Box::pin(aio), buffer, _file: Arc::clone(file) };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use driver::{Calls, FileChunk, Id, SendFile};
 use http1::FileRange;
 
-use crate::operation::{Notice, Operation};
+use crate::operation::{Operation, Signal};
 use crate::signals::Signals;
 
 /// The most bytes of one read. With 64 KiB, a file of 1 MiB costs a third more CPU.
@@ -19,10 +19,20 @@ const SPARE: usize = 16;
 /// While reads are in progress, all of them are checked so often: the kernel drops a signal when too many are queued.
 const SWEEP: Duration = Duration::from_millis(100);
 
+/// How the loop learns that a read is complete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// glibc sends a signal.
+    Signal,
+    /// It asks each read in every turn.
+    None,
+}
+
 /// The files that go out to the connections of a loop.
 pub struct Reads {
     calls: Calls,
     signals: Signals,
+    notice: Notice,
     /// The reads in progress, one for each connection that waits for one.
     reading: HashMap<Id, Operation>,
     /// Reads that are still in progress although their connection has closed.
@@ -40,10 +50,11 @@ pub struct Reads {
 
 impl Reads {
     /// The reads of the loop that has these signals for itself.
-    pub fn new(calls: Calls, signals: Signals) -> Reads {
+    pub fn new(calls: Calls, signals: Signals, notice: Notice) -> Reads {
         Reads {
             calls,
             signals,
+            notice,
             reading: HashMap::new(),
             orphans: Vec::new(),
             unsent: HashMap::new(),
@@ -80,7 +91,11 @@ impl Reads {
 
     /// How long the loop may wait until it must check all reads, in case a signal was lost.
     pub fn timeout(&self) -> Option<Duration> {
-        self.is_busy().then(|| SWEEP.saturating_sub(self.last_sweep.elapsed()))
+        let pause = match self.notice {
+            Notice::Signal => SWEEP,
+            Notice::None => Duration::ZERO,
+        };
+        self.is_busy().then(|| pause.saturating_sub(self.last_sweep.elapsed()))
     }
 
     fn is_busy(&self) -> bool {
@@ -95,21 +110,21 @@ impl Reads {
             return Ok(None);
         }
         match self.reading.remove(&id).map(Operation::finish) {
-            None => self.enqueue(id, range, true)?,
-            Some(Err(error)) if is_again(&error) => self.enqueue(id, range, false)?, // without a signal: a sweep finds it
+            None => self.enqueue(id, range, self.notice)?,
+            Some(Err(error)) if is_again(&error) => self.enqueue(id, range, Notice::None)?, // a sweep finds it
             Some(bytes) => return bytes.map(Some),
         }
         Ok(None)
     }
 
-    fn enqueue(&mut self, id: Id, range: FileRange<'_>, signals: bool) -> io::Result<()> {
+    fn enqueue(&mut self, id: Id, range: FileRange<'_>, notice: Notice) -> io::Result<()> {
         if !self.is_busy() {
             self.last_sweep = Instant::now();
         }
         let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK));
         buffer.resize(range.len.min(CHUNK as u64) as usize, 0);
-        let notice = signals.then_some(Notice { signal: self.signals.number, value: id.to_bits() });
-        match Operation::enqueue(range.file, range.offset, buffer, notice) {
+        let signal = || Signal { number: self.signals.number, value: id.to_bits() };
+        match Operation::enqueue(range.file, range.offset, buffer, (notice == Notice::Signal).then(signal)) {
             Ok(operation) => {
                 self.reading.insert(id, operation);
             }
@@ -139,7 +154,7 @@ impl SendFile for Reads {
         }
         let sent = sent?;
         if let Some(rest) = range.after(sent).filter(|_| sent > 0) {
-            self.enqueue(id, rest, true)?; // glibc's thread need not wait for the connection's next turn
+            self.enqueue(id, rest, self.notice)?; // glibc's thread need not wait for the connection's next turn
         }
         Ok(Some(sent))
     }

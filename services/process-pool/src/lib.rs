@@ -27,7 +27,7 @@ pub const MODEL: Model = Model {
 const START: Flag = Flag {
     name: "start",
     env: "START",
-    default: "5",
+    default: Some("5"),
     help: "Workers to begin with",
     at_most: &["max-connections"],
     is_threads: false,
@@ -35,7 +35,7 @@ const START: Flag = Flag {
 const MIN_SPARE: Flag = Flag {
     name: "min-spare",
     env: "MIN_SPARE",
-    default: "5",
+    default: Some("5"),
     help: "Idle workers below which more are forked",
     at_most: &["max-spare", "max-connections"],
     is_threads: false,
@@ -43,7 +43,7 @@ const MIN_SPARE: Flag = Flag {
 const MAX_SPARE: Flag = Flag {
     name: "max-spare",
     env: "MAX_SPARE",
-    default: "10",
+    default: Some("10"),
     help: "Idle workers above which some are ended each second",
     at_most: &[],
     is_threads: false,

@@ -24,7 +24,7 @@ pub const MODEL: Model = Model { flags: &[WORKERS, QUEUE], ..Model::new(env!("CA
 const WORKERS: Flag = Flag {
     name: "workers",
     env: "WORKERS",
-    default: "256",
+    default: Some("256"),
     help: "Threads, each of which serves one connection",
     at_most: &["max-connections"],
     is_threads: true,
@@ -32,7 +32,7 @@ const WORKERS: Flag = Flag {
 const QUEUE: Flag = Flag {
     name: "queue",
     env: "QUEUE",
-    default: "1024",
+    default: Some("1024"),
     help: "Connections that may wait for a thread",
     at_most: &[],
     is_threads: false,

@@ -30,7 +30,14 @@ pub fn print(results: &Results, disk: &Disk, width: Option<usize>, out: &mut dyn
     for part in parts(results, disk) {
         let (set, clients) = (part.set, part.fetches[0].key.load.concurrency);
         let name = set.workload.trim_start_matches(crate::paths::LIST);
-        writeln!(out, "\n{bold}{name}, {}{bold:#} · {} files, {clients} connections", part.cache, set.files)?;
+        let files = match (part.cache, disk.memory_bytes) {
+            (Cache::Thrash, Some(memory)) => {
+                let (all, memory) = (set.bytes * set.files as u64 / 1_000_000, memory / 1_000_000);
+                format!("{} files, {all} MB with {memory} MB of memory", set.files)
+            }
+            _ => format!("{} files", set.files),
+        };
+        writeln!(out, "\n{bold}{name}, {}{bold:#} · {files}, {clients} connections", part.cache)?;
         let sentences = [
             sentences::of_the_disk(&part),
             sentences::of_the_targets(&part),

@@ -22,6 +22,7 @@ fn run(targets: &[(&str, f64, f64, f64)]) -> Results {
         dir: "disk-files".into(),
         file_system: "ext4".into(),
         device: "vda".into(),
+        memory_bytes: Some(1 << 30),
         sets: vec![FileSet {
             workload: "@100k".into(),
             files: 40_000,
@@ -99,4 +100,13 @@ fn without_any_valid_figure_the_reasons_are_left() {
     }
     let text = printed(&run, None);
     assert!(text.contains("* linux-aio: not permitted here\n") && text.contains("fetches/s not known"), "{text}");
+}
+
+#[test]
+fn files_that_have_no_room_in_memory_are_told_with_the_memory_that_there_is() {
+    let mut run = run(&[("epoll", 7_000.0, 70.0, 40.0)]);
+    run.cells.iter_mut().for_each(|cell| cell.key.load.cache = Some(Cache::Thrash));
+    let text = printed(&run, None);
+    assert!(text.contains("\n100k, thrash · 40000 files, 4000 MB with 1073 MB of memory, 64 connections\n"), "{text}");
+    assert!(text.contains("epoll serves 7,070 fetches/s, 28 % of what the disk gives"), "{text}");
 }
