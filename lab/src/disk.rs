@@ -27,7 +27,7 @@ use crate::fleet::LocalFleet;
 use crate::servers::Servers;
 use crate::set;
 use files::{Files, Unmade};
-use flags::{Bytes, STATES};
+use flags::Bytes;
 use memory::Memory;
 use place::Place;
 
@@ -146,7 +146,7 @@ fn states(disk: &DiskFlags, sets: &[Files]) -> Result<(Vec<Cache>, Vec<String>),
     if !disk.all {
         return disk.cache.iter().find_map(|&cache| why_not(cache)).map_or(Ok((disk.cache.clone(), Vec::new())), Err);
     }
-    let (out, states): (Vec<Cache>, Vec<Cache>) = STATES.into_iter().partition(|&cache| why_not(cache).is_some());
+    let (out, states): (Vec<Cache>, Vec<Cache>) = Cache::ALL.into_iter().partition(|&cache| why_not(cache).is_some());
     Ok((states, out.into_iter().filter_map(why_not).map(|why| format!("left out: {why}")).collect()))
 }
 

@@ -16,6 +16,14 @@ pub enum Cache {
 }
 
 impl Cache {
+    /// All of them.
+    pub const ALL: [Cache; 3] = [Cache::Cold, Cache::Hot, Cache::Thrash];
+
+    /// Whether files have to be read from the disk.
+    pub fn needs_the_disk(self) -> bool {
+        self != Cache::Hot
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

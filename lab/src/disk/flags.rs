@@ -14,7 +14,7 @@ pub struct DiskFlags {
     /// Where the files are before each trial: 'cold', on the disk alone; 'hot', in memory; 'thrash', in memory as far as they have
     /// room, which is less than they need; a list, or repeated
     #[arg(long, value_name = "STATE", value_delimiter = ',', default_value = "cold",
-        value_parser = PossibleValuesParser::new(STATES.map(Cache::name)).map(|word| cache(&word)))]
+        value_parser = PossibleValuesParser::new(Cache::ALL.map(Cache::name)).map(|word| cache(&word)))]
     pub cache: Vec<Cache>,
     /// Bytes of each file; a list makes several sets of files. Suffixes k, M and G (of 1000 bytes)
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_value = "100k")]
@@ -40,11 +40,8 @@ pub struct DiskFlags {
     pub owner: Option<PathBuf>,
 }
 
-/// The states that files can be in before a trial.
-pub const STATES: [Cache; 3] = [Cache::Cold, Cache::Hot, Cache::Thrash];
-
 fn cache(word: &str) -> Cache {
-    STATES.into_iter().find(|state| state.name() == word).unwrap_or(Cache::Cold)
+    Cache::ALL.into_iter().find(|state| state.name() == word).unwrap_or(Cache::Cold)
 }
 
 /// A number of bytes, as it was written.

@@ -111,6 +111,7 @@ pub fn trial(load: &Load<'_>, stop: Stop<'_>, observer: &mut dyn TrialObserver) 
                 if let Some(cpu) = cpu {
                     cpus::pin(&[cpu]);
                 }
+                cpus::ask_for_short_slices(); // where the background load shares this CPU, it must not delay what is measured
                 Worker::new(load.script, control, counters, load.target, share, load.shortest_timeout)?.run()
             });
             match started {

@@ -35,7 +35,7 @@ pub(super) fn parts<'r>(results: &'r Results, disk: &'r Disk) -> Vec<Part<'r>> {
     let is_bystander = |load: &Load, set: &FileSet| load.background.busy_workload.as_ref() == Some(&set.workload);
     let mut parts = Vec::new();
     for set in &disk.sets {
-        for cache in [Cache::Cold, Cache::Hot, Cache::Thrash] {
+        for cache in Cache::ALL {
             let cells = |which: &dyn Fn(&Load) -> bool| -> Vec<&'r Cell> {
                 let of_cache = results.cells.iter().filter(|cell| cell.key.load.cache == Some(cache));
                 of_cache.filter(|cell| which(&cell.key.load)).collect()

@@ -18,7 +18,7 @@ const POSIX_AIO: &str = "posix-aio";
 
 /// What the disk allows; nothing where all files are in memory.
 pub(super) fn of_the_disk(part: &Part<'_>) -> Option<String> {
-    if part.cache == Cache::Hot {
+    if !part.cache.needs_the_disk() {
         return None;
     }
     let ceilings: Vec<String> = part
@@ -47,7 +47,7 @@ pub(super) fn of_the_targets(part: &Part<'_>) -> Option<String> {
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
     let described = |&(fetches, cell): &(f64, &Cell)| {
         let share = match (part.cache, part.set.ceiling()) {
-            (Cache::Cold | Cache::Thrash, Some(ceiling)) => {
+            (Cache::Cold, Some(ceiling)) => {
                 format!(", {:.0} % of what the disk gives,", fetches / ceiling * 100.0)
             }
             _ => String::new(),

@@ -60,10 +60,8 @@ pub fn print(results: &Results, disk: &Disk, width: Option<usize>, out: &mut dyn
 
 fn table(part: &Part<'_>, out: &mut dyn Write) -> io::Result<()> {
     let longest = part.fetches.iter().filter_map(|cell| cell.figures.throughput).map(|it| it.median);
-    let whole = match part.cache {
-        Cache::Hot => longest.reduce(f64::max),
-        Cache::Cold | Cache::Thrash => longest.chain(part.set.ceiling()).reduce(f64::max),
-    };
+    let ceiling = part.set.ceiling().filter(|_| part.cache.needs_the_disk());
+    let whole = longest.chain(ceiling).reduce(f64::max);
     let columns = columns(part);
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(head, _)| (*head).to_owned()).collect()];
     rows.extend(part.fetches.iter().map(|cell| columns.iter().map(|(_, text)| text(cell)).collect()));
@@ -148,7 +146,7 @@ fn reasons(part: &Part<'_>) -> Vec<String> {
 
 /// What is to be known of the rates besides, a line each.
 fn trends(part: &Part<'_>) -> Vec<String> {
-    let told = part.fetches.iter().filter(|_| part.cache == Cache::Cold);
+    let told = part.fetches.iter().filter(|_| part.cache.needs_the_disk());
     let trends = told.filter_map(|cell| Some(format!("{}: {}", cell.key.target, trend(&cell.counted_trials())?)));
     trends
         .map(|trend| format!("  {trend}, as memory fills with what was read: the mean over the window counts"))

@@ -108,5 +108,5 @@ fn files_that_have_no_room_in_memory_are_told_with_the_memory_that_there_is() {
     run.cells.iter_mut().for_each(|cell| cell.key.load.cache = Some(Cache::Thrash));
     let text = printed(&run, None);
     assert!(text.contains("\n100k, thrash · 40000 files, 4000 MB with 1073 MB of memory, 64 connections\n"), "{text}");
-    assert!(text.contains("epoll serves 7,070 fetches/s, 28 % of what the disk gives"), "{text}");
+    assert!(text.contains("epoll serves 7,070 fetches/s at 70.7µs of CPU time a fetch."), "memory gives some of them: {text}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn trend(trials: &[&Trial]) -> Option<String> {
 /// A rate that had a trend is no property of the target. But where files are cold, memory fills while they are read, and that is a
 /// trend of its own; it is the same for all targets, and the mean over the window is what counts.
 pub(super) fn unsteady(trials: &[&Trial], cache: Option<Cache>) -> Option<Objection> {
-    let trend = trend(trials).filter(|_| cache != Some(Cache::Cold))?;
+    let trend = trend(trials).filter(|_| !cache.is_some_and(Cache::needs_the_disk))?;
     let why = format!("{trend}; a longer --warmup shows whether it settles");
     Some(Objection::new(Verdict::Unstable, Scope::Speed, why))
 }
