@@ -34,7 +34,7 @@ pub(super) fn of_the_disk(part: &Part<'_>) -> Option<String> {
     if !part.set.shows_depth() {
         let gain = part.set.gain().unwrap_or_default();
         sentence += &format!(
-            " At depth 16 that is only {gain:.1} times as much as at depth 1 (less than {LEAST_GAIN}): this disk cannot show what reads at the same time gain."
+            " At depth 16 that is only {gain:.1} times as much as at depth 1 (less than {LEAST_GAIN}): on this disk, reads at the same time gain little, and what differs below has other causes, too."
         );
     }
     Some(sentence)
