@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use fastrand::Rng;
-use loadtest::front::say;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 use results::Load;
@@ -16,8 +15,9 @@ use results::paths::{LIST, PathList, PathOrder};
 use super::flags::Bytes;
 use super::resident;
 
-/// The share of files that may stay in memory without a word. What the disks read in a trial proves how cold it was.
-const MOST_STAYS: f64 = 0.01;
+/// Bytes that may stay in memory: those that the kernel has sent, and frees at the next packet (skb_attempt_defer_free(): at most
+/// 128 buffers of 64 KiB a CPU, likely). What the disks read in a trial proves how cold it was.
+const MOST_STAYS: u64 = 16 << 20;
 /// The share of the free space that stays free.
 const SPARE: f64 = 0.05;
 /// The name of the file that says what a folder of files has. Without it, a folder is none of ours, and stays as it is.
@@ -174,19 +174,18 @@ impl Files {
     }
 
     /// Takes the files out of this machine's memory: posix_fadvise(2). Pages that a process has mapped, or that are not written
-    /// yet, stay; so the files must have been written, and no server may have them open. Returns the share that has stayed.
+    /// yet, stay; so the files must have been written, and no server may have them open. Returns the bytes that have stayed.
     ///
     /// # Errors
     /// A file cannot be opened, or the kernel does not tell what is in memory.
-    pub fn evict(&self) -> io::Result<f64> {
-        let (mut stayed, mut all) = (0, 0);
+    pub fn evict(&self) -> io::Result<u64> {
+        let mut stayed = 0;
         for path in self.on_disk() {
             let file = File::open(path)?;
             posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-            let (resident, pages) = resident::pages(&file)?;
-            (stayed, all) = (stayed + resident, all + pages);
+            stayed += resident::bytes(&file)?;
         }
-        Ok(stayed as f64 / all.max(1) as f64)
+        Ok(stayed)
     }
 
     /// Brings the files into this machine's memory, by reading them. Where they have no room, those that were read last stay.
@@ -210,12 +209,12 @@ impl Files {
 pub fn prepare(files: &[Files], load: &Load) -> Result<(), String> {
     for files in files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
         let prepared = match load.cache {
-            Some(Cache::Cold) => files.evict().map(|stayed| {
-                if stayed > MOST_STAYS {
-                    let (workload, percent) = (files.workload(), stayed * 100.0);
-                    say(&format!(
-                        "{workload}: {percent:.0} % of the files stay in memory: another program has them mapped, or they are not written yet"
-                    ));
+            Some(Cache::Cold) => files.evict().and_then(|stayed| match stayed {
+                ..=MOST_STAYS => Ok(()),
+                bytes => {
+                    let what =
+                        format!("{} MB stay in memory, as what another program has mapped does", bytes / 1_000_000);
+                    Err(io::Error::other(what))
                 }
             }),
             Some(Cache::Hot) => files.heat(),
@@ -230,6 +229,10 @@ pub fn prepare(files: &[Files], load: &Load) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
     use super::*;
 
     /// Four files of 3 KB in a new folder of their own.
@@ -257,11 +260,11 @@ mod tests {
         assert_ne!(fs::read(files.on_disk().next().unwrap()).unwrap(), of_seed_1[0]);
         make(&files, 1, false).unwrap();
         assert_eq!(fs::read(files.on_disk().next().unwrap()).unwrap(), of_seed_1[0], "the seed decides");
-        let in_memory = || resident::pages(&File::open(files.on_disk().next().unwrap()).unwrap()).unwrap();
         files.heat().unwrap();
-        assert_eq!(in_memory(), (1, 1), "3 KB are one page");
-        if files.evict().unwrap() == 0.0 {
-            assert_eq!(in_memory(), (0, 1));
+        let in_memory = || resident::bytes(&File::open(files.on_disk().next().unwrap()).unwrap()).unwrap();
+        assert!(in_memory() >= 3_000);
+        if files.evict().unwrap() == 0 {
+            assert_eq!(in_memory(), 0);
         } else {
             println!("the file system of {} keeps its files in memory", dir.display()); // as tmpfs
         }
@@ -285,6 +288,24 @@ mod tests {
         assert!(why.contains("it has other files; name another directory"), "{why}");
         assert_eq!(fs::read(files.folder().join("mine")).unwrap(), b"precious");
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn files_that_stay_in_memory_are_not_taken_for_cold_ones() {
+        let dir = std::env::temp_dir().join(format!("lab-disk-mapped-{}", std::process::id()));
+        let files = Files::new(&dir, &"20M".parse().unwrap(), 2);
+        make(&files, 1, false).unwrap();
+        let load = Load { workload: files.workload(), cache: Some(Cache::Cold), ..Load::default() };
+        let of_another = File::open(files.on_disk().next().unwrap()).unwrap();
+        let (len, flags) = (NonZeroUsize::new(20_000_000).unwrap(), MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE);
+        // SAFETY: a mapping at an address of the kernel's choice overlaps nothing, and nothing uses its bytes.
+        let mapping = unsafe { mmap(None, len, ProtFlags::PROT_READ, flags, &of_another, 0).unwrap() };
+        let why = prepare(&[files.clone()], &load).unwrap_err();
+        assert!(why.starts_with("the files of @20M: ") && why.contains(" MB stay in memory, as what"), "{why}");
+        // SAFETY: it is our mapping, and nothing borrows it.
+        unsafe { munmap(mapping, len.get()).unwrap() };
+        files.remove().unwrap();
+        fs::remove_dir(dir).unwrap();
     }
 
     #[test]

@@ -9,14 +9,14 @@ use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Pages of a file that are in memory, and pages that it has: mincore(2). The file must be this user's: of others' files, the kernel
-/// says that all is in memory.
+/// Bytes of a file that are in memory, in whole pages: mincore(2). The file must be this user's: of others' files, the kernel says that
+/// all is in memory.
 ///
 /// # Errors
 /// Those of mmap(2) and mincore(2).
-pub fn pages(file: &File) -> io::Result<(usize, usize)> {
+pub fn bytes(file: &File) -> io::Result<u64> {
     let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let Some(len) = NonZeroUsize::new(len) else { return Ok((0, 0)) };
+    let Some(len) = NonZeroUsize::new(len) else { return Ok(0) };
     let page = sysconf(SysconfVar::PAGE_SIZE)?.map_or(4 << 10, |bytes| bytes as usize);
     let mut is_resident = vec![0_u8; len.get().div_ceil(page)];
     // SAFETY: a mapping at an address of the kernel's choice overlaps nothing, and nothing reads its bytes.
@@ -27,5 +27,5 @@ pub fn pages(file: &File) -> io::Result<(usize, usize)> {
     // SAFETY: it is our mapping, and nothing borrows it.
     unsafe { munmap(mapping, len.get())? };
     told?;
-    Ok((is_resident.iter().filter(|&&byte| byte & 1 == 1).count(), is_resident.len()))
+    Ok((is_resident.iter().filter(|&&byte| byte & 1 == 1).count() * page) as u64)
 }
