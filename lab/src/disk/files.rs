@@ -300,7 +300,7 @@ mod tests {
         let (len, flags) = (NonZeroUsize::new(20_000_000).unwrap(), MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE);
         // SAFETY: a mapping at an address of the kernel's choice overlaps nothing, and nothing uses its bytes.
         let mapping = unsafe { mmap(None, len, ProtFlags::PROT_READ, flags, &of_another, 0).unwrap() };
-        let why = prepare(&[files.clone()], &load).unwrap_err();
+        let why = prepare(std::slice::from_ref(&files), &load).unwrap_err();
         assert!(why.starts_with("the files of @20M: ") && why.contains(" MB stay in memory, as what"), "{why}");
         // SAFETY: it is our mapping, and nothing borrows it.
         unsafe { munmap(mapping, len.get()).unwrap() };
