@@ -1,5 +1,6 @@
 //! Gives up root privileges, so that a container which starts as root writes result files that belong to the user.
 
+use nix::sys::prctl::set_dumpable;
 use nix::unistd::{Gid, Uid, chown, geteuid, setgid, setgroups, setuid};
 use std::fs::metadata;
 use std::io;
@@ -29,5 +30,7 @@ pub fn drop_privileges_to_owner(folder: &Path, like: &Path) -> io::Result<()> {
     }
     setgroups(&[])?;
     setgid(gid)?;
-    Ok(setuid(uid)?)
+    setuid(uid)?;
+    // Otherwise /proc/<pid>/fd would stay root's, by which a guest opens the file for its output: proc_pid_fd(5), PR_SET_DUMPABLE(2const).
+    Ok(set_dumpable(true)?)
 }
