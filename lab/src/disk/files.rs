@@ -178,7 +178,7 @@ impl Files {
     ///
     /// # Errors
     /// A file cannot be opened, or the kernel does not tell what is in memory.
-    pub fn evict(&self) -> io::Result<u64> {
+    fn evict(&self) -> io::Result<u64> {
         let mut stayed = 0;
         for path in self.on_disk() {
             let file = File::open(path)?;
@@ -186,6 +186,20 @@ impl Files {
             stayed += resident::bytes(&file)?;
         }
         Ok(stayed)
+    }
+
+    /// Takes the files out of this machine's memory, but for what the kernel still sends.
+    ///
+    /// # Errors
+    /// Those of [`evict`](Files::evict); or more has stayed.
+    pub fn make_cold(&self) -> io::Result<()> {
+        match self.evict()? {
+            ..=MOST_STAYS => Ok(()),
+            bytes => {
+                let megabytes = bytes / 1_000_000;
+                Err(io::Error::other(format!("{megabytes} MB stay in memory, as what another program has mapped does")))
+            }
+        }
     }
 
     /// Brings the files into this machine's memory, by reading them. Where they have no room, those that were read last stay.
@@ -205,21 +219,14 @@ impl Files {
 /// Puts the files that a load requests where it wants them. No server may run: it may have files open.
 ///
 /// # Errors
-/// They cannot be read.
+/// They cannot be read, or stay in memory although they should not.
 pub fn prepare(files: &[Files], load: &Load) -> Result<(), String> {
     for files in files.iter().filter(|files| load.requested().any(|workload| *workload == files.workload())) {
         let prepared = match load.cache {
-            Some(Cache::Cold) => files.evict().and_then(|stayed| match stayed {
-                ..=MOST_STAYS => Ok(()),
-                bytes => {
-                    let what =
-                        format!("{} MB stay in memory, as what another program has mapped does", bytes / 1_000_000);
-                    Err(io::Error::other(what))
-                }
-            }),
+            Some(Cache::Cold) => files.make_cold(),
             Some(Cache::Hot) => files.heat(),
             // What another control group has read is not counted as this one's memory, so it must not stay.
-            Some(Cache::Thrash) => files.evict().and_then(|_| files.heat()),
+            Some(Cache::Thrash) => files.make_cold().and_then(|()| files.heat()),
             None => Ok(()),
         };
         prepared.map_err(|error| format!("the files of {}: {error}", files.workload()))?;
