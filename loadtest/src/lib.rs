@@ -10,6 +10,7 @@ pub mod aa;
 mod again;
 mod agenda;
 mod budget;
+mod command;
 mod conclude;
 mod conntrack;
 pub mod cost;

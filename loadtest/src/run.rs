@@ -2,6 +2,7 @@
 
 use crate::agenda::Agenda;
 use crate::budget::{self, CutShort};
+use crate::command::command;
 use crate::conclude::{conclude, judged};
 use crate::cpus::online_cpus;
 use crate::events::{Event, Observer};
@@ -190,6 +191,7 @@ pub fn begin(plan: &Plan) -> Results {
         run_id: machine::run_id(now),
         started_at: machine::rfc3339(now),
         interrupted: false,
+        command: command(),
         remarks: Vec::new(),
         machine: machine::here(),
         settings: plan.clone(),

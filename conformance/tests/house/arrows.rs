@@ -26,8 +26,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guest-hyper", &[]), // a server of others, so nothing of ours is in it
     ("guest", &["supervisor", "guest-hyper"]),
     ("results", &[]),
-    ("loadtest", &["results", "app", "cpu-list", "process-tree"]),
-    ("lab", &["*", "supervisor", "loadtest", "results", "app", "cpu-list", "process-tree", "guest"]),
+    ("pages", &["results"]),
+    ("loadtest", &["results", "pages", "app", "cpu-list", "process-tree"]),
+    ("lab", &["*", "supervisor", "loadtest", "results", "pages", "app", "cpu-list", "process-tree", "guest"]),
 ];
 
 #[test]

@@ -23,7 +23,7 @@ mod wording;
 
 pub use answer::Answer;
 pub use models::{Family, MODELS};
-pub use printed::{print, print_short};
+pub use printed::{print, print_short, signs};
 
 use crate::kind::Kind;
 use crate::schema::Results;

@@ -6,4 +6,4 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use table::print;
+pub use table::{NOTE, Told, print, told};

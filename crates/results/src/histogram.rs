@@ -50,6 +50,20 @@ pub fn times(histogram: &Histogram<u64>) -> Times<Result<f64, Reason>> {
     }
 }
 
+/// The samples beyond the highest quantile that is told.
+const BEYOND: f64 = 10.0;
+
+/// The distribution as a curve: quantiles with their values in microseconds, evenly over -log10(1 - q), from above 0 up to the quantile beyond
+/// which ten samples lie. Empty with twenty samples or fewer.
+pub fn curve(histogram: &Histogram<u64>, points: usize) -> Vec<(f64, f64)> {
+    let nines = (histogram.len() as f64 / BEYOND).log10();
+    if histogram.len() as f64 <= 2.0 * BEYOND {
+        return Vec::new();
+    }
+    let quantile = |point: usize| 1.0 - 10_f64.powf(-nines * point as f64 / points as f64);
+    (1..=points).map(quantile).map(|q| (q, histogram.value_at_quantile(q) as f64 / 1e3)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +84,16 @@ mod tests {
             assert!(super::pooled([few.as_str(), wrong].into_iter()).is_none(), "{wrong}");
         }
         assert!(super::pooled(std::iter::empty()).is_none());
+    }
+
+    #[test]
+    fn a_curve_ends_where_ten_samples_lie_beyond() {
+        let mut histogram = Histogram::<u64>::new(3).unwrap();
+        assert_eq!(curve(&histogram, 5), []);
+        (1..=10_000).for_each(|n| histogram.record(n * 1_000).unwrap());
+        let points = curve(&histogram, 3);
+        assert_eq!(points.iter().map(|(q, _)| (q * 1e6).round() / 1e6).collect::<Vec<_>>(), [0.9, 0.99, 0.999]);
+        let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 0.002;
+        assert!(near(points[0].1, 9_000.0) && near(points[2].1, 9_990.0), "{points:?}");
     }
 }

@@ -28,6 +28,7 @@ pub fn merge(first: Results, second: Results) -> Result<Results, String> {
         return Err(format!("these runs are different experiments: {}", differences.join("; ")));
     }
     let (mut merged, second) = (of_its_run(first), of_its_run(second));
+    merged.command = None;
     merged.run_id = format!("{}+{}", merged.run_id, second.run_id);
     merged.interrupted |= second.interrupted;
     add_new(&mut merged.remarks, second.remarks);

@@ -4,7 +4,7 @@ use crate::load::Key;
 use crate::schema::Results;
 use crate::slices::Slice;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 
 /// A line of `slices.ndjson`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,31 @@ pub fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives the trials of a run their slices back, as [`write()`] has written them.
+///
+/// # Errors
+/// One line: a line cannot be read, or belongs to no trial of this run. The results have no slices then.
+pub fn read_into(results: &mut Results, lines: impl BufRead) -> Result<(), String> {
+    let read = attach(results, lines);
+    if read.is_err() {
+        results.cells.iter_mut().flat_map(|cell| &mut cell.trials).for_each(|trial| trial.slices.clear());
+    }
+    read
+}
+
+fn attach(results: &mut Results, lines: impl BufRead) -> Result<(), String> {
+    for (number, line) in lines.lines().enumerate() {
+        let wrong = |why: String| format!("line {}: {why}", number + 1);
+        let line: SliceLine = serde_json::from_str(&line.map_err(|error| wrong(error.to_string()))?)
+            .map_err(|error| wrong(format!("it is no slice: {error}")))?;
+        let is_of_this_run = line.run_id == results.run_id;
+        let cell = results.cells.iter_mut().find(|cell| is_of_this_run && cell.key == line.key);
+        let trial = cell.and_then(|cell| cell.trials.get_mut(line.trial));
+        trial.ok_or_else(|| wrong("it is of another run".into()))?.slices.push(line.slice);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +92,20 @@ mod tests {
         let last = lines.last().unwrap();
         assert_eq!((last.run_id.as_str(), last.key.target.as_str(), last.trial), ("r", "b", 1));
         assert_eq!(last.slice, slice(SLICES - 1));
+
+        let mut bare = results.clone();
+        bare.cells.iter_mut().flat_map(|cell| &mut cell.trials).for_each(|trial| trial.slices.clear());
+        let mut again = bare.clone();
+        assert_eq!((read_into(&mut again, text.as_bytes()), &again), (Ok(()), &results));
+        for (wrong, why) in [(text.replace("\"r\"", "\"s\""), "line 1: it is of another run"), (text + "{", "no slice")]
+        {
+            let mut again = bare.clone();
+            assert!(read_into(&mut again, wrong.as_bytes()).unwrap_err().contains(why));
+            assert_eq!(again, bare);
+        }
+        let mut out = Vec::new();
+        write(&results, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("{\"run_id\":\"r\",\"target\":\"a\",\"workload\":\"/\",\"schedule\":\"closed\""),
             "{text}"

@@ -8,8 +8,7 @@ mod flaw;
 pub(crate) mod tests;
 mod trial;
 
-pub(crate) use cell::by_load;
-pub use cell::{Cell, Ranks};
+pub use cell::{Cell, Ranks, by_load};
 pub use claim::{Claim, Margin, Part, Ruling};
 pub(crate) use disturbance::DISTURBING_SHARE;
 pub use disturbance::disturbance;
@@ -42,6 +41,9 @@ pub struct Results {
     pub started_at: String,
     /// Whether the run was interrupted: cells may lack trials.
     pub interrupted: bool,
+    /// The command line that made it; of merged runs, and in older files, null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What the run says of itself: blocks and loads that its budget left out. Of merged runs, what any of them says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

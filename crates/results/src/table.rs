@@ -44,19 +44,14 @@ const GUEST: &str = "*";
 /// # Errors
 /// An error of writing to `out`.
 pub fn print(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
-    let mut printed = Vec::new();
-    for (number, load) in by_load(&results.cells).iter().enumerate() {
+    let tables = tables(results, width);
+    for (number, table) in tables.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
         }
-        let cells: Vec<&Cell> = load.iter().map(|&at| &results.cells[at]).collect();
-        printed.push(table(results, cells, width, out)?);
+        table.print(width, out)?;
     }
-    let given = results.targets.iter().filter(|(_, said)| !said.given.is_empty()).map(|(target, said)| {
-        let given: Vec<String> = said.given.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-        format!("{target} ran with {}", given.join(" "))
-    });
-    for (number, line) in given.chain(guests(results)).chain(notes(&printed)).enumerate() {
+    for (number, line) in below(results, &tables).into_iter().enumerate() {
         let space = if number == 0 { "\n" } else { "" };
         writeln!(out, "{space}{}", wrap(&line, 2, width))?;
     }
@@ -68,46 +63,104 @@ pub fn print(results: &Results, width: Option<usize>, out: &mut dyn Write) -> io
     Ok(())
 }
 
-/// Prints the table of the cells under a load.
-fn table(results: &Results, mut cells: Vec<&Cell>, width: Option<usize>, out: &mut dyn Write) -> io::Result<Printed> {
-    let load = &cells[0].key.load;
-    let bold = Style::new().bold();
-    writeln!(out, "{bold}{}{bold:#}", wrap(&head(cells[0], results.settings.arrivals), 2, width))?;
-    let by = RankedBy::of(&cells);
-    let sorted_by = by.filter(|by| by.orders(&cells));
-    if let Some(by) = sorted_by {
-        by.sort(&mut cells);
-    }
-    let mut rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(&cells, cell)).collect();
-    let lacking = without_those_that_lack_it(&mut rows);
-    let unlike = unlike_answers::lines(&rows, |target| results.is_guest(target));
-    cells.retain(|cell| cell.verdict == Verdict::Errors || rows.iter().any(|row| row.key == cell.key));
-    let all = columns::columns(&rows, by);
-    let text = |column: Column, cell: &Cell| match column {
-        Column::Target if results.is_guest(&cell.key.target) => format!("{} {GUEST}", cell.key.target),
-        _ => column.text(cell, by),
-    };
-    let texts = |column: Column| rows.iter().map(|cell| text(column, cell)).collect::<Vec<_>>();
-    let printed: Vec<(Column, Vec<String>)> = all.iter().map(|&column| (column, texts(column))).collect();
-    let (printed, left_out) = fit(printed, &columns::by_telling(load, &rows, by), width);
+/// A table for each load, in the order of the run.
+pub fn tables(results: &Results, width: Option<usize>) -> Vec<Table<'_>> {
+    let of_load = |load: Vec<usize>| Table::of(results, load.iter().map(|&at| &results.cells[at]).collect(), width);
+    by_load(&results.cells).into_iter().map(of_load).collect()
+}
 
-    let heads: Vec<&str> = printed.iter().map(|(column, _)| column.head()).collect();
-    let widths: Vec<usize> = printed.iter().map(text_width).collect();
-    write_row(out, &heads, &widths, Style::new(), Style::new())?;
-    for (number, cell) in rows.iter().enumerate() {
-        let row: Vec<&str> = printed.iter().map(|(_, texts)| texts[number].as_str()).collect();
-        let is_grey = by.is_some_and(|by| !by.is_valid(cell));
-        let row_style = if is_grey { Style::new().dimmed() } else { Style::new() };
-        write_row(out, &row, &widths, row_style, style(cell.verdict))?;
+/// What is said below all tables of a run: which flags targets ran with, which are guests, and how to read the tables.
+pub fn below(results: &Results, tables: &[Table<'_>]) -> Vec<String> {
+    let given = results.targets.iter().filter(|(_, said)| !said.given.is_empty()).map(|(target, said)| {
+        let given: Vec<String> = said.given.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
+        format!("{target} ran with {}", given.join(" "))
+    });
+    let printed: Vec<&Printed> = tables.iter().map(|table| &table.printed).collect();
+    given.chain(guests(results)).chain(notes(&printed)).collect()
+}
+
+/// The table of the cells under a load, as texts.
+pub struct Table<'r> {
+    /// Names the load.
+    pub heading: String,
+    /// Its rows, in their order.
+    pub rows: Vec<Row<'r>>,
+    /// The heading of each column.
+    pub heads: Vec<&'static str>,
+    /// What is said of its rows below it.
+    pub lines: Vec<String>,
+    /// The path in results.json of the figure that the rows are compared by; `None` if they have none.
+    pub by: Option<&'static str>,
+    printed: Printed,
+}
+
+/// A row of a table.
+pub struct Row<'r> {
+    /// The cell.
+    pub cell: &'r Cell,
+    /// The text in each column.
+    pub texts: Vec<String>,
+    /// Whether the figure that the rows are compared by may not be compared, or is not there.
+    pub is_grey: bool,
+}
+
+impl<'r> Table<'r> {
+    fn of(results: &'r Results, mut cells: Vec<&'r Cell>, width: Option<usize>) -> Table<'r> {
+        let load = &cells[0].key.load;
+        let heading = heading(cells[0], results.settings.arrivals);
+        let by = RankedBy::of(&cells);
+        let sorted_by = by.filter(|by| by.orders(&cells));
+        if let Some(by) = sorted_by {
+            by.sort(&mut cells);
+        }
+        let mut rows: Vec<&Cell> = cells.iter().copied().filter(|cell| !is_copy(&cells, cell)).collect();
+        let lacking = without_those_that_lack_it(&mut rows);
+        let unlike = unlike_answers::lines(&rows, |target| results.is_guest(target));
+        cells.retain(|cell| cell.verdict == Verdict::Errors || rows.iter().any(|row| row.key == cell.key));
+        let all = columns::columns(&rows, by);
+        let text = |column: Column, cell: &Cell| match column {
+            Column::Target if results.is_guest(&cell.key.target) => format!("{} {GUEST}", cell.key.target),
+            _ => column.text(cell, by),
+        };
+        let texts = |column: Column| rows.iter().map(|cell| text(column, cell)).collect::<Vec<_>>();
+        let columns: Vec<Texts> = all.iter().map(|&column| (column, texts(column))).collect();
+        let (columns, left_out) = fit(columns, &columns::by_telling(load, &rows, by), width);
+        let left_out_line = || format!("left out for want of width: {}", left_out.join(", "));
+        let lines = (!left_out.is_empty()).then(left_out_line).into_iter().chain(lacking);
+        let lines = lines.chain(unlike).chain(reasons::lines(&cells, by)).collect();
+        let row = |(number, &cell): (usize, &&'r Cell)| Row {
+            cell,
+            texts: columns.iter().map(|(_, texts)| texts[number].clone()).collect(),
+            is_grey: by.is_some_and(|by| !by.is_valid(cell)),
+        };
+        Table {
+            heading,
+            rows: rows.iter().enumerate().map(row).collect(),
+            heads: columns.iter().map(|(column, _)| column.head()).collect(),
+            lines,
+            by: by.map(|by| by.path),
+            printed: Printed {
+                sorted_by,
+                rows: rows.len(),
+                columns,
+                is_beside_busy: load.background.busy > 0,
+                left_out: !left_out.is_empty(),
+            },
+        }
     }
-    let left_out_line = || format!("left out for want of width: {}", left_out.join(", "));
-    let lines = (!left_out.is_empty()).then(left_out_line).into_iter().chain(lacking);
-    let lines = lines.chain(unlike).chain(reasons::lines(&cells, by));
-    for line in lines {
-        writeln!(out, "{}", wrap(&format!("  {line}"), 4, width))?;
+
+    fn print(&self, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+        let bold = Style::new().bold();
+        writeln!(out, "{bold}{}{bold:#}", wrap(&self.heading, 2, width))?;
+        let widths: Vec<usize> = self.printed.columns.iter().map(text_width).collect();
+        write_row(out, &self.heads, &widths, Style::new(), Style::new())?;
+        for row in &self.rows {
+            let texts: Vec<&str> = row.texts.iter().map(String::as_str).collect();
+            let row_style = if row.is_grey { Style::new().dimmed() } else { Style::new() };
+            write_row(out, &texts, &widths, row_style, style(row.cell.verdict))?;
+        }
+        self.lines.iter().try_for_each(|line| writeln!(out, "{}", wrap(&format!("  {line}"), 4, width)))
     }
-    let (is_beside_busy, left_out) = (load.background.busy > 0, !left_out.is_empty());
-    Ok(Printed { sorted_by, rows: rows.len(), columns: printed, is_beside_busy, left_out })
 }
 
 /// Takes out the cells that were not measured because their target does not have the workload, unless none would be left,
@@ -145,7 +198,7 @@ fn guests(results: &Results) -> Option<String> {
 }
 
 /// Names the load of a cell.
-fn head(cell: &Cell, arrivals: Arrivals) -> String {
+fn heading(cell: &Cell, arrivals: Arrivals) -> String {
     let load = &cell.key.load;
     let connections = plural(load.concurrency, "connection");
     let poisson = match (load.schedule, arrivals) {

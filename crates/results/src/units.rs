@@ -35,7 +35,7 @@ pub fn micros(us: f64) -> String {
 }
 
 /// Bytes with three digits and a binary unit: `12.3M`.
-pub(crate) fn bytes(bytes: f64) -> String {
+pub fn bytes(bytes: f64) -> String {
     let (mut n, mut unit) = (bytes, 0);
     while n >= 999.5 && unit < 4 {
         n /= 1024.0;
@@ -77,7 +77,7 @@ pub fn three_digits(n: f64) -> String {
 }
 
 /// A number with its noun: `1 connection`, `1,000 connections`.
-pub(crate) fn number(n: usize, what: &str) -> String {
+pub fn number(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
 }
 

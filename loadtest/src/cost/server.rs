@@ -29,6 +29,7 @@ const NO_ANSWER: &str = "no request was answered";
 const MANY_THREADS: f64 = 32.0;
 const THERE_BEFORE: &str = "a process or thread for each connection was there before the connections";
 const NO_SYSCALLS: &str = "only the lab's models count their system calls";
+const OF_A_LIBRARY: &str = "a library makes its system calls, and does not count them";
 
 /// Of the connections of which one may have no answer yet, this share may be without, before it matters.
 const MOST_UNANSWERED: f64 = 0.01;
@@ -199,9 +200,11 @@ impl Readings {
             involuntary_switches_per_request: self.per_reply(|snapshot| snapshot.involuntary_switches),
             minor_faults_per_request: self.per_reply(|snapshot| snapshot.minor_faults),
             major_faults_per_request: self.per_reply(|snapshot| snapshot.major_faults),
-            syscalls_per_request: window
-                .clone()
-                .and_then(|window| window.per_request(window.syscalls.ok_or(NO_SYSCALLS)? as f64)),
+            syscalls_per_request: window.clone().and_then(|window| match window.syscalls {
+                None => Err(NO_SYSCALLS.into()),
+                Some(0) if window.replies > 0.0 => Err(OF_A_LIBRARY.into()),
+                Some(calls) => window.per_request(calls as f64),
+            }),
             supervisor_cpus_used: window.and_then(|window| match window.supervisor_cpu {
                 Some(cpu) => Ok(cpu.as_secs_f64() / window.seconds),
                 None => Err("only the account of a service has it".into()),

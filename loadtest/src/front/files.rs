@@ -1,4 +1,4 @@
-//! The commands that work on finished results: show, merge, compare. `loadtest` and the lab have the same.
+//! The commands that work on finished results: show, report, merge, compare. `loadtest` and the lab have the same.
 
 use super::exit::{Exit, Failure};
 use super::outputs;
@@ -7,12 +7,13 @@ use super::terminal::{print, say};
 use clap::Subcommand;
 use results::differences::{circumstances, common_runs, differences};
 use results::goals::{self, Goal};
-use results::{Results, claims, compare, merge};
-use std::fs;
+use results::{Results, claims, compare, merge, ndjson};
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// The names of these commands.
-pub const COMMANDS: [&str; 3] = ["show", "merge", "compare"];
+pub const COMMANDS: [&str; 4] = ["show", "report", "merge", "compare"];
 
 /// A command that works on finished results.
 #[derive(Debug, Subcommand)]
@@ -24,6 +25,14 @@ pub enum FileCommand {
         /// A goal, as --at-most of a run; the last lines say whether it is reached
         #[arg(long, value_name = "GOAL", value_delimiter = ',')]
         at_most: Vec<Goal>,
+    },
+    /// Write the page on a run: one HTML file with charts, which a browser shows without a network
+    Report {
+        /// The results.json of the run [default: that of the newest run]
+        file: Option<PathBuf>,
+        /// The file to write [default: report.html beside the results.json]
+        #[arg(short, long)]
+        output: Option<PathBuf>,
     },
     /// Join two runs with the same settings: the trials of both
     Merge {
@@ -62,6 +71,10 @@ impl FileCommand {
                 say(&newest.display().to_string());
                 return show(&load(&newest)?, &at_most);
             }
+            FileCommand::Report { file, output } => {
+                let file = file.map_or_else(|| newest_in(runs), Ok).map_err(Failure::usage)?;
+                write_report(&file, &output.unwrap_or_else(|| file.with_file_name("report.html")))
+            }
             FileCommand::Merge { first, second, output } => {
                 let (first, second) = (load(&first)?, load(&second)?);
                 if first.is_board() || second.is_board() {
@@ -98,6 +111,20 @@ fn show(results: &Results, goals: &[Goal]) -> Result<Exit, Failure> {
         report::print_goals(&judged).map_err(Failure::usage)?;
     }
     Ok(if judged.iter().all(|goal| goal.is_reached) { Exit::Done } else { Exit::Missed })
+}
+
+/// Writes the page on a run, with its slices if they lie beside it, and says where it is.
+fn write_report(file: &Path, output: &Path) -> Result<(), String> {
+    let mut results = Results::load(file)?;
+    let slices = file.with_file_name("slices.ndjson");
+    if let Ok(lines) = File::open(&slices)
+        && let Err(why) = ndjson::read_into(&mut results, BufReader::new(lines))
+    {
+        say(&format!("the page has no charts over time: {}: {why}", slices.display()));
+    }
+    outputs::write_file("--output", output, &|out| out.write_all(pages::report(&results).as_bytes()))?;
+    say(&format!("report: {}", output.display()));
+    Ok(())
 }
 
 /// The results.json that was written last, of those that lie in the folders of this folder.

@@ -28,10 +28,16 @@ impl Output {
     }
 
     /// The files in a folder of a run.
-    fn folder(flag: &'static str, folder: &Path) -> [Output; 2] {
+    fn folder(flag: &'static str, folder: &Path) -> [Output; 3] {
         let slices = Output { flag, path: folder.join("slices.ndjson"), format: ndjson::write };
-        [Output::json(flag, folder.join("results.json")), slices]
+        let report = Output { flag, path: folder.join("report.html"), format: report };
+        [Output::json(flag, folder.join("results.json")), slices, report]
     }
+}
+
+/// Writes the page on a run.
+fn report(results: &Results, out: &mut dyn io::Write) -> io::Result<()> {
+    out.write_all(pages::report(results).as_bytes())
 }
 
 /// Where the results of a run go.
@@ -122,7 +128,7 @@ impl Outputs {
     }
 }
 
-/// Writes the files of a run into a folder, which is made if it does not exist: results.json and slices.ndjson.
+/// Writes the files of a run into a folder, which is made if it does not exist: results.json, slices.ndjson and report.html.
 ///
 /// # Errors
 /// One line: a file could not be written.

@@ -71,8 +71,9 @@ pub fn print_goals(judged: &[goals::Judged]) -> Result<(), String> {
 /// as it was called.
 pub fn names(file: &Path) -> String {
     let called = std::env::args().next().unwrap_or_default();
-    match file.file_name().is_some_and(|name| name == "results.json") {
-        true => format!("results: {0} (printed again by: {called} show {0})", file.display()),
-        false => format!("results: {}", file.display()),
+    match file.file_name().and_then(|name| name.to_str()) {
+        Some("results.json") => format!("results: {0} (printed again by: {called} show {0})", file.display()),
+        Some("report.html") => format!("report: {} (open it in a browser)", file.display()),
+        _ => format!("results: {}", file.display()),
     }
 }

@@ -26,7 +26,7 @@ pub fn print(answers: &[Answer], width: usize, out: &mut dyn Write) -> io::Resul
 }
 
 /// How to read the intervals that occur in these answers; `None` if there are none.
-fn signs(answers: &[Answer]) -> Option<String> {
+pub fn signs(answers: &[Answer]) -> Option<String> {
     let has = |sign: &str| {
         let mut texts = answers.iter().flat_map(|answer| [&answer.short].into_iter().chain(&answer.details));
         texts.any(|text| text.contains(sign))

@@ -19,6 +19,33 @@ const BAR: usize = 20;
 /// A column: its head, and what it has of a target.
 type Column<'p> = (&'static str, Box<dyn Fn(&Cell) -> String + 'p>);
 
+/// What a part of a run says: one set of files in one state of the cache.
+pub struct Told {
+    /// The size of the files, and the state of the cache: `100k, cold`.
+    pub heading: String,
+    /// How many files there are, and how many connections ask for them.
+    pub files: String,
+    /// The sentences.
+    pub sentences: Vec<String>,
+    /// The heads of the columns; the first one, of the targets, is empty.
+    pub heads: Vec<&'static str>,
+    /// The rows.
+    pub rows: Vec<Vec<String>>,
+    /// The fetches a second of each row as a share of the highest, or of what the disk gives.
+    pub shares: Vec<Option<f64>>,
+    /// What is said of the rows below them.
+    pub remarks: Vec<String>,
+}
+
+/// What a run of the disk lab says, part by part.
+pub fn told(results: &Results, disk: &Disk) -> Vec<Told> {
+    parts(results, disk).iter().map(|part| of_part(part, disk)).collect()
+}
+
+/// How to read the tables.
+pub const NOTE: &str = "A cache of the host below a virtual disk cannot be seen from here: 'cold' says that the files were not in this machine's memory. \
+                        'from disk': what the disks read, as a share of what was served. p99 of /: at a fixed rate beside as many clients of the files.";
+
 /// Prints what a run of the disk lab says: for each set of files and each state of the cache the sentences, the table, and a bar
 /// for each target.
 ///
@@ -27,57 +54,65 @@ type Column<'p> = (&'static str, Box<dyn Fn(&Cell) -> String + 'p>);
 pub fn print(results: &Results, disk: &Disk, width: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
     let bold = Style::new().bold();
     writeln!(out, "\nFiles in {}: {} on the device {}.", disk.dir, disk.file_system, disk.device)?;
-    for part in parts(results, disk) {
-        let (set, clients) = (part.set, part.fetches[0].key.load.concurrency);
-        let name = set.workload.trim_start_matches(crate::paths::LIST);
-        let files = match (part.cache, disk.memory_bytes) {
-            (Cache::Thrash, Some(memory)) => {
-                let (all, memory) = (set.bytes * set.files as u64 / 1_000_000, memory / 1_000_000);
-                format!("{} files, {all} MB with {memory} MB of memory", set.files)
-            }
-            _ => format!("{} files", set.files),
-        };
-        writeln!(out, "\n{bold}{name}, {}{bold:#} · {files}, {clients} connections", part.cache)?;
-        let sentences = [
-            sentences::of_the_disk(&part),
-            sentences::of_the_targets(&part),
-            sentences::of_the_factor(&part),
-            sentences::of_the_bystander(&part),
-        ];
-        for sentence in sentences.into_iter().flatten() {
-            writeln!(out, "{}", wrap(&sentence, 2, width))?;
-        }
+    for part in told(results, disk) {
+        writeln!(out, "\n{bold}{}{bold:#} · {}", part.heading, part.files)?;
+        part.sentences.iter().try_for_each(|sentence| writeln!(out, "{}", wrap(sentence, 2, width)))?;
         writeln!(out)?;
         table(&part, out)?;
-        for reason in reasons(&part).into_iter().chain(trends(&part)) {
-            writeln!(out, "{}", wrap(&reason, 2, width))?;
-        }
+        part.remarks.iter().try_for_each(|remark| writeln!(out, "{}", wrap(remark, 2, width)))?;
     }
-    let note = "A cache of the host below a virtual disk cannot be seen from here: 'cold' says that the files were not in this machine's memory. \
-                'from disk': what the disks read, as a share of what was served. p99 of /: at a fixed rate beside as many clients of the files.";
-    writeln!(out, "\n{}", wrap(note, 0, width))
+    writeln!(out, "\n{}", wrap(NOTE, 0, width))
 }
 
-fn table(part: &Part<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let longest = part.fetches.iter().filter_map(|cell| cell.figures.throughput).map(|it| it.median);
-    let ceiling = part.set.ceiling().filter(|_| part.cache.needs_the_disk());
-    let whole = longest.chain(ceiling).reduce(f64::max);
+fn of_part(part: &Part<'_>, disk: &Disk) -> Told {
+    let (set, clients) = (part.set, part.fetches[0].key.load.concurrency);
+    let name = set.workload.trim_start_matches(crate::paths::LIST);
+    let files = match (part.cache, disk.memory_bytes) {
+        (Cache::Thrash, Some(memory)) => {
+            let (all, memory) = (set.bytes * set.files as u64 / 1_000_000, memory / 1_000_000);
+            format!("{} files, {all} MB with {memory} MB of memory", set.files)
+        }
+        _ => format!("{} files", set.files),
+    };
+    let sentences = [
+        sentences::of_the_disk(part),
+        sentences::of_the_targets(part),
+        sentences::of_the_factor(part),
+        sentences::of_the_bystander(part),
+    ];
     let columns = columns(part);
-    let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|(head, _)| (*head).to_owned()).collect()];
-    rows.extend(part.fetches.iter().map(|cell| columns.iter().map(|(_, text)| text(cell)).collect()));
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    for (number, row) in rows.iter().enumerate() {
+    let fetches = || part.fetches.iter().map(|cell| cell.figures.throughput.map(|figure| figure.median));
+    let ceiling = part.set.ceiling().filter(|_| part.cache.needs_the_disk());
+    let whole = fetches().flatten().chain(ceiling).reduce(f64::max);
+    Told {
+        heading: format!("{name}, {}", part.cache),
+        files: format!("{files}, {clients} connections"),
+        sentences: sentences.into_iter().flatten().collect(),
+        heads: columns.iter().map(|(head, _)| *head).collect(),
+        rows: part.fetches.iter().map(|cell| columns.iter().map(|(_, text)| text(cell)).collect()).collect(),
+        shares: fetches().map(|fetches| Some(fetches? / whole?)).collect(),
+        remarks: reasons(part).into_iter().chain(trends(part)).collect(),
+    }
+}
+
+fn table(part: &Told, out: &mut dyn Write) -> io::Result<()> {
+    let texts = |at: usize| part.rows.iter().map(move |row| row[at].as_str());
+    let width = |at: usize| texts(at).chain([part.heads[at]]).map(|text| text.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..part.heads.len()).map(width).collect();
+    let line = |row: Vec<&str>, share: Option<f64>| {
         let mut line = String::new();
-        for (at, text) in row.iter().enumerate() {
+        for (at, text) in row.into_iter().enumerate() {
             let pad = " ".repeat(widths[at] - text.chars().count());
             line += &if at == 0 { format!("{text}{pad}") } else { format!("  {pad}{text}") };
         }
-        let fetches = number.checked_sub(1).and_then(|at| part.fetches[at].figures.throughput);
-        if let Some((fetches, whole)) = fetches.zip(whole) {
-            line += &format!("  {}", "█".repeat((fetches.median / whole * BAR as f64).round() as usize));
+        if let Some(share) = share {
+            line += &format!("  {}", "█".repeat((share * BAR as f64).round() as usize));
         }
-        writeln!(out, "{}", line.trim_end())?;
+        line.trim_end().to_owned()
+    };
+    writeln!(out, "{}", line(part.heads.clone(), None))?;
+    for (row, share) in part.rows.iter().zip(&part.shares) {
+        writeln!(out, "{}", line(row.iter().map(String::as_str).collect(), *share))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) fn results(targets: &[&str]) -> Results {
         run_id: "r".into(),
         started_at: String::new(),
         interrupted: false,
+        command: None,
         remarks: Vec::new(),
         machine: Machine {
             host: None,

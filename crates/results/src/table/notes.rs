@@ -23,7 +23,7 @@ pub(super) struct Printed {
 }
 
 /// The notes on these tables, in one paragraph: how to read the rows, the columns and the marks.
-pub(super) fn notes(tables: &[Printed]) -> Option<String> {
+pub(super) fn notes(tables: &[&Printed]) -> Option<String> {
     let notes: Vec<String> = [rows(tables), columns(tables), marks(tables)].into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -32,11 +32,11 @@ fn has(table: &Printed, column: Column) -> bool {
     table.columns.iter().any(|(printed, _)| *printed == column)
 }
 
-fn has_text(tables: &[Printed], is_meant: impl Fn(&str) -> bool) -> bool {
+fn has_text(tables: &[&Printed], is_meant: impl Fn(&str) -> bool) -> bool {
     tables.iter().flat_map(|table| &table.columns).flat_map(|(_, texts)| texts).any(|text| is_meant(text))
 }
 
-fn rows(tables: &[Printed]) -> Vec<String> {
+fn rows(tables: &[&Printed]) -> Vec<String> {
     let mut notes = Vec::new();
     let sorted = tables.iter().filter(|table| table.rows > 1);
     let by = each_once(sorted.filter_map(|table| table.sorted_by).map(|by| by.head)).join(" or ");
@@ -49,7 +49,7 @@ fn rows(tables: &[Printed]) -> Vec<String> {
     notes
 }
 
-fn columns(tables: &[Printed]) -> Vec<String> {
+fn columns(tables: &[&Printed]) -> Vec<String> {
     let occurs = |column: Column| tables.iter().any(|table| has(table, column));
     let mut notes = Vec::new();
     if occurs(Column::Cpu) {
@@ -70,7 +70,7 @@ fn columns(tables: &[Printed]) -> Vec<String> {
     notes
 }
 
-fn marks(tables: &[Printed]) -> Vec<String> {
+fn marks(tables: &[&Printed]) -> Vec<String> {
     let mut notes = Vec::new();
     let meanings = [(">=", "at least"), ("<=", "at most"), ("!", "not to be compared")];
     let occur = meanings.into_iter().filter(|(mark, _)| has_text(tables, |text| text.starts_with(mark)));

@@ -118,6 +118,15 @@ fn a_guest_has_its_cpu_time_and_no_system_calls() {
 }
 
 #[test]
+fn a_service_that_answers_without_a_call_of_its_own_has_a_library_that_makes_them() {
+    let mut all = readings();
+    let framework = |n| moment(Spent { syscalls: Some(0), ..spent(n) });
+    (all.begin, all.end) = (framework(1), framework(3));
+    let why = "a library makes its system calls, and does not count them";
+    assert_eq!(all.server_cost(answered(4)).syscalls_per_request, Err(why.into()));
+}
+
+#[test]
 fn extrapolated_counters_have_no_difference() {
     let mut all = readings();
     all.loaded[2].memory_source = Some("pss-sampled".into());

@@ -1,0 +1,14 @@
+//! From results to a page: one HTML file that needs no network, no script and no other file.
+//!
+//! [`report()`] is the order of its parts. [`chart`] draws: a chart of rows is an HTML table with a drawing in each row, so that a
+//! screen reader reads it and a narrow screen shows it; a chart of curves is an SVG with a legend. All coordinates across
+//! are percentages, so that text keeps its size at any width. [`target`] gives each target its colour.
+//!
+//! Nothing here measures or judges: what a figure is worth, and what is said of it, comes from `results`.
+
+mod chart;
+mod page;
+mod report;
+mod target;
+
+pub use report::report;
