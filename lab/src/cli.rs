@@ -14,6 +14,7 @@ use crate::disk::{self, DiskArgs, DiskFlags, Variant};
 use crate::guests::{self, GuestFlags};
 use crate::lecture::{LectureFlags, of_unknown_claim};
 use crate::loads::{self, LOADS, WORKLOADS};
+use crate::pages::{PageFlags, PagesFlags};
 use crate::servers::{ALL, NONE, Servers};
 use crate::set::{self, Setting};
 
@@ -43,6 +44,7 @@ Examples:
   lab disk --all                           both sizes in each state that the memory allows
   lab doctor                               what this machine does to the figures, and what to mend
   lab serve                                only start the servers, for other clients
+  lab report                               the page on the newest run; 'lab pages' shows all runs in a browser
 
 Without flags that describe a load, a run has these, in four blocks (a block measures all servers
 once under one load), of which it leaves out what does not fit into its --budget:
@@ -76,6 +78,8 @@ struct LabRunFlags {
     /// trial each. Other flags change the grid
     #[arg(long, conflicts_with = "texts")]
     all: bool,
+    #[command(flatten)]
+    page: PageFlags,
     #[command(flatten)]
     run: RunFlags,
 }
@@ -117,6 +121,8 @@ enum LabCommand {
     Lecture(LectureFlags),
     /// Serve files that are not in memory, by each way to read them, and compare that with what the disk gives; in ten minutes at most
     Disk(Box<DiskRunFlags>),
+    /// Show the runs of a folder in a browser: the report on each, two side by side, and the run that goes on
+    Pages(PagesFlags),
     /// Describe this machine: what it does to the figures, and what to mend
     Doctor,
 }
@@ -131,6 +137,8 @@ struct DiskRunFlags {
     models: Vec<String>,
     #[command(flatten)]
     guests: GuestFlags,
+    #[command(flatten)]
+    page: PageFlags,
     #[command(flatten)]
     run: RunFlags,
 }
@@ -147,6 +155,8 @@ pub enum Command {
     Lecture(LectureFlags),
     /// Measure the servers with files on a disk.
     Disk(Box<DiskArgs>),
+    /// Show runs in a browser.
+    Pages(PagesFlags),
     /// Describe this machine.
     Doctor,
 }
@@ -159,6 +169,7 @@ pub struct RunArgs {
     pub is_aa: bool,
     /// Whether the command line names no loads.
     pub has_default_loads: bool,
+    pub page: PageFlags,
     pub run: RunFlags,
 }
 
@@ -216,6 +227,7 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
             let matches = matches.subcommand_matches("disk").unwrap_or(&matches);
             return Ok(Command::Disk(Box::new(of_the_disk(known, *flags, RunFlags::name_loads(matches))?)));
         }
+        Some(LabCommand::Pages(flags)) => return Ok(Command::Pages(flags)),
         Some(LabCommand::Doctor) => return Ok(Command::Doctor),
     };
     let servers = chosen(known, &flags.models)?;
@@ -225,7 +237,8 @@ fn parse_from(known: &[Model], args: impl IntoIterator<Item = OsString>) -> Resu
     if has_default_loads {
         loads::measure_defaults(&mut run, is_aa);
     }
-    Ok(Command::Run(Box::new(RunArgs { servers, files: flags.models.files, is_aa, has_default_loads, run })))
+    let (files, page) = (flags.models.files, flags.page);
+    Ok(Command::Run(Box::new(RunArgs { servers, files, is_aa, has_default_loads, page, run })))
 }
 
 /// Gives the flags of a run the defaults of `lab disk`, and hides those that describe its loads.
@@ -255,7 +268,7 @@ fn of_the_disk(known: &[Model], flags: DiskRunFlags, names_loads: bool) -> Resul
     if names_loads {
         return Err(wrong("'lab disk' has its own loads: --size, --set, --cache and -c change them"));
     }
-    let DiskRunFlags { disk, models: mut targets, mut guests, run } = flags;
+    let DiskRunFlags { disk, models: mut targets, mut guests, page, run } = flags;
     if targets.is_empty() {
         if guests.guests.is_empty() {
             let installed = guest::ready_made().into_iter().filter(|guest| guest.missing().is_none());
@@ -275,7 +288,7 @@ fn of_the_disk(known: &[Model], flags: DiskRunFlags, names_loads: bool) -> Resul
     targets.extend(servers.guests.iter().map(|guest| guest.name.clone()));
     let mut once = Vec::new();
     add_new(&mut once, targets);
-    Ok(DiskArgs { targets: once, servers, disk, run })
+    Ok(DiskArgs { targets: once, servers, disk, page, run })
 }
 
 /// What to write instead of a word that the load test or a service would understand.

@@ -24,6 +24,7 @@ use results::{Load, Plan};
 
 use crate::division::Division;
 use crate::fleet::LocalFleet;
+use crate::pages::{PageFlags, Pages};
 use crate::servers::Servers;
 use crate::set;
 use files::{Files, Unmade};
@@ -68,6 +69,7 @@ pub struct DiskArgs {
     pub targets: Vec<String>,
     pub servers: Servers,
     pub disk: DiskFlags,
+    pub page: PageFlags,
     pub run: RunFlags,
 }
 
@@ -76,7 +78,7 @@ pub struct DiskArgs {
 /// # Errors
 /// The directory is on no disk, or has no room; or as a run.
 pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
-    let DiskArgs { targets, servers, mut disk, mut run } = args;
+    let DiskArgs { targets, servers, mut disk, page, mut run } = args;
     front::become_owner(run.results.as_deref(), disk.owner.as_deref())?;
     if disk.all {
         disk.size = ALL_SIZES.iter().flat_map(|size| size.parse()).collect();
@@ -119,7 +121,9 @@ pub fn disk(args: DiskArgs) -> Result<Exit, Failure> {
         Err(_) if stop.load(Relaxed) => {} // the signal may have interrupted a system call of the check
         checked => checked?,
     }
+    let pages = page.start(&run);
     let finished = front::run(&run, &prepared, &plan, &mut fleet, &mut (), stop)?;
+    pages.iter().for_each(Pages::farewell);
     front::conclude(&run, finished)
 }
 

@@ -15,6 +15,7 @@ mod lecture;
 mod limit;
 mod loads;
 mod nod;
+mod pages;
 mod relay;
 mod serve;
 mod servers;
@@ -38,6 +39,7 @@ use cli::{Command, RunArgs};
 use division::Division;
 use fleet::LocalFleet;
 use launch::Requested;
+use pages::Pages;
 
 fn main() -> ExitCode {
     // This comes first, because the process of a service must have one thread, and nothing of the lab in it.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
             Command::Serve(args) => serve::serve(&args),
             Command::Lecture(flags) => lecture::lecture(&flags),
             Command::Disk(args) => disk::disk(*args),
+            Command::Pages(flags) => pages::pages(flags),
             Command::Doctor => doctor::doctor(),
         },
     )
@@ -112,7 +115,9 @@ fn run(args: RunArgs) -> Result<Exit, Failure> {
         checked => checked?,
     }
     let mut fleet = AaFleet::new(&mut fleet, &targets);
+    let pages = args.page.start(&args.run);
     let run = front::run(&args.run, &prepared, &plan, &mut fleet, &mut (), stop)?;
+    pages.iter().for_each(Pages::farewell);
     if args.is_aa {
         front::print(|out| noise::print(&run.results, true, out)).map_err(Failure::usage)?;
     }

@@ -90,7 +90,7 @@ fn every_line_is_written_at_once() {
     }
     assert_eq!(child.wait().unwrap().code(), Some(0), "{all}");
     let last: Vec<&str> = all.lines().rev().take(2).collect();
-    assert!(last[0].starts_with("Run ") && last[1].starts_with("results: "), "{all}");
+    assert!(last[0].starts_with("Run ") && last[1].starts_with("report: "), "{all}");
     std::fs::remove_dir_all(folder).unwrap();
 }
 

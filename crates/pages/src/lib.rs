@@ -7,8 +7,13 @@
 //! Nothing here measures or judges: what a figure is worth, and what is said of it, comes from `results`.
 
 mod chart;
+pub mod list;
+pub mod live;
+pub mod notice;
 mod page;
-mod report;
+pub mod report;
+pub mod side_by_side;
 mod target;
 
+pub use page::OF_A_SERVER;
 pub use report::report;

@@ -23,12 +23,22 @@ const UNFOLDED: usize = 8;
 
 /// The page on a run, as one file: complete HTML that needs nothing else. Slices of trials are drawn if the results have them.
 pub fn report(results: &Results) -> String {
+    let Part { style, main } = part(results);
+    page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script: None, body: main })
+}
+
+/// A report as a part of a page.
+pub struct Part {
+    /// The rules of its targets.
+    pub style: String,
+    /// Its element `main`.
+    pub main: Markup,
+}
+
+/// The report on a run, for a page that has more than it.
+pub fn part(results: &Results) -> Part {
     let targets = targets(results);
-    page::whole(&Page {
-        title: &format!("Run {}", results.run_id),
-        style: &targets.style(),
-        body: html! { main id="report" { (body(results, &targets)) } },
-    })
+    Part { style: targets.style(), main: html! { main id="report" { (body(results, &targets)) } } }
 }
 
 /// The targets of a run, without the copies of those that were measured twice.

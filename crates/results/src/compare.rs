@@ -5,10 +5,12 @@
 //! ISMM 2013). The trials of two single runs therefore show only whether these two runs differ. Whether it is a change
 //! for better or worse, runs as replicates show: merged results of at least two runs on each side.
 
+use crate::load::Key;
 use crate::ranks::{COMPARED, Compared, values};
 use crate::schema::{Cell, Results, Verdict};
 use crate::statistics::{self, Ratio};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 
 /// What the values are that are compared.
@@ -20,60 +22,111 @@ enum Replicates {
     Runs,
 }
 
-/// Prints what changed beyond noise from the first run to the second: the ratio of second to first with its 95 %
-/// interval, for each cell that both have and each figure that may be compared. Holm's method corrects for the number of
-/// comparisons, and a difference below 3 % is none. A figure that neither run has is not mentioned.
-///
-/// # Errors
-/// An error of writing to `out`.
-pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
-    let mut found = Vec::new();
+/// A figure of a cell that two runs have.
+pub struct Change<'r> {
+    /// The cell.
+    pub key: &'r Key,
+    /// The figure as it is called in what is printed: `CPU/r`.
+    pub figure: &'static str,
+    /// The second run's figure to the first one's.
+    pub ratio: f64,
+    /// Lower end of its 95 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// What that says, in words.
+    pub judgement: &'static str,
+    /// Whether it changed beyond noise, and by 3 % or more.
+    pub is_change: bool,
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Change { key, figure, ratio, low, high, judgement, .. } = self;
+        write!(f, "{key}: {figure} x{ratio:.3} ({low:.3} to {high:.3}): {judgement}")
+    }
+}
+
+/// What two runs say of each other.
+pub struct Comparison<'r> {
+    /// What is not compared, and why, a line each.
+    pub left_out: Vec<String>,
+    /// What is compared.
+    pub changes: Vec<Change<'r>>,
+    /// What has to be known of these changes; `None` if nothing has.
+    pub note: Option<&'static str>,
+}
+
+/// A change between two single runs may be one of these two runs.
+const TWO_RUNS: &str = "Whether it would differ in other runs, too, two runs cannot tell: merge several runs of each (loadtest \
+                        merge), and compare those.";
+
+/// Compares each figure of each cell that both runs have. Holm's method corrects for the number of comparisons, and a difference
+/// below 3 % is none. A figure that neither run has is not mentioned.
+pub fn compare<'r>(first: &'r Results, second: &'r Results) -> Comparison<'r> {
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
     for before in &first.cells {
         let Some(after) = second.cells.iter().find(|after| after.key == before.key) else {
-            writeln!(out, "{}: only in {}", before.key, first.run_id)?;
+            left_out.push(format!("{}: only in {}", before.key, first.run_id));
             continue;
         };
         let [verdict, other] =
             [before, after].map(|cell| if cell.flaws.is_empty() { cell.verdict } else { Verdict::Valid });
         if let Some(invalid) = [verdict, other].into_iter().find(|verdict| *verdict != Verdict::Valid) {
-            writeln!(out, "{}: {}, so not compared", before.key, invalid.name())?;
+            left_out.push(format!("{}: {}, so not compared", before.key, invalid.name()));
             continue;
         }
         let is_told = |figure: &&Compared| [before, after].iter().any(|cell| has_value_or_flaw(cell, figure));
         for figure in COMPARED.iter().filter(is_told) {
             match ratio(before, after, figure) {
                 Ok((replicates, ratio)) => found.push((&before.key, figure, replicates, ratio)),
-                Err(why) => writeln!(out, "{}: {}: {why}", before.key, figure.name)?,
+                Err(why) => left_out.push(format!("{}: {}: {why}", before.key, figure.name)),
             }
         }
     }
-    for after in &second.cells {
-        if first.cells.iter().all(|before| before.key != after.key) {
-            writeln!(out, "{}: only in {}", after.key, second.run_id)?;
-        }
-    }
+    let is_new = |after: &&Cell| first.cells.iter().all(|before| before.key != after.key);
+    left_out
+        .extend(second.cells.iter().filter(is_new).map(|after| format!("{}: only in {}", after.key, second.run_id)));
     let significant = statistics::holm(&found.iter().map(|(.., ratio)| ratio.p).collect::<Vec<_>>());
-    let mut is_open = false;
-    for ((key, figure, replicates, ratio), significant) in found.iter().zip(significant) {
-        let judgement = match (significant, replicates) {
-            (false, _) => "no change beyond noise",
-            (true, _) if ratio.is_negligible() => "no change: below 3 %",
-            (true, Replicates::Trials) => "differs in these two runs",
-            (true, Replicates::Runs) if (ratio.ratio > 1.0) == figure.higher_is_better => "better",
-            (true, Replicates::Runs) => "worse",
-        };
-        is_open |= *replicates == Replicates::Trials && judgement.starts_with("differs");
-        let Ratio { ratio, low, high, .. } = ratio;
-        writeln!(out, "{key}: {} x{ratio:.3} ({low:.3} to {high:.3}): {judgement}", figure.name)?;
-    }
-    if is_open {
-        writeln!(
-            out,
-            "Whether it would differ in other runs, too, two runs cannot tell: merge several runs of each (loadtest \
-             merge), and compare those."
-        )?;
-    }
-    Ok(())
+    let change = |((key, figure, replicates, ratio), is_significant): (_, bool)| {
+        change(key, figure, replicates, ratio, is_significant)
+    };
+    let changes: Vec<Change<'_>> = found.into_iter().zip(significant).map(change).collect();
+    let is_open = changes.iter().any(|change| change.judgement == DIFFERS);
+    Comparison { left_out, changes, note: is_open.then_some(TWO_RUNS) }
+}
+
+/// What is said of a change between two single runs.
+const DIFFERS: &str = "differs in these two runs";
+
+fn change<'r>(
+    key: &'r Key,
+    figure: &'static Compared,
+    replicates: Replicates,
+    of: Ratio,
+    is_significant: bool,
+) -> Change<'r> {
+    let judgement = match replicates {
+        _ if !is_significant => "no change beyond noise",
+        _ if of.is_negligible() => "no change: below 3 %",
+        Replicates::Trials => DIFFERS,
+        Replicates::Runs if (of.ratio > 1.0) == figure.higher_is_better => "better",
+        Replicates::Runs => "worse",
+    };
+    let Ratio { ratio, low, high, .. } = of;
+    let is_change = is_significant && !of.is_negligible();
+    Change { key, figure: figure.name, ratio, low, high, judgement, is_change }
+}
+
+/// Prints what changed beyond noise from the first run to the second, as [`compare`] finds it.
+///
+/// # Errors
+/// An error of writing to `out`.
+pub fn print(first: &Results, second: &Results, out: &mut dyn Write) -> io::Result<()> {
+    let Comparison { left_out, changes, note } = compare(first, second);
+    left_out.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    changes.iter().try_for_each(|change| writeln!(out, "{change}"))?;
+    note.iter().try_for_each(|note| writeln!(out, "{note}"))
 }
 
 fn has_value_or_flaw(cell: &Cell, figure: &Compared) -> bool {

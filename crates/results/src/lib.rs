@@ -36,6 +36,7 @@ mod kind;
 mod knee;
 pub mod lacks;
 pub mod lists;
+pub mod live;
 pub mod load;
 pub mod machine;
 mod marks;

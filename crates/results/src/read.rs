@@ -3,6 +3,7 @@
 use crate::schema::{Results, SCHEMA};
 use crate::version1;
 use serde::Deserialize;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -24,18 +25,22 @@ impl Results {
     /// # Errors
     /// One line: the file does not exist, is not JSON, has another schema, or has more than 512 MiB.
     pub fn load(path: &Path) -> Result<Results, String> {
-        let say = |why: String| format!("{}: {why}", path.display());
-        let io = |error: io::Error| match error.kind() {
-            io::ErrorKind::IsADirectory => say("it is a folder; name the results.json in it".into()),
-            _ => say(error.to_string()),
-        };
+        let name = path.display().to_string();
+        Results::read(&name, File::open(path).map_err(|error| unreadable(&name, &error))?)
+    }
+
+    /// Reads the text of a results.json file, which messages call `name`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read(name: &str, file: impl Read) -> Result<Results, String> {
+        let say = |why: String| format!("{name}: {why}");
         let json = |error: serde_json::Error| match error.is_eof() {
             true => say(format!("it is no whole results.json: {error}")),
             false => say(format!("it is no results.json: {error}")),
         };
         let mut text = Vec::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(LARGEST + 1).read_to_end(&mut text).map_err(io)?;
+        file.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| unreadable(name, &error))?;
         match text.len() as u64 {
             0 => return Err(say("it is no results.json: it is empty".into())),
             length if length > LARGEST => {
@@ -62,6 +67,13 @@ impl Results {
                 Err(say(format!("its schema is {schema}, and this program reads {SCHEMA}")))
             }
         }
+    }
+}
+
+fn unreadable(name: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => format!("{name}: it is a folder; name the results.json in it"),
+        _ => format!("{name}: {error}"),
     }
 }
 

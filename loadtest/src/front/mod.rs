@@ -7,6 +7,7 @@ pub mod files;
 mod flags;
 mod hgrm;
 mod hint;
+mod live_log;
 mod load_flags;
 mod load_text;
 mod outputs;
@@ -29,6 +30,7 @@ pub use terminal::{clear_progress, has_progress_line, print, say, show_progress}
 use crate::events::Observer;
 use crate::fleet::Fleet;
 use crate::{limits, privileges};
+use live_log::LiveLog;
 use progress::Progress;
 use results::conditions::{self, Condition};
 use results::goals;
@@ -89,7 +91,8 @@ pub fn run(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Finished, Failure> {
-    let mut observers = (Progress::new(flags.quiet), observer);
+    let live = flags.results.as_deref().map(|folder| LiveLog::new(folder, plan));
+    let mut observers = (Progress::new(flags.quiet), (live, observer));
     let results = crate::run(plan, prepared.began, fleet, &mut observers, stop)
         .map_err(|error| Failure(Exit::Failed, format!("the load could not be run: {error}")))?;
     clear_progress();

@@ -71,7 +71,7 @@ fn no_output_depends_on_another() {
     assert!(String::from_utf8(failed.stdout).unwrap().contains("verdict"));
     assert_eq!(names(&folder), ["a.csv", "out", "results"]);
     assert_eq!(names(&folder.join("results")).len(), 1);
-    assert_eq!(names(&folder.join("out")), ["results.json", "slices.ndjson"]);
+    assert_eq!(names(&folder.join("out")), ["report.html", "results.json", "slices.ndjson"]);
 
     let not_shown = run(&["--json", "a.json"], full().into());
     assert_eq!(not_shown.status.code(), Some(2), "{not_shown:?}");

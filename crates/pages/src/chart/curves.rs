@@ -34,6 +34,8 @@ pub struct Curve<'r> {
     pub points: Vec<Point>,
     /// Whether each point has a marker.
     pub has_markers: bool,
+    /// Whether a line goes through the points.
+    pub has_line: bool,
     /// Why none of its values may be compared, if that is so.
     pub flaw: Option<String>,
 }
@@ -88,7 +90,7 @@ impl Curves<'_> {
                         }
                     }
                 }
-                (primer(self.primer))
+                @if !self.primer.is_empty() { (primer(self.primer)) }
             }
         })
     }
@@ -104,9 +106,11 @@ impl Curves<'_> {
         let words = curve.points.last().map(|point| point.words.as_str()).unwrap_or_default();
         html! {
             g class=(class(curve)) {
-                svg.free width="100%" height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" {
-                    path.line d=(line) stroke-dasharray=(curve.target.dash()) vector-effect="non-scaling-stroke" {
-                        title { (curve.target.name) @if !curve.has_markers { ": " (words) } @if let Some(flaw) = &curve.flaw { "; " (flaw) } }
+                @if curve.has_line {
+                    svg.free width="100%" height=(HEIGHT) viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" {
+                        path.line d=(line) stroke-dasharray=(curve.target.dash()) vector-effect="non-scaling-stroke" {
+                            title { (curve.target.name) @if !curve.has_markers { ": " (words) } @if let Some(flaw) = &curve.flaw { "; " (flaw) } }
+                        }
                     }
                 }
                 @if curve.has_markers {

@@ -102,7 +102,7 @@ fn chart<'r>(shown: &Shown, load: &Load, results: &'r Results, targets: &'r Targ
         let mut points: Vec<Point> =
             results.cells.iter().filter(is_meant).filter_map(|cell| point(shown, cell)).collect();
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        Curve { target, points, has_markers: true, flaw: None }
+        Curve { target, points, has_markers: true, has_line: true, flaw: None }
     };
     let curves: Vec<Curve<'r>> = targets.iter().map(of_target).collect();
     let points = || curves.iter().flat_map(|curve| &curve.points);

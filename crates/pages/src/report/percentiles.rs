@@ -44,6 +44,7 @@ fn of_cell<'r>(cell: &'r Cell, targets: &'r Targets<'r>) -> Option<Curve<'r>> {
         target: targets.get(&cell.key.target)?,
         points: curve(&histogram, POINTS).into_iter().map(point).collect(),
         has_markers: false,
+        has_line: true,
         flaw: flaw(cell, "latency_us.p99"),
     })
 }
