@@ -138,8 +138,12 @@ fn conclude(flags: &LectureFlags, outputs: &Outputs, folder: &Path, board: &Resu
     }
     let (written, not_written) = outputs.write(board);
     failures.extend(not_written);
+    let report = folder.join("report.html");
+    let page = pages::report(board);
+    failures.extend(front::write_file("--results", &report, &|file| file.write_all(page.as_bytes())).err());
     if !flags.quiet {
         say(&front::names(&folder.join("results.json")));
+        say(&front::names(&report));
         written.iter().for_each(|file| say(&front::names(file)));
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }

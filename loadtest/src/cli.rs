@@ -81,6 +81,9 @@ pub struct Cli {
     /// answer then say so, and the others are measured [default: all must answer at once]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub wait: Option<Duration>,
+    /// URL of `lab pages` for the --results folder; printed at the begin, for the run can be watched there
+    #[arg(long, value_name = "URL")]
+    pub pages: Option<String>,
     /// URL at which the results can be looked at; printed at the end
     #[arg(long, value_name = "URL")]
     pub dashboard: Option<String>,

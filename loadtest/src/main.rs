@@ -53,6 +53,9 @@ fn run(mut arguments: Vec<OsString>) -> Result<Exit, Failure> {
     let remote = cli.remote_write.map(RemoteWrite::start).transpose();
     let mut remote = remote.map_err(|error| Failure(Exit::Failed, format!("--remote-write: {error}")))?;
     stop_on_signals();
+    if let Some(pages) = cli.pages.filter(|_| !cli.run.quiet) {
+        say(&format!("page: {pages}/newest"));
+    }
     let run = front::run(&cli.run, &prepared, &plan, &mut fleet, &mut remote, stop)?;
     end_on_signals();
     if stop.load(Relaxed) && !run.results.interrupted {
