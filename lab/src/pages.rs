@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use loadtest::front::{Exit, Failure, RunFlags, say};
 use loadtest::stop_on_signals;
 use tokio::runtime::Builder;
@@ -55,7 +56,8 @@ pub fn pages(flags: PagesFlags) -> Result<Exit, Failure> {
         .map_err(|error| Failure::usage(format!("--listen {}: {error}; choose another address", flags.listen)))?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let site = Site::new(runs, flags.dashboards);
-    start(listener, site).map_err(|error| Failure(Exit::Failed, format!("the pages cannot be served: {error}")))?;
+    start(listener, site.router())
+        .map_err(|error| Failure(Exit::Failed, format!("the pages cannot be served: {error}")))?;
     say(&format!("pages of {}: http://{address}", flags.results.display()));
     while !stop.load(Relaxed) {
         thread::sleep(Duration::from_millis(50));
@@ -113,12 +115,11 @@ impl Pages {
     /// There can be no listener, no thread, or no such folder.
     pub fn start(results: &Path) -> io::Result<Pages> {
         std::fs::create_dir_all(results)?;
-        let at = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = at(PORT).or_else(|_| at(0))?;
+        let listener = loopback()?;
         let address = listener.local_addr()?;
         let site = Site::new(Runs::open(results)?, None);
         let viewers = site.viewers();
-        start(listener, site)?;
+        start(listener, site.router())?;
         Ok(Pages { address, viewers })
     }
 
@@ -136,13 +137,30 @@ impl Pages {
     }
 }
 
-fn start(listener: TcpListener, site: Site) -> io::Result<()> {
+/// Serves a single page on the loopback interface until the program ends, and returns its address.
+///
+/// # Errors
+/// There can be no listener or no thread.
+pub fn index(page: String) -> io::Result<SocketAddr> {
+    let listener = loopback()?;
+    let address = listener.local_addr()?;
+    start(listener, site::of_one_page(page))?;
+    Ok(address)
+}
+
+/// A listener on the usual port, or where that is in use on another one.
+fn loopback() -> io::Result<TcpListener> {
+    let at = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    at(PORT).or_else(|_| at(0))
+}
+
+fn start(listener: TcpListener, router: Router) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     thread::Builder::new().name("pages".into()).spawn(move || {
         runtime.block_on(async {
             match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => drop(axum::serve(listener, site.router()).await),
+                Ok(listener) => drop(axum::serve(listener, router).await),
                 Err(error) => say(&format!("the pages cannot be served: {error}")),
             }
         });

@@ -5,8 +5,10 @@ use std::net::TcpListener;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use lab::MODELS;
 use loadtest::front::{Exit, Failure, say};
 use loadtest::stop_on_signals;
+use pages::servers;
 
 use crate::cli::ServeArgs;
 use crate::launch::Placement;
@@ -52,6 +54,16 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
         print(&format!("{name:24} http://{}   metrics http://{}/metrics", service.listen, service.admin));
         services.push(service);
     }
+    let listed = services.iter().zip(args.servers.all()).map(|(service, server)| servers::Server {
+        name: server.name().to_owned(),
+        listen: service.listen.to_string(),
+        admin: service.admin.to_string(),
+        paths: paths(server.name()),
+    });
+    match crate::pages::index(servers::page(&listed.collect::<Vec<_>>())) {
+        Ok(address) => print(&format!("{:24} http://{address}", "all of them, as links")),
+        Err(error) => say(&format!("there is no page with links to them: {error}")),
+    }
     print("Ctrl-C stops them.");
     while !stop.load(Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
@@ -64,6 +76,14 @@ pub fn serve(args: &ServeArgs) -> Result<Exit, Failure> {
     }
     services.iter().for_each(Service::terminate); // all at once; `drop` then waits for each
     Ok(Exit::Done)
+}
+
+/// What a server answers: every model has the same paths, a guest a few of them or others.
+fn paths(name: &str) -> &'static [&'static str] {
+    match MODELS.iter().any(|model| model.name == name) {
+        true => &["/", "/files/1k", "/sleep/100", "/work/1000000", "/counter", "/nods"],
+        false => &["/"],
+    }
 }
 
 /// Prints a line to standard output. It is no failure when its reader has gone away.

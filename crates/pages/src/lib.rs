@@ -12,6 +12,7 @@ pub mod live;
 pub mod notice;
 mod page;
 pub mod report;
+pub mod servers;
 pub mod side_by_side;
 mod target;
 

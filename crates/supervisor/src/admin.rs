@@ -1,4 +1,4 @@
-//! The admin endpoint, which serves /metrics, /account, /healthz and /info from the supervisor's own loop.
+//! The admin endpoint, which serves /metrics, /account, /healthz and /info, and at / a page with links to them, from the supervisor's own loop.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -16,6 +16,8 @@ use crate::status::{Phase, Program, SharedStatus, Status};
 use crate::{account, info, metrics};
 use driver::BACK_OFF;
 
+/// The page with links to the others.
+const INDEX: &str = include_str!("admin.html");
 /// The most connections at a time. A further one replaces the one whose last activity is longest ago.
 const MAX_CONNECTIONS: usize = 64;
 /// The most connections accepted in one turn of the loop.
@@ -170,7 +172,8 @@ fn json(page: io::Result<impl Serialize>) -> Reply {
 
 impl Handler for Pages {
     fn answer(&mut self, request: &Request<'_>, _now: Instant) -> Answer {
-        let page = match request.path {
+        let page: fn(&Pages) -> Reply = match request.path {
+            "/" => |_| Reply { content_type: "text/html; charset=utf-8", ..Reply::text(INDEX) },
             "/metrics" => Pages::metrics,
             "/account" => Pages::account,
             "/healthz" => Pages::healthz,

@@ -65,6 +65,12 @@ impl Site {
     }
 }
 
+/// A site that has one page.
+pub fn of_one_page(page: String) -> Router {
+    let show = async move || Html(page.clone());
+    Router::new().route("/", get(show)).layer(map_response(with_headers))
+}
+
 /// The headers of every response: what a page may do is said twice, in the page and here; it stands in no frame, tells no other site
 /// where its user comes from, and is what its type says.
 async fn with_headers(mut response: Response) -> Response {
