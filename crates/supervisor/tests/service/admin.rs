@@ -123,7 +123,7 @@ fn unknown_pages_are_answered_404_and_other_methods_405() {
     let index = get(service.admin, "/").unwrap();
     assert_eq!(index.status, 200);
     for page in ["/metrics", "/info", "/account", "/healthz"] {
-        assert!(String::from_utf8_lossy(&index.body).contains(&format!("href=\"{page}\"")), "{page}");
+        assert!(index.text.contains(&format!("href=\"{page}\"")), "{page}");
     }
     assert_eq!(get(service.admin, "/nothing").unwrap().status, 404);
     let post = read_response(send_request(service.admin, "POST", "/metrics").unwrap()).unwrap();
