@@ -94,9 +94,10 @@ def printed(chromium, url, to):
     page = context.new_page()
     yield from show(context, page, url)
     page.emulate_media(media="print")
-    hidden = page.evaluate(
-        "[...document.querySelectorAll('details:not(.primer) > :not(summary)')].filter(it => it.checkVisibility && !it.checkVisibility({contentVisibilityAuto: true})).length"
-    )
+    # The browser unlocks what was folded when it draws the next frame.
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    folded = "document.querySelectorAll('details:not(.primer) > :not(summary):not(.primer)')"
+    hidden = page.evaluate(f"[...{folded}].filter(it => !it.checkVisibility()).length")
     if hidden:
         yield f"on paper, {hidden} folded parts are missing"
     if not page.pdf(path=to, format="A4").startswith(b"%PDF"):

@@ -15,6 +15,7 @@ mod path_file;
 mod progress;
 mod report;
 mod save;
+mod sparkline;
 mod terminal;
 
 pub use exit::{Exit, Failure, exit_code};

@@ -1,7 +1,8 @@
-//! Shows progress on standard error: on a terminal one line that is overwritten, and a line for each finished block or cell;
+//! Shows progress on standard error: on a terminal a panel of two lines that is overwritten, and a line for each finished block or cell;
 //! elsewhere, as in a log file, a line every few seconds.
 
-use super::terminal::{has_progress_line, say, show_progress};
+use super::sparkline::sparkline;
+use super::terminal::{has_progress_line, say, show_below, show_progress};
 use crate::events::{Event, Observer};
 use crate::neighbours;
 use results::units::{count, duration, micros, plural, three_digits};
@@ -20,6 +21,8 @@ pub struct Progress {
     knee: String,
     /// What has a line when it is finished.
     tells: Tells,
+    /// Answers a second, CPU time a request and the 99th percentile of the trials of the block so far.
+    measured: Vec<[Option<f64>; 3]>,
     /// When the last line of progress was written, where lines stay.
     told: Option<Instant>,
 }
@@ -35,7 +38,14 @@ enum Tells {
 impl Progress {
     /// With `quiet`, nothing is shown.
     pub fn new(quiet: bool) -> Progress {
-        Progress { quiet, place: String::new(), knee: String::new(), tells: Tells::Nothing, told: None }
+        Progress {
+            quiet,
+            place: String::new(),
+            knee: String::new(),
+            tells: Tells::Nothing,
+            measured: Vec::new(),
+            told: None,
+        }
     }
 
     /// Shows how far the run is.
@@ -44,6 +54,13 @@ impl Progress {
             true => show_progress(line.to_owned()),
             false if self.is_due(Instant::now()) => say(line),
             false => {}
+        }
+    }
+
+    /// Shows the trials of the block below the progress line, a bar each.
+    fn show_measured(&self) {
+        if has_progress_line() {
+            show_below(&panel(&self.measured));
         }
     }
 
@@ -80,6 +97,8 @@ impl Observer for Progress {
                     true => format!("block {} of {planned}", done + 1),
                     false => format!("further block {}", done + 1 - planned),
                 };
+                self.measured.clear();
+                self.show_measured();
             }
             Event::BlockFinished { load, cells, number, took } if self.tells == Tells::Blocks => {
                 say(&finished_block(&self.place, load, cells, number, took));
@@ -107,11 +126,13 @@ impl Observer for Progress {
                 // On a narrow terminal the end is cut off.
                 self.show(&format!("{}, {left} left: {cell}{}: {answers} answers{errors}", self.place, self.knee));
             }
+            Event::TrialFinished { trial, .. } => {
+                let figures = &trial.figures;
+                self.measured.push([figures.throughput, figures.server.cpu_us_per_request, figures.latency_us.p99]);
+                self.show_measured();
+            }
             Event::CellFinished { cell } if self.tells == Tells::Cells => say(&finished(cell)),
-            Event::BlockFinished { .. }
-            | Event::CellFinished { .. }
-            | Event::TrialFinished { .. }
-            | Event::RunFinished { .. } => {}
+            Event::BlockFinished { .. } | Event::CellFinished { .. } | Event::RunFinished { .. } => {}
         }
     }
 }
@@ -142,6 +163,17 @@ fn finished_block(place: &str, load: &Load, cells: &[&Cell], number: u64, took: 
         [least, .., most] => format!(": CPU µs/r {} to {}", cost(least), cost(most)),
     };
     format!("{place} in {}: {load}{range}", duration(took))
+}
+
+/// The trials of a block in a line: a bar for each, and the last value.
+fn panel(measured: &[[Option<f64>; 3]]) -> String {
+    let figures = [("req/s", count as fn(f64) -> String), ("CPU µs/r", three_digits), ("p99", micros)];
+    let part = |(at, (name, written)): (usize, (&str, fn(f64) -> String))| {
+        let values: Vec<Option<f64>> = measured.iter().map(|of_trial| of_trial[at]).collect();
+        let last = (*values.last()?)?;
+        Some(format!("{name} {} {}", sparkline(&values), written(last)))
+    };
+    figures.into_iter().enumerate().filter_map(part).collect::<Vec<_>>().join("   ")
 }
 
 fn cpu(trial: &Trial) -> Option<f64> {
@@ -185,6 +217,13 @@ mod tests {
         assert_eq!(tells(false, 1, PACE * 69), Tells::Nothing);
         assert_eq!((tells(true, 1, PACE * 69), tells(false, 1, PACE * 70)), (Tells::Cells, Tells::Cells));
         assert_eq!((tells(false, 4, PACE * 20), tells(false, 4, PACE * 19)), (Tells::Blocks, Tells::Nothing));
+    }
+
+    #[test]
+    fn the_trials_of_a_block_are_bars_with_the_last_value() {
+        let trials = [[Some(100_000.0), Some(5.0), Some(400.0)], [Some(50_000.0), None, Some(800.0)]];
+        assert_eq!(panel(&trials), "req/s █▄ 50,000   p99 ▄█ 800µs");
+        assert_eq!(panel(&[]), "");
     }
 
     #[test]

@@ -12,9 +12,13 @@ static LINE: LazyLock<ProgressBar> = LazyLock::new(|| {
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let target = if is_dumb { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let line = ProgressBar::with_draw_target(None, target);
-    line.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is valid"));
+    line.set_style(style("{wide_msg}"));
     line
 });
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is valid")
+}
 
 /// Whether there is a progress line.
 pub fn has_progress_line() -> bool {
@@ -24,6 +28,13 @@ pub fn has_progress_line() -> bool {
 /// Shows this on the progress line, if there is one; it is cut to the width of the terminal.
 pub fn show_progress(line: impl Into<Cow<'static, str>>) {
     LINE.set_message(line);
+}
+
+/// Shows this below the progress line, cut to the width of the terminal; nothing if it is empty.
+pub fn show_below(line: &str) {
+    let columns = terminal_size_of(io::stderr()).map_or(80, |(Width(width), _)| usize::from(width));
+    LINE.set_style(style(if line.is_empty() { "{wide_msg}" } else { "{wide_msg}\n{prefix}" }));
+    LINE.set_prefix(line.chars().take(columns).collect::<String>());
 }
 
 /// Erases the progress line. It does not come back.
