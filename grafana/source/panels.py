@@ -383,6 +383,8 @@ def dashboard(uid, title, description, since, refresh, variables, annotations, p
         "type": "dashboards",
         "url": "",
     }
+    # The container `pages`, which links back.
+    reports = {**link, "tags": [], "title": "Reports", "tooltip": "The report on each run", "type": "link", "url": "http://localhost:8000"}
     return {
         "uid": uid,
         "title": title,
@@ -396,7 +398,7 @@ def dashboard(uid, title, description, since, refresh, variables, annotations, p
         "timepicker": {},
         "timezone": "browser",
         "refresh": refresh,
-        "links": [link],
+        "links": [link, reports],
         "templating": {"list": variables},
         "annotations": {"list": [built_in, *annotations]},
         "panels": place(panels),

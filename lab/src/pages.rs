@@ -8,6 +8,7 @@ mod follow;
 mod site;
 mod summaries;
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use loadtest::cpus::yield_to_all;
 use loadtest::front::{Exit, Failure, RunFlags, say};
 use loadtest::stop_on_signals;
 use tokio::runtime::Builder;
@@ -56,7 +58,7 @@ pub fn pages(flags: PagesFlags) -> Result<Exit, Failure> {
         .map_err(|error| Failure::usage(format!("--listen {}: {error}; choose another address", flags.listen)))?;
     let address = listener.local_addr().map_err(|error| Failure::usage(error.to_string()))?;
     let site = Site::new(runs, flags.dashboards);
-    start(listener, site.router())
+    start(listener, site.router(), || {})
         .map_err(|error| Failure(Exit::Failed, format!("the pages cannot be served: {error}")))?;
     say(&format!("pages of {}: http://{address}", flags.results.display()));
     while !stop.load(Relaxed) {
@@ -105,6 +107,8 @@ fn open(url: &str) {
 pub struct Pages {
     address: SocketAddr,
     viewers: Arc<AtomicUsize>,
+    /// The folder of results, if it was made for this.
+    made: Option<PathBuf>,
 }
 
 impl Pages {
@@ -114,13 +118,14 @@ impl Pages {
     /// # Errors
     /// There can be no listener, no thread, or no such folder.
     pub fn start(results: &Path) -> io::Result<Pages> {
-        std::fs::create_dir_all(results)?;
+        let made = (!results.exists()).then(|| results.to_owned());
+        fs::create_dir_all(results)?;
         let listener = loopback()?;
         let address = listener.local_addr()?;
         let site = Site::new(Runs::open(results)?, None);
         let viewers = site.viewers();
-        start(listener, site.router())?;
-        Ok(Pages { address, viewers })
+        start(listener, site.router(), yield_to_all)?; // the load has the first right to its CPUs
+        Ok(Pages { address, viewers, made })
     }
 
     /// Where the newest run is shown.
@@ -128,11 +133,14 @@ impl Pages {
         format!("http://{}/newest", self.address)
     }
 
-    /// Waits until each viewer has the report of the run that has ended, but not for long.
+    /// Waits until each viewer has the report of the run that has ended, but not for long. A run without results leaves no folder.
     pub fn farewell(&self) {
         let until = Instant::now() + FAREWELL;
         while self.viewers.load(Relaxed) > 0 && Instant::now() < until {
             thread::sleep(Duration::from_millis(20));
+        }
+        if let Some(folder) = &self.made {
+            let _ = fs::remove_dir(folder); // fails if something is in it
         }
     }
 }
@@ -144,7 +152,7 @@ impl Pages {
 pub fn index(page: String) -> io::Result<SocketAddr> {
     let listener = loopback()?;
     let address = listener.local_addr()?;
-    start(listener, site::of_one_page(page))?;
+    start(listener, site::of_one_page(page), || {})?;
     Ok(address)
 }
 
@@ -154,10 +162,12 @@ fn loopback() -> io::Result<TcpListener> {
     at(PORT).or_else(|_| at(0))
 }
 
-fn start(listener: TcpListener, router: Router) -> io::Result<()> {
+/// Serves the router from a thread, which first does what `begin` says.
+fn start(listener: TcpListener, router: Router, begin: fn()) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     thread::Builder::new().name("pages".into()).spawn(move || {
+        begin();
         runtime.block_on(async {
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => drop(axum::serve(listener, router).await),

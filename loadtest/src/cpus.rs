@@ -43,3 +43,12 @@ pub(crate) fn ask_for_short_slices() {
         let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attributes, 0) };
     }
 }
+
+/// Lets the calling thread, and those that it starts, run only when no other thread wants their CPU: `SCHED_IDLE`, sched(7). Where
+/// that is not permitted, nothing changes.
+pub fn yield_to_all() {
+    // SAFETY: a sched_param has one number, for which zero is a value.
+    let none: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel reads the structure during the call; 0 stands for the calling thread.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) };
+}

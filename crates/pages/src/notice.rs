@@ -11,7 +11,6 @@ pub fn page(heading: &str, sentence: &str, script: &str) -> String {
         script: Some(script),
         body: html! {
             main {
-                p { a href="/" { "All runs" } }
                 h1 { (heading) }
                 p { (sentence) }
             }

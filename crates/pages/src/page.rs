@@ -38,7 +38,10 @@ pub fn whole(page: &Page<'_>) -> String {
                 style { (PreEscaped(STYLE)) (PreEscaped(style)) }
                 @if let Some(script) = script { script src=(script) defer {} }
             }
-            body { (body) }
+            body {
+                @if script.is_some() { nav { a href="/" { "All runs" } } }
+                (body)
+            }
         }
     };
     page.into_string()

@@ -27,6 +27,12 @@ pub fn report(results: &Results) -> String {
     page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script: None, body: main })
 }
 
+/// The page on a run from a server, which has other runs, too. `script` is the path of the pages' script.
+pub fn served(results: &Results, script: &str) -> String {
+    let Part { style, main } = part(results);
+    page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script: Some(script), body: main })
+}
+
 /// A report as a part of a page.
 pub struct Part {
     /// The rules of its targets.

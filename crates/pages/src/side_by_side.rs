@@ -26,7 +26,6 @@ pub fn page(first: &Results, second: &Results, script: &str) -> String {
         script: Some(script),
         body: html! {
             main {
-                p { a href="/" { "All runs" } }
                 h1 { "What changed?" }
                 p.facts {
                     "From " a href={ "/runs/" (first.run_id) } { (first.run_id) } " to "

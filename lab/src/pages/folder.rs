@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::dir::Dir;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
+use results::live;
 
 const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 /// A FIFO would wait for its writer without `O_NONBLOCK`.
@@ -22,6 +23,9 @@ const FILE: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_CL
 pub const RESULTS: &str = "results.json";
 /// The slices of its trials.
 pub const SLICES: &str = "slices.ndjson";
+
+/// A run that has written nothing for so long was killed.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// The folder of results.
 pub struct Runs(OwnedFd);
@@ -63,6 +67,13 @@ impl Runs {
         }
         let file = File::from(openat(folder.as_fd(), file, FILE, Mode::empty())?);
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// When a run that goes on has last written what happens, which it does every second; `None` if it does not go on, or was killed.
+    pub fn goes_on(&self, run: &str) -> Option<SystemTime> {
+        let (written, _) = self.written(&[run], live::FILE)?;
+        let is_fresh = written.elapsed().is_ok_and(|age| age < SILENCE) || written > SystemTime::now();
+        is_fresh.then_some(written)
     }
 
     /// When a file of a run was written, and its length.

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::folder::{RESULTS, Runs, SLICES};
 
 /// The time between two looks.
-const PACE: Duration = Duration::from_millis(500);
+const PACE: Duration = Duration::from_secs(1);
 /// The most bytes that are read at a look; the rest comes at the next ones.
 const MOST: u64 = 1 << 20;
 
@@ -48,6 +48,7 @@ impl Drop for Counted {
 
 /// How a run stands; `None` if it does not go on.
 pub fn state(runs: &Runs, run: &str) -> Option<State> {
+    runs.goes_on(run)?;
     let (mut state, mut read) = (State::default(), 0);
     while read_on(runs, run, &mut state, &mut read)? {}
     Some(state)
@@ -120,7 +121,13 @@ impl Follower {
                 self.has_ended = true;
                 self.events.push_back(self.end());
             }
-            Some(false) => {}
+            Some(false) if self.runs.goes_on(&self.run).is_some() => {}
+            Some(false) => {
+                self.has_ended = true;
+                self.events.push_back(
+                    Event::default().event("gone").data("The run has written nothing for two minutes: it was killed."),
+                );
+            }
             Some(true) => {
                 for (id, html) in parts(&self.state) {
                     if self.shown.get(id) != Some(&html) {

@@ -133,7 +133,7 @@ async fn experiment(State(site): Shared, Path((run, experiment)): Path<(String, 
 /// The report on a run.
 fn shown(site: &Site, run: &[&str]) -> Response {
     match follow::results(&site.runs, run) {
-        Ok(results) => Html(report::report(&results)).into_response(),
+        Ok(results) => Html(report::served(&results, SCRIPT)).into_response(),
         Err(why) => missing(&format!("There is no report on this run: {why}.")),
     }
 }

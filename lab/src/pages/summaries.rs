@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use pages::list::{Listed, Listing, Summary};
-use results::{Results, live};
+use results::Results;
 
 use super::folder::{RESULTS, Runs};
 
@@ -15,6 +15,15 @@ const MOST: usize = 200;
 /// When a file was written, its length, and what is said of it.
 type Known = (SystemTime, u64, Result<Summary, String>);
 
+/// Whether a run goes on, when it has last written something, and its name. One that goes on is greater than all others.
+type Found = (bool, SystemTime, String);
+
+fn found_at(runs: &Runs, name: String) -> Option<Found> {
+    let goes_on = runs.goes_on(&name);
+    let written = goes_on.or_else(|| Some(runs.written(&[&name], RESULTS)?.0))?;
+    Some((goes_on.is_some(), written, name))
+}
+
 /// What is known of results.
 #[derive(Default)]
 pub struct Summaries(Mutex<HashMap<String, Known>>);
@@ -22,17 +31,13 @@ pub struct Summaries(Mutex<HashMap<String, Known>>);
 impl Summaries {
     /// The runs, the newest first: one that goes on before all others.
     pub fn list(&self, runs: &Runs) -> Vec<Listed> {
-        let mut found: Vec<(bool, SystemTime, String)> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for name in runs.names().unwrap_or_default() {
-            let goes_on = runs.written(&[&name], live::FILE);
-            let done = runs.written(&[&name], RESULTS);
-            if let Some((written, _)) = goes_on.or(done) {
-                found.push((goes_on.is_some(), written, name));
-            }
+            found.extend(found_at(runs, name));
         }
         found.sort_by(|a, b| b.cmp(a));
         found.truncate(MOST);
-        let listed = |(goes_on, _, name): (bool, SystemTime, String)| {
+        let listed = |(goes_on, _, name): Found| {
             let state = if goes_on { Listing::GoesOn } else { self.of(runs, &name) };
             Listed { name, state }
         };
@@ -42,12 +47,7 @@ impl Summaries {
     /// The name of the run that goes on, or else of the newest one.
     pub fn newest(runs: &Runs) -> Option<String> {
         let names = runs.names().ok()?.into_iter();
-        let found = names.filter_map(|name| {
-            let goes_on = runs.written(&[&name], live::FILE);
-            let (written, _) = goes_on.or_else(|| runs.written(&[&name], RESULTS))?;
-            Some((goes_on.is_some(), written, name))
-        });
-        found.max().map(|(.., name)| name)
+        names.filter_map(|name| found_at(runs, name)).max().map(|(.., name)| name)
     }
 
     fn of(&self, runs: &Runs, name: &str) -> Listing {
