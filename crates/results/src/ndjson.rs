@@ -74,11 +74,11 @@ mod tests {
     fn each_slice_has_a_line_that_can_be_read_again() {
         let mut results = results(&["a", "b"]);
         let slice = |slice: usize| {
-            let from_seconds = slice as f64 / 20.0;
+            let from_seconds = slice as f64 / 32.0; // JSON has it exactly
             let mut outcomes = OutcomeCounts::default();
             outcomes[OutcomeClass::Ok] = 7;
             let latency_histogram = "HISTF".into();
-            Slice { slice, from_seconds, to_seconds: from_seconds + 0.05, outcomes, bytes: 9, latency_histogram }
+            Slice { slice, from_seconds, to_seconds: from_seconds + 1.0 / 32.0, outcomes, bytes: 9, latency_histogram }
         };
         for cell in &mut results.cells {
             cell.trials = vec![empty_trial(); 2];

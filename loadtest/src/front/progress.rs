@@ -167,13 +167,13 @@ fn finished_block(place: &str, load: &Load, cells: &[&Cell], number: u64, took: 
 
 /// The trials of a block in a line: a bar for each, and the last value.
 fn panel(measured: &[[Option<f64>; 3]]) -> String {
-    let figures = [("req/s", count as fn(f64) -> String), ("CPU µs/r", three_digits), ("p99", micros)];
-    let part = |(at, (name, written)): (usize, (&str, fn(f64) -> String))| {
+    let part = |at: usize, name: &str, written: fn(f64) -> String| {
         let values: Vec<Option<f64>> = measured.iter().map(|of_trial| of_trial[at]).collect();
         let last = (*values.last()?)?;
         Some(format!("{name} {} {}", sparkline(&values), written(last)))
     };
-    figures.into_iter().enumerate().filter_map(part).collect::<Vec<_>>().join("   ")
+    let parts = [part(0, "req/s", count), part(1, "CPU µs/r", three_digits), part(2, "p99", micros)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("   ")
 }
 
 fn cpu(trial: &Trial) -> Option<f64> {
