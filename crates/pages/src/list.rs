@@ -98,7 +98,7 @@ pub fn page(runs: &[Listed], dashboards: Dashboards<'_>, script: &str) -> String
                     @if let Some(dashboards) = dashboards { " " a href=(dashboards) { "Grafana" } " has the same figures over time." }
                 }
                 @if runs.is_empty() {
-                    p { "There is no run yet. " code { "docker compose run --rm load" } " makes one here, and " code { "cargo run --release" } " one in the folder results." }
+                    p { "There is no run yet. " code { "docker compose run --rm loadtest" } " makes one here, and " code { "cargo run --release" } " one in the folder results." }
                 }
                 @if done.len() > 1 { (side_by_side(&done)) }
                 @for run in runs { (listed(run)) }

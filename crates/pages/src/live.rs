@@ -32,7 +32,7 @@ pub fn page(state: &State, events: &str, script: &str) -> String {
                 p.note id="connection" role="status" {}
                 noscript { p.note { "This page follows the run where scripts are allowed. Load it again to see how the run stands." } }
                 @for (id, inside) in parts(state) { div id=(id) { (maud::PreEscaped(inside)) } }
-                p.note { "A browser on the same machine takes CPU time from the measurement: trials that it disturbs are made again." }
+                p.note { "A browser on the same machine takes CPU time from the measurement: trials that it disturbs are made again, or marked." }
             }
         },
     })

@@ -54,8 +54,8 @@ fn runs(first: &Results, second: &Results) -> Markup {
     let Comparison { left_out, changes, note } = compare(first, second);
     let (changed, same): (Vec<&Change<'_>>, Vec<&Change<'_>>) = changes.iter().partition(|change| change.is_change);
     html! {
-        (lines("This is no fair comparison, so a change may have another cause:", &doubts, true))
-        (lines("The circumstances differ, which may be the cause of a change:", &unlike, true))
+        (lines("This is no fair comparison, so a change may have another cause:", &doubts))
+        (lines("The circumstances differ, which may be the cause of a change:", &unlike))
         p.answer {
             @match (changed.len(), changes.len()) {
                 (_, 0) => "There is no figure that both runs have and that may be compared.",
@@ -74,10 +74,11 @@ fn runs(first: &Results, second: &Results) -> Markup {
     }
 }
 
-fn lines(what: &str, lines: &[String], is_warning: bool) -> Markup {
+/// What makes the comparison doubtful.
+fn lines(what: &str, lines: &[String]) -> Markup {
     html! {
         @if !lines.is_empty() {
-            p class=[is_warning.then_some("warning")] { (what) }
+            p.warning { (what) }
             ul { @for line in lines { li { (line) } } }
         }
     }

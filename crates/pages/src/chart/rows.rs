@@ -72,7 +72,7 @@ impl Rows<'_> {
         }
         let values = self.rows.iter().flat_map(Row::values);
         // A bar has its length from 0 on, which no logarithmic axis has.
-        let scale = if self.bars.is_empty() { Scale::for_rows(values) } else { Scale::linear(values) };
+        let scale = if self.has_bars() { Scale::linear(values) } else { Scale::for_rows(values) };
         let scale = if self.is_bytes { scale.in_bytes() } else { scale };
         let ticks = scale.ticks(4);
         Some(html! {
@@ -97,10 +97,21 @@ impl Rows<'_> {
         })
     }
 
+    /// Whether a row has bars: what they are made of may be unknown.
+    fn has_bars(&self) -> bool {
+        self.rows.iter().any(|row| !row.bars.is_empty())
+    }
+
     /// What bars and the band are.
     fn legend(&self) -> Option<String> {
         let shades = ["full", "pale"];
-        let bars: Vec<String> = self.bars.iter().zip(shades).map(|(bar, shade)| format!("{shade}: {bar}")).collect();
+        let bars: Vec<String> = self
+            .bars
+            .iter()
+            .filter(|_| self.has_bars())
+            .zip(shades)
+            .map(|(bar, shade)| format!("{shade}: {bar}"))
+            .collect();
         let band = self.band.as_ref().map(|(_, what)| format!("grey band: {what}"));
         let all: Vec<String> = bars.into_iter().chain(band).collect();
         (!all.is_empty()).then(|| format!(" · {}", all.join(" · ")))

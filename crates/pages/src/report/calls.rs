@@ -60,7 +60,7 @@ fn value(cell: &Cell, path: &str) -> Option<f64> {
     (value > 0.0 || path != CALLS).then_some(value)
 }
 
-/// Who makes the fewest system calls a request, and who the most.
+/// The targets that make the fewest and the most system calls a request.
 fn sentence(cells: &[&Cell]) -> Option<String> {
     let calls = |cell: &&Cell| Some((value(cell, CALLS)?, cell.key.target.clone()));
     let mut all: Vec<(f64, String)> = cells.iter().filter_map(calls).collect();

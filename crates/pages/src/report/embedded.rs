@@ -1,4 +1,4 @@
-//! The figures of the run, in the page itself: who has only the page can load them again.
+//! The figures of the run, in the page itself, for readers that have no other file of it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
