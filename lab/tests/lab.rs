@@ -298,7 +298,11 @@ fn a_service_that_does_not_stop_is_killed_and_named() {
 #[test]
 fn the_services_end_when_the_lab_is_killed() {
     let mut run = lab(&["--models", "process-pool", "-c", "1", "--workload", "/", "-d", "60s", "--json", "/dev/null"]);
-    let mut run = run.args(["--requests-per-connection", "unlimited"]).spawn().expect("the lab runs");
+    let mut run = run
+        .args(["--requests-per-connection", "unlimited", "--out"])
+        .arg(std::env::temp_dir().join("lab-killed"))
+        .spawn()
+        .expect("the lab runs");
     let mut progress = BufReader::new(run.stderr.take().expect("piped")).lines().map_while(Result::ok);
     assert!(progress.any(|line| line.starts_with("block 1 of ")), "it ended before its first trial");
     let mut processes = first_services(&run);

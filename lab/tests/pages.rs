@@ -90,6 +90,7 @@ fn runs_are_listed_shown_and_put_side_by_side() {
     assert!(pages.get("/runs/closed").1.contains("All figures of this load in a table"));
     let two = pages.get("/compare?from=closed&to=again").1;
     assert!(two.contains("What changed?") && two.contains("second run"), "{two}");
+    assert!(two.contains("href=\"/runs/closed\"") && two.contains("href=\"/runs/again\""), "{two}");
     assert_eq!(pages.status("/compare?from=closed&to=nothing"), 404);
     assert_eq!(pages.status("/compare"), 400);
     let json: serde_json::Value = serde_json::from_str(&pages.get("/runs/closed/results.json").1).unwrap();

@@ -1,7 +1,7 @@
 //! The command line of this process.
 
 /// The command line as a shell would read it, so that a run can be repeated. The program has its name without its folder, and the
-/// password of a URL is left out. `None` if an argument has a byte that no shell takes.
+/// password of a URL is left out. `None` if an argument is no UTF-8, or has a byte that no shell takes.
 pub fn command() -> Option<String> {
     let words: Option<Vec<String>> = std::env::args_os().map(|word| word.into_string().ok()).collect();
     line(&words?)
@@ -15,8 +15,14 @@ fn line(words: &[String]) -> Option<String> {
     shlex::try_join(words.iter().map(String::as_str)).ok()
 }
 
-/// The word without the password in it, if it is a URL with one (RFC 3986, 3.2.1).
+/// The word without the passwords of the URLs in it (RFC 3986, 3.2.1).
 fn without_password(word: &str) -> String {
+    let mut parts = word.split(' ');
+    let first = without_one(parts.next().unwrap_or_default());
+    parts.fold(first, |all, part| format!("{all} {}", without_one(part)))
+}
+
+fn without_one(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let Some((user, _)) = authority.rsplit_once('@').and_then(|(info, _)| info.split_once(':')) else {
@@ -38,6 +44,10 @@ mod tests {
         assert_eq!(of(&["loadtest", "--remote-write=http://me:s3@cret@host:9090/api?x=a:b@c"]), {
             "loadtest '--remote-write=http://me:...@host:9090/api?x=a:b@c'"
         });
+        assert_eq!(
+            without_password("x=./s --a http://h --db p://u:secret@h --n"),
+            "x=./s --a http://h --db p://u:...@h --n"
+        );
         for kept in ["http://host:1/a@b:c", "epoll=http://127.0.0.1:8080", "http://me@host/", "a:b@c"] {
             assert_eq!(without_password(kept), kept);
         }

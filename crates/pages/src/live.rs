@@ -68,7 +68,7 @@ fn now(state: &State) -> Markup {
     html! {
         progress max=(planned.max(done).max(1)) value=(done) aria-label="trials that were measured" {}
         p.facts {
-            (plural(done, "trial")) " of " (planned)
+            (plural(done, "trial")) " of " (planned.max(done))
             @if let Some((before, blocks)) = state.block {
                 " · "
                 @if before < blocks { "block " (before + 1) " of " (blocks) } @else { "further block " (before + 1 - blocks) }
@@ -79,11 +79,10 @@ fn now(state: &State) -> Markup {
         @if let Some(now) = &state.now {
             h2 { (now.target) " · " (now.load) }
             p.answer {
-                @let latest = state.moments.back().filter(|moment| moment.target == now.target);
-                @if let Some(moment) = latest {
-                    (count(moment.answers_per_second)) " answers a second"
-                    @if let Some(p99) = moment.p99_us { " · p99 " (micros(p99)) }
-                } @else { "It warms up." }
+                @if let Some(answers) = now.answers_per_second {
+                    (count(answers)) " answers a second"
+                    @if let Some(p99) = now.p99_us { " · p99 " (micros(p99)) }
+                } @else { "A trial begins." }
                 @if now.errors > 0 { " · " (plural(now.errors as usize, "error")) }
             }
         }
@@ -150,11 +149,11 @@ fn cell(state: &State, target: &str, load: &Load) -> String {
     let trials: Vec<&Measured> =
         state.measured.iter().filter(|trial| trial.target == target && trial.load == *load).collect();
     let errors: u64 = trials.iter().map(|trial| trial.errors).sum();
-    let mut costs: Vec<f64> = trials.iter().filter_map(|trial| trial.cpu_us_per_request).collect();
-    costs.sort_by(f64::total_cmp);
-    match costs.get(costs.len() / 2) {
+    let costs: Vec<f64> = trials.iter().filter_map(|trial| trial.cpu_us_per_request).collect();
+    let median = results::Figure::of(&costs).map(|figure| figure.median);
+    match median {
         _ if errors > 0 => plural(errors as usize, "error"),
-        Some(median) => three_digits(*median),
+        Some(median) => three_digits(median),
         None if trials.is_empty() => String::new(),
         None => "-".into(),
     }

@@ -17,9 +17,9 @@ const PRIMER: [&str; 3] = [
     "Two single runs show only whether these two differ: a restart, another hour or other neighbours on the host change figures, too.",
 ];
 
-/// The page with these two runs.
-pub fn page(first: &Results, second: &Results, script: &str) -> String {
-    let title = format!("{} and {}", first.run_id, second.run_id);
+/// The page with these two runs, each with the name of its folder.
+pub fn page((from, first): (&str, &Results), (to, second): (&str, &Results), script: &str) -> String {
+    let title = format!("{from} and {to}");
     page::whole(&Page {
         title: &title,
         style: "",
@@ -28,8 +28,8 @@ pub fn page(first: &Results, second: &Results, script: &str) -> String {
             main {
                 h1 { "What changed?" }
                 p.facts {
-                    "From " a href={ "/runs/" (first.run_id) } { (first.run_id) } " to "
-                    a href={ "/runs/" (second.run_id) } { (second.run_id) }
+                    "From " a href={ "/runs/" (from) } { (from) } " to "
+                    a href={ "/runs/" (to) } { (to) }
                 }
                 (inside(first, second))
             }
@@ -96,7 +96,7 @@ fn rows(caption: &str, changes: &[&Change<'_>]) -> Markup {
                     tbody {
                         @for change in changes {
                             tr {
-                                th scope="row" { (change.key.target) ": " (change.figure) span.sentence { (change.key.load) } }
+                                th scope="row" { (change.key.target) ": " (change.figure) span.load-of { (change.key.load) } }
                                 td.plot aria-hidden="true" {
                                     svg width="100%" height=(HEIGHT) {
                                         line.margin x1=(at(1.0)) x2=(at(1.0)) y1="0" y2=(HEIGHT) {}

@@ -19,7 +19,7 @@ const FOLDER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O
 /// A FIFO would wait for its writer without `O_NONBLOCK`.
 const FILE: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 
-/// The files of a run that are served.
+/// The results of a run.
 pub const RESULTS: &str = "results.json";
 /// The slices of its trials.
 pub const SLICES: &str = "slices.ndjson";
@@ -69,7 +69,7 @@ impl Runs {
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// When a run that goes on has last written what happens, which it does every second; `None` if it does not go on, or was killed.
+    /// When a run that goes on has last written what happens, which it does at least every few seconds; `None` if it does not go on, or was killed.
     pub fn goes_on(&self, run: &str) -> Option<SystemTime> {
         let (written, _) = self.written(&[run], live::FILE)?;
         let is_fresh = written.elapsed().is_ok_and(|age| age < SILENCE) || written > SystemTime::now();

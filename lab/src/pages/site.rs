@@ -156,7 +156,9 @@ async fn compare(State(site): Shared, Query(two): Query<Two>) -> Response {
     elsewhere(site, move |site| {
         let of = |run: &str| follow::results(&site.runs, &[run]);
         match (of(&two.from), of(&two.to)) {
-            (Ok(first), Ok(second)) => Html(side_by_side::page(&first, &second, SCRIPT)).into_response(),
+            (Ok(first), Ok(second)) => {
+                Html(side_by_side::page((&two.from, &first), (&two.to, &second), SCRIPT)).into_response()
+            }
             (Err(why), _) | (_, Err(why)) => missing(&format!("One of these runs cannot be read: {why}.")),
         }
     })

@@ -65,7 +65,7 @@ impl Curves<'_> {
         let y = |value: f64| HEIGHT * (1.0 - up.at(value) / 100.0);
         Some(html! {
             figure.chart {
-                figcaption { (self.caption) }
+                figcaption { (self.caption) @if up.is_log() { span.note { " (logarithmic axis)" } } }
                 div.plane {
                     svg.up width="100%" height=(HEIGHT + 12.0) aria-hidden="true" {
                         @for tick in up.ticks(6) { text.tick x="96%" y=(format!("{:.1}", y(tick) + 8.0)) text-anchor="end" { (short(up_written(tick))) } }
@@ -73,10 +73,10 @@ impl Curves<'_> {
                     svg.plot width="100%" height=(HEIGHT + 42.0) role="img" aria-label=(self.described()) {
                         svg.free y="4" {
                             @for tick in up.ticks(6) { line.grid x1="0" x2="100%" y1=(format!("{:.1}", y(tick))) y2=(format!("{:.1}", y(tick))) {} }
-                            @for tick in across.ticks(7) {
+                            @for (tick, label) in labelled(across.ticks(7), *across_written) {
                                 @let at = across.at(tick);
                                 line.grid x1=(percent(at)) x2=(percent(at)) y1="0" y2=(HEIGHT) {}
-                                text.tick x=(percent(at)) y=(HEIGHT + 16.0) text-anchor=(anchor(at)) { (short(across_written(tick))) }
+                                text.tick x=(percent(at)) y=(HEIGHT + 16.0) text-anchor=(anchor(at)) { (label) }
                             }
                             text.tick x="50%" y=(HEIGHT + 34.0) text-anchor="middle" { (what) }
                             @for curve in &self.curves { (self.curve(curve)) }
@@ -137,6 +137,13 @@ impl Curves<'_> {
         });
         format!("{}. At its end, {}.", self.caption, ends.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// Ticks with their labels, without those whose label is that of the one before: so close together they are no numbers of things.
+fn labelled(ticks: Vec<f64>, written: fn(f64) -> String) -> Vec<(f64, String)> {
+    let mut labelled: Vec<(f64, String)> = ticks.into_iter().map(|tick| (tick, short(written(tick)))).collect();
+    labelled.dedup_by(|a, b| a.1 == b.1);
+    labelled
 }
 
 /// The class of the target, and that of curves which may not be compared.

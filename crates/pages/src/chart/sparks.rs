@@ -4,6 +4,7 @@ use super::primer::primer;
 use super::scale::Scale;
 use crate::target::Target;
 use maud::{Markup, html};
+use results::slices::SLICES;
 use std::fmt::Write;
 
 /// The drawing's coordinates, which are stretched to its place.
@@ -63,7 +64,8 @@ fn drawing(target: &Target<'_>, trials: &[Vec<f64>], scale: Scale, written: fn(f
 /// A line through the values, evenly across.
 fn path(values: &[f64], scale: Scale) -> String {
     let mut path = String::new();
-    let step = WIDTH / (values.len().max(2) - 1) as f64;
+    // An interrupted trial lacks slices at its end.
+    let step = WIDTH / (values.len().max(SLICES) - 1) as f64;
     for (number, value) in values.iter().enumerate() {
         let letter = if number == 0 { 'M' } else { 'L' };
         let y = 1.0 + (HEIGHT - 2.0) * (1.0 - scale.at(*value) / 100.0);

@@ -12,7 +12,7 @@ const PRIMER: [&str; 4] = [
     "Each claim has a figure and a margin that was fixed before the experiment. The dot is the figure, the line its interval, the vertical line the margin. The grey side is where the claim holds.",
     "A claim holds if its whole interval is on the grey side, and fails if its whole interval is on the other side. Otherwise this run cannot show it: more blocks, or a quieter machine, make the interval narrower.",
     "Each row has an axis of its own, so that the margin can be seen. Two rows cannot be compared by lengths.",
-    "The intervals are so wide that with 95 % all rulings of a whole board are right together.",
+    "The intervals are so wide that all rulings of a whole board are right together with a probability of 95 %.",
 ];
 
 pub fn part(claims: &[Claim]) -> Markup {

@@ -19,7 +19,7 @@ pub fn part(results: &Results) -> Markup {
             p {
                 "The figures are in this page: "
                 a href=(href) download=(name) { "results.json, compressed" }
-                " (" (what) "). With the histograms they are in results.json beside it."
+                " (" (what) "). With the histograms they are in the results.json of the run."
             }
             p { "A report of the I/O models lab: one server in each I/O model, measured side by side." }
         }

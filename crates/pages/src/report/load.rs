@@ -34,7 +34,7 @@ const OF_MEMORY: [&str; 3] = [
 ];
 const OF_TIME: [&str; 2] = [
     "Each line is a trial: the answers a second in each twentieth of its window.",
-    "A level line is a steady server. A line that rises or falls, or that has a gap, says that the figures of that trial hide something.",
+    "A level line is a steady server. A line that rises or falls, or drops to 0, says that the figures of that trial hide something.",
 ];
 
 pub fn part(results: &Results, table: &Table<'_>, targets: &Targets<'_>) -> Markup {

@@ -36,7 +36,7 @@ pub fn part(results: &Results, below: &[String]) -> Markup {
 fn plan(plan: &Plan) -> Vec<(&'static str, String)> {
     let optional = [
         ("budget", plan.budget.map(duration)),
-        ("precision", plan.precision.map(|share| format!("{} %", share * 100.0))),
+        ("precision", plan.precision.map(|share| format!("{:.1} %", share * 100.0))),
     ];
     let always = [
         ("window", duration(plan.duration)),

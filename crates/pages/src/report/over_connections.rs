@@ -47,7 +47,7 @@ const SHOWN: [Shown; 3] = [
         written: bytes,
         is_bytes: true,
         primer: &[
-            "The memory of the server's processes, without the kernel's part. The slope is what a connection costs: where the curve is level, the server's own memory is all there is.",
+            "The memory of the server's processes, without the kernel's part. Where the curve is level, the server's own memory is nearly all there is; where it rises as the connections do, they are. The chart Memory a connection has what one costs.",
             OF_POINTS,
         ],
     },
@@ -106,7 +106,11 @@ fn chart<'r>(shown: &Shown, load: &Load, results: &'r Results, targets: &'r Targ
     };
     let curves: Vec<Curve<'r>> = targets.iter().map(of_target).collect();
     let points = || curves.iter().flat_map(|curve| &curve.points);
-    let values = || points().flat_map(|point| [point.y].into_iter().chain(point.interval.map(|(_, high)| high)));
+    let values = || {
+        points().flat_map(|point| {
+            [point.y].into_iter().chain(point.interval.into_iter().flat_map(|(low, high)| [low, high]))
+        })
+    };
     let up = if shown.is_bytes { Scale::log(values()).in_bytes() } else { Scale::linear(values()) };
     Curves {
         caption: shown.caption.into(),
