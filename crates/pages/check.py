@@ -30,7 +30,7 @@ def browser():
 
 
 def show(context, page, url):
-    """Shows the page in a window. Answers with what it asked for and said meanwhile."""
+    """Shows the page in a window. Answers with a list that gets what it asks for and says, until its window is closed."""
     found = []
     page.on("console", lambda message: found.append(f"console: {message.type}: {message.text}"))
     page.on("pageerror", lambda error: found.append(f"error: {error}"))
@@ -47,7 +47,7 @@ def at_width(chromium, url, width, scheme, picture):
     # The page's own policy would keep out the script of axe-core.
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
-    yield from show(context, page, url)
+    found = show(context, page, url)
     needs = page.evaluate("document.documentElement.scrollWidth")
     if needs > width:
         yield f"it is {needs} pixels wide"
@@ -58,6 +58,7 @@ def at_width(chromium, url, width, scheme, picture):
     for violation in Axe().run(page, options=RULES).response["violations"]:
         node = violation["nodes"][0]
         yield f"{violation['id']}: {violation['help']} ({len(violation['nodes'])} times, as in {node['html'][:160]})"
+    yield from found
     context.close()
 
 
@@ -65,7 +66,7 @@ def by_keyboard(chromium, url):
     """The faults of a page for a user without a pointer, with the page's own policy."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    yield from show(context, page, url)
+    found = show(context, page, url)
     box = page.locator(".boxes input").first
     if box.count():
         target = box.get_attribute("id").removeprefix("show-")
@@ -85,6 +86,7 @@ def by_keyboard(chromium, url):
         page.keyboard.press("Enter")
         if not details.evaluate("details => details.open"):
             yield "a fold does not open by keyboard"
+    yield from found
     context.close()
 
 
@@ -92,7 +94,7 @@ def printed(chromium, url, to):
     """The faults of a page on paper: what is folded has to be there."""
     context = chromium.new_context()
     page = context.new_page()
-    yield from show(context, page, url)
+    found = show(context, page, url)
     page.emulate_media(media="print")
     # The browser unlocks what was folded when it draws the next frame.
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -102,6 +104,7 @@ def printed(chromium, url, to):
         yield f"on paper, {hidden} folded parts are missing"
     if not page.pdf(path=to, format="A4").startswith(b"%PDF"):
         yield "it cannot be printed"
+    yield from found
     context.close()
 
 

@@ -32,6 +32,9 @@ const PORT: u16 = 8000;
 /// At the end of a run, viewers have so long to get the report.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// A viewer is no longer counted when it has its last event, which is then still on its way to the socket.
+const FLUSH: Duration = Duration::from_millis(200);
+
 /// The arguments of `lab pages`.
 #[derive(Debug, clap::Args)]
 pub struct PagesFlags {
@@ -107,7 +110,7 @@ fn open(url: &str) {
 pub struct Pages {
     address: SocketAddr,
     viewers: Arc<AtomicUsize>,
-    /// The folder of results, if it was made for this.
+    /// The folder of results, if it was made for this; if nothing is in it at the end, it goes.
     made: Option<PathBuf>,
 }
 
@@ -133,12 +136,21 @@ impl Pages {
         format!("http://{}/newest", self.address)
     }
 
-    /// Waits until each viewer has the report of the run that has ended, but not for long. A run without results leaves no folder.
+    /// Waits until each viewer has the report of the run that has ended, but not for long.
     pub fn farewell(&self) {
+        if self.viewers.load(Relaxed) == 0 {
+            return;
+        }
         let until = Instant::now() + FAREWELL;
         while self.viewers.load(Relaxed) > 0 && Instant::now() < until {
             thread::sleep(Duration::from_millis(20));
         }
+        thread::sleep(FLUSH);
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
         if let Some(folder) = &self.made {
             let _ = fs::remove_dir(folder); // fails if something is in it
         }
