@@ -10,6 +10,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What is said while a trial waits for room in the table.
+pub const FULL: &str = "the kernel's table of tracked connections is full (nf_conntrack_max)";
+
 /// The assumed limit of connections that a trial opens in a second.
 const OPENED_A_SECOND: f64 = 20_000.0;
 /// The same for one busy client, which opens one after the other.

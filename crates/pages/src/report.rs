@@ -23,14 +23,17 @@ const UNFOLDED: usize = 8;
 
 /// The page on a run, as one file: complete HTML that needs nothing else. Slices of trials are drawn if the results have them.
 pub fn report(results: &Results) -> String {
-    let Part { style, main } = part(results);
-    page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script: None, body: main })
+    page(results, None)
 }
 
 /// The page on a run from a server, which has other runs, too. `script` is the path of the pages' script.
 pub fn served(results: &Results, script: &str) -> String {
+    page(results, Some(script))
+}
+
+fn page(results: &Results, script: Option<&str>) -> String {
     let Part { style, main } = part(results);
-    page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script: Some(script), body: main })
+    page::whole(&Page { title: &format!("Run {}", results.run_id), style: &style, script, body: main })
 }
 
 /// A report as a part of a page.

@@ -6,7 +6,7 @@ use crate::chart::scale::Scale;
 use crate::page::{self, Page};
 use maud::{Markup, html};
 use results::compare::{Change, Comparison, compare};
-use results::differences::{circumstances, common_runs, differences};
+use results::differences::{circumstances, doubts};
 use results::{Results, claims};
 
 const HEIGHT: f64 = 24.0;
@@ -48,8 +48,7 @@ fn inside(first: &Results, second: &Results) -> Markup {
 }
 
 fn runs(first: &Results, second: &Results) -> Markup {
-    let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
-    let doubts: Vec<String> = common.chain(differences(first, second)).collect();
+    let doubts = doubts(first, second);
     let unlike = circumstances(first, second);
     let Comparison { left_out, changes, note } = compare(first, second);
     let (changed, same): (Vec<&Change<'_>>, Vec<&Change<'_>>) = changes.iter().partition(|change| change.is_change);

@@ -10,7 +10,7 @@ mod measure;
 
 pub use crate::figures::CPU;
 pub use crate::schema::{Claim, Margin, Part, Ruling};
-pub use board::{figure, print_board, print_comparison, print_details};
+pub use board::{figure, in_words, print_board, print_comparison, print_details};
 pub use evidence::{At, Evidence, MEAN, MEDIAN, P90, P99, THROUGHPUT};
 pub use judge::{ALPHA, judge, together};
 pub use measure::{Measure, Values};

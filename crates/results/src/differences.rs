@@ -8,6 +8,12 @@ use crate::units::duration;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+/// What makes a comparison of two runs unfair, a line each: trials that both have, and differences of the experiments.
+pub fn doubts(first: &Results, second: &Results) -> Vec<String> {
+    let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
+    common.chain(differences(first, second)).collect()
+}
+
 /// What makes the runs different experiments, a line each: schema, machine, window, arrivals, limits, threads, CPUs,
 /// what requests carry, flags of the targets, or commands of guests. Empty if they are the same experiment. Runs may differ
 /// in what they measure, and in how often: their cells are matched by target and load.

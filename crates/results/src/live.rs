@@ -132,35 +132,23 @@ impl State {
             Line::Waits { why } => self.waits = Some(why),
             Line::Now(now) => {
                 self.waits = None;
-                if let Some(answers_per_second) = now.answers_per_second {
-                    self.add(Moment {
-                        at_seconds: now.at_seconds,
-                        target: now.target.clone(),
-                        answers_per_second,
-                        p99_us: now.p99_us,
-                    });
-                }
+                self.add(now.at_seconds, &now.target, now.answers_per_second, now.p99_us);
                 self.now = Some(now);
             }
             Line::Trial(trial) => {
-                if let Some(answers_per_second) = trial.throughput {
-                    self.add(Moment {
-                        at_seconds: trial.at_seconds,
-                        target: trial.target.clone(),
-                        answers_per_second,
-                        p99_us: trial.p99_us,
-                    });
-                }
+                self.add(trial.at_seconds, &trial.target, trial.throughput, trial.p99_us);
                 self.measured.push(trial);
             }
         }
     }
 
-    fn add(&mut self, moment: Moment) {
+    /// Adds a moment if its answers are known.
+    fn add(&mut self, at_seconds: f64, target: &str, answers: Option<f64>, p99_us: Option<f64>) {
+        let Some(answers_per_second) = answers else { return };
         if self.moments.len() == MOMENTS {
             self.moments.pop_front();
         }
-        self.moments.push_back(moment);
+        self.moments.push_back(Moment { at_seconds, target: target.to_owned(), answers_per_second, p99_us });
     }
 }
 

@@ -97,15 +97,13 @@ mod tests {
         bare.cells.iter_mut().flat_map(|cell| &mut cell.trials).for_each(|trial| trial.slices.clear());
         let mut again = bare.clone();
         assert_eq!((read_into(&mut again, text.as_bytes()), &again), (Ok(()), &results));
-        for (wrong, why) in [(text.replace("\"r\"", "\"s\""), "line 1: it is of another run"), (text + "{", "no slice")]
+        for (wrong, why) in
+            [(text.replace("\"r\"", "\"s\""), "line 1: it is of another run"), (format!("{text}{{"), "no slice")]
         {
             let mut again = bare.clone();
             assert!(read_into(&mut again, wrong.as_bytes()).unwrap_err().contains(why));
             assert_eq!(again, bare);
         }
-        let mut out = Vec::new();
-        write(&results, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("{\"run_id\":\"r\",\"target\":\"a\",\"workload\":\"/\",\"schedule\":\"closed\""),
             "{text}"

@@ -8,7 +8,8 @@ mod flaw;
 pub(crate) mod tests;
 mod trial;
 
-pub use cell::{Cell, Ranks, by_load};
+pub(crate) use cell::by_load;
+pub use cell::{Cell, Ranks};
 pub use claim::{Claim, Margin, Part, Ruling};
 pub(crate) use disturbance::DISTURBING_SHARE;
 pub use disturbance::disturbance;

@@ -77,7 +77,7 @@ pub fn three_digits(n: f64) -> String {
 }
 
 /// A number with its noun: `1 connection`, `1,000 connections`.
-pub fn number(n: usize, what: &str) -> String {
+pub(crate) fn number(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n as f64), if n == 1 { "" } else { "s" })
 }
 

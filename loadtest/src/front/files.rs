@@ -5,7 +5,7 @@ use super::outputs;
 use super::report;
 use super::terminal::{print, say};
 use clap::Subcommand;
-use results::differences::{circumstances, common_runs, differences};
+use results::differences::{circumstances, doubts};
 use results::goals::{self, Goal};
 use results::{Results, claims, compare, merge, ndjson};
 use std::fs::{self, File};
@@ -143,9 +143,8 @@ fn compare_files(first: &Results, second: &Results, anyway: bool) -> Result<(), 
         (false, false) => {}
         _ => return Err("one of the files has claims, and the other one has cells: compare two of the same".into()),
     }
-    let common = common_runs(first, second).into_iter().map(|run| format!("both have the trials of run {run}"));
     let lines = |lines: Vec<String>| lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
-    let doubts = match lines(common.chain(differences(first, second)).collect()) {
+    let doubts = match lines(doubts(first, second)) {
         none if none.is_empty() => none,
         lines if anyway => format!("no fair comparison, so a change may have another cause:\n{lines}\n"),
         lines => {

@@ -1,6 +1,7 @@
 //! Writes what happens in a run to `live.ndjson` in its folder, for pages that show it while it goes on.
 
 use crate::command::command;
+use crate::conntrack::FULL;
 use crate::events::{Event, Observer};
 use results::live::{self, Begun, Line, Measured, Now};
 use results::{Key, Plan, Trial};
@@ -80,10 +81,7 @@ impl Observer for LiveLog<'_> {
             Event::WaitsForTarget { target } => {
                 self.write(&Line::Waits { why: format!("{target} does not answer any more") });
             }
-            Event::WaitsForRoom { .. } => {
-                let why = "the kernel's table of tracked connections is full (nf_conntrack_max)";
-                self.write(&Line::Waits { why: why.into() });
-            }
+            Event::WaitsForRoom { .. } => self.write(&Line::Waits { why: FULL.into() }),
             Event::Progress { cell, answered, errors, remaining, live, .. } => {
                 let now = Instant::now();
                 let since = self.told.map(|(told, before)| (now - told, answered.saturating_sub(before)));

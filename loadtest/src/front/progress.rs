@@ -3,6 +3,7 @@
 
 use super::sparkline::sparkline;
 use super::terminal::{has_progress_line, say, show_below, show_progress};
+use crate::conntrack::FULL;
 use crate::events::{Event, Observer};
 use crate::neighbours;
 use results::units::{count, duration, micros, plural, three_digits};
@@ -117,8 +118,7 @@ impl Observer for Progress {
             Event::WaitsForTarget { target } => say(&format!("waiting: {target} does not answer any more")),
             Event::WaitsForRoom { at_most, remaining } => {
                 let (at_most, left) = (duration(at_most), duration(remaining));
-                let why = "the kernel's table of tracked connections is full (nf_conntrack_max)";
-                self.show(&format!("waiting up to {at_most}: {why}; {left} left"));
+                self.show(&format!("waiting up to {at_most}: {FULL}; {left} left"));
             }
             Event::Progress { cell, answered, errors, remaining, .. } => {
                 let errors = if errors > 0 { format!(", {} errors", count(errors as f64)) } else { String::new() };

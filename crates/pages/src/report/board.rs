@@ -4,7 +4,7 @@ use crate::chart::primer::primer;
 use crate::chart::rows::percent;
 use crate::chart::scale::Scale;
 use maud::{Markup, html};
-use results::claims::{Claim, Part, Ruling, figure};
+use results::claims::{Claim, Part, Ruling, figure, in_words};
 
 const HEIGHT: f64 = 26.0;
 
@@ -59,7 +59,7 @@ fn row(claim: &Claim) -> Markup {
                 strong { (claim.ruling) }
                 @if let Some(part) = part.filter(|part| part.figure.is_some()) { " " (figure(part)) ", margin " (part.margin) }
                 @if claim.ruling == Ruling::CannotBeShown {
-                    @if let Some(why) = part.and_then(|part| part.why.as_ref()).or(claim.why.as_ref()) { span.flaw { (why) } }
+                    @if let Some(why) = claim.why_not_shown() { span.flaw { (why) } }
                 }
             }
         }
@@ -90,9 +90,4 @@ fn drawing(part: &Part) -> Markup {
             circle.mark cx=(percent(at(figure))) cy=(HEIGHT / 2.0) r="4.5" {}
         }
     }
-}
-
-fn in_words(part: &Part) -> String {
-    let why = part.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    format!("{}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
 }

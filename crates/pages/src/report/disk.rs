@@ -1,5 +1,6 @@
 //! What a run of the disk lab says.
 
+use super::figures::texts;
 use maud::{Markup, html};
 use results::disk::Disk;
 use results::{Results, disk_report};
@@ -12,25 +13,7 @@ pub fn part(results: &Results, disk: &Disk) -> Markup {
                 h2 { (part.heading) }
                 p.note { (part.files) }
                 @for sentence in &part.sentences { p.answer { (sentence) } }
-                div.wide tabindex="0" role="region" aria-label="figures" {
-                    table.figures {
-                        thead {
-                            tr {
-                                th scope="col" { "target" }
-                                @for head in part.heads.iter().skip(1) { th scope="col" { (head) } }
-                            }
-                        }
-                        tbody {
-                            @for row in &part.rows {
-                                tr {
-                                    @for (number, text) in row.iter().enumerate() {
-                                        @if number == 0 { th scope="row" { (text) } } @else { td { (text) } }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
+                (texts(&part.heads, part.rows.iter().map(|row| (row.as_slice(), false))))
                 @if !part.remarks.is_empty() {
                     details.remarks {
                         summary { "Remarks on these figures (" (part.remarks.len()) ")" }

@@ -1,7 +1,8 @@
-//! A chart of one figure of the targets under a load.
+//! A chart of one figure of the targets under a load, and the table of all of them.
 
 use crate::chart::rows::{Row, Rows};
 use crate::target::Targets;
+use maud::{Markup, html};
 use results::{Cell, Verdict};
 
 /// A figure that is shown in rows.
@@ -64,4 +65,25 @@ pub fn why_missing(cell: &Cell, path: &str) -> String {
     let (name, _) = cell.figures.at(path);
     let why = cell.why_missing(&name).or_else(|| cell.reasons.first().map(String::as_str));
     why.unwrap_or("it was not measured").to_owned()
+}
+
+/// A table as the terminal has it: the texts of each row, of which the first names its target and the last has its verdict, and whether the
+/// row is grey. A head without a text is that of the targets.
+pub fn texts<'r>(heads: &[&str], rows: impl Iterator<Item = (&'r [String], bool)>) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label="figures" {
+            table.figures.verdicts {
+                thead { tr { @for head in heads { th scope="col" { (if head.is_empty() { "target" } else { head }) } } } }
+                tbody {
+                    @for (row, is_grey) in rows {
+                        tr class=[is_grey.then_some("grey")] {
+                            @for (number, text) in row.iter().enumerate() {
+                                @if number == 0 { th scope="row" { (text) } } @else { td { (text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What was measured under a load.
 
-use super::figures::{Shown, rows};
+use super::figures::{Shown, rows, texts};
 use super::{calls, percentiles};
 use crate::chart::sparks::Sparks;
 use crate::target::Targets;
@@ -53,7 +53,7 @@ pub fn part(results: &Results, table: &Table<'_>, targets: &Targets<'_>) -> Mark
         }
         details.figures {
             summary { "All figures of this load in a table" }
-            (in_a_table(table))
+            (texts(&table.heads, table.rows.iter().map(|row| (row.texts.as_slice(), row.is_grey))))
         }
         (lines(table))
     }
@@ -138,26 +138,6 @@ fn over_time<'r>(cells: &[&'r Cell], targets: &'r Targets<'r>) -> Sparks<'r> {
         Some((targets.get(&cell.key.target)?, trials.collect()))
     });
     Sparks { caption: "Answers a second over the window".into(), written: count, of: of.collect(), primer: &OF_TIME }
-}
-
-/// The table that the terminal shows.
-fn in_a_table(table: &Table<'_>) -> Markup {
-    html! {
-        div.wide tabindex="0" role="region" aria-label="figures" {
-            table.figures.verdicts {
-                thead { tr { @for head in &table.heads { th scope="col" { (head) } } } }
-                tbody {
-                    @for row in &table.rows {
-                        tr class=[row.is_grey.then_some("grey")] {
-                            @for (number, text) in row.texts.iter().enumerate() {
-                                @if number == 0 { th scope="row" { (text) } } @else { td { (text) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// What is said of the rows.

@@ -19,7 +19,7 @@ pub fn print_details(claims: &[Claim], width: usize, out: &mut dyn Write) -> io:
         let mut line = |text: &str| writeln!(out, "{}", wrap(&format!("  {text}"), 4, Some(width)));
         line(&claim.says)?;
         line(&claim.does)?;
-        claim.parts.iter().try_for_each(|part| line(&in_words(part)))?;
+        claim.parts.iter().try_for_each(|part| line(&format!("- {}", in_words(part))))?;
         claim.why.iter().try_for_each(|why| line(&format!("It was not judged: {why}.")))?;
         claim.notes.iter().try_for_each(|note| line(note))?;
         if claim.experiment.is_some() {
@@ -96,19 +96,16 @@ fn row(claim: &Claim) -> [String; 4] {
     let part = claim.deciding_part();
     let figure = part.map_or_else(|| "-".into(), |part| format!("{} {}", figure(part), part.margin));
     let (ruling, rest) = match claim.ruling {
-        Ruling::CannotBeShown => {
-            let why = part.and_then(|part| part.why.as_ref()).or(claim.why.as_ref());
-            ("not shown".into(), why.cloned().unwrap_or_default())
-        }
+        Ruling::CannotBeShown => ("not shown".into(), claim.why_not_shown().cloned().unwrap_or_default()),
         decided => (decided.to_string(), claim.says.clone()),
     };
     [claim.id.clone(), ruling, figure, rest]
 }
 
 /// A part in a sentence.
-fn in_words(part: &Part) -> String {
+pub fn in_words(part: &Part) -> String {
     let why = part.why.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    format!("- {}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
+    format!("{}: {}, margin {}: {}{why}", part.what, figure(part), part.margin, part.ruling)
 }
 
 /// The figure and its interval, or a dash; before a bound, on which side of it the true figure lies, as in tables.

@@ -122,7 +122,7 @@ fn may_be_left_out(trial: &Trial) -> bool {
 }
 
 /// The cells under each load, as indices; loads and cells in the order in which they come.
-pub fn by_load(cells: &[Cell]) -> Vec<Vec<usize>> {
+pub(crate) fn by_load(cells: &[Cell]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (at, cell) in cells.iter().enumerate() {
         match groups.iter_mut().find(|group| cells[group[0]].key.load == cell.key.load) {

@@ -38,6 +38,11 @@ impl Claim {
     pub fn deciding_part(&self) -> Option<&Part> {
         self.parts.iter().find(|part| part.ruling == self.ruling).or(self.parts.first())
     }
+
+    /// Why it cannot be shown, if its deciding part or it itself says that.
+    pub fn why_not_shown(&self) -> Option<&String> {
+        self.deciding_part().and_then(|part| part.why.as_ref()).or(self.why.as_ref())
+    }
 }
 
 /// What an experiment says of a claim.
