@@ -7,6 +7,7 @@
 //! run: [`RemoteWrite::finish`] reports what was lost, and the result files are complete in any case.
 
 mod check;
+mod native;
 mod queue;
 mod samples;
 mod sender;
@@ -15,6 +16,7 @@ mod wire;
 use crate::events::{Event, Observer};
 use crate::machine;
 use crate::target::Url;
+use native::Histogram;
 use queue::Queue;
 use results::claims::Claim;
 use samples::{SAMPLE_INTERVAL, TrialSeries};
@@ -23,13 +25,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use wire::{Batch, Labels, PATH, STALE, Sample};
+use wire::{Batch, Labels, PATH, Point, STALE, Sample};
 
-/// The most samples that can wait in the queue: more than an hour of a run.
+/// The most samples that can wait in the queue: more than an hour of a run. Histograms are larger, and there are fewer.
 const QUEUE: usize = 100_000;
+const QUEUE_OF_HISTOGRAMS: usize = 4_000;
 /// The series that is 1 while a run goes on, and that for a board of claims.
 const RUN: &str = "loadtest_running";
 const BOARD: &str = "lab_lecture_running";
+/// The series that say when a run began, and when it ended.
+const START: &str = "loadtest_start_timestamp_seconds";
+const END: &str = "loadtest_end_timestamp_seconds";
 /// How long the end of a run waits for unsent samples.
 const FLUSH: Duration = Duration::from_secs(3);
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
@@ -67,13 +73,47 @@ impl UnixClock {
     }
 }
 
-/// An observer that writes the run to a Prometheus.
+/// A queue, and the thread that sends what is in it.
+struct Delivery<T> {
+    queue: Arc<Queue<T>>,
+    sender: JoinHandle<DeliveryCounts>,
+}
+
+impl<T: Point> Delivery<T> {
+    fn start(url: &Url, name: &str, capacity: usize) -> std::io::Result<Delivery<T>> {
+        let queue = Arc::new(Queue::new(capacity));
+        let (url, its) = (url.clone(), Arc::clone(&queue));
+        let thread = thread::Builder::new().name(name.into());
+        Ok(Delivery { queue, sender: thread.spawn(move || sender::send_all(&url, &its, RETRY_POLICY))? })
+    }
+
+    fn push(&self, batch: Batch<T>) {
+        if !batch.is_empty() {
+            self.queue.push(batch);
+        }
+    }
+
+    /// Waits for what is unsent, for at most some seconds.
+    fn finish(self) -> DeliveryCounts {
+        self.queue.close(Instant::now() + FLUSH);
+        self.sender.join().unwrap_or_else(|_| DeliveryCounts {
+            problem: Some("the sending thread panicked".into()),
+            lost: 1,
+            ..DeliveryCounts::default()
+        })
+    }
+}
+
+/// An observer that writes the run to a Prometheus. Histograms go in requests of their own, since a Prometheus that does not keep them
+/// refuses the whole request.
 pub struct RemoteWrite {
     url: Url,
     clock: UnixClock,
-    queue: Arc<Queue>,
-    sender: JoinHandle<DeliveryCounts>,
+    samples: Delivery<Sample>,
+    histograms: Delivery<Histogram>,
     run: Option<Labels>,
+    /// When the run began.
+    began: i64,
     /// The series that says whether the run is going on.
     running: &'static str,
     trial: Option<TrialSeries>,
@@ -82,23 +122,18 @@ pub struct RemoteWrite {
 }
 
 impl RemoteWrite {
-    /// Starts the thread that writes to `url`. It sends nothing yet.
+    /// Starts the threads that write to `url`. They send nothing yet.
     ///
     /// # Errors
-    /// The thread could not be started.
+    /// A thread could not be started.
     pub fn start(url: Url) -> std::io::Result<RemoteWrite> {
-        let queue = Arc::new(Queue::new(QUEUE));
-        let sender = {
-            let (url, queue) = (url.clone(), Arc::clone(&queue));
-            let thread = thread::Builder::new().name("remote-write".into());
-            thread.spawn(move || sender::send_all(&url, &queue, RETRY_POLICY))?
-        };
         Ok(RemoteWrite {
+            samples: Delivery::start(&url, "remote-write", QUEUE)?,
+            histograms: Delivery::start(&url, "histograms", QUEUE_OF_HISTOGRAMS)?,
             url,
             clock: UnixClock::start(),
-            queue,
-            sender,
             run: None,
+            began: 0,
             running: RUN,
             trial: None,
             heartbeat_at: 0,
@@ -126,30 +161,32 @@ impl RemoteWrite {
         self.end_trial(None);
         let last = self.clock.now().max(self.heartbeat_at + 1);
         if let Some(run) = &self.run {
+            if self.running == RUN {
+                self.push(vec![
+                    samples::info_sample(run, &machine::here(), last),
+                    samples::moment_sample(run, START, self.began, last),
+                    samples::moment_sample(run, END, last, last),
+                ]);
+            }
             let running = run.named(self.running);
-            let sample = |value, at| (running.clone(), Sample { value, at });
-            let info = (self.running == RUN).then(|| samples::info_sample(run, &machine::here(), last));
-            self.queue.push(info.into_iter().chain([sample(0.0, last), sample(STALE, last + 1)]).collect());
+            self.push(vec![
+                (running.clone(), Sample { value: 0.0, at: last }),
+                (running, Sample { value: STALE, at: last + 1 }),
+            ]);
         }
-        self.queue.close(Instant::now() + FLUSH);
-        let counts = self.sender.join().unwrap_or_else(|_| DeliveryCounts {
-            problem: Some("the sending thread panicked".into()),
-            lost: 1,
-            ..DeliveryCounts::default()
-        });
+        let counts = self.samples.finish();
+        let histograms = self.histograms.finish();
         let missing = match &self.run {
             Some(run) if counts.lost == 0 && counts.refused == 0 => {
                 check::missing_last_sample(&self.url, run.selector(self.running), last)
             }
             _ => None,
         };
-        DeliveryReport { url: self.url, counts, missing }
+        DeliveryReport { url: self.url, counts, histograms, missing }
     }
 
     fn push(&self, batch: Batch) {
-        if !batch.is_empty() {
-            self.queue.push(batch);
-        }
+        self.samples.push(batch);
     }
 
     /// Sends once a second a sample that says that the run is still going on.
@@ -164,8 +201,9 @@ impl RemoteWrite {
     }
 
     fn end_trial(&mut self, measured: Option<&results::Trial>) {
-        if let Some(trial) = self.trial.take() {
+        if let Some(mut trial) = self.trial.take() {
             self.push(trial.finish(measured, self.clock.now()));
+            self.histograms.push(trial.take_histograms());
         }
     }
 }
@@ -174,13 +212,18 @@ impl Observer for RemoteWrite {
     fn on(&mut self, event: Event<'_>) {
         match event {
             Event::RunStarted { run_id, .. } => {
-                let run = samples::run_labels(run_id);
-                self.push(vec![samples::info_sample(&run, &machine::here(), self.clock.now())]);
-                self.run = Some(run);
+                let (run, now) = (samples::run_labels(run_id), self.clock.now());
+                let moment = samples::moment_sample(&run, START, now, now);
+                self.push(vec![samples::info_sample(&run, &machine::here(), now), moment]);
+                (self.run, self.began) = (Some(run), now);
             }
             Event::TrialStarted { cell, trial, .. }
             | Event::KneeWindow { cell, trial, .. }
             | Event::MadeAgain { cell, trial, .. } => {
+                if let (Event::MadeAgain { why, .. }, Some(run)) = (&event, &self.run) {
+                    let cell = samples::cell_labels(run, cell);
+                    self.push(samples::made_again_samples(&cell, trial, why, self.clock.now()));
+                }
                 // A trial that could not be measured has no end of its own, nor has a window that is not the last one
                 // of its trial, so end its series here.
                 self.end_trial(None);
@@ -188,8 +231,10 @@ impl Observer for RemoteWrite {
             }
             Event::Progress { live, .. } => {
                 let now = self.clock.now();
-                let batch = self.trial.as_mut().map(|trial| trial.progress(live, now));
-                self.push(batch.unwrap_or_default());
+                if let Some(trial) = &mut self.trial {
+                    self.samples.push(trial.progress(live, now));
+                    self.histograms.push(trial.take_histograms());
+                }
             }
             Event::BlockStarted { .. }
             | Event::BlockFinished { .. }
@@ -207,7 +252,9 @@ impl Observer for RemoteWrite {
             Event::CellFinished { cell } => {
                 self.end_trial(None);
                 if let Some(run) = &self.run {
-                    self.push(samples::cell_samples(run, cell, self.clock.now()));
+                    let now = self.clock.now();
+                    self.samples.push(samples::cell_samples(run, cell, now));
+                    self.histograms.push(samples::cell_histograms(run, cell, now));
                 }
             }
         }
@@ -220,31 +267,36 @@ impl Observer for RemoteWrite {
 pub struct DeliveryReport {
     url: Url,
     counts: DeliveryCounts,
+    histograms: DeliveryCounts,
     /// Why the last sample is missing although Prometheus accepted all samples.
     missing: Option<String>,
 }
 
 impl DeliveryReport {
-    /// Whether all samples arrived.
+    /// Whether all samples arrived. A Prometheus may do without histograms.
     pub fn is_complete(&self) -> bool {
-        self.counts.lost == 0 && self.counts.refused == 0 && self.missing.is_none()
+        self.counts.lost == 0 && self.histograms.lost == 0 && self.counts.refused == 0 && self.missing.is_none()
     }
 }
 
 impl fmt::Display for DeliveryReport {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeliveryCounts { sent, lost, refused, problem } = &self.counts;
+        let DeliveryCounts { refused, problem, .. } = &self.counts;
+        let (sent, lost) = (self.counts.sent + self.histograms.sent, self.counts.lost + self.histograms.lost);
         let all = sent + lost + refused;
         write!(f, "remote write to {}: ", self.url)?;
-        match (lost, refused) {
+        match (lost, *refused) {
             (0, 0) => write!(f, "{sent} samples")?,
             (_, 0) => write!(f, "{lost} of {all} samples were lost")?,
             (0, _) => write!(f, "{refused} of {all} samples were refused")?,
             _ => write!(f, "of {all} samples, {lost} were lost and {refused} refused")?,
         }
-        if let Some(problem) = problem.as_ref().filter(|_| lost + refused > 0) {
+        if let Some(problem) = problem.as_ref().or(self.histograms.problem.as_ref()).filter(|_| lost + refused > 0) {
             write!(f, " ({problem})")?;
+        }
+        if let (0, true, Some(problem)) = (lost, self.histograms.refused > 0, &self.histograms.problem) {
+            write!(f, ", without histograms ({problem}): percentiles are those of the results")?;
         }
         if let Some(missing) = &self.missing {
             write!(f, ", but {missing}")?;

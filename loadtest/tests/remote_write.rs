@@ -118,16 +118,17 @@ struct Prometheus {
 
 impl Prometheus {
     /// Starts the program that `PROMETHEUS_BIN` names, or else `prometheus` on the path; `None` if there is none.
-    fn start() -> Option<Prometheus> {
+    fn start(flags: &[&str]) -> Option<Prometheus> {
         let named = std::env::var_os("PROMETHEUS_BIN");
         let program = named.clone().unwrap_or_else(|| OsString::from("prometheus"));
-        let folder = Folder::new("prometheus");
+        let folder = Folder::new(&format!("prometheus-{}", flags.len()));
         let config = folder.0.join("prometheus.yml");
         fs::write(&config, "global: {}\n").unwrap();
         let started = Command::new(&program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.0.join("data").display()))
             .args(["--web.listen-address=127.0.0.1:0", "--web.enable-remote-write-receiver"])
+            .args(flags)
             .stderr(Stdio::piped())
             .spawn();
         let mut child = match (started, named) {
@@ -184,8 +185,24 @@ impl Drop for Prometheus {
 }
 
 #[test]
+fn a_prometheus_without_histograms_gets_the_rest() {
+    let Some(prometheus) = Prometheus::start(&[]) else {
+        println!("skipped: no prometheus on the path, and no PROMETHEUS_BIN");
+        return;
+    };
+    let url = prometheus.url.to_string();
+    let output = loadtest(&["--target", &target(), "-d", "1s", "-c", "2", "--trials", "2", "--remote-write", &url]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let messages = String::from_utf8(output.stderr).unwrap();
+    let last = messages.lines().last().unwrap();
+    assert!(last.contains(" samples, without histograms (status "), "{last}");
+    assert_eq!(prometheus.value("loadtest_run_trials"), 2.0);
+    assert_eq!(prometheus.query("loadtest_run_request_duration_seconds", None), Vec::<Value>::new());
+}
+
+#[test]
 fn a_real_prometheus_has_what_the_results_have() {
-    let Some(prometheus) = Prometheus::start() else {
+    let Some(prometheus) = Prometheus::start(&["--enable-feature=native-histograms"]) else {
         println!("skipped: no prometheus on the path, and no PROMETHEUS_BIN");
         return;
     };
@@ -252,6 +269,18 @@ fn a_real_prometheus_has_what_the_results_have() {
         let verdict = figure("verdict", &format!(",verdict=\"{}\"", cell.verdict.name()));
         assert_eq!(verdict == 0.0, cell.verdict.name() == "valid");
 
+        // Its histogram gives the percentiles, to the width of a bucket, over all trials: where they are those of one trial, it does
+        // so only about.
+        let of_all = |q: f64| format!("histogram_quantile({q}, loadtest_run_request_duration_seconds{{{which}}})");
+        let latencies = cell.trials.iter().map(|trial| trial.latency_histogram.as_str());
+        let latencies = results::histogram::pooled(latencies).unwrap();
+        for q in [0.5, 0.9, 0.99] {
+            let (ours, theirs) = (latencies.value_at_quantile(q) as f64 / 1e9, prometheus.value(&of_all(q)));
+            assert!((theirs / ours - 1.0).abs() < 0.03, "{q}: {theirs} instead of {ours}");
+        }
+        let count = format!("histogram_count(loadtest_run_request_duration_seconds{{{which}}})");
+        assert_eq!(prometheus.value(&count), latencies.len() as f64);
+
         // The live series of each trial end with exactly the counts of the results, and have a sample each second.
         for (number, trial) in cell.trials.iter().enumerate() {
             let live = format!("{which},trial=\"{}\"", number + 1);
@@ -267,9 +296,10 @@ fn a_real_prometheus_has_what_the_results_have() {
     let messages = String::from_utf8(output.stderr).unwrap();
     let last = messages.lines().last().unwrap();
     let sent: f64 = last.strip_suffix(" samples").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-    let live = "__name__=~\"loadtest_(requests_total|errors_total|connections|latency_seconds|running)\"";
+    let live = "__name__=~\"loadtest_(requests_total|errors_total|connections|latency_seconds|request_duration_seconds|running)\"";
     let series = prometheus.query(&format!("{{run_id=\"{run}\"}}[10m]"), None);
-    let samples: usize = series.iter().map(|series| series["values"].as_array().unwrap().len()).sum();
+    let length = |of: &Value| of.as_array().map_or(0, Vec::len);
+    let samples: usize = series.iter().map(|series| length(&series["values"]) + length(&series["histograms"])).sum();
     let ended = prometheus.value(&format!("count(last_over_time({{{live},run_id=\"{run}\"}}[10m]))"));
     let markers = sent - samples as f64;
     assert!(markers == ended || made_again && markers > ended, "{last}");

@@ -57,6 +57,11 @@ impl CoarseHistogram {
         self.0.iter().sum()
     }
 
+    /// The middle of each bucket, in nanoseconds, with its count.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.0.iter().enumerate().map(|(number, &count)| (middle(number), count))
+    }
+
     /// The latencies that were counted after `earlier`, an earlier copy of this histogram.
     pub fn since(&self, earlier: &CoarseHistogram) -> CoarseHistogram {
         let mut since = self.clone();

@@ -1,38 +1,38 @@
 //! The bounded queue between the run, which must not wait, and the sender, which often waits.
 
-use super::wire::Batch;
+use super::wire::{Batch, Sample};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A queue for a limited number of samples. When it is full, it drops the oldest ones.
-pub struct Queue {
+/// A queue for a limited number of samples, or of histograms. When it is full, it drops the oldest ones.
+pub struct Queue<T = Sample> {
     capacity: usize,
-    state: Mutex<QueueState>,
+    state: Mutex<QueueState<T>>,
     changed: Condvar,
 }
 
-#[derive(Default)]
-struct QueueState {
-    batches: VecDeque<Batch>,
+struct QueueState<T> {
+    batches: VecDeque<Batch<T>>,
     samples: usize,
     dropped: u64,
     /// Set when the queue is closed: the time until which the remaining samples may still be sent.
     closed: Option<Instant>,
 }
 
-impl Queue {
+impl<T> Queue<T> {
     /// An empty queue for `capacity` samples.
-    pub fn new(capacity: usize) -> Queue {
-        Queue { capacity, state: Mutex::default(), changed: Condvar::new() }
+    pub fn new(capacity: usize) -> Queue<T> {
+        let state = QueueState { batches: VecDeque::new(), samples: 0, dropped: 0, closed: None };
+        Queue { capacity, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, QueueState> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds samples without waiting.
-    pub fn push(&self, batch: Batch) {
+    pub fn push(&self, batch: Batch<T>) {
         let mut state = self.lock();
         state.samples += batch.len();
         state.batches.push_back(batch);
@@ -48,7 +48,7 @@ impl Queue {
 
     /// Waits for samples and takes whole batches: the oldest one, and further ones as long as all together have no more
     /// than `most` samples. `None` when the queue is closed and empty.
-    pub fn take(&self, most: usize) -> Option<Batch> {
+    pub fn take(&self, most: usize) -> Option<Batch<T>> {
         let mut state = self.lock();
         loop {
             if let Some(mut batch) = state.batches.pop_front() {
@@ -105,7 +105,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::{Labels, Sample};
+    use super::super::wire::Labels;
     use super::*;
 
     fn batch(samples: usize, value: f64) -> Batch {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_the_oldest_samples() {
-        let queue = Queue::new(10);
+        let queue: Queue = Queue::new(10);
         (0..4).for_each(|n| queue.push(batch(4, f64::from(n))));
         queue.close(Instant::now());
         assert_eq!(queue.dropped(), 8);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_never_split() {
-        let queue = Queue::new(100);
+        let queue: Queue = Queue::new(100);
         (0..3).for_each(|n| queue.push(batch(4, f64::from(n))));
         assert_eq!(queue.take(8).unwrap().len(), 8);
         assert_eq!(queue.take(1).unwrap().len(), 4);
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn there_is_no_attempt_after_the_time_of_closing() {
-        let queue = Queue::new(100);
+        let queue: Queue = Queue::new(100);
         assert_eq!(queue.time_left(Duration::from_secs(9)), Some(Duration::from_secs(9)));
         assert!(queue.wait_before_retry(Duration::from_millis(1), true));
         queue.close(Instant::now() + Duration::from_secs(100));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn closing_the_queue_ends_a_pause() {
-        let queue = Queue::new(100);
+        let queue: Queue = Queue::new(100);
         std::thread::scope(|scope| {
             let paused = scope.spawn(|| queue.wait_before_retry(Duration::from_secs(1000), false));
             // A test cannot see when the pause has begun. A pause that begins after the queue was closed does not end

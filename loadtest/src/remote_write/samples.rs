@@ -1,10 +1,14 @@
 //! Turns the events of a run into Prometheus samples: which series there are, and when they begin and end.
 
+use super::native::Histogram;
 use super::wire::{Batch, Labels, STALE, Sample};
 use crate::engine::{CoarseHistogram, LiveSnapshot};
 use results::claims::Claim;
+use results::figures::CPU;
+use results::histogram::pooled;
+use results::schema::disturbance;
 use results::units::nine_digits;
-use results::{Cell, Key, Machine, OutcomeClass, Trial, Verdict};
+use results::{Bound, Cell, Flaw, Key, Machine, OutcomeClass, Trial, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -13,6 +17,9 @@ pub const SAMPLE_INTERVAL: i64 = 1_000;
 
 /// Quantiles of the latency that are sent during the load, with their labels.
 const QUANTILES: [(f64, &str); 4] = [(0.5, "0.5"), (0.9, "0.9"), (0.99, "0.99"), (1.0, "1")];
+
+/// The histogram of the latencies of a trial so far.
+const DURATIONS: &str = "loadtest_request_duration_seconds";
 
 /// The labels of a run.
 pub fn run_labels(run_id: &str) -> Labels {
@@ -60,6 +67,17 @@ pub fn info_sample(run: &Labels, machine: &Machine, at: i64) -> (Labels, Sample)
     (labels, Sample { value: 1.0, at })
 }
 
+/// When a run began, or ended, in seconds since 1970: dashboards lead to that time, and take the newest run's figure.
+pub fn moment_sample(run: &Labels, name: &'static str, moment: i64, at: i64) -> (Labels, Sample) {
+    (run.named(name), Sample { value: moment as f64 / 1e3, at })
+}
+
+/// A window that was thrown away, since others disturbed it, and why; it ends a second later.
+pub fn made_again_samples(cell: &Labels, trial: usize, why: &str, at: i64) -> Batch {
+    let labels = cell.with(&[("trial", &(trial + 1).to_string()), ("why", why)]).named("loadtest_made_again");
+    vec![(labels.clone(), Sample { value: 1.0, at }), (labels, Sample { value: STALE, at: at + SAMPLE_INTERVAL })]
+}
+
 /// The series of a running trial. They begin and end with its window.
 pub struct TrialSeries {
     labels: Labels,
@@ -74,6 +92,9 @@ pub struct TrialSeries {
     /// The time of the last sample of each series.
     last: BTreeMap<Labels, i64>,
     batch: Batch,
+    histograms: Batch<Histogram>,
+    /// The time of the last one of them.
+    last_histogram: Option<i64>,
 }
 
 impl TrialSeries {
@@ -87,7 +108,14 @@ impl TrialSeries {
             latest: CoarseHistogram::default(),
             last: BTreeMap::new(),
             batch: Batch::new(),
+            histograms: Batch::new(),
+            last_histogram: None,
         }
+    }
+
+    /// The histograms since the last call.
+    pub fn take_histograms(&mut self) -> Batch<Histogram> {
+        std::mem::take(&mut self.histograms)
     }
 
     /// Called for each progress report. Returns samples once a second.
@@ -106,7 +134,7 @@ impl TrialSeries {
     }
 
     /// Ends the trial: returns its final counts, as the results have them, and a stale marker for each series.
-    pub fn finish(mut self, trial: Option<&Trial>, now: i64) -> Batch {
+    pub fn finish(&mut self, trial: Option<&Trial>, now: i64) -> Batch {
         if let Some(trial) = trial {
             let length = (trial.seconds * 1e3).round() as i64;
             let end = self.begin(now - length) + length;
@@ -115,11 +143,14 @@ impl TrialSeries {
             self.put("loadtest_connections", &[], established, end);
             self.latencies(end);
         }
-        let end = self.last.values().copied().max().unwrap_or(now) + 1;
+        let end = self.last.values().copied().chain(self.last_histogram).max().unwrap_or(now) + 1;
         for labels in std::mem::take(&mut self.last).into_keys() {
             self.batch.push((labels, Sample { value: STALE, at: end }));
         }
-        self.batch
+        if self.last_histogram.take().is_some() {
+            self.histograms.push((self.labels.named(DURATIONS), Histogram::stale(end)));
+        }
+        std::mem::take(&mut self.batch)
     }
 
     /// Called when the begin of the window is known. Each counter gets a sample of 0 first, because Prometheus would
@@ -128,6 +159,7 @@ impl TrialSeries {
         if self.began.is_none() {
             self.began = Some(at);
             self.counts(0, |_| 0, at);
+            self.histogram(at);
             self.due = at + SAMPLE_INTERVAL;
         }
         self.began.unwrap_or(at)
@@ -140,8 +172,16 @@ impl TrialSeries {
         }
     }
 
-    /// Adds the quantiles of the latencies since the last call.
+    /// Adds the histogram of the latencies so far.
+    fn histogram(&mut self, at: i64) {
+        let at = self.last_histogram.map_or(at, |last| at.max(last + 1));
+        self.last_histogram = Some(at);
+        self.histograms.push((self.labels.named(DURATIONS), Histogram::of(self.latest.buckets(), at)));
+    }
+
+    /// Adds the quantiles of the latencies since the last call, and the histogram so far.
     fn latencies(&mut self, at: i64) {
+        self.histogram(at);
         let latencies = self.latest.since(&self.before);
         for (q, label) in QUANTILES {
             if let Some(seconds) = latencies.quantile(q) {
@@ -162,11 +202,12 @@ impl TrialSeries {
 
 /// Figures that also have the two ends of their interval, in the series `…_low` and `…_high`: those of which dashboards
 /// draw it.
-const WITH_INTERVAL: [&str; 2] = ["throughput", "server.cpu_us_per_request"];
+pub const WITH_INTERVAL: [&str; 5] =
+    ["throughput", CPU, "latency_us.p99", "server.peak_memory_bytes", "server.memory_bytes_per_connection"];
 
 /// The results of a cell, as in results.json except that they are in base units. A figure is the median over the trials;
-/// a missing figure has no sample. Each figure has the verdict on it as a label, since without that it may not be
-/// compared; the cell's own verdict is the label of everything else.
+/// a missing figure has no sample, but one that says why. Each figure has the verdict on it as a label, since without that it may not be
+/// compared, and the side on which the true value lies where that is known; the cell's own verdict is the label of everything else.
 pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
     let mut samples = CellSamples { labels: cell_labels(run, &cell.key), at, batch: Batch::new() };
     samples.put("verdict", cell.verdict, &[("reason", &cell.reasons.join("; "))], verdict_number(cell.verdict));
@@ -184,16 +225,61 @@ pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
     }
     for (name, figure) in cell.figures.iter() {
         let Some(figure) = figure else { continue };
-        let verdict = cell.verdict_on(&name);
+        let (verdict, bound) = (cell.verdict_on(&name), cell.flaw(&name).map_or("", bound_name));
         let (series, quantile) = name.series();
-        let labels: Vec<_> = quantile.iter().map(|quantile| ("quantile", quantile.as_str())).collect();
+        let labels = [("quantile", quantile.as_deref().unwrap_or_default()), ("bound", bound)];
         samples.put(&series, verdict, &labels, name.base_value(figure.median));
         if let (true, Some((low, high))) = (WITH_INTERVAL.contains(&&*name.path()), figure.low.zip(figure.high)) {
-            samples.put(&format!("{series}_low"), verdict, &[], name.base_value(low));
-            samples.put(&format!("{series}_high"), verdict, &[], name.base_value(high));
+            samples.put(&format!("{series}_low"), verdict, &labels, name.base_value(low));
+            samples.put(&format!("{series}_high"), verdict, &labels, name.base_value(high));
         }
     }
+    for (figure, flaw) in &cell.flaws {
+        let labels = [("figure", figure.as_str()), ("bound", bound_name(flaw)), ("why", &flaw.why)];
+        samples.put("flaw", flaw.verdict, &labels, 1.0);
+    }
+    for (figure, why) in &cell.missing {
+        samples.put("missing", cell.verdict, &[("figure", figure), ("why", why)], 1.0);
+    }
+    disturbances(&mut samples, cell);
     samples.batch
+}
+
+/// The trials that others disturbed, each with what they did, and whether it counts all the same.
+fn disturbances(samples: &mut CellSamples, cell: &Cell) {
+    let counted = cell.counted_trials();
+    let disturbed =
+        cell.trials.iter().enumerate().filter_map(|(number, trial)| Some((number, trial, disturbance(trial)?)));
+    let mut trials = 0.0;
+    for (number, trial, why) in disturbed {
+        let counts = counted.iter().any(|&other| std::ptr::eq(other, trial));
+        let labels =
+            [("trial", &*(number + 1).to_string()), ("counted", if counts { "yes" } else { "no" }), ("why", &why)];
+        samples.put("disturbance", cell.verdict, &labels, 1.0);
+        trials += 1.0;
+    }
+    samples.put("disturbed_trials", cell.verdict, &[], trials);
+}
+
+/// The distribution of the latencies of a cell, over the trials that count; empty if it has none.
+pub fn cell_histograms(run: &Labels, cell: &Cell, at: i64) -> Batch<Histogram> {
+    let histograms = cell.counted_trials().into_iter().map(|trial| trial.latency_histogram.as_str());
+    let Some(latencies) = pooled(histograms).filter(|latencies| !latencies.is_empty()) else { return Batch::new() };
+    let (name, _) = cell.figures.at("latency_us.p99");
+    let bound = cell.flaw(&name).map_or("", bound_name);
+    let labels = cell_labels(run, &cell.key).with(&[("verdict", cell.verdict_on(&name).name()), ("bound", bound)]);
+    let times = latencies.iter_recorded();
+    let times = times.map(|at| (latencies.median_equivalent(at.value_iterated_to()) as f64, at.count_at_value()));
+    vec![(labels.named("loadtest_run_request_duration_seconds"), Histogram::of(times, at))]
+}
+
+/// The side on which the true value lies, as in results.json; empty if it is not known.
+fn bound_name(flaw: &Flaw) -> &'static str {
+    match flaw.bound {
+        Some(Bound::Lower) => "lower",
+        Some(Bound::Upper) => "upper",
+        None => "",
+    }
 }
 
 /// The ranks of a cell, which are known when all cells are measured. Only figures that may be compared have a rank.
@@ -213,7 +299,7 @@ pub fn claim_samples(run: &Labels, claim: &Claim, at: i64) -> Batch {
     let of_claim = run.with(&[("claim", &claim.id)]);
     let sample = |labels: &Labels, name: &'static str, value: f64| (labels.named(name), Sample { value, at });
     let why = claim.why.as_deref().or_else(|| claim.deciding_part()?.why.as_deref()).unwrap_or_default();
-    let of_ruling = of_claim.with(&[("ruling", claim.ruling.name()), ("why", why)]);
+    let of_ruling = of_claim.with(&[("ruling", claim.ruling.name()), ("says", &claim.says), ("why", why)]);
     let mut batch = vec![sample(&of_ruling, "lab_claim", 1.0)];
     for (number, part) in (1..).zip(&claim.parts) {
         let labels = of_claim.with(&[("part", &format!("{number}: {}", part.what)), ("ruling", part.ruling.name())]);

@@ -1,7 +1,7 @@
 //! The thread that sends samples to Prometheus, and repeats a request where that helps.
 
 use super::queue::Queue;
-use super::wire::{Batch, body};
+use super::wire::{Batch, Point, body};
 use crate::scrape;
 use crate::target::Url;
 use http::HeaderMap;
@@ -9,8 +9,6 @@ use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use std::io;
 use std::time::Duration;
 
-/// The most samples in one request.
-const MAX_SAMPLES: usize = 2_000;
 /// The longest pause that a server may ask for. A sum of a time and a longer one might not exist.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 /// The fields of a request. Remote write 1.0, Protocol
@@ -19,6 +17,9 @@ const FIELDS: [(&str, &str); 3] = [
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
+
+/// What a Prometheus answers to histograms that it was not told to keep.
+const NO_HISTOGRAMS: &str = "native histograms are disabled";
 
 /// How long an attempt may take, and how long to wait between attempts.
 #[derive(Clone, Copy)]
@@ -53,17 +54,20 @@ enum AttemptResult {
     Retry(String, Option<Duration>),
 }
 
-/// Sends the samples of the queue until it is closed and empty.
-pub fn send_all(url: &Url, queue: &Queue, policy: RetryPolicy) -> DeliveryCounts {
+/// Sends the samples of the queue until it is closed and empty; optional ones until the server refuses them.
+pub fn send_all<T: Point>(url: &Url, queue: &Queue<T>, policy: RetryPolicy) -> DeliveryCounts {
     let mut counts = DeliveryCounts::default();
-    while let Some(batch) = queue.take(MAX_SAMPLES) {
+    while let Some(batch) = queue.take(T::A_REQUEST) {
         deliver(url, queue, policy, &batch, &mut counts);
+        if T::OPTIONAL && counts.refused > 0 {
+            break;
+        }
     }
     counts.lost += queue.dropped();
     counts
 }
 
-fn deliver(url: &Url, queue: &Queue, policy: RetryPolicy, batch: &Batch, counts: &mut DeliveryCounts) {
+fn deliver<T: Point>(url: &Url, queue: &Queue<T>, policy: RetryPolicy, batch: &Batch<T>, counts: &mut DeliveryCounts) {
     let (body, samples) = (body(batch), batch.len() as u64);
     let mut back_off = policy.first_back_off;
     while let Some(limit) = queue.time_left(policy.attempt_timeout) {
@@ -103,6 +107,8 @@ fn post(url: &Url, body: &[u8], limit: Duration) -> io::Result<AttemptResult> {
             AttemptResult::Refused(format!("status {status} with a web page; is the URL that of a Prometheus?"))
         }
         200..300 => AttemptResult::Accepted,
+        // Prometheus answers 500, up to version 3.5: https://github.com/prometheus/prometheus/issues/17181
+        _ if text.contains(NO_HISTOGRAMS) => AttemptResult::Refused(error),
         300..400 if let Some(to) = answer.headers().get(LOCATION) => {
             let to = String::from_utf8_lossy(to.as_bytes()).chars().take(200).collect::<String>();
             AttemptResult::Refused(format!("status {status}, which leads to {to}: give that URL"))

@@ -1,6 +1,7 @@
 //! The wire format of Prometheus remote write 1.0: a protobuf message of four small types, compressed with snappy in
 //! its block format. <https://prometheus.io/docs/specs/prw/remote_write_spec/>
 
+use super::native::Histogram;
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -62,41 +63,72 @@ struct WriteRequest {
 
 /// A series with some of its samples.
 #[derive(PartialEq, Message)]
-struct TimeSeries {
+pub struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "4")]
+    histograms: Vec<Histogram>,
 }
 
 /// A label of a series; its name is the label `__name__`.
 #[derive(PartialEq, Message)]
-struct Label {
+pub struct Label {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(string, tag = "2")]
     value: String,
 }
 
-/// Samples in the order in which they were taken.
-pub type Batch = Vec<(Labels, Sample)>;
+/// What a series has at a moment: a sample, or a histogram.
+pub trait Point: Clone + Send + 'static {
+    /// The most of them in one request.
+    const A_REQUEST: usize;
+    /// Whether a server may do without them: after the first refusal, no more are sent.
+    const OPTIONAL: bool;
 
-/// The body of a request that sends these samples.
-pub fn body(batch: &Batch) -> Vec<u8> {
+    /// A series with these.
+    fn series(labels: Vec<Label>, points: Vec<Self>) -> TimeSeries;
+}
+
+impl Point for Sample {
+    const A_REQUEST: usize = 2_000;
+    const OPTIONAL: bool = false;
+
+    fn series(labels: Vec<Label>, samples: Vec<Sample>) -> TimeSeries {
+        TimeSeries { labels, samples, histograms: Vec::new() }
+    }
+}
+
+impl Point for Histogram {
+    const A_REQUEST: usize = 200;
+    const OPTIONAL: bool = true;
+
+    fn series(labels: Vec<Label>, histograms: Vec<Histogram>) -> TimeSeries {
+        TimeSeries { labels, samples: Vec::new(), histograms }
+    }
+}
+
+/// Samples, or histograms, in the order in which they were taken.
+pub type Batch<T = Sample> = Vec<(Labels, T)>;
+
+/// The body of a request that sends these.
+pub fn body<T: Point>(batch: &Batch<T>) -> Vec<u8> {
     let message = write_request(batch).encode_to_vec();
     // Compression fails only for a message of more than 4 GiB.
     snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
 }
 
-/// Each series once, with its samples in the order of the batch.
-fn write_request(batch: &Batch) -> WriteRequest {
-    let mut series: BTreeMap<&Labels, Vec<Sample>> = BTreeMap::new();
-    for (labels, sample) in batch {
-        series.entry(labels).or_default().push(*sample);
+/// Each series once, with what it has in the order of the batch.
+fn write_request<T: Point>(batch: &Batch<T>) -> WriteRequest {
+    let mut series: BTreeMap<&Labels, Vec<T>> = BTreeMap::new();
+    for (labels, point) in batch {
+        series.entry(labels).or_default().push(point.clone());
     }
-    let series = series.into_iter().map(|(labels, samples)| {
+    let series = series.into_iter().map(|(labels, points)| {
         let label = |(name, value): &(&str, String)| Label { name: (*name).to_owned(), value: value.clone() };
-        TimeSeries { labels: labels.0.iter().map(label).collect(), samples }
+        T::series(labels.0.iter().map(label).collect(), points)
     });
     WriteRequest { series: series.collect() }
 }

@@ -76,7 +76,7 @@ fn a_trials_counters_begin_at_zero_and_end_with_the_results() {
 
 #[test]
 fn a_trial_shorter_than_a_second_has_a_first_and_a_last_sample() {
-    let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 2);
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 2);
     let mut measured = empty_trial();
     measured.seconds = 0.2;
     measured.outcomes[OutcomeClass::Ok] = 5;
@@ -101,7 +101,7 @@ fn cells_of_loads_that_differ_in_their_background_alone_have_series_of_their_own
 
 #[test]
 fn a_trial_that_was_not_measured_has_no_counts_of_its_own() {
-    let trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     assert!(trial.finish(None, 1_000).is_empty());
     let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
     let begun = trial.progress(&live(1_000, 5), 2_000);
@@ -138,6 +138,7 @@ fn a_cell_has_the_figures_of_the_results_in_seconds() {
     assert_eq!(values(&batch, "loadtest_run_latency_seconds"), [(5, 0.0015), (5, 0.0025)]);
     assert_eq!(values(&batch, "loadtest_run_processes"), [], "what could not be had is not 0");
     assert!(batch.iter().all(|(labels, _)| labels.selector("").contains("verdict=\"errors\"")));
+    assert_eq!(one("loadtest_run_disturbed_trials"), 0.0);
     let (verdict, _, number) = only(&batch, "loadtest_run_verdict")[0];
     assert!(verdict.selector("").contains("reason=\"2 resets; few\""));
     assert_eq!(number, 2.0);
@@ -180,7 +181,71 @@ fn a_figure_has_the_verdict_on_it() {
     ] {
         let (labels, ..) = only(&batch, &format!("loadtest_run_{name}"))[0];
         assert!(labels.selector("").contains(&format!("verdict=\"{verdict}\"")), "{name}: {labels:?}");
+        let is_bound = labels.selector("").contains("bound=\"lower\"");
+        assert_eq!(is_bound, name.starts_with("throughput"), "{name}: {labels:?}");
     }
+    let (labels, ..) = only(&batch, "loadtest_run_flaw")[0];
+    let said = labels.selector("");
+    assert!(said.contains(r#"bound="lower""#) && said.contains(r#"figure="throughput""#), "{said}");
+    assert!(said.contains(r#"verdict="client-limited",why="busy""#), "{said}");
+}
+
+#[test]
+fn a_figure_that_is_missing_and_a_trial_that_was_disturbed_say_why() {
+    let mut cell = Cell::new(KEY());
+    cell.missing.insert("schedule_lag_us".into(), "open loop only".into());
+    let disturbed = |share| {
+        let mut trial = empty_trial();
+        trial.seconds = 1.0;
+        trial.figures.machine.foreign_on_server_cpus = Some(share);
+        trial
+    };
+    cell.trials = [0.0, 0.5, 0.01, 0.0].map(disturbed).into();
+    let batch = cell_samples(&run(), &cell, 5);
+    let said = |name: &str| only(&batch, name).into_iter().map(|(labels, ..)| labels.selector("")).collect::<Vec<_>>();
+    let missing = said("loadtest_run_missing");
+    assert!(missing.len() == 1 && missing[0].contains(r#"figure="schedule_lag_us""#), "{missing:?}");
+    assert!(missing[0].contains(r#"why="open loop only""#), "{missing:?}");
+    let disturbances = said("loadtest_run_disturbance");
+    assert!(disturbances.len() == 1 && disturbances[0].contains(r#"counted="no""#), "{disturbances:?}");
+    assert!(disturbances[0].contains(r#"trial="2""#) && disturbances[0].contains("used 50 %"), "{disturbances:?}");
+    assert_eq!(values(&batch, "loadtest_run_disturbed_trials"), [(5, 1.0)]);
+}
+
+#[test]
+fn a_trials_histograms_begin_empty_grow_and_end() {
+    let mut trial = TrialSeries::new(&cell_labels(&run(), &KEY()), 0);
+    trial.progress(&live(20, 3), 10_020);
+    trial.progress(&live(1_010, 1_000), 11_010);
+    let grown: Vec<_> = trial.take_histograms().into_iter().map(|(_, histogram)| histogram).collect();
+    assert_eq!(grown.iter().map(|histogram| histogram.at).collect::<Vec<_>>(), [10_000, 11_010]);
+    let of = |latencies: u64, at| {
+        let latencies = live(0, latencies).latencies;
+        Histogram::of(latencies.buckets(), at)
+    };
+    assert_eq!(grown[0], of(0, 10_000));
+    assert_eq!(grown[1], of(1_000, 11_010));
+    trial.finish(None, 12_000);
+    let (labels, last) = trial.take_histograms().pop().unwrap();
+    assert_eq!((last.at, last == last), (11_011, false), "a stale marker is no number");
+    assert!(labels.selector("").contains("loadtest_request_duration_seconds"));
+}
+
+#[test]
+fn a_cell_has_the_histogram_of_the_trials_that_count() {
+    let mut cell = Cell::new(KEY());
+    assert!(cell_histograms(&run(), &cell, 5).is_empty());
+    let mut latencies = hdrhistogram::Histogram::<u64>::new(3).unwrap();
+    latencies.record_n(1_000_000, 30).unwrap();
+    let mut trial = empty_trial();
+    trial.latency_histogram = results::histogram::encode(&latencies);
+    cell.trials = vec![trial.clone(), trial];
+    let flaw = Flaw { verdict: Verdict::Unstable, why: "late".into(), bound: Some(Bound::Upper) };
+    cell.flaws.insert("latency_us".into(), flaw);
+    let [(labels, histogram)] = &cell_histograms(&run(), &cell, 5)[..] else { panic!("one histogram") };
+    assert_eq!(*histogram, Histogram::of([(latencies.median_equivalent(1_000_000) as f64, 60)].into_iter(), 5));
+    let said = labels.selector("");
+    assert!(said.contains(r#"bound="upper""#) && said.contains(r#"verdict="unstable""#), "{said}");
 }
 
 #[test]
@@ -217,7 +282,7 @@ fn a_claim_has_its_ruling_and_each_part_its_figure_and_its_margin() {
     };
     let claim = Claim {
         id: "races".into(),
-        says: String::new(),
+        says: "They race.".into(),
         does: String::new(),
         ruling: Ruling::CannotBeShown,
         why: None,
@@ -233,8 +298,7 @@ fn a_claim_has_its_ruling_and_each_part_its_figure_and_its_margin() {
     let batch = claim_samples(&run(), &claim, 5);
     let (labels, at, value) = only(&batch, "lab_claim")[0];
     assert_eq!((at, value), (5, 1.0));
-    let expected =
-        r#"lab_claim{__name__="lab_claim",claim="races",ruling="cannot-be-shown",run_id="r",why="disturbed"}"#;
+    let expected = r#"lab_claim{__name__="lab_claim",claim="races",ruling="cannot-be-shown",run_id="r",says="They race.",why="disturbed"}"#;
     assert_eq!(labels.selector("lab_claim"), expected);
     for (name, expected) in [
         ("lab_claim_figure", &[1.0][..]),
