@@ -1,6 +1,8 @@
 """Live: what happens now."""
 
-from .panels import CELLS, NEWEST, RUNS, dashboard, heatmap, lines, row, text, variable
+from .figures import label
+from .frame import CELLS, NEWEST, RUNS, THROWN_AWAY, dashboard, variable
+from .panels import heatmap, lines, row, text
 
 
 def live():
@@ -12,6 +14,10 @@ def live():
         variable("workload", "Workload", "What is asked for.", "loadtest_requests_total", "workload", multi=True),
         variable("model", "Model", "Which models and guests.", "process_tree_cpu_seconds_total", "model", multi=True),
     ]
+    # From native histograms, which can be added up, where this Prometheus has them; else those of each second, which are exact.
+    durations = f"rate(loadtest_request_duration_seconds{{{mine}}}[$__rate_interval])"
+    latency = lambda q: f"""{label(f'histogram_quantile({q}, sum by (target) ({durations}))', 'quantile', q)}
+        or max by (target, quantile) (loadtest_latency_seconds{{{mine}, quantile="{q}"}})"""
     requests = f"sum by (model) (rate(http_server_requests_total{{{served}}}[$__rate_interval]))"
     failed = f'sum by (model) (rate(http_server_requests_total{{{served}, status!~"[23].."}}[$__rate_interval]))'
     buckets = f"http_server_request_duration_seconds_bucket{{{served}}}"
@@ -22,7 +28,7 @@ def live():
         "now-5m",
         "5s",
         variables,
-        [RUNS, CELLS],
+        [RUNS, CELLS, THROWN_AWAY],
         [
             text(
                 "How to read this page",
@@ -57,11 +63,10 @@ def live():
             ),
             lines(
                 "Latency: median and 99th percentile",
-                """Of the requests of one second each, from the first byte sent to the last byte received, true to 2 %. The
+                """From the first byte sent, or in an open loop from when the request was due, to the last byte received, true to 2 %. The
                 scale is logarithmic: each line of the grid is ten times the one below. The gap between the two lines of a
                 model is its unfairness.""",
-                [(f'max by (target, quantile) (loadtest_latency_seconds{{{mine}, quantile=~"0.5|0.99"}})',
-                  "{{target}} q{{quantile}}")],
+                [(latency("0.5"), "{{target}} q{{quantile}}"), (latency("0.99"), "{{target}} q{{quantile}}")],
                 "s",
                 log=True,
             ),
@@ -70,6 +75,14 @@ def live():
                 "Connections that the load test has established, by target.",
                 [(f"sum by (target) (loadtest_connections{{{mine}}})", "{{target}}")],
                 "short",
+            ),
+            heatmap(
+                "Latencies of the chosen targets",
+                """Each column is a moment, each cell a range of times; the darker, the more requests took that long. Choose one model above:
+                two bands are two kinds of requests, hits and misses say; a smear upwards is a queue.""",
+                f"sum (increase(loadtest_request_duration_seconds{{{mine}}}[$__rate_interval]))",
+                "s",
+                noValue="This Prometheus keeps no native histograms, or no request was answered: grafana/README.md says how to have them.",
             ),
             row("Seen by the services"),
             lines(

@@ -1,6 +1,8 @@
 """Model: one model, or guest, in depth."""
 
-from .panels import CELLS, RUNS, dashboard, heatmap, lines, text, variable
+from .figures import why
+from .frame import CELLS, NEWEST, RUNS, THROWN_AWAY, dashboard, load_variables, variable
+from .panels import NOTHING, heatmap, lines, row, table, text
 
 
 def model():
@@ -8,14 +10,23 @@ def model():
     served = 'model="$model"'
     rate = lambda metric, by: f"sum by ({by}) (rate({metric}{{{served}}}[$__rate_interval]))"
     level = lambda metric: f"sum by (model) ({metric}{{{served}}})"
+    choices, selector = load_variables('run_id="$run", target="$model"')
+    variables = [
+        variable("model", "Model", "Which model, or guest.", "process_tree_cpu_seconds_total", "model"),
+        variable("run", "Run", "Which load test, for its results below; the newest one is on top.",
+                 'loadtest_run_verdict{target="$model"}', "run_id", NEWEST),
+        *choices,
+    ]  # fmt: skip
+    none = "No load test of this model in this time range: choose a longer one, or come by a link from Overview"
+    figures = "last_over_time({__name__=~\"loadtest_run_.+\", " + selector + "}[$__range])"
     return dashboard(
         "model",
         "Model",
         "One model in depth: its requests, their times, and what they cost.",
-        "now-15m",
+        "now-1h",
         "5s",
-        [variable("model", "Model", "Which model, or guest.", "process_tree_cpu_seconds_total", "model")],
-        [RUNS, CELLS],
+        variables,
+        [RUNS, CELLS, THROWN_AWAY],
         [
             text(
                 "How to read this page",
@@ -23,8 +34,9 @@ def model():
                 24,
                 6,
                 """
-                All figures are the service's own, scraped every second; blue regions are load tests. Read it **from top to
-                bottom**: what was asked, how long it took, and what the kernel had to do for it. The page of the model,
+                The lines are the service's own figures, scraped every second; blue regions are load tests. Read it **from top to
+                bottom**: what was asked, how long it took, and what the kernel had to do for it. At the end stands what the chosen run
+                measured under the chosen load: a link from *Overview* or *History* leads to the time of that run. The page of the model,
                 `services/<model>/README.md`, says what to expect.
 
                 Of a **guest**, a server of others, there is what the kernel knows: CPU, memory, switches, descriptors, processes.
@@ -50,5 +62,32 @@ def model():
                   [(level("process_tree_open_fds"), "{{model}}")], "short"),
             lines("Processes and threads", "That live now: a level line is a loop or a pool, one that follows the load is not.",
                   [(level("process_tree_processes"), "processes"), (level("process_tree_threads"), "threads")], "short"),
+            row("What the run measured"),
+            table(
+                "All figures of this run and load",
+                """Each figure of results.json by its name in Prometheus, in seconds and bytes: the median over the trials. `bound` says on which
+                side of it the true value is, where its verdict is not valid but that is known. crates/results/FIGURES.md says what each is.""",
+                {
+                    "Figure": ("__name__", None),
+                    "Quantile": ("quantile", None),
+                    "Class": ("class", None),
+                    "By": ("by", None),
+                    "Verdict": ("verdict", None),
+                    "Bound": ("bound", None),
+                    "Value": (f"max by (__name__, quantile, class, by, verdict, bound) ({figures})", "short"),
+                },
+                width=14,
+                height=16,
+                noValue=none,
+            ),
+            table(
+                "What it could not measure, or what may not be compared",
+                "The reasons, as results.json has them under `flaws` and `missing`: of a figure, or of all figures of a group.",
+                {"Figure": ("figure", None), "Verdict": ("verdict", None), "Why": ("why", None)},
+                rows=why(selector, [".+"]),
+                width=10,
+                height=16,
+                noValue=NOTHING + "each figure is there, and may be compared.",
+            ),
         ],
     )  # fmt: skip

@@ -1,88 +1,96 @@
 """Overview: who wins at what."""
 
-from .panels import LARGEST, NEWEST, OF_FIGURES, RUNS, VERDICTS, bars, choice, dashboard, override, parts, stat, table, text, variable
+from .colours import GREY, fixed
+from .figures import (
+    CPU, KERNEL_A_CONNECTION, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P50, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
+    Cells, end_of, last, why,
+)  # fmt: skip
+from .frame import NEWEST, RUNS, dashboard, load_variables, run_times, variable
+from .panels import NOTHING, VERDICTS, bars, model_link, override, parts, stat, table, text
+
+# What the bars show, in the words of results.json: a figure, or the whole group that has it.
+SHOWN = ["throughput", "latency_us", "latency_us.p99", "server", "server.cpu_us_per_request", "server.peak_memory_bytes"]
 
 
-def overview():
-    """Who wins at what."""
-    run = 'run_id="$run"'
-    workload = f'{run}, workload="$workload"'
-    schedule = f'{workload}, schedule="$schedule"'
-    beside = f'{schedule}, beside="$beside"'
-    concurrency = f'{beside}, concurrency="$concurrency"'
-    one = f'{concurrency}, requests_per_connection="$requests_per_connection", target=~"$model"'
-    verdict = "loadtest_run_verdict"
-    variables = [
-        variable("run", "Run", "Which load test; the newest one is on top.", verdict, "run_id", NEWEST),
-        variable("workload", "Workload", "What was asked for.", f"{verdict}{{{run}}}", "workload"),
-        variable("schedule", "Schedule", "When requests were sent: each after the last answer (closed), or at a rate.",
-                 f"{verdict}{{{workload}}}", "schedule"),
-        variable("beside", "Beside", "Which other connections the model had to serve meanwhile.",
-                 f"{verdict}{{{schedule}}}", "beside"),
-        variable("concurrency", "Connections", "How many connections were open at a time; the most are on top.",
-                 f"{verdict}{{{beside}}}", "concurrency", LARGEST),
-        variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
-                 f"{verdict}{{{concurrency}}}", "requests_per_connection"),
-        variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
-        choice("verdict", "Verdict", "Which figures to rank. Only valid ones may be compared; add others at your own risk.",
-               OF_FIGURES, ["valid"]),
-    ]  # fmt: skip
+def verdict_colours(made):
+    """The column of verdicts: their numbers are names in their colours."""
+    mapping = {str(number): {"color": colour, "index": number, "text": name} for number, (name, colour) in enumerate(VERDICTS.items())}
+    override(
+        made,
+        "Verdict",
+        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
+        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
+    )
 
-    def last(name, more=""):
-        """The cell's figure if the verdict on it is chosen, although its only sample may be hours old."""
-        selector = f'{{{one}, verdict=~"$verdict"{more}}}'
-        return f"max by (target, verdict) (last_over_time(loadtest_run_{name}{selector}[$__range]))"
 
-    def of_target(name):
-        """The same, whatever its verdict, to be joined by the target alone."""
-        return f"max by (target) (last_over_time(loadtest_run_{name}{{{one}}}[$__range]))"
+def both(cells, figure, name, colour):
+    """A part of a figure: where it may be compared, and in grey where it may not."""
+    flawed = f"max by ({cells.by}) ({cells.flawed(figure)})"
+    return {name: (cells.valid(figure), colour), f"{name}, may not be compared": (flawed, GREY)}
 
-    # Without the verdict, which differs from figure to figure of a cell: each would make a row of its own.
-    def column(name, more="", by="", how="max"):
-        labels = f"target, schedule, beside, concurrency, requests_per_connection{by}"
-        selector = f'{{{workload}, target=~"$model"{more}}}'
-        return f"{how} by ({labels}) (last_over_time(loadtest_run_{name}{selector}[$__range]))"
 
-    results = table(
+def results_table(selector):
+    """Every cell of a run with a workload."""
+    cells = Cells(f'{selector}, target=~"$model"', "target, schedule, beside, concurrency, requests_per_connection")
+    sum_of = lambda series: f"sum by ({cells.by}) ({cells.series((series, ''))})"
+    rank = lambda by: (cells.any(("rank", f', by="{by}"')), "none")
+    made = table(
         "All results of this run and workload",
-        """A row for each cell: a model under one load. The verdict is the gravest on any of its figures, and the
-        last column says why, and which figures are meant. Every figure is the median over the trials; from three trials
-        on, two have the ends of their interval beside them; results.json has the trials. An empty field is a
-        figure that could not be had, a percentile of too few requests for example.""",
+        """A row for each cell: a model under one load. A figure is the median over the trials, and in the column before it stands
+        whether it may be compared: nothing where it may, and otherwise its verdict, after `>=` or `<=` where the true value is on that
+        side, or `!`. From three trials on, some have the ends of their interval beside them. Equals have the same rank. The verdict
+        is the gravest on any figure of the cell, and the last column says why. An empty field is a figure that could not be had.""",
         {
             "Model": ("target", None),
             "Schedule": ("schedule", None),
             "Beside": ("beside", None),
             "Connections": ("concurrency", None),
             "Requests per connection": ("requests_per_connection", None),
-            "Verdict": (column("verdict", by=", reason"), "none"),
-            "Requests/s": (column("throughput"), "reqps"),
-            "from": (column("throughput_low"), "reqps"),
-            "to": (column("throughput_high"), "reqps"),
-            "p50": (column("latency_seconds", ', quantile="0.5"'), "s"),
-            "p99": (column("latency_seconds", ', quantile="0.99"'), "s"),
-            "CPU per request": (column("cpu_seconds_per_request"), "s"),
-            "CPU from": (column("cpu_seconds_per_request_low"), "s"),
-            "CPU to": (column("cpu_seconds_per_request_high"), "s"),
-            "Peak memory": (column("peak_memory_bytes"), "bytes"),
-            "User memory a connection": (column("user_memory_bytes_per_connection"), "bytes"),
-            "Kernel memory a connection": (column("kernel_memory_bytes_per_connection"), "bytes"),
-            "Processes": (column("processes"), "short"),
-            "Threads": (column("threads"), "short"),
-            "Errors": (column("errors", how="sum"), "short"),
-            "Others on the model's CPUs": (column("foreign_on_server_cpus"), "percentunit"),
-            "Others on the load's CPUs": (column("foreign_on_client_cpus"), "percentunit"),
+            "Verdict": (f"max by ({cells.by}, reason) ({cells.series(('verdict', ''))})", "none"),
+            "Throughput is": ("throughput_is", None),
+            "Requests/s": (cells.judged(THROUGHPUT, "throughput_is"), "reqps"),
+            "from": (cells.any(end_of(THROUGHPUT, "low")), "reqps"),
+            "to": (cells.any(end_of(THROUGHPUT, "high")), "reqps"),
+            "p50": (cells.any(P50), "s"),
+            "p99 is": ("p99_is", None),
+            "p99": (cells.judged(P99, "p99_is"), "s"),
+            "p99 from": (cells.any(end_of(P99, "low")), "s"),
+            "p99 to": (cells.any(end_of(P99, "high")), "s"),
+            "CPU is": ("cpu_is", None),
+            "CPU per request": (cells.judged(CPU, "cpu_is"), "s"),
+            "CPU from": (cells.any(end_of(CPU, "low")), "s"),
+            "CPU to": (cells.any(end_of(CPU, "high")), "s"),
+            "Memory is": ("memory_is", None),
+            "Peak memory": (cells.judged(PEAK, "memory_is"), "bytes"),
+            "User memory a connection": (cells.any(USER_A_CONNECTION), "bytes"),
+            "Kernel memory a connection": (cells.any(KERNEL_A_CONNECTION), "bytes"),
+            "Rank by CPU": rank("cpu"),
+            "Rank by p99": rank("p99"),
+            "Rank by throughput": rank("throughput"),
+            "Rank by memory": rank("memory"),
+            "Processes": (cells.any(("processes", "")), "short"),
+            "Threads": (cells.any(("threads", "")), "short"),
+            "Errors": (sum_of("errors"), "short"),
+            "Disturbed trials": (cells.any(("disturbed_trials", "")), "short"),
             "Why": ("reason", None),
         },
     )
-    names = list(VERDICTS)
-    mapping = {str(n): {"color": VERDICTS[name], "index": n, "text": name} for n, name in enumerate(names)}
-    override(
-        results,
-        "Verdict",
-        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
-        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-    )
+    verdict_colours(made)
+    return made
+
+
+def overview():
+    """Who wins at what."""
+    run = 'run_id="$run"'
+    choices, selector = load_variables(run)
+    variables = [
+        variable("run", "Run", "Which load test; the newest one is on top.", "loadtest_run_verdict", "run_id", NEWEST),
+        *choices,
+        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{run}}}", "target", multi=True),
+        *run_times(),
+    ]
+    one = f'{selector}, target=~"$model"'
+    cells = Cells(one)
     verdicts = stat(
         "Cells by verdict",
         """How many cells of this run may be compared as a whole (valid), and how many not: the load generator was the
@@ -90,18 +98,54 @@ def overview():
         used the CPUs (disturbed), the rate changed or was not kept (unstable), not all CPU time of a
         guest was counted (undercounted), or this machine does not permit the model
         (unsupported). Some figures of such a cell may be valid all the same.""",
-        f"count by (verdict) (last_over_time(loadtest_run_verdict{{{run}}}[$__range]))",
+        f"count by (verdict) ({last('verdict', run)})",
         "{{verdict}}",
         9,
         10,
     )
     for name, colour in VERDICTS.items():
-        override(verdicts, name, {"id": "color", "value": {"fixedColor": colour, "mode": "fixed"}})
+        override(verdicts, name, {"id": "color", "value": fixed(colour)})
+    reasons = table(
+        "Why bars are grey",
+        """Each figure of the bars that may not be compared, or that is missing, and the reason, as results.json has it under `flaws` and
+        `missing`. `server` and `latency_us` mean all figures of that group, `all` the whole cell.""",
+        {
+            "Model": ("target", None),
+            "Figure": ("figure", None),
+            "Verdict": ("verdict", None),
+            "Why": ("why", None),
+        },
+        rows=why(one, SHOWN),
+        height=8,
+        noValue=NOTHING + "each of these figures may be compared.",
+    )
+    disturbed = table(
+        "What was disturbed",
+        """The trials of this run in which other programs, or other machines of the same hypervisor, used more than 2 % of the CPUs, and
+        what they did. A disturbed trial does not count if enough others are left: at least three, and at least half. One that counts
+        takes its figures' verdict with it.""",
+        {
+            "Model": ("target", None),
+            "Workload": ("workload", None),
+            "Schedule": ("schedule", None),
+            "Connections": ("concurrency", None),
+            "Trial": ("trial", None),
+            "What others did": ("why", None),
+            "Counts": ("counted", None),
+        },
+        rows=f"max by (target, workload, schedule, concurrency, trial, why, counted) ({last('disturbance', run)})",
+        height=8,
+        noValue=NOTHING + "no trial of this run was disturbed.",
+    )
+    workload = f'{run}, workload="$workload"'
+    results = results_table(workload)
+    for made in (results, reasons, disturbed):
+        override(made, "Model", {"id": "links", "value": [model_link("${__value.raw}")]})
     return dashboard(
         "overview",
         "Overview",
         "Who wins at what: one run's results, model beside model.",
-        "now-24h",
+        "now-30d",
         "10s",
         variables,
         [RUNS],
@@ -113,24 +157,26 @@ def overview():
                 10,
                 """
                 **One server, several I/O models.** Parser, routes and files are the same; whatever differs here is the I/O
-                model's doing. Choose a *run* and a load of it above, from *workload* to *requests per connection*. **The best is on top.**
+                model's doing. Choose a *run* and a load of it above, from *workload* to *requests per connection*. **The best is on
+                top.** A click on a bar leads to that model, at the time of the run.
 
-                * **Guests**, servers of others as nginx, are grey.
-                * **Throughput** says little by itself: on one machine, server and load generator share the cores.
                 * **CPU per request** is the fair comparison: half of it is room for twice the load.
+                * **Throughput** says little by itself: on one machine, server and load generator share the cores.
                 * **p99** is what one visitor in a hundred has to wait. Compare it at a load that every model carries.
                 * **Memory** grows with the connections where each has a process or thread. Compare 10 with 1000.
+                * **Grey bars** may not be compared: `>=` is a least value, `<=` a most value, `!` neither; *no figure* could not be
+                had. Below stands why. Light grey are **guests**, servers of others.
 
-                Each figure has a verdict of its own: only *valid* figures are ranked. The table has all of them, and why the
-                others are not. For another load: `docker compose run --rm loadtest --concurrency 1000`.
+                For another load: `docker compose run --rm loadtest --concurrency 1000`.
                 """,
             ),
             verdicts,
             bars(
                 "Throughput (more is better)",
-                """Successful requests a second. Longer bars are better. Models within a few percent of each other are equal:
-                look at several trials before you name a winner.""",
-                last("throughput"),
+                """Successful requests a second. Longer bars are better. Models within a few percent of each other are equal: the
+                table of results has the ranks and the intervals.""",
+                cells,
+                THROUGHPUT,
                 "reqps",
                 lowest_first=False,
             ),
@@ -138,31 +184,35 @@ def overview():
                 "CPU time per request (less is better)",
                 """CPU time that the model's whole process tree used, divided by the requests that it answered. Shorter bars
                 are better. Forks, thread switches and system calls all show here.""",
-                last("cpu_seconds_per_request"),
+                cells,
+                CPU,
                 "s",
             ),
             bars(
                 "Latency, 99th percentile (less is better)",
-                """One request in a hundred took longer, from its first byte sent to the last byte of its answer. Shorter bars
-                are better. It needs at least 1000 requests, or there is no bar.""",
-                last("latency_seconds", ', quantile="0.99"'),
+                """One request in a hundred took longer, from its first byte sent to the last byte of its answer; in an open loop, from
+                when it was due. Shorter bars are better. It needs at least 1000 requests.""",
+                cells,
+                P99,
                 "s",
             ),
             bars(
                 "Peak memory (less is better)",
                 """The most memory that the model's processes had together in a trial, without the kernel's part; what several
                 share counts once where the kernel tells.""",
-                last("peak_memory_bytes"),
+                cells,
+                PEAK,
                 "bytes",
             ),
+            reasons,
             parts(
                 "Memory of a connection (less is better)",
                 """Growth of memory while the load is on, divided by the connections: that of the model's processes, and that of
                 the kernel for them (stacks, page tables, sockets). The kernel's part is known only from 1000 connections on,
-                and on a quiet machine: where it is absent, it is not zero. Whatever the verdict.""",
+                and on a quiet machine: where it is absent, it is not zero.""",
                 {
-                    "processes": of_target("user_memory_bytes_per_connection"),
-                    "kernel": of_target("kernel_memory_bytes_per_connection"),
+                    **both(cells, USER_A_CONNECTION, "processes", fixed("#5a9ff0")),
+                    **both(cells, KERNEL_A_CONNECTION, "kernel", fixed("#e6c05a")),
                 },
                 "bytes",
                 stacked=True,
@@ -170,14 +220,15 @@ def overview():
             parts(
                 "Who else used the CPUs (0 is best)",
                 """Share of the time of the model's and of the load's CPUs that neither of them used, in the window: other
-                programs, other services, the monitoring. Above 2 %, the cell is disturbed. Whatever the verdict.""",
+                programs, other services, the monitoring. It is at least this, and above 2 %, the trial is disturbed.""",
                 {
-                    "the model's CPUs": of_target("foreign_on_server_cpus"),
-                    "the load's CPUs": of_target("foreign_on_client_cpus"),
+                    "the model's CPUs": (cells.any(OTHERS_ON_SERVER), fixed("#5a9ff0")),
+                    "the load's CPUs": (cells.any(OTHERS_ON_CLIENT), fixed("#e6c05a")),
                 },
                 "percentunit",
                 stacked=False,
             ),
+            disturbed,
             results,
         ],
     )

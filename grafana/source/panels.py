@@ -5,22 +5,24 @@ Classic dashboard JSON (v1), which file provisioning takes; https://grafana.com/
 
 import re
 
+from .colours import FLAWED, GREY, fixed, of_targets
+from .figures import label
+
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 COLUMNS = 24
-# A model has the same colour wherever it is, for the colour follows from its name. Guests are grey.
+# What has no target has colours by its name.
 BY_NAME = {"mode": "palette-classic-by-name"}
-GREYS = {"mode": "shades", "fixedColor": "#8e8e8e"}
-# The folders in guests/; containers/check compares them.
-GUESTS = ["nginx", "nginx-aio", "lighttpd", "lighttpd-poll", "apache-prefork", "apache-worker", "apache-event", "node", "express", "busybox", "hyper"]
 # The panels with a line, bar or curve for each target: its name is first in theirs, as in "nginx q0.99".
 OF_TARGETS = ("bargauge", "timeseries", "xychart")
 # Metrics that our code counts for its models, and that a guest therefore lacks.
 OF_MODELS = re.compile("http_server_|server_syscalls_")
+# A part of a figure, in the name of a curve.
+PART = r"^.+ kernel( .*)?$"
 PLAIN = {"mode": "absolute", "steps": [{"color": "blue", "value": None}]}
 # In the order of their numbers in loadtest_run_verdict.
 VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue", "undercounted": "light-yellow", "not-cold": "light-red"}
-# Those that a figure can have.
-OF_FIGURES = [name for name in VERDICTS if name != "unsupported"]
+# What a panel says instead of "No data" where nothing is an answer.
+NOTHING = "Nothing: "
 
 
 def target(expr, legend="", kind="range", ref="A"):
@@ -54,13 +56,12 @@ def panel(kind, title, description, width, height, queries=(), unit="none", opti
         "options": options or {},
     }
     if kind != "text":
-        fields = {"color": BY_NAME, "mappings": [], "thresholds": PLAIN, "unit": unit, "custom": custom or {}, **defaults}
+        fields = {"color": BY_NAME, "links": [], "mappings": [], "thresholds": PLAIN, "unit": unit, "custom": custom or {}, **defaults}
         if queries and all(OF_MODELS.search(query["expr"]) for query in queries):
             fields.setdefault("noValue", "No data. Only models count this, not guests.")
         made |= {"datasource": DATASOURCE, "targets": list(queries), "fieldConfig": {"defaults": fields, "overrides": []}}
         if kind in OF_TARGETS:
-            matcher = {"id": "byRegexp", "options": f"/^({'|'.join(GUESTS)})( .*)?$/"}
-            made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": [{"id": "color", "value": GREYS}]})
+            made["fieldConfig"]["overrides"] += of_targets()
     return made
 
 
@@ -73,8 +74,33 @@ def text(title, description, width, height, markdown):
 LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 
-def bars(title, description, expr, unit, lowest_first=True, legend="{{target}} ({{verdict}})", width=12, height=11):
-    """A bar for each target, the best one on top."""
+LOAD = ("workload", "schedule", "beside", "concurrency", "requests_per_connection")
+
+
+def kept(names):
+    """What is chosen for these variables, to be chosen on the other page, too."""
+    return "".join(f"&${{{name}:queryparam}}" for name in names)
+
+
+def model_link(name, run=True):
+    """A link to Model, with the model that `name` says, and the time and load of the run, or the time of this page."""
+    then = f"from=${{begins}}&to=${{ends}}{kept(('run', *LOAD))}" if run else "${__url_time_range}"
+    return {"title": "Model", "url": f"/d/model?var-model={name}&{then}", "targetBlank": False}
+
+
+def history_link(name, load=LOAD):
+    """A link to History, with the model that `name` says, the time of this page, and what it knows of the load."""
+    return {"title": "History", "url": f"/d/history?var-model={name}&${{__url_time_range}}{kept(load)}", "targetBlank": False}
+
+
+def report_link(run):
+    """A link to the report on a run, which the container `pages` serves."""
+    return {"title": "Report", "url": f"http://localhost:8000/runs/{run}", "targetBlank": True}
+
+
+def bars(title, description, cells, figure, unit, lowest_first=True, width=12, height=12, links=None):
+    """A bar for each target, the best one on top, with links: a function of the target's name. Below them, in grey, are those whose figure may not be compared, and then those
+    that have none."""
     sort = "sort" if lowest_first else "sort_desc"
     options = {
         "displayMode": "basic",
@@ -89,13 +115,21 @@ def bars(title, description, expr, unit, lowest_first=True, legend="{{target}} (
         "sizing": "manual",
         "valueMode": "text",
     }
-    queries = targets((f"{sort}({expr})", legend), kind="instant")
-    nothing = "no such cell: see the table of results, and the choices above"
-    return panel("bargauge", title, description, width, height, queries, unit, options, min=0, noValue=nothing)
+    queries = targets(
+        (f"{sort}({cells.valid(figure)})", "{{target}}"),
+        (f"{sort}({cells.flawed(figure)})", "{{target}} {{mark}} {{verdict}}"),
+        (cells.absent(figure), "{{target}} – no figure"),
+        kind="instant",
+    )
+    none = {"type": "special", "options": {"match": "null+nan", "result": {"index": 0, "text": "see below why"}}}
+    made = panel("bargauge", title, description, width, height, queries, unit, options, min=0, mappings=[none])
+    name = "${__field.labels.target}"
+    made["fieldConfig"]["defaults"]["links"] = links(name) if links else [model_link(name), history_link(name)]
+    return made
 
 
 def parts(title, description, queries, unit, stacked, width=12, height=11):
-    """A bar for each part of a figure, side by side or stacked, for each target. queries: name of the part -> expression."""
+    """A bar for each part of a figure, side by side or stacked, for each target. queries: name of the part -> expression, colour."""
     custom = {
         "axisPlacement": "auto",
         "fillOpacity": 80,
@@ -114,8 +148,11 @@ def parts(title, description, queries, unit, stacked, width=12, height=11):
         "xTickLabelSpacing": 0,
     }
     # One query, so that a part that is absent everywhere cannot change the names of the others.
-    expr = " or ".join(f'label_replace({expr}, "part", "{name}", "", "")' for name, expr in queries.items())
+    expr = " or ".join(label(expr, "part", name) for name, (expr, _) in queries.items())
     made = panel("barchart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, min=0)
+    for name, (_, colour) in queries.items():
+        override(made, name, {"id": "color", "value": colour})
+    made["fieldConfig"]["defaults"]["links"] = [model_link("${__data.fields.target}")]
     corner = "target\\part"
     made["transformations"] = [
         {"id": "groupingToMatrix", "options": {"columnField": "part", "emptyValue": "null", "rowField": "target", "valueField": "Value"}},
@@ -162,11 +199,15 @@ def lines(title, description, queries, unit, width=12, height=8, log=False, **de
     made = panel("timeseries", title, description, width, height, targets(*queries), unit, options, custom, **defaults)
     if not log:
         made["fieldConfig"]["defaults"].setdefault("min", 0)
+    for label_of_target in ("target", "model"):
+        if all(f"{{{{{label_of_target}}}}}" in legend for _, legend in queries):
+            made["fieldConfig"]["defaults"]["links"] = [model_link(f"${{__field.labels.{label_of_target}}}", run=False)]
     return made
 
 
-def curves(title, description, queries, x, unit, legend, log=True, width=12, height=11):
-    """Figures over a number that is a label: a curve for each value of the label `legend`. queries: instant ones."""
+def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_unit="none"):
+    """Figures over a number that is the label `x`: a curve for each value of the label `name`. What may not be compared is grey, and no
+    line connects it; a part of a figure is dashed."""
     custom = {
         "axisPlacement": "auto",
         "fillOpacity": 50,
@@ -190,19 +231,63 @@ def curves(title, description, queries, x, unit, legend, log=True, width=12, hei
         ],
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    made = panel("xychart", title, description, width, height, targets(*queries, kind="table"), unit, options, custom)
+    made = panel("xychart", title, description, width, height, targets(expr, kind="table"), unit, options, custom)
     made["transformations"] = [
         {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "number", "targetField": x}], "fields": {}}},
-        {"id": "groupingToMatrix", "options": {"columnField": legend, "emptyValue": "null", "rowField": x, "valueField": "Value"}},
-        {"id": "convertFieldType",
-         "options": {"conversions": [{"destinationType": "number", "targetField": f"{x}\\{legend}"}], "fields": {}}},
-        {"id": "organize", "options": {"excludeByName": {}, "indexByName": {}, "renameByName": {f"{x}\\{legend}": x}}},
+        {"id": "groupingToMatrix", "options": {"columnField": "name", "emptyValue": "null", "rowField": x, "valueField": "Value"}},
+        {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "number", "targetField": f"{x}\\name"}], "fields": {}}},
+        {"id": "organize", "options": {"excludeByName": {}, "indexByName": {}, "renameByName": {f"{x}\\name": x}}},
         {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": False, "field": x}]}},
     ]
+    points, dashes = {"id": "custom.show", "value": "points"}, {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [6, 4]}}
+    for pattern, style in ((FLAWED, points), (PART, dashes)):
+        matcher = {"id": "byRegexp", "options": f"/{pattern}/"}
+        made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": [style]})
+    override(made, x, {"id": "unit", "value": x_unit})
     return made
 
 
-def heatmap(title, description, expr, unit, width=24, height=9):
+def history(title, description, queries, unit, width=12, height=10):
+    """A point for each run, at the time when it began. queries: the median where it may be compared, where it may not, the two ends of the
+    interval, and the time in milliseconds."""
+    custom = {
+        "axisPlacement": "auto",
+        "drawStyle": "line",
+        "fillOpacity": 0,
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "pointSize": 7,
+        "scaleDistribution": {"type": "linear"},
+        "showPoints": "always",
+        "spanNulls": True,
+        "stacking": {"group": "A", "mode": "none"},
+        "thresholdsStyle": {"mode": "off"},
+    }
+    options = {
+        "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"hideZeros": False, "mode": "multi", "sort": "none"},
+    }
+    made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0)
+    names = ("median", "may not be compared", "from", "to", "began")
+    fields = {f"Value #{chr(ord('A') + number)}": name for number, name in enumerate(names)}
+    order = {field: number for number, field in enumerate(fields)}
+    made["transformations"] = [
+        {"id": "merge", "options": {}},
+        {"id": "organize", "options": {"excludeByName": {"Time": True, "run_id": True}, "includeByName": {}, "indexByName": order, "renameByName": fields}},
+        {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "time", "targetField": "began"}], "fields": {}}},
+        {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": False, "field": "began"}]}},
+    ]
+    no_points = {"id": "custom.showPoints", "value": "never"}
+    thin = {"id": "custom.lineWidth", "value": 0}
+    override(made, "median", {"id": "color", "value": fixed("#5a9ff0")})
+    override(made, "may not be compared", {"id": "color", "value": GREY}, {"id": "custom.drawStyle", "value": "points"})
+    override(made, "from", {"id": "color", "value": fixed("#5a9ff0")}, thin, no_points)
+    override(made, "to", {"id": "color", "value": fixed("#5a9ff0")}, thin, no_points,
+             {"id": "custom.fillBelowTo", "value": "from"}, {"id": "custom.fillOpacity", "value": 20})  # fmt: skip
+    return made
+
+
+def heatmap(title, description, expr, unit, width=24, height=9, **defaults):
     """Where the counts of a histogram lie, over time."""
     options = {
         "calculate": False,
@@ -221,12 +306,13 @@ def heatmap(title, description, expr, unit, width=24, height=9):
         "scaleDistribution": {"type": "linear"},
     }
     queries = [target(expr, "{{le}}", "heatmap")]
-    return panel("heatmap", title, description, width, height, queries, unit, options, custom)
+    return panel("heatmap", title, description, width, height, queries, unit, options, custom, **defaults)
 
 
-def table(title, description, columns, hidden=(), width=24, height=12, sort=None):
-    """A row for each combination of labels. columns: name -> (expression or label, unit or None for a label)."""
-    queries = [expr for expr, unit in columns.values() if unit]
+def table(title, description, columns, rows=None, width=24, height=12, sort=None, links=(), **defaults):
+    """A row for each combination of labels. columns: name -> (expression or label, unit or None for a label). rows: the query of a table
+    that has labels alone. links: name of a column -> a link from each of its cells."""
+    queries = [rows] if rows else [expr for expr, unit in columns.values() if unit]
     renamed, order = {}, {}
     for name, (source, unit) in columns.items():
         field = f"Value #{chr(ord('A') + queries.index(source))}" if unit else source
@@ -243,14 +329,14 @@ def table(title, description, columns, hidden=(), width=24, height=12, sort=None
         "sortBy": [{"desc": False, "displayName": sort or next(iter(columns))}],
     }
     custom = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False}
-    made = panel("table", title, description, width, height, targets(*queries, kind="table"), "none", options, custom)
+    made = panel("table", title, description, width, height, targets(*queries, kind="table"), "none", options, custom, **defaults)
     made["fieldConfig"]["defaults"]["color"] = {"mode": "thresholds"}
     made["transformations"] = [
         {"id": "merge", "options": {}},
         {
             "id": "organize",
             "options": {
-                "excludeByName": {name: True for name in ("Time", *hidden)},
+                "excludeByName": {name: True for name in (("Time", "Value") if rows else ("Time",))},
                 "includeByName": {},
                 "indexByName": order,
                 "renameByName": renamed,
@@ -260,6 +346,8 @@ def table(title, description, columns, hidden=(), width=24, height=12, sort=None
     for name, (_, unit) in columns.items():
         if unit and unit != "none":
             override(made, name, {"id": "unit", "value": unit})
+    for name, link in dict(links).items():
+        override(made, name, {"id": "links", "value": [link]})
     return made
 
 
@@ -286,120 +374,3 @@ def place(panels):
         made["id"] = number
         x, tallest = x + grid["w"], max(tallest, grid["h"])
     return panels
-
-
-ALPHABETICAL, NEWEST, LARGEST = 1, 2, 4
-
-
-def variable(name, label, description, metric, of, sort=ALPHABETICAL, multi=False):
-    """A choice among the values of a label of a metric. multi: several, and all of them unless told otherwise."""
-    query = f"label_values({metric}, {of})"
-    made = {
-        "type": "query",
-        "name": name,
-        "label": label,
-        "description": description,
-        "datasource": DATASOURCE,
-        "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-        "refresh": 2,  # whenever the time range is another one
-        "sort": sort,
-        "hide": 0,
-        "includeAll": multi,
-        "multi": multi,
-        "options": [],
-        "regex": "",
-        "skipUrlSync": False,
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else {},
-    }
-    return made | ({"allValue": ".+"} if multi else {})
-
-
-def choice(name, label, description, values, chosen):
-    """A choice among fixed values, of which several may be chosen."""
-    option = lambda value: {"selected": value in chosen, "text": value, "value": value}
-    return {
-        "type": "custom",
-        "name": name,
-        "label": label,
-        "description": description,
-        "query": ",".join(values),
-        "options": [option(value) for value in values],
-        "current": {"selected": True, "text": list(chosen), "value": list(chosen)},
-        "hide": 0,
-        "includeAll": False,
-        "multi": True,
-        "skipUrlSync": False,
-    }
-
-
-def annotation(name, colour, expr, title, words, enable=True):
-    """Marks on the time axis: a region for each series, as long as its value is above zero."""
-    return {
-        "name": name,
-        "datasource": DATASOURCE,
-        "enable": enable,
-        "hide": False,
-        "iconColor": colour,
-        "expr": expr,
-        "step": "1s",
-        "tagKeys": "run_id",
-        "titleFormat": title,
-        "textFormat": words,
-        "useValueForTime": False,
-    }
-
-
-RUNS = annotation("Runs", "blue", "max by (run_id) (loadtest_running)", "Run {{run_id}}", "A load test ran.")
-CELLS = annotation(
-    "Cells",
-    "semi-dark-purple",
-    "max by (run_id, target, workload, schedule, beside, concurrency) (loadtest_connections)",
-    "{{target}} {{workload}}",
-    "{{concurrency}} connections, {{schedule}}, beside {{beside}}",
-    enable=False,
-)
-
-
-def dashboard(uid, title, description, since, refresh, variables, annotations, panels):
-    """A whole dashboard."""
-    built_in = {
-        "builtIn": 1,
-        "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-        "enable": True,
-        "hide": True,
-        "iconColor": "rgba(0, 211, 255, 1)",
-        "name": "Annotations & Alerts",
-        "type": "dashboard",
-    }
-    link = {
-        "asDropdown": False,
-        "icon": "external link",
-        "includeVars": False,
-        "keepTime": False,
-        "tags": ["io-models-lab"],
-        "targetBlank": False,
-        "title": "",
-        "tooltip": "",
-        "type": "dashboards",
-        "url": "",
-    }
-    # The container `pages`, which links back.
-    reports = {**link, "tags": [], "title": "Reports", "tooltip": "The report on each run", "type": "link", "url": "http://localhost:8000"}
-    return {
-        "uid": uid,
-        "title": title,
-        "description": description,
-        "tags": ["io-models-lab"],
-        "schemaVersion": 41,
-        "version": 1,
-        "editable": False,
-        "graphTooltip": 1,  # one cursor on all panels
-        "time": {"from": since, "to": "now"},
-        "timepicker": {},
-        "timezone": "browser",
-        "refresh": refresh,
-        "links": [link, reports],
-        "templating": {"list": variables},
-        "annotations": {"list": [built_in, *annotations]},
-        "panels": place(panels),
-    }

@@ -1,6 +1,7 @@
 """Resources: what it costs."""
 
-from .panels import CELLS, RUNS, dashboard, lines, row, table, text, variable
+from .frame import CELLS, RUNS, dashboard, variable
+from .panels import lines, row, table, text
 
 
 def resources():

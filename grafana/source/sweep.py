@@ -1,37 +1,50 @@
 """Concurrency sweep: what more connections do to each model."""
 
-from .panels import NEWEST, OF_FIGURES, RUNS, choice, curves, dashboard, text, variable
+from .figures import CPU, KERNEL, MEMORY, P99, THROUGHPUT, Cells, newest
+from .frame import NEWEST, RUNS, dashboard, load_variables, variable
+from .overview import verdict_colours
+from .panels import curves, override, report_link, table, text
 
 
 def sweep():
     """What more connections do to each model."""
-    run = 'run_id="$run"'
-    workload = f'{run}, workload="$workload"'
-    schedule = f'{workload}, schedule="$schedule"'
-    beside = f'{schedule}, beside="$beside"'
-    verdict = "loadtest_run_verdict"
+    runs = 'run_id=~"$run"'
+    choices, selector = load_variables(runs, without=("concurrency",))
     variables = [
-        variable("run", "Run", "Which load test; it should have several numbers of connections.", verdict, "run_id", NEWEST),
-        variable("workload", "Workload", "What was asked for.", f"{verdict}{{{run}}}", "workload"),
-        variable("schedule", "Schedule", "When requests were sent: each after the last answer (closed), or at a rate.",
-                 f"{verdict}{{{workload}}}", "schedule"),
-        variable("beside", "Beside", "Which other connections the model had to serve meanwhile.",
-                 f"{verdict}{{{schedule}}}", "beside"),
-        variable("requests_per_connection", "Requests per connection", "After how many requests a connection was closed.",
-                 f"{verdict}{{{beside}}}", "requests_per_connection"),
-        variable("model", "Model", "Which targets to compare.", f"{verdict}{{{run}}}", "target", multi=True),
-        choice("verdict", "Verdict", "Which figures to draw. Only valid ones may be compared.", OF_FIGURES, ["valid"]),
+        variable("run", "Run", "Which load tests; where several have the same point, the newest one gives it.", "loadtest_run_verdict", "run_id", NEWEST, multi=True),
+        *choices,
+        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
     ]  # fmt: skip
-    one = f'{beside}, requests_per_connection="$requests_per_connection", target=~"$model", verdict=~"$verdict"'
-
-    def over(name, more=""):
-        return [f"max by (target, concurrency) (last_over_time(loadtest_run_{name}{{{one}{more}}}[$__range]))"]
-
+    one = f'{selector}, target=~"$model"'
+    among = newest(one, runs, "target, concurrency")
+    points = Cells(one, "target, concurrency", among)
+    rows = Cells(one, "run_id, target, concurrency", among)
+    found = table(
+        "The points, and the runs that they come from",
+        """A row for each point: the newest run with this model, load and number of connections. Why a point may not be compared stands in
+        the last column. The run leads to its report.""",
+        {
+            "Model": ("target", None),
+            "Connections": ("concurrency", None),
+            "Run": ("run_id", None),
+            "Verdict": (f"max by ({rows.by}, reason) ({rows.series(('verdict', ''))})", "none"),
+            "Throughput is": ("throughput_is", None),
+            "Requests/s": (rows.judged(THROUGHPUT, "throughput_is"), "reqps"),
+            "p99 is": ("p99_is", None),
+            "p99": (rows.judged(P99, "p99_is"), "s"),
+            "CPU is": ("cpu_is", None),
+            "CPU per request": (rows.judged(CPU, "cpu_is"), "s"),
+            "Why": ("reason", None),
+        },
+        links={"Run": report_link("${__value.raw}")},
+    )
+    override(found, "Connections", {"id": "custom.align", "value": "right"})
+    verdict_colours(found)
     return dashboard(
         "sweep",
         "Concurrency sweep",
         "Throughput, latency and memory of every model over the number of connections.",
-        "now-24h",
+        "now-30d",
         "10s",
         variables,
         [RUNS],
@@ -40,27 +53,31 @@ def sweep():
                 "How to read this page",
                 "What the curves show, and what to look for.",
                 24,
-                6,
+                7,
                 """
-                Each point is a cell of one run: a model at one number of connections, the median over its trials. A curve of
-                **throughput** rises until something is used up, and what happens then tells the models apart: it stays level,
-                or falls. **p99** rises in proportion once throughput is level. **Memory** is level for an event loop, and a
-                slope where each connection has a process or thread.
+                Each point is a cell: a model at one number of connections, the median over its trials. **Runs join one curve**: run the
+                load test again with another concurrency, and its point is there. Where several runs have the same point, the newest one
+                gives it; the table below says which, and above you can leave runs out. Runs differ by what the machine did meanwhile.
 
-                Figures whose verdict is not chosen above are left out. For a sweep: `docker compose run --rm loadtest
-                --concurrency 1,10,100,1000`.
+                A curve of **throughput** rises until something is used up, and what happens then tells the models apart: it stays level,
+                or falls. **p99** rises in proportion once throughput is level. **Memory** is level for an event loop, and a
+                slope where each connection has a process or thread. **Grey points** may not be compared.
+
+                For a sweep: `docker compose run --rm loadtest --workload / --concurrency 1,10,100,1000`.
                 """,
             ),
             curves("Throughput", "Successful requests a second over the number of connections; higher is better.",
-                   over("throughput"), "concurrency", "reqps", "target", log=False),
+                   points.named(THROUGHPUT), "concurrency", "reqps", log=False),
             curves("Latency, 99th percentile", """One request in a hundred took longer; lower is better. The scale is
                    logarithmic: each line of the grid is ten times the one below.""",
-                   over("latency_seconds", ', quantile="0.99"'), "concurrency", "s", "target"),
-            curves("Peak memory", """The most memory that the model's processes had together in a trial, without the kernel's part;
-                   lower is better. The scale is logarithmic.""",
-                   over("peak_memory_bytes"), "concurrency", "bytes", "target"),
+                   points.named(P99), "concurrency", "s"),
+            curves("Memory: of the processes, and of the kernel (dashed)", """Memory while the load is on: of the model's processes together,
+                   and the growth of the kernel's for them (stacks, page tables, sockets), which is known from 1000 connections on. Lower is
+                   better. The scale is logarithmic.""",
+                   f"{points.named(MEMORY)} or {points.named(KERNEL, 'kernel')}", "concurrency", "bytes"),
             curves("CPU time per request", """CPU time of the model's whole process tree over the requests it answered; lower
                    is better.""",
-                   over("cpu_seconds_per_request"), "concurrency", "s", "target", log=False),
+                   points.named(CPU), "concurrency", "s", log=False),
+            found,
         ],
     )  # fmt: skip

@@ -1,0 +1,118 @@
+"""The queries of figures of a run: each has a verdict, and one that may not be compared is shown as such, and never left out.
+
+A figure is a single sample, at the moment when its cell was done, so each query looks back over the whole time range.
+"""
+
+# What identifies a cell.
+LOAD = "workload, schedule, beside, concurrency, requests_per_connection"
+CELL = f"run_id, target, {LOAD}"
+
+THROUGHPUT = ("throughput", "")
+CPU = ("cpu_seconds_per_request", "")
+P50 = ("latency_seconds", ', quantile="0.5"')
+P99 = ("latency_seconds", ', quantile="0.99"')
+PEAK = ("peak_memory_bytes", "")
+MEMORY = ("memory_bytes", "")
+KERNEL = ("kernel_memory_bytes", "")
+USER_A_CONNECTION = ("user_memory_bytes_per_connection", "")
+KERNEL_A_CONNECTION = ("kernel_memory_bytes_per_connection", "")
+OTHERS_ON_SERVER = ("foreign_on_server_cpus", "")
+OTHERS_ON_CLIENT = ("foreign_on_client_cpus", "")
+OFFERED = ("offered_per_second", "")
+KEPT = ("achieved_share", "")
+
+
+def last(series, selector):
+    """The only sample of each series of a run, although it may be weeks old."""
+    return f"last_over_time(loadtest_run_{series}{{{selector}}}[$__range])"
+
+
+def end_of(figure, end):
+    """An end of the figure's interval: `low` or `high`."""
+    series, more = figure
+    return (f"{series}_{end}", more)
+
+
+def label(expr, name, value):
+    """The series with a label more."""
+    return f'label_replace({expr}, "{name}", "{value}", "", "")'
+
+
+def marked(expr):
+    """The series with the label `mark`, as tables have it: `>=` or `<=` where the value is a bound, otherwise `!`."""
+    bounds = label(expr, "mark", "!")
+    for bound, sign in (("lower", ">="), ("upper", "<=")):
+        bounds = f'label_replace({bounds}, "mark", "{sign}", "bound", "{bound}")'
+    return bounds
+
+
+VALID = ', verdict="valid"'
+NOT_VALID = ', verdict!="valid"'
+
+
+class Cells:
+    """The figures of the cells that a selector chooses. `by`: the labels that tell them apart. `among`: which of them, as a
+    function of their series; all, if it is not given."""
+
+    def __init__(self, selector, by="target", among=lambda series: series):
+        self.selector = selector
+        self.by = by
+        self.among = among
+
+    def series(self, figure, more=""):
+        """The series of a figure."""
+        series, quantile = figure
+        return self.among(last(series, f"{self.selector}{quantile}{more}"))
+
+    def any(self, figure):
+        """Whatever the verdict."""
+        return f"max by ({self.by}) ({self.series(figure)})"
+
+    def valid(self, figure):
+        """Where it may be compared."""
+        return f"max by ({self.by}) ({self.series(figure, VALID)})"
+
+    def flawed(self, figure):
+        """Where it may not, with its mark and its verdict."""
+        return f"max by ({self.by}, mark, verdict) ({marked(self.series(figure, NOT_VALID))})"
+
+    def absent(self, figure):
+        """Not a number for each cell that lacks it."""
+        cells = self.any(("verdict", ""))
+        return f"NaN * {cells} unless on ({self.by}) {self.any(figure)}"
+
+    def judged(self, figure, column):
+        """Whatever the verdict, which stands in a label of its own where the figure may not be compared."""
+        flawed = f'label_join({self.flawed(figure)}, "{column}", " ", "mark", "verdict")'
+        return f"{self.valid(figure)} or max by ({self.by}, {column}) ({flawed})"
+
+    def named(self, figure, part=""):
+        """Whatever the verdict, with the label `name`: the target, of what, and the verdict if it may not be compared."""
+        valid, flawed = self.valid(figure), self.flawed(figure)
+        words = '"target"'
+        if part:
+            words = '"target", "part"'
+            valid, flawed = label(valid, "part", part), label(flawed, "part", part)
+        valid = f'label_join({valid}, "name", " ", {words})'
+        flawed = f'label_join({flawed}, "name", " ", {words}, "mark", "verdict")'
+        return f"max by ({self.by}, name) ({valid} or {flawed})"
+
+
+def why(selector, figures):
+    """Why figures may not be compared, or are missing: results.json's paths. A cell that was not measured has one reason."""
+    labels = "target, figure, verdict, why"
+    paths = "|".join(figure if figure == ".+" else figure.replace(".", "[.]") for figure in figures)
+    chosen = f'{selector}, figure=~"{paths}"'
+    flaws, missing = last("flaw", chosen), label(last("missing", chosen), "verdict", "no figure")
+    without = f"{last('verdict', selector + NOT_VALID)} unless on (target) {last('flaw', selector)}"
+    whole = label(without, "figure", "all")
+    whole = f'label_replace({whole}, "why", "$1", "reason", "(.+)")'
+    return f"max by ({labels}) ({flaws}) or max by ({labels}) ({missing}) or max by ({labels}) ({whole})"
+
+
+def newest(selector, runs, by):
+    """Of each group by these labels, the cells of the run that began last."""
+    began = f"last_over_time(loadtest_start_timestamp_seconds{{{runs}}}[$__range])"
+    cells = f"0 * {last('verdict', selector)} + on (run_id) group_left () {began}"
+    chosen = f"topk by ({by}) (1, {cells})"
+    return lambda series: f"({series} and on ({CELL}) {chosen})"

@@ -1,0 +1,100 @@
+"""Rates: what a higher rate of requests does to each model."""
+
+from .figures import CELL, CPU, KEPT, OFFERED, P50, P99, THROUGHPUT, Cells, last, newest
+from .frame import NEWEST, RUNS, dashboard, load_variables, variable
+from .overview import verdict_colours
+from .panels import bars, curves, history_link, report_link, table, text
+
+# A rate is kept if so much of it was answered in time: less is more than chance.
+ENOUGH = 0.99
+
+
+def rates():
+    """What a higher rate of requests does to each model."""
+    runs = 'run_id=~"$run", schedule!="closed"'
+    choices, selector = load_variables(runs, without=("schedule",))
+    variables = [
+        variable("run", "Run", "Which load tests with a rate; where several have the same point, the newest one gives it.", 'loadtest_run_verdict{schedule!="closed"}', "run_id", NEWEST, multi=True),
+        *choices,
+        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
+    ]  # fmt: skip
+    one = f'{selector}, target=~"$model"'
+    among = newest(one, 'run_id=~"$run"', "target, schedule")
+    # The rate that was offered is a figure. It becomes a label, so that it can be an axis.
+    offered = f'count_values by ({CELL}) ("offered", round({last("offered_per_second", one)}))'
+    points = Cells(one, "target, offered", lambda series: f"({among(series)} * on ({CELL}) group_left (offered) {offered})")
+    rows = Cells(one, "run_id, target, schedule", among)
+    # The rates that were kept.
+    kept = Cells(one, "target", lambda series: f"({among(series)} and on ({CELL}) {among(last(KEPT[0], one))} >= {ENOUGH})")
+    found = table(
+        "The points, and the runs that they come from",
+        """A row for each point: the newest run with this model, load and schedule. `rate` is a rate that was asked for, `share` and `common`
+        are parts of the throughput of the closed loop, `knee` is the highest rate that did not make the p99 grow tenfold. The run leads to
+        its report.""",
+        {
+            "Model": ("target", None),
+            "Schedule": ("schedule", None),
+            "Run": ("run_id", None),
+            "Verdict": (f"max by ({rows.by}, reason) ({rows.series(('verdict', ''))})", "none"),
+            "Offered": (rows.any(OFFERED), "reqps"),
+            "Answered in time": (rows.any(KEPT), "percentunit"),
+            "Throughput is": ("throughput_is", None),
+            "Requests/s": (rows.judged(THROUGHPUT, "throughput_is"), "reqps"),
+            "p50": (rows.any(P50), "s"),
+            "p99 is": ("p99_is", None),
+            "p99": (rows.judged(P99, "p99_is"), "s"),
+            "CPU is": ("cpu_is", None),
+            "CPU per request": (rows.judged(CPU, "cpu_is"), "s"),
+            "Largest burst": (rows.any(("largest_burst", "")), "short"),
+            "Unsent": (rows.any(("unsent", "")), "short"),
+            "Why": ("reason", None),
+        },
+        links={"Run": report_link("${__value.raw}")},
+    )
+    verdict_colours(found)
+    return dashboard(
+        "rates",
+        "Rates",
+        "Latency and cost of every model over the rate of requests, and the highest rate that it kept.",
+        "now-30d",
+        "10s",
+        variables,
+        [RUNS],
+        [
+            text(
+                "How to read this page",
+                "What the curves show, and what to look for.",
+                24,
+                7,
+                """
+                In an **open loop**, requests are sent when they are due, whether or not earlier ones were answered, as by people who do
+                not know of each other. So a server that is too slow does not slow down its load, and **latency counts from when a request
+                was due**. Each point is a model at one rate, the median over its trials; runs join one curve, and the newest gives
+                the point.
+
+                **p99** is level until the server can keep up no more, and then rises steeply: that is the knee. **CPU per request** falls
+                with the rate where a server does several requests at a wake-up. **Grey points** may not be compared.
+
+                For several rates: `docker compose run --rm loadtest --workload / --rate 1k,10k,50k`. To search for each model's knee:
+                `docker compose run --rm loadtest --workload / --knee --duration 2s`.
+                """,
+            ),
+            curves("Latency, 99th percentile, over the rate", """One request in a hundred took longer, from when it was due; lower is better. The scale is
+                   logarithmic: each line of the grid is ten times the one below.""",
+                   points.named(P99), "offered", "s", x_unit="reqps"),
+            curves("Latency, median, over the rate", "Half of the requests took longer, from when they were due. The scale is logarithmic.",
+                   points.named(P50), "offered", "s", x_unit="reqps"),
+            curves("Answered in time, over the rate", """Complete answers that came in the window, as a share of the requests that were due in it:
+                   about 1 if the model keeps up.""",
+                   points.named(KEPT), "offered", "percentunit", log=False, x_unit="reqps"),
+            curves("CPU time per request, over the rate", """CPU time of the model's whole process tree over the requests it answered; lower
+                   is better.""",
+                   points.named(CPU), "offered", "s", log=False, x_unit="reqps"),
+            bars("The highest rate that was kept", f"""The highest of these rates at which at least {ENOUGH:.0%} of the requests were answered in
+                 time; more is better. If a knee was searched for, this is it where no higher rate was tried. Otherwise the model may keep
+                 a higher one: try it.""",
+                 kept, OFFERED, "reqps", lowest_first=False, width=24,
+                 links=lambda name: [history_link(name, ("workload", "beside", "concurrency", "requests_per_connection"))]),
+            found,
+        ],
+    )  # fmt: skip
