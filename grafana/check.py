@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 # The last version of classic dashboards: DASHBOARD_SCHEMA_VERSION of Grafana's DashboardMigrator.ts.
 SCHEMA = 42
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
-SDK = "grafana-foundation-sdk==1769699379!11.6.0"  # its version before "!" is its own, after it Grafana's
+SDK = "grafana-foundation-sdk==1769699241"  # made for what came after Grafana 12; older ones name their Grafana: 1769699379!11.6.0
 # Grafana's units, as far as they are about software: packages/grafana-data/src/valueFormats/categories.ts
 UNITS = set(
     """none string short sishort percent percentunit locale sci

@@ -38,12 +38,16 @@ def label(expr, name, value):
     return f'label_replace({expr}, "{name}", "{value}", "", "")'
 
 
-def marked(expr):
-    """The series with the label `mark`, as tables have it: `>=` or `<=` where the value is a bound, otherwise `!`."""
-    bounds = label(expr, "mark", "!")
+def bounded(expr):
+    """The series with the label `mark` where the value is a bound: `>=` or `<=`."""
     for bound, sign in (("lower", ">="), ("upper", "<=")):
-        bounds = f'label_replace({bounds}, "mark", "{sign}", "bound", "{bound}")'
-    return bounds
+        expr = f'label_replace({expr}, "mark", "{sign}", "bound", "{bound}")'
+    return expr
+
+
+def marked(expr):
+    """The same, and `!` where it is none, as tables have it."""
+    return bounded(label(expr, "mark", "!"))
 
 
 VALID = ', verdict="valid"'

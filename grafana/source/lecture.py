@@ -1,6 +1,7 @@
 """Lecture: what the experiments say of each claim."""
 
 from .colours import fixed
+from .figures import bounded
 from .frame import BOARDS, NEWEST, dashboard, variable
 from .panels import override, report_link, stat, table, text
 
@@ -48,15 +49,17 @@ def lecture():
         noValue=none,
     )
     # A part without an interval, or with one margin, has fewer figures: its row has empty fields.
-    part = lambda name: f"max by (claim, part, ruling) ({last(name)})"
+    part = lambda name: f"max by (claim, part, ruling, mark) ({bounded(last(name))})"
     figures = table(
         "The parts of each claim, and their margins",
         """What was measured for each claim: the median over the blocks, the ends of its 95 % confidence interval, and the margin that it has to
-        keep to hold: at least, at most, or between both. It fails if the whole interval is beyond the margin.""",
+        keep to hold: at least, at most, or between both. It fails if the whole interval is beyond the margin. After `>=` or `<=`, the figure
+        is only a bound of the true one.""",
         {
             "Claim": ("claim", None),
             "Part": ("part", None),
             "Ruling": ("ruling", None),
+            "Bound": ("mark", None),
             "Figure": (part("_figure"), "short"),
             "from": (part("_low"), "short"),
             "to": (part("_high"), "short"),

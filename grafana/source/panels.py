@@ -23,6 +23,8 @@ PLAIN = {"mode": "absolute", "steps": [{"color": "blue", "value": None}]}
 VERDICTS = {"valid": "green", "client-limited": "orange", "errors": "red", "unsupported": "text", "unstable": "yellow", "starved": "purple", "disturbed": "blue", "undercounted": "light-yellow", "not-cold": "light-red"}
 # What a panel says instead of "No data" where nothing is an answer.
 NOTHING = "Nothing: "
+# And what it says where the load that was chosen lacks the figure.
+NO_FIGURE = "No figure: "
 
 
 def target(expr, legend="", kind="range", ref="A"):
@@ -149,7 +151,8 @@ def parts(title, description, queries, unit, stacked, width=12, height=11):
     }
     # One query, so that a part that is absent everywhere cannot change the names of the others.
     expr = " or ".join(label(expr, "part", name) for name, (expr, _) in queries.items())
-    made = panel("barchart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, min=0)
+    none = NO_FIGURE + "no target of this load has it."
+    made = panel("barchart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, min=0, noValue=none)
     for name, (_, colour) in queries.items():
         override(made, name, {"id": "color", "value": colour})
     made["fieldConfig"]["defaults"]["links"] = [model_link("${__data.fields.target}")]
@@ -231,7 +234,8 @@ def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_u
         ],
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    made = panel("xychart", title, description, width, height, targets(expr, kind="table"), unit, options, custom)
+    none = NO_FIGURE + "no cell of this load has it. The page of the model says why, under what it could not measure."
+    made = panel("xychart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, noValue=none)
     made["transformations"] = [
         {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "number", "targetField": x}], "fields": {}}},
         {"id": "groupingToMatrix", "options": {"columnField": "name", "emptyValue": "null", "rowField": x, "valueField": "Value"}},
@@ -267,7 +271,7 @@ def history(title, description, queries, unit, width=12, height=10):
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"hideZeros": False, "mode": "multi", "sort": "none"},
     }
-    made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0)
+    made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0, noValue=NO_FIGURE + "no run with this load has it.")
     names = ("median", "may not be compared", "from", "to", "began")
     fields = {f"Value #{chr(ord('A') + number)}": name for number, name in enumerate(names)}
     order = {field: number for number, field in enumerate(fields)}

@@ -10,11 +10,12 @@ import urllib.request
 from pathlib import Path
 
 DASHBOARDS = Path(__file__).resolve().parent.parent / "dashboards"
-# Runs older than this are not looked for, in seconds.
-OLDEST = 24 * 3600
+# Runs older than this are not looked for, in seconds: as long as the dashboards look back.
+OLDEST = 30 * 24 * 3600
 # The datasource's timeInterval, in seconds.
 SCRAPE = 1
 LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)$")
+QUERY_RESULT = re.compile(r"query_result\((.+)\)$")
 
 
 class Prometheus:
@@ -36,9 +37,9 @@ class Prometheus:
 
 
 def span(prometheus):
-    """The time range of all runs: from, to, in seconds."""
+    """The time range of all runs and boards: from, to, in seconds."""
     now = time.time()
-    data = prometheus.get("query", query=f"loadtest_info[{OLDEST}s]", time=now)
+    data = prometheus.get("query", query=f'{{__name__=~"loadtest_info|lab_claim"}}[{OLDEST}s]', time=now)
     starts = [float(series["values"][0][0]) for series in data["result"]]
     return (math.floor(min(starts)) - 1, now) if starts else None
 
@@ -53,7 +54,7 @@ def fill(text, chosen, seconds):
         "__rate_interval": f"{max(step + SCRAPE, 4 * SCRAPE)}s",
         **chosen,
     }
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], text)
+    return re.sub(r"\$\{?([a-z_]\w*)\}?", lambda found: values[found[1]], text)  # $1 is label_replace's
 
 
 def in_order(values, sort):
@@ -66,18 +67,18 @@ def in_order(values, sort):
 
 def options(prometheus, variable, chosen, begin, end):
     """All values that a variable offers."""
-    if variable["type"] != "query":
-        return [option["value"] for option in variable["options"]]
     query = fill(variable["query"]["query"], chosen, round(end - begin))
+    if asked := QUERY_RESULT.match(query):
+        data = prometheus.get("query", query=asked[1], time=end)
+        return [value for value in data["result"][1:] if value != "NaN"]
     metric, label = LABEL_VALUES.match(query).groups()
     values = prometheus.get(f"label/{label}/values", **{"match[]": metric}, start=begin, end=end)
     return in_order(values, variable.get("sort", 0))
 
 
-def choices(prometheus, variables, begin, end, chosen=None, given=None):
-    """What a reader can choose: each run, and for the rest what is given or what Grafana shows first. Yields dicts, or a
-    fault."""
-    chosen, given = chosen or {}, given or {}
+def choices(prometheus, variables, begin, end, chosen=None):
+    """What a reader can choose, one value of each variable, and of those that take several both all and each of them. Yields dicts, or a fault."""
+    chosen = chosen or {}
     if not variables:
         yield chosen
         return
@@ -87,26 +88,22 @@ def choices(prometheus, variables, begin, end, chosen=None, given=None):
         yield f"variable {variable['name']} with {chosen}: no values"
         return
     name = variable["name"]
-    if name in given:
-        if given[name] not in values:
-            yield f"{name} {given[name]} is not there; there is {', '.join(values)}"
-            return
-        picks = [given[name]]
-    elif variable["type"] == "custom":
-        picks = [f"({'|'.join(values)})"]
-    elif variable["multi"]:
-        picks = [variable["allValue"], "|".join(map(re.escape, values)).replace("\\", "\\\\")]
-    else:
-        picks = values
-    for pick in picks if name in ("run", "model") else picks[:1]:
-        yield from choices(prometheus, rest, begin, end, {**chosen, name: pick}, given)
+    listed = "|".join(map(re.escape, values)).replace("\\", "\\\\")
+    for pick in [variable["allValue"], listed] if variable["multi"] else values:
+        yield from choices(prometheus, rest, begin, end, {**chosen, name: pick})
 
 
 def series_of(prometheus, query, expr, begin, end):
-    """The series of a query: labels and numbers of each."""
+    """The series of a query: labels and numbers of each; of a native histogram, its counts."""
     if query.get("instant"):
         data = prometheus.get("query", query=expr, time=end)
-        return [(series["metric"], [series["value"][1]]) for series in data["result"]]
+        return [(series["metric"], [number_of(series.get("value") or series["histogram"])]) for series in data["result"]]
     step = max(1, round((end - begin) / 1000))
     data = prometheus.get("query_range", query=expr, start=begin, end=end, step=step)
-    return [(series["metric"], [value for _, value in series["values"]]) for series in data["result"]]
+    points = lambda series: series.get("values", []) + series.get("histograms", [])
+    return [(series["metric"], [number_of(point) for point in points(series)]) for series in data["result"]]
+
+
+def number_of(point):
+    """The number of a point, which is its time and a value."""
+    return point[1]["count"] if isinstance(point[1], dict) else point[1]

@@ -227,7 +227,7 @@ fn a_real_prometheus_has_what_the_results_have() {
         &prometheus.url.to_string(),
     ]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let results: Results = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let results: Results = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let run = &results.run_id;
     // The series of a trial that other programs have disturbed go on, from zero, when it is made again.
     let made_again = results.cells.iter().flat_map(|cell| &cell.reasons).any(|reason| reason.starts_with("made again"));
@@ -316,6 +316,12 @@ fn a_real_prometheus_has_what_the_results_have() {
         let query = format!("loadtest_requests_total{{{}}}", labels.join(","));
         assert_eq!(prometheus.query(&query, Some(end)).len(), 1, "{query} at {end}");
         assert_eq!(prometheus.query(&query, Some(end + 0.001)).len(), 0, "{query} after {end}");
+    }
+    // The dashboards show what the results have: figures, verdicts and reasons.
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/check-results");
+    match Command::new("python3").arg(script).arg(prometheus.url.to_string()).arg(&json).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => println!("skipped: no python3 for grafana/check-results: {error}"),
     }
     // The last sample of the run says that it is over.
     assert_eq!(prometheus.value(&format!("last_over_time(loadtest_running{{run_id=\"{run}\"}}[10m])")), 0.0);

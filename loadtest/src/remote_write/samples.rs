@@ -8,7 +8,7 @@ use results::figures::CPU;
 use results::histogram::pooled;
 use results::schema::disturbance;
 use results::units::nine_digits;
-use results::{Bound, Cell, Flaw, Key, Machine, OutcomeClass, Trial, Verdict};
+use results::{Bound, Cell, Key, Machine, OutcomeClass, Trial, Verdict};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -225,7 +225,7 @@ pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
     }
     for (name, figure) in cell.figures.iter() {
         let Some(figure) = figure else { continue };
-        let (verdict, bound) = (cell.verdict_on(&name), cell.flaw(&name).map_or("", bound_name));
+        let (verdict, bound) = (cell.verdict_on(&name), bound_name(cell.flaw(&name).and_then(|flaw| flaw.bound)));
         let (series, quantile) = name.series();
         let labels = [("quantile", quantile.as_deref().unwrap_or_default()), ("bound", bound)];
         samples.put(&series, verdict, &labels, name.base_value(figure.median));
@@ -235,7 +235,7 @@ pub fn cell_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
         }
     }
     for (figure, flaw) in &cell.flaws {
-        let labels = [("figure", figure.as_str()), ("bound", bound_name(flaw)), ("why", &flaw.why)];
+        let labels = [("figure", figure.as_str()), ("bound", bound_name(flaw.bound)), ("why", &flaw.why)];
         samples.put("flaw", flaw.verdict, &labels, 1.0);
     }
     for (figure, why) in &cell.missing {
@@ -266,16 +266,16 @@ pub fn cell_histograms(run: &Labels, cell: &Cell, at: i64) -> Batch<Histogram> {
     let histograms = cell.counted_trials().into_iter().map(|trial| trial.latency_histogram.as_str());
     let Some(latencies) = pooled(histograms).filter(|latencies| !latencies.is_empty()) else { return Batch::new() };
     let (name, _) = cell.figures.at("latency_us.p99");
-    let bound = cell.flaw(&name).map_or("", bound_name);
+    let bound = bound_name(cell.flaw(&name).and_then(|flaw| flaw.bound));
     let labels = cell_labels(run, &cell.key).with(&[("verdict", cell.verdict_on(&name).name()), ("bound", bound)]);
     let times = latencies.iter_recorded();
     let times = times.map(|at| (latencies.median_equivalent(at.value_iterated_to()) as f64, at.count_at_value()));
     vec![(labels.named("loadtest_run_request_duration_seconds"), Histogram::of(times, at))]
 }
 
-/// The side on which the true value lies, as in results.json; empty if it is not known.
-fn bound_name(flaw: &Flaw) -> &'static str {
-    match flaw.bound {
+/// The side on which the true value lies, as in results.json; empty if it is not known, or if the value is true.
+fn bound_name(bound: Option<Bound>) -> &'static str {
+    match bound {
         Some(Bound::Lower) => "lower",
         Some(Bound::Upper) => "upper",
         None => "",
@@ -298,11 +298,15 @@ pub fn rank_samples(run: &Labels, cell: &Cell, at: i64) -> Batch {
 pub fn claim_samples(run: &Labels, claim: &Claim, at: i64) -> Batch {
     let of_claim = run.with(&[("claim", &claim.id)]);
     let sample = |labels: &Labels, name: &'static str, value: f64| (labels.named(name), Sample { value, at });
-    let why = claim.why.as_deref().or_else(|| claim.deciding_part()?.why.as_deref()).unwrap_or_default();
+    let why = claim.why_not_shown().map(String::as_str).unwrap_or_default();
     let of_ruling = of_claim.with(&[("ruling", claim.ruling.name()), ("says", &claim.says), ("why", why)]);
     let mut batch = vec![sample(&of_ruling, "lab_claim", 1.0)];
     for (number, part) in (1..).zip(&claim.parts) {
-        let labels = of_claim.with(&[("part", &format!("{number}: {}", part.what)), ("ruling", part.ruling.name())]);
+        let labels = of_claim.with(&[
+            ("part", &format!("{number}: {}", part.what)),
+            ("ruling", part.ruling.name()),
+            ("bound", bound_name(part.bound)),
+        ]);
         let (least, most) = part.margin.bounds();
         for (name, value) in [
             ("lab_claim_figure", part.figure),
