@@ -80,10 +80,10 @@ class Cells:
         """Where it may not, with its mark and its verdict."""
         return f"max by ({self.by}, mark, verdict) ({marked(self.series(figure, NOT_VALID))})"
 
-    def absent(self, figure):
-        """Not a number for each cell that lacks it."""
+    def absent(self, *figures):
+        """Not a number for each cell that lacks them all."""
         cells = self.any(("verdict", ""))
-        return f"NaN * {cells} unless on ({self.by}) {self.any(figure)}"
+        return f"NaN * {cells}" + "".join(f" unless on ({self.by}) {self.any(figure)}" for figure in figures)
 
     def judged(self, figure, column):
         """Whatever the verdict, which stands in a label of its own where the figure may not be compared."""
@@ -100,6 +100,27 @@ class Cells:
         valid = f'label_join({valid}, "name", " ", {words})'
         flawed = f'label_join({flawed}, "name", " ", {words}, "mark", "verdict")'
         return f"max by ({self.by}, name) ({valid} or {flawed})"
+
+
+# Percentiles that a histogram gives, and results.json where it has them, too.
+QUANTILES = ("0.5", "0.75", "0.9", "0.95", "0.99", "0.999")
+
+
+def percentiles(selector):
+    """The latency of each target by quantile, with the labels `quantile` and `name`: of all trials together, from the native histograms of the
+    run; without these, the medians over the trials, which are exact."""
+    made = []
+    for q in QUANTILES:
+        of_histogram = Cells(selector, among=lambda series, q=q: f"histogram_quantile({q}, {series})")
+        pooled = of_histogram.named(("request_duration_seconds", ""))
+        exact = Cells(selector).named(("latency_seconds", f', quantile="{q}"'))
+        made.append(label(f"({pooled} or {exact})", "quantile", q))
+    return " or ".join(made)
+
+
+def together(selector, q):
+    """A percentile of all requests of several cells together, which may be compared each."""
+    return f"histogram_quantile({q}, sum({last('request_duration_seconds', selector + VALID)}))"
 
 
 def why(selector, figures):

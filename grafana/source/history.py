@@ -1,9 +1,9 @@
 """History: one model over the runs."""
 
-from .figures import CPU, P99, PEAK, THROUGHPUT, Cells, end_of
+from .figures import CPU, P99, PEAK, QUANTILES, THROUGHPUT, Cells, end_of, together
 from .frame import RUNS, dashboard, load_variables, variable
 from .overview import verdict_colours
-from .panels import LOAD, kept, override, report_link, table, text
+from .panels import LOAD, NO_FIGURE, kept, override, report_link, stat, table, text
 from .panels import history as over_runs
 
 
@@ -74,6 +74,10 @@ def history():
             over_runs("Latency, 99th percentile", "One request in a hundred took longer; lower is better.", median_and_interval(P99), "s"),
             over_runs("Peak memory", "The most memory that the processes had together in a trial; lower is better.",
                       median_and_interval(PEAK), "bytes"),
+            stat("All these runs together: latency by percentile", """Of all requests of the runs whose latencies may be compared, as if they were one run: native
+                 histograms can be added up, percentiles cannot.""",
+                 [(together(selector, q), f"{float(q):.5g}") for q in QUANTILES], 24, 5, "s",
+                 noValue=NO_FIGURE + "no run with this load may be compared, or this Prometheus keeps no native histograms."),
             found,
         ],
     )  # fmt: skip

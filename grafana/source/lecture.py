@@ -28,12 +28,11 @@ def lecture():
         "Claims by ruling",
         """How many sentences of the lecture hold on this machine, how many fail, and how many cannot be shown: the experiment was not made, or its
         interval holds the margin.""",
-        f"count by (ruling) ({last('')})",
-        "{{ruling}}",
+        [(f"count by (ruling) ({last('')})", "{{ruling}}")],
         9,
         8,
+        noValue=none,
     )
-    rulings["fieldConfig"]["defaults"]["noValue"] = none
     for name, colour in RULINGS.items():
         override(rulings, name, {"id": "color", "value": fixed(colour)})
     claims = table(

@@ -2,7 +2,7 @@
 
 from .figures import label
 from .frame import CELLS, NEWEST, RUNS, THROWN_AWAY, dashboard, variable
-from .panels import heatmap, lines, row, text
+from .panels import NO_FIGURE, heatmap, lines, row, text
 
 
 def live():
@@ -82,7 +82,7 @@ def live():
                 two bands are two kinds of requests, hits and misses say; a smear upwards is a queue.""",
                 f"sum (increase(loadtest_request_duration_seconds{{{mine}}}[$__rate_interval]))",
                 "s",
-                noValue="This Prometheus keeps no native histograms, or no request was answered: grafana/README.md says how to have them.",
+                noValue=NO_FIGURE + "this Prometheus keeps no native histograms, or no request was answered. grafana/README.md says how to have them.",
             ),
             row("Seen by the services"),
             lines(

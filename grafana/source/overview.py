@@ -3,10 +3,10 @@
 from .colours import GREY, fixed
 from .figures import (
     CPU, KERNEL_A_CONNECTION, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P50, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
-    Cells, end_of, last, why,
+    Cells, end_of, last, percentiles, why,
 )  # fmt: skip
 from .frame import NEWEST, RUNS, dashboard, load_variables, run_times, variable
-from .panels import NOTHING, VERDICTS, bars, model_link, override, parts, stat, table, text
+from .panels import NOTHING, VERDICTS, bars, curves, model_link, override, parts, stat, table, text
 
 # What the bars show, in the words of results.json: a figure, or the whole group that has it.
 SHOWN = ["throughput", "latency_us", "latency_us.p99", "server", "server.cpu_us_per_request", "server.peak_memory_bytes"]
@@ -98,8 +98,7 @@ def overview():
         used the CPUs (disturbed), the rate changed or was not kept (unstable), not all CPU time of a
         guest was counted (undercounted), or this machine does not permit the model
         (unsupported). Some figures of such a cell may be valid all the same.""",
-        f"count by (verdict) ({last('verdict', run)})",
-        "{{verdict}}",
+        [(f"count by (verdict) ({last('verdict', run)})", "{{verdict}}")],
         9,
         10,
     )
@@ -214,6 +213,7 @@ def overview():
                     **both(cells, USER_A_CONNECTION, "processes", fixed("#5a9ff0")),
                     **both(cells, KERNEL_A_CONNECTION, "kernel", fixed("#e6c05a")),
                 },
+                cells.absent(USER_A_CONNECTION, KERNEL_A_CONNECTION),
                 "bytes",
                 stacked=True,
             ),
@@ -225,8 +225,20 @@ def overview():
                     "the model's CPUs": (cells.any(OTHERS_ON_SERVER), fixed("#5a9ff0")),
                     "the load's CPUs": (cells.any(OTHERS_ON_CLIENT), fixed("#e6c05a")),
                 },
+                cells.absent(OTHERS_ON_SERVER, OTHERS_ON_CLIENT),
                 "percentunit",
                 stacked=False,
+            ),
+            curves(
+                "Latency by percentile",
+                """So many requests took at most so long, over all trials together and true to 2 %: a curve that rises steeply at its end has a
+                long tail. Where this Prometheus keeps no native histograms, the medians over the trials of the table below. The scale is
+                logarithmic: each line of the grid is ten times the one below.""",
+                percentiles(one),
+                "quantile",
+                "s",
+                x_unit="percentunit",
+                width=24,
             ),
             disturbed,
             results,

@@ -130,8 +130,9 @@ def bars(title, description, cells, figure, unit, lowest_first=True, width=12, h
     return made
 
 
-def parts(title, description, queries, unit, stacked, width=12, height=11):
-    """A bar for each part of a figure, side by side or stacked, for each target. queries: name of the part -> expression, colour."""
+def parts(title, description, queries, absent, unit, stacked, width=12, height=11):
+    """A bar for each part of a figure, side by side or stacked, for each target; those without any part, which `absent` finds, stand there
+    without a bar. queries: name of the part -> expression, colour."""
     custom = {
         "axisPlacement": "auto",
         "fillOpacity": 80,
@@ -150,6 +151,7 @@ def parts(title, description, queries, unit, stacked, width=12, height=11):
         "xTickLabelSpacing": 0,
     }
     # One query, so that a part that is absent everywhere cannot change the names of the others.
+    queries = {**queries, "no figure": (absent, GREY)}
     expr = " or ".join(label(expr, "part", name) for name, (expr, _) in queries.items())
     none = NO_FIGURE + "no target of this load has it."
     made = panel("barchart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, min=0, noValue=none)
@@ -164,8 +166,8 @@ def parts(title, description, queries, unit, stacked, width=12, height=11):
     return made
 
 
-def stat(title, description, expr, legend, width, height, unit="none"):
-    """Big numbers, one for each series."""
+def stat(title, description, queries, width, height, unit="none", **defaults):
+    """Big numbers, one for each series. queries: pairs of an expression and a legend."""
     options = {
         "colorMode": "background_solid",
         "graphMode": "none",
@@ -177,7 +179,7 @@ def stat(title, description, expr, legend, width, height, unit="none"):
         "textMode": "value_and_name",
         "wideLayout": True,
     }
-    return panel("stat", title, description, width, height, targets((expr, legend), kind="instant"), unit, options)
+    return panel("stat", title, description, width, height, targets(*queries, kind="instant"), unit, options, **defaults)
 
 
 def lines(title, description, queries, unit, width=12, height=8, log=False, **defaults):

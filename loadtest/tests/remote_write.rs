@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -184,6 +184,16 @@ impl Drop for Prometheus {
     }
 }
 
+/// The dashboards show what the results have: figures, verdicts, bounds and reasons.
+#[track_caller]
+fn dashboards_show(prometheus: &Prometheus, results: &Path) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/check-results");
+    match Command::new("python3").arg(script).arg(prometheus.url.to_string()).arg(results).output() {
+        Ok(output) => assert!(output.status.success(), "{output:?}"),
+        Err(error) => println!("skipped: no python3 for grafana/check-results: {error}"),
+    }
+}
+
 #[test]
 fn a_prometheus_without_histograms_gets_the_rest() {
     let Some(prometheus) = Prometheus::start(&[]) else {
@@ -191,13 +201,18 @@ fn a_prometheus_without_histograms_gets_the_rest() {
         return;
     };
     let url = prometheus.url.to_string();
-    let output = loadtest(&["--target", &target(), "-d", "1s", "-c", "2", "--trials", "2", "--remote-write", &url]);
+    let folder = Folder::new("without-histograms");
+    let json = folder.0.join("results.json");
+    let mut run = program();
+    run.args(["--target", &target(), "-d", "1s", "-c", "2", "--trials", "2", "--remote-write", &url, "--json"]);
+    let output = run.arg(&json).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let messages = String::from_utf8(output.stderr).unwrap();
     let last = messages.lines().last().unwrap();
     assert!(last.contains(" samples, without histograms (status "), "{last}");
     assert_eq!(prometheus.value("loadtest_run_trials"), 2.0);
     assert_eq!(prometheus.query("loadtest_run_request_duration_seconds", None), Vec::<Value>::new());
+    dashboards_show(&prometheus, &json);
 }
 
 #[test]
@@ -317,12 +332,7 @@ fn a_real_prometheus_has_what_the_results_have() {
         assert_eq!(prometheus.query(&query, Some(end)).len(), 1, "{query} at {end}");
         assert_eq!(prometheus.query(&query, Some(end + 0.001)).len(), 0, "{query} after {end}");
     }
-    // The dashboards show what the results have: figures, verdicts and reasons.
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../grafana/check-results");
-    match Command::new("python3").arg(script).arg(prometheus.url.to_string()).arg(&json).output() {
-        Ok(output) => assert!(output.status.success(), "{output:?}"),
-        Err(error) => println!("skipped: no python3 for grafana/check-results: {error}"),
-    }
+    dashboards_show(&prometheus, &json);
     // The last sample of the run says that it is over.
     assert_eq!(prometheus.value(&format!("last_over_time(loadtest_running{{run_id=\"{run}\"}}[10m])")), 0.0);
 }
