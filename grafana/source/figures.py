@@ -82,8 +82,8 @@ class Cells:
 
     def absent(self, *figures):
         """Not a number for each cell that lacks them all."""
-        cells = self.any(("verdict", ""))
-        return f"NaN * {cells}" + "".join(f" unless on ({self.by}) {self.any(figure)}" for figure in figures)
+        cells = last("verdict", self.selector)
+        return f"NaN * max by ({self.by}) ({cells})" + "".join(f" unless on ({self.by}) {self.any(figure)}" for figure in figures)
 
     def judged(self, figure, column):
         """Whatever the verdict, which stands in a label of its own where the figure may not be compared."""
@@ -102,19 +102,19 @@ class Cells:
         return f"max by ({self.by}, name) ({valid} or {flawed})"
 
 
-# Percentiles that a histogram gives, and results.json where it has them, too.
-QUANTILES = ("0.5", "0.75", "0.9", "0.95", "0.99", "0.999")
+# Percentiles that a histogram gives, and results.json where it has them, too; and in how many requests one takes longer.
+QUANTILES = {"0.5": 2, "0.75": 4, "0.9": 10, "0.95": 20, "0.99": 100, "0.999": 1000}
 
 
 def percentiles(selector):
-    """The latency of each target by quantile, with the labels `quantile` and `name`: of all trials together, from the native histograms of the
+    """The latency that one request in so many exceeded, with the labels `one_in` and `name`: of all trials together, from the native histograms of the
     run; without these, the medians over the trials, which are exact."""
     made = []
-    for q in QUANTILES:
+    for q, one_in in QUANTILES.items():
         of_histogram = Cells(selector, among=lambda series, q=q: f"histogram_quantile({q}, {series})")
         pooled = of_histogram.named(("request_duration_seconds", ""))
         exact = Cells(selector).named(("latency_seconds", f', quantile="{q}"'))
-        made.append(label(f"({pooled} or {exact})", "quantile", q))
+        made.append(label(f"({pooled} or {exact})", "one_in", one_in))
     return " or ".join(made)
 
 

@@ -231,13 +231,13 @@ def overview():
             ),
             curves(
                 "Latency by percentile",
-                """So many requests took at most so long, over all trials together and true to 2 %: a curve that rises steeply at its end has a
-                long tail. Where this Prometheus keeps no native histograms, the medians over the trials of the table below. The scale is
+                """One request in two took longer than the first point, which is the median, one in a hundred longer than that at 100, the 99th
+                percentile: over all trials together and true to 2 %. A curve that rises steeply has a long tail. Where this Prometheus keeps no native histograms, the medians over the trials of the table below. The scale is
                 logarithmic: each line of the grid is ten times the one below.""",
                 percentiles(one),
-                "quantile",
+                "one_in",
                 "s",
-                x_unit="percentunit",
+                x_title="one request in so many took longer",
                 width=24,
             ),
             disturbed,

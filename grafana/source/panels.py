@@ -210,9 +210,13 @@ def lines(title, description, queries, unit, width=12, height=8, log=False, **de
     return made
 
 
-def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_unit="none"):
+def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_unit="none", x_base=10, x_title=""):
     """Figures over a number that is the label `x`: a curve for each value of the label `name`. What may not be compared is grey, and no
-    line connects it; a part of a figure is dashed."""
+    line connects it; a part of a figure is dashed.
+
+    Each curve is a frame of its own: in one table of all, a curve would have null where only others have a point, and Grafana draws null as 0
+    (public/app/plugins/panel/xychart/scatter.ts). The mapping is automatic, since a manual one draws one curve of a frame (utils.ts beside it)."""
+    scale = lambda base: {"type": "log", "log": base}
     custom = {
         "axisPlacement": "auto",
         "fillOpacity": 50,
@@ -221,35 +225,31 @@ def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_u
         "pointShape": "circle",
         "pointSize": {"fixed": 6},
         "pointStrokeWidth": 1,
-        "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
+        "scaleDistribution": scale(10) if log else {"type": "linear"},
         "show": "points+lines",
     }
     options = {
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
-        "mapping": "manual",
-        "series": [
-            {
-                "frame": {"matcher": {"id": "byIndex", "options": 0}},
-                "x": {"matcher": {"id": "byName", "options": x}},
-                "y": {"matcher": {"id": "byRegexp", "options": f"/^(?!{x}$|Time$).+/"}},
-            }
-        ],
+        "mapping": "auto",
+        "series": [{"x": {"matcher": {"id": "byName", "options": x}}}],
         "tooltip": {"mode": "single", "sort": "none"},
     }
     none = NO_FIGURE + "no cell of this load has it. The page of the model says why, under what it could not measure."
-    made = panel("xychart", title, description, width, height, targets(expr, kind="table"), unit, options, custom, noValue=none)
+    # xychart knows fixed colours and the classic palette, and no others.
+    made = panel("xychart", title, description, width, height, targets(expr, kind="table"), unit, options, custom,
+                 noValue=none, color={"mode": "palette-classic"})  # fmt: skip
     made["transformations"] = [
         {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "number", "targetField": x}], "fields": {}}},
-        {"id": "groupingToMatrix", "options": {"columnField": "name", "emptyValue": "null", "rowField": x, "valueField": "Value"}},
-        {"id": "convertFieldType", "options": {"conversions": [{"destinationType": "number", "targetField": f"{x}\\name"}], "fields": {}}},
-        {"id": "organize", "options": {"excludeByName": {}, "indexByName": {}, "renameByName": {f"{x}\\name": x}}},
+        {"id": "organize", "options": {"excludeByName": {"Time": True, "target": True}, "indexByName": {}, "renameByName": {}}},
         {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": False, "field": x}]}},
+        {"id": "partitionByValues", "options": {"fields": ["name"], "keepFields": False, "naming": {"asLabels": True}}},
     ]
     points, dashes = {"id": "custom.show", "value": "points"}, {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [6, 4]}}
     for pattern, style in ((FLAWED, points), (PART, dashes)):
         matcher = {"id": "byRegexp", "options": f"/{pattern}/"}
         made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": [style]})
-    override(made, x, {"id": "unit", "value": x_unit})
+    of_axis = [{"id": "unit", "value": x_unit}, {"id": "custom.scaleDistribution", "value": scale(x_base)}]
+    override(made, x, *of_axis, *([{"id": "custom.axisLabel", "value": x_title}] if x_title else []))
     return made
 
 

@@ -24,8 +24,9 @@ def rates():
     offered = f'count_values by ({CELL}) ("offered", round({last("offered_per_second", one)}))'
     points = Cells(one, "target, offered", lambda series: f"({among(series)} * on ({CELL}) group_left (offered) {offered})")
     rows = Cells(one, "run_id, target, schedule", among)
-    # The rates that were kept.
-    kept = Cells(one, "target", lambda series: f"({among(series)} and on ({CELL}) {among(last(KEPT[0], one))} >= {ENOUGH})")
+    # The highest rate that each target kept, whatever the verdict.
+    kept = f"{among(last(OFFERED[0], one))} and on ({CELL}) {among(last(KEPT[0], one))} >= {ENOUGH}"
+    highest = Cells(one, "target", lambda series: f"({series} and on ({CELL}) topk by (target) (1, {kept}))")
     found = table(
         "The points, and the runs that they come from",
         """A row for each point: the newest run with this model, load and schedule. `rate` is a rate that was asked for, `share` and `common`
@@ -93,7 +94,7 @@ def rates():
             bars("The highest rate that was kept", f"""The highest of these rates at which at least {ENOUGH:.0%} of the requests were answered in
                  time; more is better. If a knee was searched for, this is it where no higher rate was tried. Otherwise the model may keep
                  a higher one: try it.""",
-                 kept, OFFERED, "reqps", lowest_first=False, width=24,
+                 highest, OFFERED, "reqps", lowest_first=False, width=24,
                  links=lambda name: [history_link(name, ("workload", "beside", "concurrency", "requests_per_connection"))]),
             found,
         ],

@@ -67,17 +67,17 @@ def sweep():
                 """,
             ),
             curves("Throughput", "Successful requests a second over the number of connections; higher is better.",
-                   points.named(THROUGHPUT), "concurrency", "reqps", log=False),
+                   points.named(THROUGHPUT), "concurrency", "reqps", log=False, x_base=2),
             curves("Latency, 99th percentile", """One request in a hundred took longer; lower is better. The scale is
                    logarithmic: each line of the grid is ten times the one below.""",
-                   points.named(P99), "concurrency", "s"),
+                   points.named(P99), "concurrency", "s", x_base=2),
             curves("Memory: of the processes, and of the kernel (dashed)", """Memory while the load is on: of the model's processes together,
                    and the growth of the kernel's for them (stacks, page tables, sockets), which is known from 1000 connections on. Lower is
                    better. The scale is logarithmic.""",
-                   f"{points.named(MEMORY)} or {points.named(KERNEL, 'kernel')}", "concurrency", "bytes"),
+                   f"{points.named(MEMORY)} or {points.named(KERNEL, 'kernel')}", "concurrency", "bytes", x_base=2),
             curves("CPU time per request", """CPU time of the model's whole process tree over the requests it answered; lower
                    is better.""",
-                   points.named(CPU), "concurrency", "s", log=False),
+                   points.named(CPU), "concurrency", "s", log=False, x_base=2),
             found,
         ],
     )  # fmt: skip
