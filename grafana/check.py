@@ -16,6 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # The last version of classic dashboards: DASHBOARD_SCHEMA_VERSION of Grafana's DashboardMigrator.ts.
 SCHEMA = 42
+# By its uid, and not by a variable: there is one Prometheus here, provisioning/ gives it this uid, and a variable would be one more thing to
+# choose wrongly. In a Grafana of your own, give your data source the same uid.
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 SDK = "grafana-foundation-sdk==1769699241"  # made for what came after Grafana 12; older ones name their Grafana: 1769699379!11.6.0
 # Grafana's units, as far as they are about software: packages/grafana-data/src/valueFormats/categories.ts

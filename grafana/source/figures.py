@@ -119,8 +119,9 @@ def percentiles(selector):
 
 
 def together(selector, q):
-    """A percentile of all requests of several cells together, which may be compared each."""
-    return f"histogram_quantile({q}, sum({last('request_duration_seconds', selector + VALID)}))"
+    """A percentile of all requests of several cells together: of those that may be compared, and of all if there are none of them."""
+    valid, all_of_them = (f"histogram_quantile({q}, sum({last('request_duration_seconds', selector + more)}))" for more in (VALID, ""))
+    return valid, f"{all_of_them} unless {valid}"
 
 
 def why(selector, figures):

@@ -1,5 +1,6 @@
 """History: one model over the runs."""
 
+from .colours import GREY, by_regexp, fixed
 from .figures import CPU, P99, PEAK, QUANTILES, THROUGHPUT, Cells, end_of, together
 from .frame import RUNS, dashboard, load_variables, variable
 from .overview import verdict_colours
@@ -48,6 +49,19 @@ def history():
     link = {"title": "Model at that time", "url": f"/d/model?{fields}{kept(('model', *LOAD))}", "targetBlank": False}
     override(found, "Began", {"id": "links", "value": [link]})
     verdict_colours(found)
+    percentiles = {f"p{float(q) * 100:g}": together(selector, q) for q in QUANTILES}
+    pooled = stat(
+        "All these runs together: latency by percentile",
+        """Of all requests of the runs whose latencies may be compared, as if they were one run: native histograms can be added up, percentiles
+        cannot. If no run's may be compared, of all runs, in grey and with a `!`.""",
+        [pair for name, (valid, others) in percentiles.items() for pair in ((valid, name), (others, f"{name} !"))],
+        24,
+        5,
+        "s",
+        noValue=NO_FIGURE + "no run has this load, or this Prometheus keeps no native histograms.",
+        color=fixed("#4583d0"),
+    )
+    pooled["fieldConfig"]["overrides"].append(by_regexp(" !$", GREY))
     return dashboard(
         "history",
         "History",
@@ -74,10 +88,7 @@ def history():
             over_runs("Latency, 99th percentile", "One request in a hundred took longer; lower is better.", median_and_interval(P99), "s"),
             over_runs("Peak memory", "The most memory that the processes had together in a trial; lower is better.",
                       median_and_interval(PEAK), "bytes"),
-            stat("All these runs together: latency by percentile", """Of all requests of the runs whose latencies may be compared, as if they were one run: native
-                 histograms can be added up, percentiles cannot.""",
-                 [(together(selector, q), f"{float(q):.5g}") for q in QUANTILES], 24, 5, "s",
-                 noValue=NO_FIGURE + "no run with this load may be compared, or this Prometheus keeps no native histograms."),
+            pooled,
             found,
         ],
     )  # fmt: skip

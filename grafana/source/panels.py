@@ -274,6 +274,7 @@ def history(title, description, queries, unit, width=12, height=10):
         "tooltip": {"hideZeros": False, "mode": "multi", "sort": "none"},
     }
     made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0, noValue=NO_FIGURE + "no run with this load has it.")
+    made["fieldConfig"]["overrides"].clear()  # the lines are no targets
     names = ("median", "may not be compared", "from", "to", "began")
     fields = {f"Value #{chr(ord('A') + number)}": name for number, name in enumerate(names)}
     order = {field: number for number, field in enumerate(fields)}
