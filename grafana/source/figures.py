@@ -3,9 +3,9 @@
 A figure is a single sample, at the moment when its cell was done, so each query looks back over the whole time range.
 """
 
-# What identifies a cell.
-LOAD = "workload, schedule, beside, concurrency, requests_per_connection"
-CELL = f"run_id, target, {LOAD}"
+# The labels of a load, and all that identify a cell.
+LOAD = ("workload", "schedule", "beside", "concurrency", "requests_per_connection")
+CELL = ", ".join(("run_id", "target", *LOAD))
 
 THROUGHPUT = ("throughput", "")
 CPU = ("cpu_seconds_per_request", "")
@@ -81,9 +81,9 @@ class Cells:
         return f"max by ({self.by}, mark, verdict) ({marked(self.series(figure, NOT_VALID))})"
 
     def absent(self, *figures):
-        """Not a number for each cell that lacks them all."""
-        cells = last("verdict", self.selector)
-        return f"NaN * max by ({self.by}) ({cells})" + "".join(f" unless on ({self.by}) {self.any(figure)}" for figure in figures)
+        """Not a number for each target that lacks them all."""
+        targets = f"max by (target) ({last('verdict', self.selector)})"
+        return f"NaN * {targets}" + "".join(f" unless on (target) {self.any(figure)}" for figure in figures)
 
     def judged(self, figure, column):
         """Whatever the verdict, which stands in a label of its own where the figure may not be compared."""
@@ -102,26 +102,36 @@ class Cells:
         return f"max by ({self.by}, name) ({valid} or {flawed})"
 
 
-# Percentiles that a histogram gives, and results.json where it has them, too; and in how many requests one takes longer.
-QUANTILES = {"0.5": 2, "0.75": 4, "0.9": 10, "0.95": 20, "0.99": 100, "0.999": 1000}
+# Percentiles that a histogram gives; in how many requests one takes longer; and the percentile of results.json that says whether there
+# are enough requests for it.
+QUANTILES = {"0.5": (2, "0.5"), "0.75": (4, "0.9"), "0.9": (10, "0.9"), "0.95": (20, "0.99"), "0.99": (100, "0.99"), "0.999": (1000, "0.999")}
+# Samples that have to lie beyond a percentile: crates/results/src/histogram.rs.
+BEYOND = 10
 
 
 def percentiles(selector):
     """The latency that one request in so many exceeded, with the labels `one_in` and `name`: of all trials together, from the native histograms of the
-    run; without these, the medians over the trials, which are exact."""
+    run; without these, the medians over the trials, which are exact. What results.json withholds is not there."""
     made = []
-    for q, one_in in QUANTILES.items():
+    for q, (one_in, needs) in QUANTILES.items():
         of_histogram = Cells(selector, among=lambda series, q=q: f"histogram_quantile({q}, {series})")
         pooled = of_histogram.named(("request_duration_seconds", ""))
+        is_there = Cells(selector).any(("latency_seconds", f', quantile="{needs}"'))
         exact = Cells(selector).named(("latency_seconds", f', quantile="{q}"'))
-        made.append(label(f"({pooled} or {exact})", "one_in", one_in))
+        made.append(label(f"({pooled} and on (target) {is_there} or {exact})", "one_in", one_in))
     return " or ".join(made)
 
 
 def together(selector, q):
-    """A percentile of all requests of several cells together: of those that may be compared, and of all if there are none of them."""
-    valid, all_of_them = (f"histogram_quantile({q}, sum({last('request_duration_seconds', selector + more)}))" for more in (VALID, ""))
-    return valid, f"{all_of_them} unless {valid}"
+    """A percentile of all requests of several cells together, if they are enough: of those that may be compared, and of all if there are
+    none of them."""
+    one_in, _ = QUANTILES[q]
+
+    def of(more):
+        all_of_them = f"sum({last('request_duration_seconds', selector + more)})"
+        return f"(histogram_quantile({q}, {all_of_them}) and histogram_count({all_of_them}) >= {BEYOND * one_in})"
+
+    return of(VALID), f"{of('')} unless {of(VALID)}"
 
 
 def why(selector, figures):
@@ -137,8 +147,14 @@ def why(selector, figures):
 
 
 def newest(selector, runs, by):
-    """Of each group by these labels, the cells of the run that began last."""
-    began = f"last_over_time(loadtest_start_timestamp_seconds{{{runs}}}[$__range])"
-    cells = f"0 * {last('verdict', selector)} + on (run_id) group_left () {began}"
-    chosen = f"topk by ({by}) (1, {cells})"
+    """Of each group by these labels, the cell of the run that began last, with that time as its value. A run of an older load test does not say
+    when it began, and comes before all others."""
+    known = f"last_over_time(loadtest_start_timestamp_seconds{{{runs}}}[$__range])"
+    cells = last("verdict", selector)
+    began = f"({known} or on (run_id) 0 * max by (run_id) ({cells}))"
+    return f"topk by ({by}) (1, 0 * {cells} + on (run_id) group_left () {began})"
+
+
+def only(chosen):
+    """Of series, those of the cells that are chosen: a function of the series."""
     return lambda series: f"({series} and on ({CELL}) {chosen})"

@@ -17,7 +17,14 @@ def variable(name, label, description, metric, of, sort=ALPHABETICAL, multi=Fals
 def moment(name, label, description, expr):
     """A moment in milliseconds since 1970, which links use and nobody chooses."""
     query = f"query_result(scalar(round(1000 * {expr})))"
-    return of_query(name, label, description, query, 0, False, QUERY_RESULT) | {"hide": 2}
+    return of_query(name, label, description, query, 0, False, QUERY_RESULT) | {"hide": 2, "skipUrlSync": True}
+
+
+def either(name, label, description, series):
+    """A choice among the values of a label of one metric and those of another one's. series: pairs of a metric and its label."""
+    named = " or ".join(f'label_replace(last_over_time({metric}[$__range]), "name", "$1", "{of}", "(.+)")' for metric, of in series)
+    query = f"query_result(max by (name) ({named}))"
+    return of_query(name, label, description, query, ALPHABETICAL, False, QUERY_RESULT) | {"regex": '/name="([^"]+)"/'}
 
 
 # Grafana's numbers of the kinds of queries that a variable may have.
@@ -67,12 +74,12 @@ def load_variables(selector, without=()):
 
 def run_times():
     """When the chosen run began, and when it ended, or now: a second is left on either side."""
-    selector = '{run_id="$run"}[$__range]'
-    begins = f"(last_over_time(loadtest_start_timestamp_seconds{selector}) - 1)"
-    ends = f"((last_over_time(loadtest_end_timestamp_seconds{selector}) + 1) or vector(time()))"
+    at = lambda which: f'max(last_over_time(loadtest_{which}_timestamp_seconds{{run_id="$run"}}[$__range]))'
+    # A run that goes on has no end yet, and one of an older load test says neither.
+    begins, ends = f"(({at('start')} - 1) or vector($__from / 1000))", f"(({at('end')} + 1) or vector($__to / 1000))"
     return [
         moment("begins", "Begin", "When the run began: links lead to that time.", begins),
-        moment("ends", "End", "When the run ended.", f"max({ends})"),
+        moment("ends", "End", "When the run ended.", ends),
     ]
 
 

@@ -1,10 +1,10 @@
 """History: one model over the runs."""
 
 from .colours import GREY, by_regexp, fixed
-from .figures import CPU, P99, PEAK, QUANTILES, THROUGHPUT, Cells, end_of, together
+from .figures import CPU, LOAD, P99, PEAK, QUANTILES, THROUGHPUT, Cells, end_of, together
 from .frame import RUNS, dashboard, load_variables, variable
 from .overview import verdict_colours
-from .panels import LOAD, NO_FIGURE, kept, override, report_link, stat, table, text
+from .panels import NO_FIGURE, kept, override, report_link, stat, table, text
 from .panels import history as over_runs
 
 

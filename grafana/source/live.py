@@ -14,7 +14,7 @@ def live():
         variable("workload", "Workload", "What is asked for.", "loadtest_requests_total", "workload", multi=True),
         variable("model", "Model", "Which models and guests.", "process_tree_cpu_seconds_total", "model", multi=True),
     ]
-    # From native histograms, which can be added up, where this Prometheus has them; else those of each second, which are exact.
+    # From native histograms, which can be added up, where this Prometheus has them; else those of each second alone.
     durations = f"rate(loadtest_request_duration_seconds{{{mine}}}[$__rate_interval])"
     latency = lambda q: f"""{label(f'histogram_quantile({q}, sum by (target) ({durations}))', 'quantile', q)}
         or max by (target, quantile) (loadtest_latency_seconds{{{mine}, quantile="{q}"}})"""
@@ -42,7 +42,7 @@ def live():
                 looks at them**: that is what a saturated loop or an exhausted pool looks like.
 
                 A load test visits **one model after the other**, in random order, so at any time one line is up. Blue regions
-                are runs; switch on *Cells* above to see which model is loaded, with what. **Guests**, servers of others, are grey,
+                are runs; switch on *Cells* above to see which model is loaded, with what. **Guests**, servers of others, are light grey,
                 and have only the load test's side.
                 """,
             ),

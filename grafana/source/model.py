@@ -1,7 +1,7 @@
 """Model: one model, or guest, in depth."""
 
 from .figures import why
-from .frame import CELLS, NEWEST, RUNS, THROWN_AWAY, dashboard, load_variables, variable
+from .frame import CELLS, NEWEST, RUNS, THROWN_AWAY, dashboard, either, load_variables, variable
 from .panels import NOTHING, heatmap, lines, row, table, text
 
 
@@ -12,13 +12,15 @@ def model():
     level = lambda metric: f"sum by (model) ({metric}{{{served}}})"
     choices, selector = load_variables('run_id="$run", target="$model"')
     variables = [
-        variable("model", "Model", "Which model, or guest.", "process_tree_cpu_seconds_total", "model"),
+        # Those that are scraped, and those that only a load test knows.
+        either("model", "Model", "Which model, or guest.", [("process_tree_cpu_seconds_total", "model"), ("loadtest_run_verdict", "target")]),
         variable("run", "Run", "Which load test, for its results below; the newest one is on top.",
                  'loadtest_run_verdict{target="$model"}', "run_id", NEWEST),
         *choices,
     ]  # fmt: skip
     none = "No load test of this model in this time range: choose a longer one, or come by a link from Overview"
-    figures = "last_over_time({__name__=~\"loadtest_run_.+\", " + selector + "}[$__range])"
+    names = '__name__=~"loadtest_run_.+", __name__!~"loadtest_run_(flaw|missing|disturbance|request_duration_seconds)"'
+    figures = f"last_over_time({{{names}, {selector}}}[$__range])"
     return dashboard(
         "model",
         "Model",

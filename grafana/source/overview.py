@@ -2,11 +2,11 @@
 
 from .colours import GREY, fixed
 from .figures import (
-    CPU, KERNEL_A_CONNECTION, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P50, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
+    CPU, KERNEL_A_CONNECTION, LOAD, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P50, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
     Cells, end_of, last, percentiles, why,
 )  # fmt: skip
 from .frame import NEWEST, RUNS, dashboard, load_variables, run_times, variable
-from .panels import NOTHING, VERDICTS, bars, curves, model_link, override, parts, stat, table, text
+from .panels import NOTHING, VERDICTS, bars, curves, model_link, override, parts, row_link, stat, table, text
 
 # What the bars show, in the words of results.json: a figure, or the whole group that has it.
 SHOWN = ["throughput", "latency_us", "latency_us.p99", "server", "server.cpu_us_per_request", "server.peak_memory_bytes"]
@@ -36,10 +36,11 @@ def results_table(selector):
     rank = lambda by: (cells.any(("rank", f', by="{by}"')), "none")
     made = table(
         "All results of this run and workload",
-        """A row for each cell: a model under one load. A figure is the median over the trials, and in the column before it stands
-        whether it may be compared: nothing where it may, and otherwise its verdict, after `>=` or `<=` where the true value is on that
-        side, or `!`. From three trials on, some have the ends of their interval beside them. Equals have the same rank. The verdict
-        is the gravest on any figure of the cell, and the last column says why. An empty field is a figure that could not be had.""",
+        """A row for each cell: a model under one load. A figure is the median over the trials. A column as *Throughput is* says whether the
+        next one may be compared: nothing where it may, and otherwise its verdict, after `>=` or `<=` where the true value is on that
+        side, or `!`; for the other figures, the page of the model says it. From three trials on, some have the ends of their interval beside them.
+        Equals have the same rank. The verdict is the gravest on any figure of the cell, and the last column says why. An empty field is a figure
+        that could not be had.""",
         {
             "Model": ("target", None),
             "Schedule": ("schedule", None),
@@ -51,7 +52,8 @@ def results_table(selector):
             "Requests/s": (cells.judged(THROUGHPUT, "throughput_is"), "reqps"),
             "from": (cells.any(end_of(THROUGHPUT, "low")), "reqps"),
             "to": (cells.any(end_of(THROUGHPUT, "high")), "reqps"),
-            "p50": (cells.any(P50), "s"),
+            "p50 is": ("p50_is", None),
+            "p50": (cells.judged(P50, "p50_is"), "s"),
             "p99 is": ("p99_is", None),
             "p99": (cells.judged(P99, "p99_is"), "s"),
             "p99 from": (cells.any(end_of(P99, "low")), "s"),
@@ -127,19 +129,26 @@ def overview():
             "Model": ("target", None),
             "Workload": ("workload", None),
             "Schedule": ("schedule", None),
+            "Beside": ("beside", None),
             "Connections": ("concurrency", None),
+            "Requests per connection": ("requests_per_connection", None),
             "Trial": ("trial", None),
             "What others did": ("why", None),
             "Counts": ("counted", None),
         },
-        rows=f"max by (target, workload, schedule, concurrency, trial, why, counted) ({last('disturbance', run)})",
+        rows=f"max by (target, {', '.join(LOAD)}, trial, why, counted) ({last('disturbance', run)})",
         height=8,
         noValue=NOTHING + "no trial of this run was disturbed.",
     )
     workload = f'{run}, workload="$workload"'
     results = results_table(workload)
-    for made in (results, reasons, disturbed):
-        override(made, "Model", {"id": "links", "value": [model_link("${__value.raw}")]})
+    of_row = {"model": "Model", "schedule": "Schedule", "beside": "Beside", "concurrency": "Connections", "requests_per_connection": "Requests per connection"}
+    for made, link in (
+        (reasons, model_link("${__value.raw}")),
+        (results, row_link(of_row)),
+        (disturbed, row_link({**of_row, "workload": "Workload"})),
+    ):
+        override(made, "Model", {"id": "links", "value": [link]})
     return dashboard(
         "overview",
         "Overview",

@@ -6,7 +6,7 @@ Classic dashboard JSON (v1), which file provisioning takes; https://grafana.com/
 import re
 
 from .colours import FLAWED, GREY, fixed, of_targets
-from .figures import label
+from .figures import LOAD, label
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 COLUMNS = 24
@@ -76,9 +76,6 @@ def text(title, description, width, height, markdown):
 LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 
-LOAD = ("workload", "schedule", "beside", "concurrency", "requests_per_connection")
-
-
 def kept(names):
     """What is chosen for these variables, to be chosen on the other page, too."""
     return "".join(f"&${{{name}:queryparam}}" for name in names)
@@ -88,6 +85,14 @@ def model_link(name, run=True):
     """A link to Model, with the model that `name` says, and the time and load of the run, or the time of this page."""
     then = f"from=${{begins}}&to=${{ends}}{kept(('run', *LOAD))}" if run else "${__url_time_range}"
     return {"title": "Model", "url": f"/d/model?var-model={name}&{then}", "targetBlank": False}
+
+
+def row_link(columns):
+    """A link from the row of a table to Model, at the time of the run. columns: the variables that a row decides, with its column; the other ones are
+    as they are chosen here."""
+    of_row = "".join(f'&var-{name}=${{__data.fields["{column}"]:percentencode}}' for name, column in columns.items())
+    of_page = kept(name for name in ("run", *LOAD) if name not in columns)
+    return {"title": "Model", "url": f"/d/model?from=${{begins}}&to=${{ends}}{of_page}{of_row}", "targetBlank": False}
 
 
 def history_link(name, load=LOAD):
@@ -101,8 +106,8 @@ def report_link(run):
 
 
 def bars(title, description, cells, figure, unit, lowest_first=True, width=12, height=12, links=None):
-    """A bar for each target, the best one on top, with links: a function of the target's name. Below them, in grey, are those whose figure may not be compared, and then those
-    that have none."""
+    """A bar for each target, the best one on top, with links: a function of the target's name. Below them, in grey, are those whose figure may
+    not be compared, and then those that have none."""
     sort = "sort" if lowest_first else "sort_desc"
     options = {
         "displayMode": "basic",

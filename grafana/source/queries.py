@@ -50,6 +50,8 @@ def fill(text, chosen, seconds):
     values = {
         "__range": f"{seconds}s",
         "__range_s": str(seconds),
+        "__from": str(1000 * (round(time.time()) - seconds)),
+        "__to": str(1000 * round(time.time())),
         "__interval": f"{step}s",
         "__rate_interval": f"{max(step + SCRAPE, 4 * SCRAPE)}s",
         **chosen,
@@ -70,7 +72,9 @@ def options(prometheus, variable, chosen, begin, end):
     query = fill(variable["query"]["query"], chosen, round(end - begin))
     if asked := QUERY_RESULT.match(query):
         data = prometheus.get("query", query=asked[1], time=end)
-        return [value for value in data["result"][1:] if value != "NaN"]
+        if data["resultType"] == "scalar":
+            return [value for value in data["result"][1:] if value != "NaN"]
+        return in_order([series["metric"]["name"] for series in data["result"]], variable["sort"])
     metric, label = LABEL_VALUES.match(query).groups()
     values = prometheus.get(f"label/{label}/values", **{"match[]": metric}, start=begin, end=end)
     return in_order(values, variable.get("sort", 0))

@@ -1,47 +1,55 @@
 """Rates: what a higher rate of requests does to each model."""
 
-from .figures import CELL, CPU, KEPT, OFFERED, P50, P99, THROUGHPUT, Cells, last, newest
+from .figures import CELL, CPU, KEPT, LOAD, OFFERED, P50, P99, THROUGHPUT, Cells, last, newest, only
 from .frame import NEWEST, RUNS, dashboard, load_variables, variable
 from .overview import verdict_colours
 from .panels import bars, curves, history_link, report_link, table, text
 
 # A rate is kept if so much of it was answered in time: less is more than chance.
 ENOUGH = 0.99
+# Schedules without one rate.
+NO_RATE = "closed|ramp:.+"
 
 
 def rates():
     """What a higher rate of requests does to each model."""
-    runs = 'run_id=~"$run", schedule!="closed"'
+    runs = f'run_id=~"$run", schedule!~"{NO_RATE}"'
     choices, selector = load_variables(runs, without=("schedule",))
     variables = [
-        variable("run", "Run", "Which load tests with a rate; where several have the same point, the newest one gives it.", 'loadtest_run_verdict{schedule!="closed"}', "run_id", NEWEST, multi=True),
+        variable("run", "Run", "Which load tests with a rate; where several have the same point, the newest one gives it.", f'loadtest_run_verdict{{schedule!~"{NO_RATE}"}}', "run_id", NEWEST, multi=True),
         *choices,
         variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
     ]  # fmt: skip
     one = f'{selector}, target=~"$model"'
-    among = newest(one, 'run_id=~"$run"', "target, schedule")
-    # The rate that was offered is a figure. It becomes a label, so that it can be an axis.
+    of_schedules = newest(one, 'run_id=~"$run"', "target, schedule")
+    # The rate that was offered is a figure. It becomes a label, so that it can be an axis. Two schedules may have the same one.
     offered = f'count_values by ({CELL}) ("offered", round({last("offered_per_second", one)}))'
-    points = Cells(one, "target, offered", lambda series: f"({among(series)} * on ({CELL}) group_left (offered) {offered})")
+    with_rate = lambda series: f"({series} * on ({CELL}) group_left (offered) {offered})"
+    of_rates = only(f"topk by (target, offered) (1, {with_rate(of_schedules)})")
+    points = Cells(one, "target, offered", lambda series: of_rates(with_rate(series)))
+    among = only(of_schedules)
     rows = Cells(one, "run_id, target, schedule", among)
     # The highest rate that each target kept, whatever the verdict.
     kept = f"{among(last(OFFERED[0], one))} and on ({CELL}) {among(last(KEPT[0], one))} >= {ENOUGH}"
-    highest = Cells(one, "target", lambda series: f"({series} and on ({CELL}) topk by (target) (1, {kept}))")
+    highest = Cells(one, "target, schedule", only(f"topk by (target) (1, {kept})"))
     found = table(
         "The points, and the runs that they come from",
-        """A row for each point: the newest run with this model, load and schedule. `rate` is a rate that was asked for, `share` and `common`
-        are parts of the throughput of the closed loop, `knee` is the highest rate that did not make the p99 grow tenfold. The run leads to
-        its report.""",
+        """A row for each schedule: the newest run with this model and load. `rate` is a rate that was asked for, `share` a part of the throughput of the
+        model's closed loop, `common` a part of that of the slowest one, `knee:10` the highest rate that was kept and did not make the p99 grow tenfold. The
+        run leads to its report.""",
         {
             "Model": ("target", None),
             "Schedule": ("schedule", None),
             "Run": ("run_id", None),
             "Verdict": (f"max by ({rows.by}, reason) ({rows.series(('verdict', ''))})", "none"),
-            "Offered": (rows.any(OFFERED), "reqps"),
-            "Answered in time": (rows.any(KEPT), "percentunit"),
+            "Offered is": ("offered_is", None),
+            "Offered": (rows.judged(OFFERED, "offered_is"), "reqps"),
+            "Answered in time is": ("kept_is", None),
+            "Answered in time": (rows.judged(KEPT, "kept_is"), "percentunit"),
             "Throughput is": ("throughput_is", None),
             "Requests/s": (rows.judged(THROUGHPUT, "throughput_is"), "reqps"),
-            "p50": (rows.any(P50), "s"),
+            "p50 is": ("p50_is", None),
+            "p50": (rows.judged(P50, "p50_is"), "s"),
             "p99 is": ("p99_is", None),
             "p99": (rows.judged(P99, "p99_is"), "s"),
             "CPU is": ("cpu_is", None),
@@ -53,6 +61,12 @@ def rates():
         links={"Run": report_link("${__value.raw}")},
     )
     verdict_colours(found)
+
+    def of_schedule(name):
+        """Links of a bar to History, with its schedule."""
+        link = history_link(name, [of for of in LOAD if of != "schedule"])
+        return [{**link, "url": link["url"] + "&var-schedule=${__field.labels.schedule:percentencode}"}]
+
     return dashboard(
         "rates",
         "Rates",
@@ -71,7 +85,7 @@ def rates():
                 In an **open loop**, requests are sent when they are due, whether or not earlier ones were answered, as by people who do
                 not know of each other. So a server that is too slow does not slow down its load, and **latency counts from when a request
                 was due**. Each point is a model at one rate, the median over its trials; runs join one curve, and the newest gives
-                the point.
+                the point. Runs with even and with Poisson arrivals are not told apart: leave out what you do not want above.
 
                 **p99** is level until the server can keep up no more, and then rises steeply: that is the knee. **CPU per request** falls
                 with the rate where a server does several requests at a wake-up. **Grey points** may not be compared.
@@ -92,10 +106,10 @@ def rates():
                    is better.""",
                    points.named(CPU), "offered", "s", log=False, x_unit="reqps"),
             bars("The highest rate that was kept", f"""The highest of these rates at which at least {ENOUGH:.0%} of the requests were answered in
-                 time; more is better. If a knee was searched for, this is it where no higher rate was tried. Otherwise the model may keep
-                 a higher one: try it.""",
+                 time; more is better. If a knee was searched for, this is it, unless a higher rate was kept with a longer latency. Otherwise the
+                 model may keep a higher one: try it.""",
                  highest, OFFERED, "reqps", lowest_first=False, width=24,
-                 links=lambda name: [history_link(name, ("workload", "beside", "concurrency", "requests_per_connection"))]),
+                 links=of_schedule),
             found,
         ],
     )  # fmt: skip

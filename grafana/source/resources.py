@@ -46,7 +46,7 @@ def resources():
                 * **System calls per request** tell how much asking around it needs: readiness needs two or three, a ring
                 less than one.
 
-                **Guests**, servers of others, are grey. Figures per request lack them, since only models count their replies:
+                **Guests**, servers of others, are light grey. Figures per request lack them, since only models count their replies:
                 *Overview* has their CPU time per request, from the load test.
                 """,
             ),

@@ -1,6 +1,6 @@
 """Concurrency sweep: what more connections do to each model."""
 
-from .figures import CPU, KERNEL, MEMORY, P99, THROUGHPUT, Cells, newest
+from .figures import CPU, KERNEL, MEMORY, P99, THROUGHPUT, Cells, newest, only
 from .frame import NEWEST, RUNS, dashboard, load_variables, variable
 from .overview import verdict_colours
 from .panels import curves, override, report_link, table, text
@@ -16,7 +16,7 @@ def sweep():
         variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
     ]  # fmt: skip
     one = f'{selector}, target=~"$model"'
-    among = newest(one, runs, "target, concurrency")
+    among = only(newest(one, runs, "target, concurrency"))
     points = Cells(one, "target, concurrency", among)
     rows = Cells(one, "run_id, target, concurrency", among)
     found = table(

@@ -87,15 +87,15 @@ impl<T: Point> Delivery<T> {
         Ok(Delivery { queue, sender: thread.spawn(move || sender::send_all(&url, &its, RETRY_POLICY))? })
     }
 
+    /// Hands these over, unless the thread has ended, since the server does without them.
     fn push(&self, batch: Batch<T>) {
-        if !batch.is_empty() {
+        if !batch.is_empty() && !self.sender.is_finished() {
             self.queue.push(batch);
         }
     }
 
-    /// Waits for what is unsent, for at most some seconds.
+    /// Waits for what is unsent, after the queue was closed.
     fn finish(self) -> DeliveryCounts {
-        self.queue.close(Instant::now() + FLUSH);
         self.sender.join().unwrap_or_else(|_| DeliveryCounts {
             problem: Some("the sending thread panicked".into()),
             lost: 1,
@@ -119,6 +119,8 @@ pub struct RemoteWrite {
     trial: Option<TrialSeries>,
     /// When the last sample was sent that says that the run is still going on.
     heartbeat_at: i64,
+    /// Until when the last trial that was thrown away is marked.
+    marked_until: i64,
 }
 
 impl RemoteWrite {
@@ -137,6 +139,7 @@ impl RemoteWrite {
             running: RUN,
             trial: None,
             heartbeat_at: 0,
+            marked_until: 0,
         })
     }
 
@@ -174,6 +177,9 @@ impl RemoteWrite {
                 (running, Sample { value: STALE, at: last + 1 }),
             ]);
         }
+        let until = Instant::now() + FLUSH;
+        self.samples.queue.close(until);
+        self.histograms.queue.close(until);
         let counts = self.samples.finish();
         let histograms = self.histograms.finish();
         let missing = match &self.run {
@@ -221,8 +227,10 @@ impl Observer for RemoteWrite {
             | Event::KneeWindow { cell, trial, .. }
             | Event::MadeAgain { cell, trial, .. } => {
                 if let (Event::MadeAgain { why, .. }, Some(run)) = (&event, &self.run) {
-                    let cell = samples::cell_labels(run, cell);
-                    self.push(samples::made_again_samples(&cell, trial, why, self.clock.now()));
+                    // A trial may be thrown away again within the second for which the mark of the first time stands.
+                    let (cell, at) = (samples::cell_labels(run, cell), self.clock.now().max(self.marked_until + 1));
+                    self.marked_until = at + SAMPLE_INTERVAL;
+                    self.push(samples::made_again_samples(&cell, trial, why, at));
                 }
                 // A trial that could not be measured has no end of its own, nor has a window that is not the last one
                 // of its trial, so end its series here.
@@ -282,20 +290,21 @@ impl DeliveryReport {
 impl fmt::Display for DeliveryReport {
     /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeliveryCounts { refused, problem, .. } = &self.counts;
-        let (sent, lost) = (self.counts.sent + self.histograms.sent, self.counts.lost + self.histograms.lost);
+        let (samples, histograms) = (&self.counts, &self.histograms);
+        let (sent, lost, refused) = (samples.sent + histograms.sent, samples.lost + histograms.lost, samples.refused);
         let all = sent + lost + refused;
         write!(f, "remote write to {}: ", self.url)?;
-        match (lost, *refused) {
+        match (lost, refused) {
             (0, 0) => write!(f, "{sent} samples")?,
             (_, 0) => write!(f, "{lost} of {all} samples were lost")?,
             (0, _) => write!(f, "{refused} of {all} samples were refused")?,
             _ => write!(f, "of {all} samples, {lost} were lost and {refused} refused")?,
         }
-        if let Some(problem) = problem.as_ref().or(self.histograms.problem.as_ref()).filter(|_| lost + refused > 0) {
+        let with_problem = [samples, histograms].into_iter().find(|counts| counts.lost > 0 || counts.refused > 0);
+        if let Some(problem) = with_problem.and_then(|counts| counts.problem.as_ref()).filter(|_| lost + refused > 0) {
             write!(f, " ({problem})")?;
         }
-        if let (0, true, Some(problem)) = (lost, self.histograms.refused > 0, &self.histograms.problem) {
+        if let (0, 0, 1.., Some(problem)) = (lost, refused, histograms.refused, &histograms.problem) {
             write!(f, ", without histograms ({problem}): percentiles are those of the results")?;
         }
         if let Some(missing) = &self.missing {

@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -121,7 +122,8 @@ impl Prometheus {
     fn start(flags: &[&str]) -> Option<Prometheus> {
         let named = std::env::var_os("PROMETHEUS_BIN");
         let program = named.clone().unwrap_or_else(|| OsString::from("prometheus"));
-        let folder = Folder::new(&format!("prometheus-{}", flags.len()));
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let folder = Folder::new(&format!("prometheus-{}", STARTED.fetch_add(1, Ordering::Relaxed)));
         let config = folder.0.join("prometheus.yml");
         fs::write(&config, "global: {}\n").unwrap();
         let started = Command::new(&program)
@@ -156,6 +158,15 @@ impl Prometheus {
             thread::sleep(Duration::from_millis(50));
         }
         Some(Prometheus { child, url, _folder: folder })
+    }
+
+    /// Whether its version is 3.8 or a later one, which keeps native histograms without a flag.
+    fn keeps_histograms(&self) -> bool {
+        let (_, body) = scrape::get(&self.url.with_path("/api/v1/status/buildinfo"), Duration::from_secs(20)).unwrap();
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        let version = said["data"]["version"].as_str().unwrap();
+        let mut numbers = version.split('.').map(|number| number.parse::<u64>().unwrap_or_default());
+        numbers.next().zip(numbers.next()) >= Some((3, 8))
     }
 
     /// The result of an instant query, now or at a time in seconds.
@@ -200,6 +211,10 @@ fn a_prometheus_without_histograms_gets_the_rest() {
         println!("skipped: no prometheus on the path, and no PROMETHEUS_BIN");
         return;
     };
+    if prometheus.keeps_histograms() {
+        println!("skipped: this Prometheus keeps histograms without being asked for it");
+        return;
+    }
     let url = prometheus.url.to_string();
     let folder = Folder::new("without-histograms");
     let json = folder.0.join("results.json");

@@ -1,5 +1,5 @@
-//! Native histograms: distributions whose percentiles can be added up, over trials, targets and runs. The buckets grow by the factor
-//! 2^(1/32), so a percentile is true to 2 %. <https://prometheus.io/docs/specs/native_histograms/>
+//! Native histograms: distributions that can be added up, over trials, targets and runs, which percentiles cannot. The buckets grow by the
+//! factor 2^(1/32), so a percentile is true to 2 %. <https://prometheus.io/docs/specs/native_histograms/>
 
 use super::wire::STALE;
 use prost::Message;

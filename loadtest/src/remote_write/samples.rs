@@ -202,7 +202,7 @@ impl TrialSeries {
 
 /// Figures that also have the two ends of their interval, in the series `…_low` and `…_high`: those of which dashboards
 /// draw it.
-pub const WITH_INTERVAL: [&str; 5] =
+const WITH_INTERVAL: [&str; 5] =
     ["throughput", CPU, "latency_us.p99", "server.peak_memory_bytes", "server.memory_bytes_per_connection"];
 
 /// The results of a cell, as in results.json except that they are in base units. A figure is the median over the trials;
@@ -261,8 +261,12 @@ fn disturbances(samples: &mut CellSamples, cell: &Cell) {
     samples.put("disturbed_trials", cell.verdict, &[], trials);
 }
 
-/// The distribution of the latencies of a cell, over the trials that count; empty if it has none.
+/// The distribution of the latencies of a cell, over the trials that count; empty if it has none, or if the results withhold its
+/// percentiles.
 pub fn cell_histograms(run: &Labels, cell: &Cell, at: i64) -> Batch<Histogram> {
+    if cell.figures.latency_us.p50.is_none() {
+        return Batch::new();
+    }
     let histograms = cell.counted_trials().into_iter().map(|trial| trial.latency_histogram.as_str());
     let Some(latencies) = pooled(histograms).filter(|latencies| !latencies.is_empty()) else { return Batch::new() };
     let (name, _) = cell.figures.at("latency_us.p99");

@@ -240,6 +240,8 @@ fn a_cell_has_the_histogram_of_the_trials_that_count() {
     let mut trial = empty_trial();
     trial.latency_histogram = results::histogram::encode(&latencies);
     cell.trials = vec![trial.clone(), trial];
+    assert!(cell_histograms(&run(), &cell, 5).is_empty(), "the results withhold the percentiles");
+    cell.figures.latency_us.p50 = Figure::of(&[1_000.0]);
     let flaw = Flaw { verdict: Verdict::Unstable, why: "late".into(), bound: Some(Bound::Upper) };
     cell.flaws.insert("latency_us".into(), flaw);
     let [(labels, histogram)] = &cell_histograms(&run(), &cell, 5)[..] else { panic!("one histogram") };
