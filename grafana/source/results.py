@@ -5,14 +5,19 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from .figures import LOAD
+from .panels import VERDICTS
+from .rates import NO_RATE
+
 FIGURES_MD = Path(__file__).resolve().parents[2] / "crates/results/FIGURES.md"
 # | `server.cpu_us_per_request` | µs | CPU time a request | `cpu_us_per_request` | `cpu_seconds_per_request` |
 ROW = re.compile(r"^\| `([\w.]+)` \| ([^|]+) \|.*\| `(\w+)(?:\{quantile=\"([\d.]+)\"\})?` \|$", re.MULTILINE)
 FIGURES = {path: (series, quantile, 1e-6 if unit == "µs" else 1.0) for path, unit, series, quantile in ROW.findall(FIGURES_MD.read_text(encoding="utf-8"))}
 # Those whose intervals are sent: WITH_INTERVAL of loadtest/src/remote_write/samples.rs.
 WITH_INTERVAL = ["throughput", "server.cpu_us_per_request", "latency_us.p99", "server.peak_memory_bytes", "server.memory_bytes_per_connection"]
-# loadtest/src/remote_write/samples.rs, verdict_number
-NUMBERS = ["valid", "client-limited", "errors", "unsupported", "unstable", "starved", "disturbed", "undercounted", "not-cold"]
+# In the order of their numbers.
+NUMBERS = list(VERDICTS)
+WITHOUT_RATE = re.compile(f"^({NO_RATE})$")
 MARKS = {None: "!", "lower": ">=", "upper": "<="}
 # What becomes of a request, apart from success and from requests that the end of the window cut off.
 NO_ERRORS = ("ok", "aborted_at_end")
@@ -21,7 +26,8 @@ NO_ERRORS = ("ok", "aborted_at_end")
 class Cell:
     """A target under one load."""
 
-    def __init__(self, cell):
+    def __init__(self, run_id, cell):
+        self.run_id = run_id
         self.cell = cell
         self.target = cell["target"]
         self.trials = cell["trials"]
@@ -36,9 +42,9 @@ class Cell:
             "requests_per_connection": str(cell["requests_per_connection"]),
         }
 
-    def identity(self):
-        """What a table of trials says of the cell."""
-        return (self.target, self.load["workload"], self.load["schedule"], self.load["concurrency"])
+    def of_load(self):
+        """The values of its load's labels, in their order."""
+        return tuple(self.load[name] for name in LOAD)
 
     def figure(self, path, end="median"):
         """A figure in base units: its median, or an end of its interval; None if there is none."""
@@ -144,6 +150,11 @@ def failures(trial):
     return sum(count for name, count in trial["errors"].items() if name not in NO_ERRORS)
 
 
+def moment(text):
+    """A time of RFC 3339 in UTC, in seconds since 1970."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
 # The kinds of background connections in results.json, and in words.
 KINDS = (
     ("idle", "idle connection", None),
@@ -170,14 +181,19 @@ class Run:
     def __init__(self, file):
         self.results = json.loads(Path(file).read_text(encoding="utf-8"))
         self.run_id = self.results["run_id"]
-        self.started = datetime.fromisoformat(self.results["started_at"].replace("Z", "+00:00")).timestamp()
-        self.all = [Cell(cell) for cell in self.results["cells"]]
+        self.started = moment(self.results["started_at"])
+        self.all = [Cell(self.run_id, cell) for cell in self.results["cells"]]
 
     def loads(self):
         """The loads of the run, each once."""
         return [dict(load) for load in dict.fromkeys(tuple(cell.load.items()) for cell in self.all)]
 
-    def cells(self, load, by=("workload", "schedule", "beside", "concurrency", "requests_per_connection")):
+    def trials(self):
+        """When the first trial began, and the last one, in seconds since 1970; when the run began, if it has none."""
+        began = [moment(trial["began_at"]) for cell in self.all for trial in cell.trials] or [self.started]
+        return min(began), max(began)
+
+    def cells(self, load, by=LOAD):
         """The cells whose load has the same of all these."""
         return [cell for cell in self.all if all(cell.load[name] == load[name] for name in by)]
 

@@ -121,7 +121,7 @@ impl TrialSeries {
     /// Called for each progress report. Returns samples once a second.
     pub fn progress(&mut self, live: &LiveSnapshot, now: i64) -> Batch {
         let Some(since) = live.since else { return Batch::new() };
-        let began = self.begin(now - since.as_millis() as i64);
+        let began = self.begin(now - since.as_millis() as i64, live.established as f64);
         self.latest = live.latencies.clone();
         if now < self.due {
             return std::mem::take(&mut self.batch);
@@ -137,9 +137,9 @@ impl TrialSeries {
     pub fn finish(&mut self, trial: Option<&Trial>, now: i64) -> Batch {
         if let Some(trial) = trial {
             let length = (trial.seconds * 1e3).round() as i64;
-            let end = self.begin(now - length) + length;
-            self.counts(trial.outcomes.total(), |class| trial.outcomes[class], end);
             let established = trial.figures.client.established.unwrap_or_default();
+            let end = self.begin(now - length, established) + length;
+            self.counts(trial.outcomes.total(), |class| trial.outcomes[class], end);
             self.put("loadtest_connections", &[], established, end);
             self.latencies(end);
         }
@@ -154,11 +154,13 @@ impl TrialSeries {
     }
 
     /// Called when the begin of the window is known. Each counter gets a sample of 0 first, because Prometheus would
-    /// not count its first increase otherwise.
-    fn begin(&mut self, at: i64) -> i64 {
+    /// not count its first increase otherwise. The connections, which were opened before, are there from the begin on: those of a short window
+    /// would end as soon as they are seen.
+    fn begin(&mut self, at: i64, established: f64) -> i64 {
         if self.began.is_none() {
             self.began = Some(at);
             self.counts(0, |_| 0, at);
+            self.put("loadtest_connections", &[], established, at);
             self.histogram(at);
             self.due = at + SAMPLE_INTERVAL;
         }
