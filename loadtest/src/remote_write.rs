@@ -16,7 +16,6 @@ mod wire;
 use crate::events::{Event, Observer};
 use crate::machine;
 use crate::target::Url;
-use native::Histogram;
 use queue::Queue;
 use results::claims::Claim;
 use samples::{SAMPLE_INTERVAL, TrialSeries};
@@ -25,7 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
-use wire::{Batch, Labels, PATH, Point, STALE, Sample};
+use wire::{Batch, Histogram, Labels, PATH, Point, STALE, Sample};
 
 /// The most samples that can wait in the queue: more than an hour of a run. Histograms are larger, and there are fewer.
 const QUEUE: usize = 100_000;

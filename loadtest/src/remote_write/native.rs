@@ -1,49 +1,11 @@
 //! Native histograms: distributions that can be added up, over trials, targets and runs, which percentiles cannot. The buckets grow by the
 //! factor 2^(1/32), so a percentile is true to 2 %. <https://prometheus.io/docs/specs/native_histograms/>
 
-use super::wire::STALE;
-use prost::Message;
+use super::wire::{Histogram, STALE, Span};
 use std::collections::BTreeMap;
 
 /// There are two to this power buckets between a time and its double.
 const SCHEMA: i32 = 5;
-
-/// A distribution of times at a moment. This and the message in it have the tags of Prometheus' own protocol, with counts in whole
-/// numbers: <https://github.com/prometheus/prometheus/blob/main/prompb/types.proto>.
-#[derive(Clone, PartialEq, Message)]
-pub struct Histogram {
-    #[prost(uint64, tag = "1")]
-    count: u64,
-    /// The sum of the times, in seconds.
-    #[prost(double, tag = "3")]
-    sum: f64,
-    #[prost(sint32, tag = "4")]
-    schema: i32,
-    /// Times up to this one, in seconds, count as zero.
-    #[prost(double, tag = "5")]
-    zero_threshold: f64,
-    #[prost(uint64, tag = "6")]
-    zero_count: u64,
-    /// Which buckets have counts.
-    #[prost(message, repeated, tag = "11")]
-    spans: Vec<Span>,
-    /// The count of each of them, less the one before.
-    #[prost(sint64, repeated, tag = "12")]
-    deltas: Vec<i64>,
-    /// Milliseconds since 1970.
-    #[prost(int64, tag = "15")]
-    pub at: i64,
-}
-
-/// Buckets that follow each other.
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Span {
-    /// The number of the first bucket; of later spans, the empty buckets since the one before.
-    #[prost(sint32, tag = "1")]
-    offset: i32,
-    #[prost(uint32, tag = "2")]
-    length: u32,
-}
 
 impl Histogram {
     /// The distribution of these times, which are in nanoseconds, each with its count.
@@ -84,6 +46,7 @@ fn bucket(seconds: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prost::Message;
 
     #[test]
     fn buckets_follow_each_other_in_spans_with_differences_of_counts() {

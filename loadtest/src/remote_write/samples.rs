@@ -1,7 +1,6 @@
 //! Turns the events of a run into Prometheus samples: which series there are, and when they begin and end.
 
-use super::native::Histogram;
-use super::wire::{Batch, Labels, STALE, Sample};
+use super::wire::{Batch, Histogram, Labels, STALE, Sample};
 use crate::engine::{CoarseHistogram, LiveSnapshot};
 use results::claims::Claim;
 use results::figures::CPU;

@@ -1,7 +1,6 @@
 //! The wire format of Prometheus remote write 1.0: a protobuf message of four small types, compressed with snappy in
 //! its block format. <https://prometheus.io/docs/specs/prw/remote_write_spec/>
 
-use super::native::Histogram;
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -52,6 +51,47 @@ pub struct Sample {
     /// Milliseconds since 1970.
     #[prost(int64, tag = "2")]
     pub at: i64,
+}
+
+/// A distribution of times at a moment. This and the message in it have the tags of Prometheus' own protocol, with counts in whole
+/// numbers: <https://github.com/prometheus/prometheus/blob/main/prompb/types.proto>.
+#[derive(Clone, PartialEq, Message)]
+pub struct Histogram {
+    /// How many there are.
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
+    /// The sum of the times, in seconds.
+    #[prost(double, tag = "3")]
+    pub sum: f64,
+    /// There are two to this power buckets between a time and its double.
+    #[prost(sint32, tag = "4")]
+    pub schema: i32,
+    /// Times up to this one, in seconds, count as zero.
+    #[prost(double, tag = "5")]
+    pub zero_threshold: f64,
+    /// How many of them there are.
+    #[prost(uint64, tag = "6")]
+    pub zero_count: u64,
+    /// Which buckets have counts.
+    #[prost(message, repeated, tag = "11")]
+    pub spans: Vec<Span>,
+    /// The count of each of them, less the one before.
+    #[prost(sint64, repeated, tag = "12")]
+    pub deltas: Vec<i64>,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "15")]
+    pub at: i64,
+}
+
+/// Buckets that follow each other.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Span {
+    /// The number of the first bucket; of later spans, the empty buckets since the one before.
+    #[prost(sint32, tag = "1")]
+    pub offset: i32,
+    /// How many there are.
+    #[prost(uint32, tag = "2")]
+    pub length: u32,
 }
 
 /// A request. This and the messages in it have the tags of the specification, Protocol.
