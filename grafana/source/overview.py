@@ -102,7 +102,7 @@ def overview():
         (unsupported). Some figures of such a cell may be valid all the same.""",
         [(f"count by (verdict) ({last('verdict', run)})", "{{verdict}}")],
         9,
-        10,
+        11,
     )
     for name, colour in VERDICTS.items():
         override(verdicts, name, {"id": "color", "value": fixed(colour)})
@@ -123,8 +123,8 @@ def overview():
     disturbed = table(
         "What was disturbed",
         """The trials of this run in which other programs, or other machines of the same hypervisor, used more than 2 % of the CPUs, and
-        what they did. A disturbed trial does not count if enough others are left: at least three, and at least half. One that counts
-        takes its figures' verdict with it.""",
+        what they did. A disturbed trial does not count if enough others are left: at least three, and at least half. If it
+        counts, the figures that it disturbed have that verdict.""",
         {
             "Model": ("target", None),
             "Workload": ("workload", None),
@@ -162,7 +162,7 @@ def overview():
                 "How to read this page",
                 "What the panels below show, and what to look for.",
                 15,
-                10,
+                11,
                 """
                 **One server, several I/O models.** Parser, routes and files are the same; whatever differs here is the I/O
                 model's doing. Choose a *run* and a load of it above, from *workload* to *requests per connection*. **The best is on
@@ -172,8 +172,8 @@ def overview():
                 * **Throughput** says little by itself: on one machine, server and load generator share the cores.
                 * **p99** is what one visitor in a hundred has to wait. Compare it at a load that every model carries.
                 * **Memory** grows with the connections where each has a process or thread. Compare 10 with 1000.
-                * **Grey bars** may not be compared: `>=` is a least value, `<=` a most value, `!` neither; *no figure* could not be
-                had. Below stands why. Light grey are **guests**, servers of others.
+                * **Grey bars** may not be compared. After `>=`, the true value is at least this, after `<=` at most, after `!` neither is known;
+                *no figure* could not be had. Below stands why. Light grey are **guests**, servers of others.
 
                 For another load: `docker compose run --rm loadtest --concurrency 1000`.
                 """,
