@@ -14,6 +14,9 @@ OTHERS = re.findall(r'colour\("#[0-9a-f]{6}", "(#[0-9a-f]{6})"\)', re.search(r"c
 GUESTS = ["nginx", "nginx-aio", "lighttpd", "lighttpd-poll", "apache-prefork", "apache-worker", "apache-event", "node", "express", "busybox", "hyper"]
 # What may not be compared: the contrast to a dark panel, #181b1f, is 3.6 to 1.
 GREY = {"mode": "fixed", "fixedColor": "#6b7079"}
+# The colours of what is no target: a figure, or the two parts of one.
+BLUE = {"mode": "fixed", "fixedColor": "#5a9ff0"}
+YELLOW = {"mode": "fixed", "fixedColor": "#e6c05a"}
 # What follows the name of a target in that of its series, as in "epoll q0.99"; and in that of a figure that may not be compared, as in
 # "epoll >= client-limited".
 MORE = "( .*)?"
@@ -25,9 +28,9 @@ def fixed(colour):
     return {"mode": "fixed", "fixedColor": colour}
 
 
-def by_regexp(pattern, colour):
-    """An override: the series with such names have this colour."""
-    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": [{"id": "color", "value": colour}]}
+def by_regexp(pattern, value, of="color"):
+    """An override: the series with such names have this property, as a rule a colour."""
+    return {"matcher": {"id": "byRegexp", "options": f"/{pattern}/"}, "properties": [{"id": of, "value": value}]}
 
 
 def of_targets():

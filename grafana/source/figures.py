@@ -146,10 +146,10 @@ def why(selector, figures):
     return f"max by ({labels}) ({flaws}) or max by ({labels}) ({missing}) or max by ({labels}) ({whole})"
 
 
-def newest(selector, runs, by):
-    """Of each group by these labels, the cell of the run that began last, with that time as its value. A run of an older load test does not say
+def newest(selector, by):
+    """Of each group by these labels, the cell of the chosen run that began last, with that time as its value. A run of an older load test does not say
     when it began, and comes before all others."""
-    known = f"last_over_time(loadtest_start_timestamp_seconds{{{runs}}}[$__range])"
+    known = 'last_over_time(loadtest_start_timestamp_seconds{run_id=~"$run"}[$__range])'
     cells = last("verdict", selector)
     began = f"({known} or on (run_id) 0 * max by (run_id) ({cells}))"
     return f"topk by ({by}) (1, 0 * {cells} + on (run_id) group_left () {began})"

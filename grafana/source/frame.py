@@ -72,6 +72,20 @@ def load_variables(selector, without=()):
     return made, selector
 
 
+def several_runs(description, without, which=""):
+    """The variables of a page that shows several runs at once, and the selector of their cells. without: the variable that the page leaves
+    open. which: of which cells the page is about, as a further selector."""
+    all_of_them = "loadtest_run_verdict" + (f"{{{which}}}" if which else "")
+    runs = ", ".join(filter(None, ('run_id=~"$run"', which)))
+    choices, selector = load_variables(runs, without)
+    variables = [
+        variable("run", "Run", description, all_of_them, "run_id", NEWEST, multi=True),
+        *choices,
+        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
+    ]
+    return variables, f'{selector}, target=~"$model"'
+
+
 def run_times():
     """When the chosen run began, and when it ended, or now: a second is left on either side."""
     at = lambda which: f'max(last_over_time(loadtest_{which}_timestamp_seconds{{run_id="$run"}}[$__range]))'

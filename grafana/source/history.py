@@ -1,10 +1,10 @@
 """History: one model over the runs."""
 
+from .cells import cells_table, judged
 from .colours import GREY, by_regexp, fixed
 from .figures import CPU, LOAD, P99, PEAK, QUANTILES, THROUGHPUT, Cells, end_of, together
 from .frame import RUNS, dashboard, load_variables, variable
-from .overview import verdict_colours
-from .panels import NO_FIGURE, kept, override, report_link, stat, table, text
+from .panels import NO_FIGURE, kept, override, report_link, stat, text
 from .panels import history as over_runs
 
 
@@ -23,32 +23,23 @@ def history():
         flawed = f"max by (run_id) ({runs.flawed(figure)})"
         return [runs.valid(figure), flawed, runs.any(end_of(figure, "low")), runs.any(end_of(figure, "high")), moment("start")]
 
-    found = table(
+    found = cells_table(
         "The runs",
         "A row for each run with this model and load. The run leads to its report, and *Began* to the model at that time.",
+        runs,
         {
             "Run": ("run_id", None),
             "Began": (moment("start"), "dateTimeAsIso"),
             "Ended": (moment("end"), "dateTimeAsIso"),
             "Trials": (runs.any(("trials", "")), "short"),
             "Disturbed trials": (runs.any(("disturbed_trials", "")), "short"),
-            "Verdict": (f"max by (run_id, reason) ({runs.series(('verdict', ''))})", "none"),
-            "Throughput is": ("throughput_is", None),
-            "Requests/s": (runs.judged(THROUGHPUT, "throughput_is"), "reqps"),
-            "CPU is": ("cpu_is", None),
-            "CPU per request": (runs.judged(CPU, "cpu_is"), "s"),
-            "p99 is": ("p99_is", None),
-            "p99": (runs.judged(P99, "p99_is"), "s"),
-            "Memory is": ("memory_is", None),
-            "Peak memory": (runs.judged(PEAK, "memory_is"), "bytes"),
-            "Why": ("reason", None),
         },
+        judged(runs, "Requests/s", "CPU per request", "p99", "Peak memory"),
         links={"Run": report_link("${__value.raw}")},
     )
     fields = "from=${__data.fields.Began.numeric}&to=${__data.fields.Ended.numeric}&var-run=${__data.fields.Run}"
     link = {"title": "Model at that time", "url": f"/d/model?{fields}{kept(('model', *LOAD))}", "targetBlank": False}
     override(found, "Began", {"id": "links", "value": [link]})
-    verdict_colours(found)
     percentiles = {f"p{float(q) * 100:g}": together(selector, q) for q in QUANTILES}
     pooled = stat(
         "All these runs together: latency by percentile",

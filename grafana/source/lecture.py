@@ -3,20 +3,9 @@
 from .colours import fixed
 from .figures import bounded
 from .frame import BOARDS, NEWEST, dashboard, variable
-from .panels import override, report_link, stat, table, text
+from .panels import override, report_link, stat, table, text, worded
 
 RULINGS = {"holds": "green", "fails": "red", "cannot-be-shown": "text"}
-
-
-def coloured(made, column):
-    """The rulings in a column have their colours."""
-    mapping = {name: {"color": colour, "index": number, "text": name.replace("-", " ")} for number, (name, colour) in enumerate(RULINGS.items())}
-    override(
-        made,
-        column,
-        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
-        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-    )
 
 
 def lecture():
@@ -81,7 +70,7 @@ def lecture():
         links={"Run": report_link("${__value.raw}")},
     )
     for made in (claims, figures, boards):
-        coloured(made, "Ruling")
+        worded(made, "Ruling", {name: (name.replace("-", " "), colour) for name, colour in RULINGS.items()})
     return dashboard(
         "lecture",
         "Lecture",

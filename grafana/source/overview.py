@@ -1,8 +1,9 @@
 """Overview: who wins at what."""
 
-from .colours import GREY, fixed
+from .cells import cells_table, judged
+from .colours import BLUE, GREY, YELLOW, fixed
 from .figures import (
-    CPU, KERNEL_A_CONNECTION, LOAD, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P50, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
+    CPU, KERNEL_A_CONNECTION, LOAD, OTHERS_ON_CLIENT, OTHERS_ON_SERVER, P99, PEAK, THROUGHPUT, USER_A_CONNECTION,
     Cells, end_of, last, percentiles, why,
 )  # fmt: skip
 from .frame import NEWEST, RUNS, dashboard, load_variables, run_times, variable
@@ -10,17 +11,6 @@ from .panels import NOTHING, VERDICTS, bars, curves, model_link, override, parts
 
 # What the bars show, in the words of results.json: a figure, or the whole group that has it.
 SHOWN = ["throughput", "latency_us", "latency_us.p99", "server", "server.cpu_us_per_request", "server.peak_memory_bytes"]
-
-
-def verdict_colours(made):
-    """The column of verdicts: their numbers are names in their colours."""
-    mapping = {str(number): {"color": colour, "index": number, "text": name} for number, (name, colour) in enumerate(VERDICTS.items())}
-    override(
-        made,
-        "Verdict",
-        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
-        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
-    )
 
 
 def both(cells, figure, name, colour):
@@ -34,36 +24,32 @@ def results_table(selector):
     cells = Cells(f'{selector}, target=~"$model"', "target, schedule, beside, concurrency, requests_per_connection")
     sum_of = lambda series: f"sum by ({cells.by}) ({cells.series((series, ''))})"
     rank = lambda by: (cells.any(("rank", f', by="{by}"')), "none")
-    made = table(
+    return cells_table(
         "All results of this run and workload",
         """A row for each cell: a model under one load. A figure is the median over the trials. A column as *Throughput is* says whether the
         next one may be compared: nothing where it may, and otherwise its verdict, after `>=` or `<=` where the true value is on that
         side, or `!`; for the other figures, the page of the model says it. From three trials on, some have the ends of their interval beside them.
         Equals have the same rank. The verdict is the gravest on any figure of the cell, and the last column says why. An empty field is a figure
         that could not be had.""",
+        cells,
         {
             "Model": ("target", None),
             "Schedule": ("schedule", None),
             "Beside": ("beside", None),
             "Connections": ("concurrency", None),
             "Requests per connection": ("requests_per_connection", None),
-            "Verdict": (f"max by ({cells.by}, reason) ({cells.series(('verdict', ''))})", "none"),
-            "Throughput is": ("throughput_is", None),
-            "Requests/s": (cells.judged(THROUGHPUT, "throughput_is"), "reqps"),
+        },
+        {
+            **judged(cells, "Requests/s"),
             "from": (cells.any(end_of(THROUGHPUT, "low")), "reqps"),
             "to": (cells.any(end_of(THROUGHPUT, "high")), "reqps"),
-            "p50 is": ("p50_is", None),
-            "p50": (cells.judged(P50, "p50_is"), "s"),
-            "p99 is": ("p99_is", None),
-            "p99": (cells.judged(P99, "p99_is"), "s"),
+            **judged(cells, "p50", "p99"),
             "p99 from": (cells.any(end_of(P99, "low")), "s"),
             "p99 to": (cells.any(end_of(P99, "high")), "s"),
-            "CPU is": ("cpu_is", None),
-            "CPU per request": (cells.judged(CPU, "cpu_is"), "s"),
+            **judged(cells, "CPU per request"),
             "CPU from": (cells.any(end_of(CPU, "low")), "s"),
             "CPU to": (cells.any(end_of(CPU, "high")), "s"),
-            "Memory is": ("memory_is", None),
-            "Peak memory": (cells.judged(PEAK, "memory_is"), "bytes"),
+            **judged(cells, "Peak memory"),
             "User memory a connection": (cells.any(USER_A_CONNECTION), "bytes"),
             "Kernel memory a connection": (cells.any(KERNEL_A_CONNECTION), "bytes"),
             "Rank by CPU": rank("cpu"),
@@ -74,11 +60,8 @@ def results_table(selector):
             "Threads": (cells.any(("threads", "")), "short"),
             "Errors": (sum_of("errors"), "short"),
             "Disturbed trials": (cells.any(("disturbed_trials", "")), "short"),
-            "Why": ("reason", None),
         },
     )
-    verdict_colours(made)
-    return made
 
 
 def overview():
@@ -219,8 +202,8 @@ def overview():
                 the kernel for them (stacks, page tables, sockets). The kernel's part is known only from 1000 connections on,
                 and on a quiet machine: where it is absent, it is not zero.""",
                 {
-                    **both(cells, USER_A_CONNECTION, "processes", fixed("#5a9ff0")),
-                    **both(cells, KERNEL_A_CONNECTION, "kernel", fixed("#e6c05a")),
+                    **both(cells, USER_A_CONNECTION, "processes", BLUE),
+                    **both(cells, KERNEL_A_CONNECTION, "kernel", YELLOW),
                 },
                 cells.absent(USER_A_CONNECTION, KERNEL_A_CONNECTION),
                 "bytes",
@@ -231,8 +214,8 @@ def overview():
                 """Share of the time of the model's and of the load's CPUs that neither of them used, in the window: other
                 programs, other services, the monitoring. It is at least this, and above 2 %, the trial is disturbed.""",
                 {
-                    "the model's CPUs": (cells.any(OTHERS_ON_SERVER), fixed("#5a9ff0")),
-                    "the load's CPUs": (cells.any(OTHERS_ON_CLIENT), fixed("#e6c05a")),
+                    "the model's CPUs": (cells.any(OTHERS_ON_SERVER), BLUE),
+                    "the load's CPUs": (cells.any(OTHERS_ON_CLIENT), YELLOW),
                 },
                 cells.absent(OTHERS_ON_SERVER, OTHERS_ON_CLIENT),
                 "percentunit",

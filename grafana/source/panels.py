@@ -5,7 +5,7 @@ Classic dashboard JSON (v1), which file provisioning takes; https://grafana.com/
 
 import re
 
-from .colours import FLAWED, GREY, fixed, of_targets
+from .colours import BLUE, FLAWED, GREY, by_regexp, of_targets
 from .figures import LOAD, label
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
@@ -249,10 +249,8 @@ def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_u
         {"id": "sortBy", "options": {"fields": {}, "sort": [{"desc": False, "field": x}]}},
         {"id": "partitionByValues", "options": {"fields": ["name"], "keepFields": False, "naming": {"asLabels": True}}},
     ]
-    points, dashes = {"id": "custom.show", "value": "points"}, {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [6, 4]}}
-    for pattern, style in ((FLAWED, points), (PART, dashes)):
-        matcher = {"id": "byRegexp", "options": f"/{pattern}/"}
-        made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": [style]})
+    dashes = {"fill": "dash", "dash": [6, 4]}
+    made["fieldConfig"]["overrides"] += [by_regexp(FLAWED, "points", "custom.show"), by_regexp(PART, dashes, "custom.lineStyle")]
     of_axis = [{"id": "unit", "value": x_unit}, {"id": "custom.scaleDistribution", "value": scale(x_base)}]
     override(made, x, *of_axis, *([{"id": "custom.axisLabel", "value": x_title}] if x_title else []))
     return made
@@ -291,10 +289,10 @@ def history(title, description, queries, unit, width=12, height=10):
     ]
     no_points = {"id": "custom.showPoints", "value": "never"}
     thin = {"id": "custom.lineWidth", "value": 0}
-    override(made, "median", {"id": "color", "value": fixed("#5a9ff0")})
+    override(made, "median", {"id": "color", "value": BLUE})
     override(made, "may not be compared", {"id": "color", "value": GREY}, {"id": "custom.drawStyle", "value": "points"})
-    override(made, "from", {"id": "color", "value": fixed("#5a9ff0")}, thin, no_points)
-    override(made, "to", {"id": "color", "value": fixed("#5a9ff0")}, thin, no_points,
+    override(made, "from", {"id": "color", "value": BLUE}, thin, no_points)
+    override(made, "to", {"id": "color", "value": BLUE}, thin, no_points,
              {"id": "custom.fillBelowTo", "value": "from"}, {"id": "custom.fillOpacity", "value": 20})  # fmt: skip
     return made
 
@@ -367,6 +365,17 @@ def override(made, name, *properties):
     """Properties of the field of that name alone."""
     matcher = {"id": "byName", "options": name}
     made["fieldConfig"]["overrides"].append({"matcher": matcher, "properties": list(properties)})
+
+
+def worded(made, column, words):
+    """A column of words in their colours. words: value -> the word, its colour."""
+    mapping = {value: {"color": colour, "index": number, "text": word} for number, (value, (word, colour)) in enumerate(words.items())}
+    override(
+        made,
+        column,
+        {"id": "mappings", "value": [{"type": "value", "options": mapping}]},
+        {"id": "custom.cellOptions", "value": {"type": "color-text"}},
+    )
 
 
 def row(title):

@@ -1,9 +1,9 @@
 """Rates: what a higher rate of requests does to each model."""
 
-from .figures import CELL, CPU, KEPT, LOAD, OFFERED, P50, P99, THROUGHPUT, Cells, last, newest, only
-from .frame import NEWEST, RUNS, dashboard, load_variables, variable
-from .overview import verdict_colours
-from .panels import bars, curves, history_link, report_link, table, text
+from .cells import cells_table, judged
+from .figures import CELL, CPU, KEPT, LOAD, OFFERED, P50, P99, Cells, last, newest, only
+from .frame import RUNS, dashboard, several_runs
+from .panels import bars, curves, history_link, report_link, text
 
 # A rate is kept if so much of it was answered in time: less is more than chance.
 ENOUGH = 0.99
@@ -13,15 +13,9 @@ NO_RATE = "closed|ramp:.+"
 
 def rates():
     """What a higher rate of requests does to each model."""
-    runs = f'run_id=~"$run", schedule!~"{NO_RATE}"'
-    choices, selector = load_variables(runs, without=("schedule",))
-    variables = [
-        variable("run", "Run", "Which load tests with a rate; where several have the same point, the newest one gives it.", f'loadtest_run_verdict{{schedule!~"{NO_RATE}"}}', "run_id", NEWEST, multi=True),
-        *choices,
-        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
-    ]  # fmt: skip
-    one = f'{selector}, target=~"$model"'
-    of_schedules = newest(one, 'run_id=~"$run"', "target, schedule")
+    description = "Which load tests with a rate; where several have the same point, the newest one gives it."
+    variables, one = several_runs(description, ("schedule",), f'schedule!~"{NO_RATE}"')
+    of_schedules = newest(one, "target, schedule")
     # The rate that was offered is a figure. It becomes a label, so that it can be an axis. Two schedules may have the same one.
     offered = f'count_values by ({CELL}) ("offered", round({last("offered_per_second", one)}))'
     with_rate = lambda series: f"({series} * on ({CELL}) group_left (offered) {offered})"
@@ -32,35 +26,20 @@ def rates():
     # The highest rate that each target kept, whatever the verdict.
     kept = f"{among(last(OFFERED[0], one))} and on ({CELL}) {among(last(KEPT[0], one))} >= {ENOUGH}"
     highest = Cells(one, "target, schedule", only(f"topk by (target) (1, {kept})"))
-    found = table(
+    found = cells_table(
         "The points, and the runs that they come from",
         """A row for each schedule: the newest run with this model and load. `rate` is a rate that was asked for, `share` a part of the throughput of the
         model's closed loop, `common` a part of that of the slowest one, `knee:10` the highest rate that was kept and did not make the p99 grow tenfold. The
         run leads to its report.""",
+        rows,
+        {"Model": ("target", None), "Schedule": ("schedule", None), "Run": ("run_id", None)},
         {
-            "Model": ("target", None),
-            "Schedule": ("schedule", None),
-            "Run": ("run_id", None),
-            "Verdict": (f"max by ({rows.by}, reason) ({rows.series(('verdict', ''))})", "none"),
-            "Offered is": ("offered_is", None),
-            "Offered": (rows.judged(OFFERED, "offered_is"), "reqps"),
-            "Answered in time is": ("kept_is", None),
-            "Answered in time": (rows.judged(KEPT, "kept_is"), "percentunit"),
-            "Throughput is": ("throughput_is", None),
-            "Requests/s": (rows.judged(THROUGHPUT, "throughput_is"), "reqps"),
-            "p50 is": ("p50_is", None),
-            "p50": (rows.judged(P50, "p50_is"), "s"),
-            "p99 is": ("p99_is", None),
-            "p99": (rows.judged(P99, "p99_is"), "s"),
-            "CPU is": ("cpu_is", None),
-            "CPU per request": (rows.judged(CPU, "cpu_is"), "s"),
+            **judged(rows, "Offered", "Answered in time", "Requests/s", "p50", "p99", "CPU per request"),
             "Largest burst": (rows.any(("largest_burst", "")), "short"),
             "Unsent": (rows.any(("unsent", "")), "short"),
-            "Why": ("reason", None),
         },
         links={"Run": report_link("${__value.raw}")},
     )
-    verdict_colours(found)
 
     def of_schedule(name):
         """Links of a bar to History, with its schedule."""

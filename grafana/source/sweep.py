@@ -1,45 +1,27 @@
 """Concurrency sweep: what more connections do to each model."""
 
+from .cells import cells_table, judged
 from .figures import CPU, KERNEL, MEMORY, P99, THROUGHPUT, Cells, newest, only
-from .frame import NEWEST, RUNS, dashboard, load_variables, variable
-from .overview import verdict_colours
-from .panels import curves, override, report_link, table, text
+from .frame import RUNS, dashboard, several_runs
+from .panels import curves, override, report_link, text
 
 
 def sweep():
     """What more connections do to each model."""
-    runs = 'run_id=~"$run"'
-    choices, selector = load_variables(runs, without=("concurrency",))
-    variables = [
-        variable("run", "Run", "Which load tests; where several have the same point, the newest one gives it.", "loadtest_run_verdict", "run_id", NEWEST, multi=True),
-        *choices,
-        variable("model", "Model", "Which targets to compare.", f"loadtest_run_verdict{{{runs}}}", "target", multi=True),
-    ]  # fmt: skip
-    one = f'{selector}, target=~"$model"'
-    among = only(newest(one, runs, "target, concurrency"))
+    variables, one = several_runs("Which load tests; where several have the same point, the newest one gives it.", ("concurrency",))
+    among = only(newest(one, "target, concurrency"))
     points = Cells(one, "target, concurrency", among)
     rows = Cells(one, "run_id, target, concurrency", among)
-    found = table(
+    found = cells_table(
         "The points, and the runs that they come from",
         """A row for each point: the newest run with this model, load and number of connections. Why a point may not be compared stands in
         the last column. The run leads to its report.""",
-        {
-            "Model": ("target", None),
-            "Connections": ("concurrency", None),
-            "Run": ("run_id", None),
-            "Verdict": (f"max by ({rows.by}, reason) ({rows.series(('verdict', ''))})", "none"),
-            "Throughput is": ("throughput_is", None),
-            "Requests/s": (rows.judged(THROUGHPUT, "throughput_is"), "reqps"),
-            "p99 is": ("p99_is", None),
-            "p99": (rows.judged(P99, "p99_is"), "s"),
-            "CPU is": ("cpu_is", None),
-            "CPU per request": (rows.judged(CPU, "cpu_is"), "s"),
-            "Why": ("reason", None),
-        },
+        rows,
+        {"Model": ("target", None), "Connections": ("concurrency", None), "Run": ("run_id", None)},
+        judged(rows, "Requests/s", "p99", "CPU per request"),
         links={"Run": report_link("${__value.raw}")},
     )
     override(found, "Connections", {"id": "custom.align", "value": "right"})
-    verdict_colours(found)
     return dashboard(
         "sweep",
         "Concurrency sweep",
