@@ -19,8 +19,7 @@ from source.resources import resources
 from source.sweep import sweep
 
 FOLDER = Path(__file__).resolve().parent / "dashboards"
-
-
+# The longest line of JSON that is not broken.
 WIDTH = 140
 
 

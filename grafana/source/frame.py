@@ -123,8 +123,6 @@ CELLS = annotation(
     "{{concurrency}} connections, {{schedule}}, beside {{beside}}",
     enable=False,
 )
-
-
 BOARDS = annotation("Boards", "blue", "max by (run_id) (lab_lecture_running)", "Claims {{run_id}}", "Claims were judged.")
 THROWN_AWAY = annotation(
     "Thrown away",

@@ -12,8 +12,8 @@ DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 COLUMNS = 24
 # What has no target has colours by its name.
 BY_NAME = {"mode": "palette-classic-by-name"}
-# The panels with a line, bar or curve for each target: its name is first in theirs, as in "nginx q0.99".
-OF_TARGETS = ("bargauge", "timeseries", "xychart")
+# A legend that begins with the name of a target, whose line or bar has its colour.
+OF_TARGETS = re.compile(r"\{\{(target|model)\}\}")
 # Metrics that our code counts for its models, and that a guest therefore lacks.
 OF_MODELS = re.compile("http_server_|server_syscalls_")
 # A part of a figure, in the name of a curve.
@@ -62,7 +62,7 @@ def panel(kind, title, description, width, height, queries=(), unit="none", opti
         if queries and all(OF_MODELS.search(query["expr"]) for query in queries):
             fields.setdefault("noValue", "No data. Only models count this, not guests.")
         made |= {"datasource": DATASOURCE, "targets": list(queries), "fieldConfig": {"defaults": fields, "overrides": []}}
-        if kind in OF_TARGETS:
+        if any(OF_TARGETS.match(query["legendFormat"]) for query in queries):
             made["fieldConfig"]["overrides"] += of_targets()
     return made
 
@@ -250,7 +250,7 @@ def curves(title, description, expr, x, unit, log=True, width=12, height=11, x_u
         {"id": "partitionByValues", "options": {"fields": ["name"], "keepFields": False, "naming": {"asLabels": True}}},
     ]
     dashes = {"fill": "dash", "dash": [6, 4]}
-    made["fieldConfig"]["overrides"] += [by_regexp(FLAWED, "points", "custom.show"), by_regexp(PART, dashes, "custom.lineStyle")]
+    made["fieldConfig"]["overrides"] += [*of_targets(), by_regexp(FLAWED, "points", "custom.show"), by_regexp(PART, dashes, "custom.lineStyle")]
     of_axis = [{"id": "unit", "value": x_unit}, {"id": "custom.scaleDistribution", "value": scale(x_base)}]
     override(made, x, *of_axis, *([{"id": "custom.axisLabel", "value": x_title}] if x_title else []))
     return made
@@ -276,8 +276,8 @@ def history(title, description, queries, unit, width=12, height=10):
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"hideZeros": False, "mode": "multi", "sort": "none"},
     }
-    made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0, noValue=NO_FIGURE + "no run with this load has it.")
-    made["fieldConfig"]["overrides"].clear()  # the lines are no targets
+    none = NO_FIGURE + "no run with this load has it."
+    made = panel("timeseries", title, description, width, height, targets(*queries, kind="table"), unit, options, custom, min=0, noValue=none)
     names = ("median", "may not be compared", "from", "to", "began")
     fields = {f"Value #{chr(ord('A') + number)}": name for number, name in enumerate(names)}
     order = {field: number for number, field in enumerate(fields)}
@@ -319,7 +319,7 @@ def heatmap(title, description, expr, unit, width=24, height=9, **defaults):
     return panel("heatmap", title, description, width, height, queries, unit, options, custom, **defaults)
 
 
-def table(title, description, columns, rows=None, width=24, height=12, sort=None, links=(), **defaults):
+def table(title, description, columns, rows=None, width=24, height=12, links=(), **defaults):
     """A row for each combination of labels. columns: name -> (expression or label, unit or None for a label). rows: the query of a table
     that has labels alone. links: name of a column -> a link from each of its cells."""
     queries = [rows] if rows else [expr for expr, unit in columns.values() if unit]
@@ -336,7 +336,7 @@ def table(title, description, columns, rows=None, width=24, height=12, sort=None
         "footer": {"countRows": False, "enablePagination": False, "fields": "", "reducer": ["sum"], "show": False},
         "frameIndex": 0,
         "showHeader": True,
-        "sortBy": [{"desc": False, "displayName": sort or next(iter(columns))}],
+        "sortBy": [{"desc": False, "displayName": next(iter(columns))}],
     }
     custom = {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False}
     made = panel("table", title, description, width, height, targets(*queries, kind="table"), "none", options, custom, **defaults)

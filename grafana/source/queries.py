@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -36,22 +37,28 @@ class Prometheus:
             raise ValueError(json.load(error).get("error", error)) from error
 
 
-def span(prometheus):
-    """The time range of all runs and boards: from, to, in seconds."""
+def span(program, prometheus):
+    """The time range of all runs and boards: from, to, in seconds. Ends the program with 2 if Prometheus cannot be asked, or has none."""
     now = time.time()
-    data = prometheus.get("query", query=f'{{__name__=~"loadtest_info|lab_claim"}}[{OLDEST}s]', time=now)
-    starts = [float(series["values"][0][0]) for series in data["result"]]
-    return (math.floor(min(starts)) - 1, now) if starts else None
+    problem = "it has no load test of the last 30 days: run one first"
+    try:
+        data = prometheus.get("query", query=f'{{__name__=~"loadtest_info|lab_claim"}}[{OLDEST}s]', time=now)
+        if starts := [float(series["values"][0][0]) for series in data["result"]]:
+            return math.floor(min(starts)) - 1, now
+    except (OSError, ValueError) as error:
+        problem = error
+    print(f"{program}: {prometheus.url}: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 def fill(text, chosen, seconds):
     """The text with all variables replaced, as Grafana does it."""
-    step = max(1, round(seconds / 1000))
+    step, now = max(1, round(seconds / 1000)), round(time.time())
     values = {
         "__range": f"{seconds}s",
         "__range_s": str(seconds),
-        "__from": str(1000 * (round(time.time()) - seconds)),
-        "__to": str(1000 * round(time.time())),
+        "__from": str(1000 * (now - seconds)),
+        "__to": str(1000 * now),
         "__interval": f"{step}s",
         "__rate_interval": f"{max(step + SCRAPE, 4 * SCRAPE)}s",
         **chosen,
@@ -77,7 +84,7 @@ def options(prometheus, variable, chosen, begin, end):
         return in_order([series["metric"]["name"] for series in data["result"]], variable["sort"])
     metric, label = LABEL_VALUES.match(query).groups()
     values = prometheus.get(f"label/{label}/values", **{"match[]": metric}, start=begin, end=end)
-    return in_order(values, variable.get("sort", 0))
+    return in_order(values, variable["sort"])
 
 
 def choices(prometheus, variables, begin, end, chosen=None):

@@ -17,6 +17,7 @@ use crate::events::{Event, Observer};
 use crate::machine;
 use crate::target::Url;
 use queue::Queue;
+use results::Key;
 use results::claims::Claim;
 use samples::{SAMPLE_INTERVAL, TrialSeries};
 use sender::{DeliveryCounts, RetryPolicy};
@@ -205,6 +206,22 @@ impl RemoteWrite {
         }
     }
 
+    fn begin_trial(&mut self, cell: &Key, trial: usize) {
+        // A trial that could not be measured has no end of its own, nor has a window that is not the last one
+        // of its trial, so end its series here.
+        self.end_trial(None);
+        self.trial = self.run.as_ref().map(|run| TrialSeries::new(&samples::cell_labels(run, cell), trial));
+    }
+
+    /// A window was thrown away. The same may happen to a trial again within the second for which the mark of the first time stands.
+    fn mark_made_again(&mut self, cell: &Key, trial: usize, why: &str) {
+        if let Some(run) = &self.run {
+            let at = self.clock.now().max(self.marked_until + 1);
+            self.push(samples::made_again_samples(&samples::cell_labels(run, cell), trial, why, at));
+            self.marked_until = at + SAMPLE_INTERVAL;
+        }
+    }
+
     fn end_trial(&mut self, measured: Option<&results::Trial>) {
         if let Some(mut trial) = self.trial.take() {
             self.push(trial.finish(measured, self.clock.now()));
@@ -222,19 +239,12 @@ impl Observer for RemoteWrite {
                 self.push(vec![samples::info_sample(&run, &machine::here(), now), moment]);
                 (self.run, self.began) = (Some(run), now);
             }
-            Event::TrialStarted { cell, trial, .. }
-            | Event::KneeWindow { cell, trial, .. }
-            | Event::MadeAgain { cell, trial, .. } => {
-                if let (Event::MadeAgain { why, .. }, Some(run)) = (&event, &self.run) {
-                    // A trial may be thrown away again within the second for which the mark of the first time stands.
-                    let (cell, at) = (samples::cell_labels(run, cell), self.clock.now().max(self.marked_until + 1));
-                    self.marked_until = at + SAMPLE_INTERVAL;
-                    self.push(samples::made_again_samples(&cell, trial, why, at));
-                }
-                // A trial that could not be measured has no end of its own, nor has a window that is not the last one
-                // of its trial, so end its series here.
-                self.end_trial(None);
-                self.trial = self.run.as_ref().map(|run| TrialSeries::new(&samples::cell_labels(run, cell), trial));
+            Event::TrialStarted { cell, trial, .. } | Event::KneeWindow { cell, trial, .. } => {
+                self.begin_trial(cell, trial);
+            }
+            Event::MadeAgain { cell, trial, why } => {
+                self.mark_made_again(cell, trial, why);
+                self.begin_trial(cell, trial);
             }
             Event::Progress { live, .. } => {
                 let now = self.clock.now();

@@ -87,7 +87,7 @@ fn placed<'c>(cell: &'c Cell, path: &str) -> Vec<(Place<'c>, f64)> {
         let number = in_run.entry(trial.run_id.as_deref()).or_default();
         *number += 1;
         if let Some(value) = *trial.figures.at(path).1
-            && counted.iter().any(|&counted| std::ptr::eq(counted, trial))
+            && trial.is_one_of(&counted)
         {
             placed.push(((trial.run_id.as_deref(), trial.block.unwrap_or(*number)), value));
         }

@@ -253,9 +253,11 @@ fn disturbances(samples: &mut CellSamples, cell: &Cell) {
         cell.trials.iter().enumerate().filter_map(|(number, trial)| Some((number, trial, disturbance(trial)?)));
     let mut trials = 0.0;
     for (number, trial, why) in disturbed {
-        let counts = counted.iter().any(|&other| std::ptr::eq(other, trial));
-        let labels =
-            [("trial", &*(number + 1).to_string()), ("counted", if counts { "yes" } else { "no" }), ("why", &why)];
+        let labels = [
+            ("trial", &*(number + 1).to_string()),
+            ("counted", if trial.is_one_of(&counted) { "yes" } else { "no" }),
+            ("why", &why),
+        ];
         samples.put("disturbance", cell.verdict, &labels, 1.0);
         trials += 1.0;
     }

@@ -35,7 +35,7 @@ fn row<'r>(shown: &Shown, cell: &'r Cell, targets: &'r Targets<'r>) -> Option<Ro
     let counted = cell.counted_trials();
     let trials = cell.trials.iter().filter_map(|trial| {
         let value = (*trial.figures.at(shown.path).1)?;
-        Some((value, counted.iter().any(|&counted| std::ptr::eq(counted, trial))))
+        Some((value, trial.is_one_of(&counted)))
     });
     let bars = shown.made_of.iter().map(|path| cell.figures.at(path).1.map(|figure| figure.median));
     Some(Row {

@@ -108,7 +108,7 @@ impl Cell {
     /// What others did in the whole trials that do not count, a sentence for each.
     pub fn left_out(&self) -> Vec<String> {
         let counted = self.counted_trials();
-        let left_out = |trial: &&Trial| !trial.aborted && !counted.iter().any(|&other| std::ptr::eq(other, *trial));
+        let left_out = |trial: &&Trial| !trial.aborted && !trial.is_one_of(&counted);
         self.trials.iter().filter(left_out).filter_map(disturbance).collect()
     }
 }

@@ -104,6 +104,13 @@ pub struct Trial {
     pub slices: Vec<Slice>,
 }
 
+impl Trial {
+    /// Whether it is one of these trials: the very one, and not one like it.
+    pub fn is_one_of(&self, trials: &[&Trial]) -> bool {
+        trials.iter().any(|&other| std::ptr::eq(other, self))
+    }
+}
+
 /// What a target answers to the requests of a load.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnswerSeen {
