@@ -1,11 +1,13 @@
 """results.json as the dashboards should show it: the figures by the names of their series, and the verdict on each."""
 
+import collections
 import json
 import re
 from datetime import datetime
 from pathlib import Path
 
 from .figures import LOAD
+from .hdr import around, counts_of
 from .panels import VERDICTS
 from .rates import NO_RATE
 
@@ -103,6 +105,21 @@ class Cell:
         is_left_out = lambda trial: left >= 3 and left * 2 >= len(whole) and any(trial is other for other in may_go)
         counts = lambda trial: "no" if is_left_out(trial) or (trial["aborted"] and whole) else "yes"
         return [(str(number), why, counts(trial)) for number, why, trial in found]
+
+    def counted(self):
+        """The trials that count: not those that others disturbed, if enough others are left, and those that an interrupt cut short only if there
+        are no others."""
+        left_out = {number for number, _, counts in self.disturbances() if counts == "no"}
+        whole = [trial for trial in self.trials if not trial["aborted"]]
+        numbered = enumerate(self.trials, 1)
+        return [trial for number, trial in numbered if str(number) not in left_out and not (trial["aborted"] and whole)]
+
+    def around(self, q):
+        """The latencies next to a quantile of all trials together, in seconds: one place below it, and one above."""
+        counts = collections.Counter()
+        for trial in self.counted():
+            counts.update(counts_of(trial["latency_histogram"]))
+        return [time / 1e9 for time in around(counts, q)]
 
     def reasons_of(self, paths):
         """Why figures may not be compared or are missing: figure, verdict, reason. paths: of these figures or groups; None means all."""
